@@ -1,0 +1,47 @@
+"""The words the trainer and the server of Rolloutwatch share.
+
+Metric catalogue, record of one step, Redis keys, default rules, and the protocol
+through which a dashboard asks for data.
+Nothing here opens a file, a socket or a thread.
+"""
+
+from rolloutwatch_contract.catalogue import METRICS, Better, Group, Level, Metric, describe
+from rolloutwatch_contract.keys import ack_key, run_id, stream_key
+from rolloutwatch_contract.record import (
+    SCHEMA_VERSION,
+    Array,
+    Heartbeat,
+    Outcome,
+    Record,
+    RecordError,
+    RunEnd,
+    RunStart,
+    StepRecord,
+    decode,
+    encode,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "METRICS",
+    "SCHEMA_VERSION",
+    "Array",
+    "Better",
+    "Group",
+    "Heartbeat",
+    "Level",
+    "Metric",
+    "Outcome",
+    "Record",
+    "RecordError",
+    "RunEnd",
+    "RunStart",
+    "StepRecord",
+    "ack_key",
+    "decode",
+    "describe",
+    "encode",
+    "run_id",
+    "stream_key",
+]

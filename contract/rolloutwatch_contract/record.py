@@ -1,0 +1,252 @@
+"""What travels from the trainer to the server, and how it is put into bytes.
+
+A record is one of RunStart, StepRecord, Heartbeat, RunEnd.
+On the wire it is a frame: the four bytes of HEADER, then zstd-compressed msgpack of a tagged map.
+Floats travel as IEEE 754 doubles and arrays as raw little-endian bytes, so NaN, infinities and -0.0 survive.
+Whatever cannot be decoded raises RecordError, and nothing else; a frame from a stranger costs at most
+MAX_RECORD_BYTES of memory, because the size it declares is checked before it is decompressed.
+"""
+
+import enum
+import math
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import zstandard
+
+from rolloutwatch_contract.names import check_name, is_metric_name
+
+SCHEMA_VERSION = 1
+HEADER = b"RW" + bytes([SCHEMA_VERSION]) + b"z"
+
+MAX_RECORD_BYTES = 8 * 1024 * 1024
+MAX_METRICS = 512
+MAX_SEQUENCES = 4096
+MAX_BINS = 256
+MAX_STEP = 2**53 - 1  # the last integer that a browser's numbers can hold
+
+_DTYPES: dict[str, np.dtype[Any]] = {name: np.dtype(name) for name in ("<f4", "<f8", "<i8")}
+_ZSTD_LEVEL = 1
+
+
+class RecordError(ValueError):
+    """A record that breaks the contract; the message says what was expected and what came."""
+
+
+class Outcome(enum.Enum):
+    """How a session ended."""
+
+    FINISHED = "finished"
+    CRASHED = "crashed"
+
+
+class Array(msgspec.Struct, frozen=True):
+    """A NumPy array as raw bytes in C order; `dtype` is one of '<f4', '<f8', '<i8'."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    data: bytes
+
+    @classmethod
+    def of(cls, values: npt.ArrayLike) -> "Array":
+        """Pack an array of float32, float64 or int64, of any shape."""
+        array = np.ascontiguousarray(values)
+        dtype = array.dtype.newbyteorder("<")
+        if dtype.str not in _DTYPES:
+            raise RecordError(
+                f"array of {array.dtype}: expected float32, float64 or int64; convert it first."
+            )
+        # ascontiguousarray makes a scalar one-dimensional; the shape that came is the one that travels
+        return cls(dtype.str, np.shape(values), array.astype(dtype, copy=False).tobytes())
+
+    def numpy(self) -> npt.NDArray[Any]:
+        """Return the array, read-only, without a copy; RecordError if shape and bytes disagree."""
+        dtype = _DTYPES.get(self.dtype)
+        if dtype is None:
+            raise RecordError(f"array dtype {self.dtype!r}: expected one of {', '.join(_DTYPES)}.")
+        if any(n < 0 for n in self.shape) or math.prod(self.shape) * dtype.itemsize != len(self.data):
+            raise RecordError(
+                f"array of shape {self.shape} and dtype {self.dtype} cannot have {len(self.data)} bytes."
+            )
+        return np.frombuffer(self.data, dtype=dtype).reshape(self.shape)
+
+
+class RunStart(msgspec.Struct, frozen=True, tag="start"):
+    """A session begins to write to a run: the first record of every stream.
+
+    `config` is the correction's configuration as the trainer gave it,
+    `environment` what the trainer runs on (host, versions, device), for people to read.
+    """
+
+    project: str
+    run: str
+    time: float
+    config: dict[str, str | int | float | bool | None] = {}
+    environment: dict[str, str] = {}
+
+
+class StepRecord(msgspec.Struct, frozen=True, tag="step"):
+    """Figures of one training step.
+
+    A step may come in several records (what was measured, what was logged later); their metrics are united.
+    `time` is the trainer's clock in seconds since 1970.
+    `metrics` maps names to values; a figure that does not exist is absent, never 0.
+    `histogram` counts the log ratio in the fixed bins of `rolloutwatch_contract.tables`, int64 [bins].
+    `sequences` is the per-sequence table, float [sequences, columns of `rolloutwatch_contract.tables`].
+    `dropped` counts what this session could not deliver so far, by reason.
+    """
+
+    step: int
+    time: float
+    metrics: dict[str, float]
+    histogram: Array | None = None
+    sequences: Array | None = None
+    dropped: dict[str, int] = {}
+
+
+class Heartbeat(msgspec.Struct, frozen=True, tag="heartbeat"):
+    """The session lives, though it has no step to tell of."""
+
+    time: float
+    dropped: dict[str, int] = {}
+
+
+class RunEnd(msgspec.Struct, frozen=True, tag="end"):
+    """The session ends: the last record of a stream, unless the process was killed."""
+
+    time: float
+    outcome: Outcome = Outcome.FINISHED
+    dropped: dict[str, int] = {}
+
+
+Record = RunStart | StepRecord | Heartbeat | RunEnd
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
+
+
+class _Zstd(threading.local):
+    """zstd contexts must not be shared between threads."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_zstd = _Zstd()
+
+
+def encode(record: Record) -> bytes:
+    """Put a record into a frame; RecordError if it breaks the contract."""
+    check(record)
+    try:
+        body = _encoder.encode(record)
+    except (TypeError, ValueError, OverflowError, msgspec.MsgspecError) as error:
+        raise RecordError(f"{type(record).__name__} cannot be encoded: {error}") from error
+    if len(body) > MAX_RECORD_BYTES:
+        raise RecordError(
+            f"record of {len(body)} bytes: expected at most {MAX_RECORD_BYTES}; send fewer sequences."
+        )
+    return HEADER + _zstd.compressor.compress(body)
+
+
+def decode(frame: bytes) -> Record:
+    """Read a frame back; RecordError, saying what was expected and what came, if it is none of ours."""
+    body = _decompress(frame)
+    try:
+        record = _decoder.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise RecordError(f"record is not what schema {SCHEMA_VERSION} says: {error}") from error
+    check(record)
+    return record
+
+
+def check(record: Record) -> None:
+    """Raise RecordError if a record, whatever its way here, breaks a bound of the contract."""
+    match record:
+        case RunStart():
+            _check_start(record)
+        case StepRecord():
+            _check_step(record)
+        case Heartbeat() | RunEnd():
+            _check_dropped(record.dropped)
+        case _:
+            raise RecordError(
+                f"{type(record).__name__} is not a record: expected RunStart, StepRecord, Heartbeat or RunEnd."
+            )
+    if not math.isfinite(record.time):
+        raise RecordError(f"time is {record.time}: expected seconds since 1970.")
+
+
+def _decompress(frame: bytes) -> bytes:
+    if frame[:2] != HEADER[:2]:
+        raise RecordError(
+            f"frame begins with {frame[:4]!r}: expected {HEADER!r}; it was not written by Rolloutwatch."
+        )
+    if frame[: len(HEADER)] != HEADER:
+        raise RecordError(
+            f"frame has schema {frame[2:3].hex() or 'none'} and codec {frame[3:4]!r}: this side reads schema "
+            f"{SCHEMA_VERSION} and codec b'z'. Install the same version of Rolloutwatch in trainer and server."
+        )
+    packed = frame[len(HEADER) :]
+    try:
+        parameters = zstandard.get_frame_parameters(packed)
+        if not 0 <= parameters.content_size <= MAX_RECORD_BYTES:
+            raise RecordError(
+                f"frame declares {parameters.content_size} bytes: expected a declared size of at most {MAX_RECORD_BYTES}."
+            )
+        return _zstd.decompressor.decompress(packed, max_output_size=MAX_RECORD_BYTES)
+    except zstandard.ZstdError as error:
+        raise RecordError(f"frame of {len(frame)} bytes cannot be decompressed: {error}") from error
+
+
+def _check_start(record: RunStart) -> None:
+    try:
+        check_name("project", record.project)
+        check_name("run", record.run)
+    except ValueError as error:
+        raise RecordError(str(error)) from error
+
+
+def _check_step(record: StepRecord) -> None:
+    if type(record.step) is not int or not 0 <= record.step <= MAX_STEP:
+        raise RecordError(f"step is {record.step!r}: expected an integer from 0 to {MAX_STEP}.")
+    if len(record.metrics) > MAX_METRICS:
+        raise RecordError(
+            f"step {record.step} has {len(record.metrics)} metrics: expected at most {MAX_METRICS}."
+        )
+    for name, value in record.metrics.items():
+        if type(value) is not float:
+            raise RecordError(
+                f"step {record.step}: {ascii(name)[:140]} is a {type(value).__name__}: expected a float."
+            )
+        if not is_metric_name(name):
+            raise RecordError(
+                f"step {record.step}: metric name {ascii(name)[:140]}: expected 1 to 128 letters, digits, "
+                "'_', '.', '/', '@' or '-', beginning with a letter, a digit or '_'."
+            )
+    _check_array("histogram", record.histogram, dimensions=1, most=MAX_BINS)
+    _check_array("sequences", record.sequences, dimensions=2, most=MAX_SEQUENCES)
+    _check_dropped(record.dropped)
+
+
+def _check_array(name: str, array: Array | None, *, dimensions: int, most: int) -> None:
+    if array is None:
+        return
+    array.numpy()
+    if len(array.shape) != dimensions or array.shape[0] > most:
+        raise RecordError(
+            f"{name} has shape {array.shape}: expected {dimensions} dimensions and at most {most} rows."
+        )
+
+
+def _check_dropped(dropped: Mapping[str, int]) -> None:
+    for reason, count in dropped.items():
+        if not is_metric_name(reason) or not 0 <= count <= MAX_STEP or len(dropped) > MAX_METRICS:
+            raise RecordError(
+                f"dropped has {ascii(reason)[:140]}: {count}: expected a reason and a count of 0 or more."
+            )

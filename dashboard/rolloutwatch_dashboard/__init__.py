@@ -1,0 +1,3 @@
+"""The pages of Rolloutwatch."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,6 @@
+"""Command line of the server."""
+
+
+def main() -> int:
+    """Run the command."""
+    raise SystemExit("not yet")

@@ -1,0 +1,50 @@
+"""Names in Redis: what is written can be read back, and strangers' keys are told from ours."""
+
+import pytest
+
+from rolloutwatch_contract import ack_key, run_id, stream_key
+from rolloutwatch_contract.keys import entry_id, sequence_of, split_run_id, split_stream_key
+from rolloutwatch_contract.names import is_metric_name
+
+
+def test_stream_and_acknowledgement_of_a_session_live_in_one_slot() -> None:
+    """On a Redis Cluster the part in braces decides where a key lives."""
+    run = run_id("math", "grpo-7b")
+    assert stream_key(run, "s1") == "rolloutwatch:stream:{math~grpo-7b}:s1"
+    assert ack_key(run, "s1") == "rolloutwatch:ack:{math~grpo-7b}:s1"
+
+
+def test_a_stream_key_tells_run_and_session() -> None:
+    assert split_stream_key(stream_key(run_id("math", "a.b-c"), "s1")) == ("math~a.b-c", "s1")
+    assert split_run_id("math~a.b-c") == ("math", "a.b-c")
+
+
+@pytest.mark.parametrize("key", ["", "other:stream:{a~b}:s", "rolloutwatch:stream:a~b:s", "rolloutwatch:stream:{ab}:s",
+                                 "rolloutwatch:stream:{a~b}:", "rolloutwatch:stream:{a~<b>}:s"])  # fmt: skip
+def test_a_stranger_s_key_is_refused(key: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        split_stream_key(key)
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "a b", "ä", "x" * 129, "a~b", "a\n", None, 3])
+def test_a_name_that_cannot_stand_in_a_url_is_refused(name: object) -> None:
+    """The message names the argument, what came and the cure."""
+    with pytest.raises(ValueError, match=r"run is .*Rename it"):
+        run_id("project", name)  # type: ignore[arg-type]
+
+
+def test_metric_names_may_have_a_prefix() -> None:
+    assert is_metric_name("train/reward@4")
+    assert not is_metric_name("/etc/passwd")
+    assert not is_metric_name("reward\n")
+
+
+def test_records_are_numbered_from_one_without_holes() -> None:
+    assert [entry_id(n) for n in (1, 2)] == ["1-0", "2-0"]
+    assert sequence_of(b"17-0") == 17
+
+
+@pytest.mark.parametrize("entry", ["17", "17-1", "-0", "x-0", "1_0-0"])
+def test_an_id_that_redis_chose_itself_is_refused(entry: str) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        sequence_of(entry)
