@@ -1,0 +1,66 @@
+# demo   start everything and a small real training run:  make demo [PORT=8050] [STEPS=2000] [FAULT=stale]
+# test   all tests, against a real Redis-protocol server and in a real browser
+# quick  the tests that need neither
+# check  lint, types, import contracts, generated docs
+# bench  the benchmarks, one after the other
+# docs   print the generated docs anew
+# clean  remove what the other verbs made, the demo's archive too
+
+PYTHON ?= python3
+PORT ?= 8050
+STEPS ?= 2000
+FAULT ?=
+DATA ?= .rolloutwatch
+BIN := .venv/bin
+PARTS := contract correction client dashboard server
+EDITABLE := $(PARTS:%=-e ./%)
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: demo test quick check bench docs clean help
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# //p' Makefile | head -7
+
+demo: .venv/installed
+	@$(BIN)/python examples/demo.py --port $(PORT) --steps $(STEPS) --data-dir $(DATA) $(if $(FAULT),--fault $(FAULT))
+
+test: .venv/installed-tests
+	$(BIN)/python -m pytest
+
+quick: .venv/installed-tests
+	$(BIN)/python -m pytest -m "not redis and not end_to_end and not browser"
+
+check: .venv/installed-tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate_metrics.py --check
+
+bench: .venv/installed-tests
+	@for one in benchmarks/*/__main__.py; do $(BIN)/python -m benchmarks.$$(basename $$(dirname $$one)) || exit 1; done
+
+docs: .venv/installed-tests
+	$(BIN)/python docs/generate_metrics.py
+
+clean:
+	rm -rf .venv .rolloutwatch .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(f"Rolloutwatch needs Python 3.11 or newer, {sys.executable} is {sys.version.split()[0]}. Name another one: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
+	@echo "Creating .venv ..."
+	@$(PYTHON) -m venv .venv
+
+# The build back-end is installed first so that pip need not fetch it once for each of the five.
+.venv/installed: constraints.txt $(PARTS:%=%/pyproject.toml) | .venv/bin/python
+	@echo "Installing Rolloutwatch and what it needs; the first time takes a few minutes ..."
+	@$(PIP) hatchling editables
+	@$(PIP) --no-build-isolation $(EDITABLE)
+	@touch $@
+
+.venv/installed-tests: tests/requirements.txt .venv/installed
+	@echo "Installing what the tests need ..."
+	@$(PIP) --requirement tests/requirements.txt
+	@touch $@

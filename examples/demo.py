@@ -1,0 +1,184 @@
+"""Start a server and a small real training run beside it; Ctrl-C stops both.
+
+This is what `make demo` runs. For the code that a trainer needs, read tiny_rl.py.
+"""
+
+import argparse
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+HERE = Path(__file__).parent
+HOST = "127.0.0.1"
+SECONDS_TO_START = 60.0
+SECONDS_TO_STOP = 15.0
+PR_SET_PDEATHSIG = 1  # from linux/prctl.h
+
+
+class Stop(Exception):
+    """Someone asked the demo to end."""
+
+
+def main() -> int:
+    """Run the demo until it is interrupted; returns the exit code."""
+    args = parse_arguments()
+    if port_is_taken(args.port):
+        print(
+            f"Port {args.port} is taken by another program. Choose another one: make demo PORT={args.port + 1}",
+            file=sys.stderr,
+        )
+        return 1
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    children: list[subprocess.Popen[bytes]] = []
+    try:
+        server = start("server", server_command(args), children)
+        redis_url = wait_until_ready(server, args)
+        trainer = start("training run", trainer_command(args, redis_url), children)
+        return watch(server, trainer)
+    except Stop:
+        print("\nStopping ...", flush=True)
+        return 0
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # the ending is not to be interrupted; it is bounded
+        for child in reversed(children):
+            end(child)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--port", type=int, default=8050, help="port of the dashboard (default: %(default)s)")
+    parser.add_argument(
+        "--steps", type=int, default=2000, help="training steps, 0 = until stopped (default: %(default)s)"
+    )
+    parser.add_argument("--fault", help="break something in the run on purpose; see tiny_rl.py --list-faults")
+    parser.add_argument(
+        "--data-dir", type=Path, default=Path(".rolloutwatch"), help="where the archive lives"
+    )
+    return parser.parse_args()
+
+
+def server_command(args: argparse.Namespace) -> list[str]:
+    """Return the command that serves the dashboard."""
+    rolloutwatch = Path(sys.executable).with_name("rolloutwatch")
+    return [
+        str(rolloutwatch),
+        "serve",
+        "--host",
+        HOST,
+        "--port",
+        str(args.port),
+        "--data-dir",
+        str(args.data_dir),
+    ]
+
+
+def trainer_command(args: argparse.Namespace, redis_url: str) -> list[str]:
+    """Return the command that trains."""
+    command = [sys.executable, str(HERE / "tiny_rl.py"), "--steps", str(args.steps), "--redis-url", redis_url]
+    return command + (["--fault", args.fault] if args.fault else [])
+
+
+def start(name: str, command: list[str], children: list[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+    """Start a child that does not get the terminal's Ctrl-C, but dies when the demo is killed."""
+    child = subprocess.Popen(command, start_new_session=True, preexec_fn=die_with_parent())
+    children.append(child)
+    return child
+
+
+def die_with_parent() -> Callable[[], None] | None:
+    """Return what a child has to call for that, on systems that can do it."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    return lambda: prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def wait_until_ready(server: subprocess.Popen[bytes], args: argparse.Namespace) -> str:
+    """Wait until the server serves, and return the URL of the Redis that trainers push to."""
+    announcement = args.data_dir / "server.json"
+    deadline = time.monotonic() + SECONDS_TO_START
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise SystemExit(server.returncode or 1)
+        told = read_json(announcement)
+        if told.get("pid") == server.pid and answers(f"http://{HOST}:{args.port}/readyz"):
+            return str(told["redis_url"])
+        time.sleep(0.05)
+    raise SystemExit(f"The server did not start within {SECONDS_TO_START:.0f} s; its messages stand above.")
+
+
+def watch(server: subprocess.Popen[bytes], trainer: subprocess.Popen[bytes]) -> int:
+    """Wait until someone stops the demo or the server ends; the end of training is told and outlived."""
+    told = False
+    while server.poll() is None:
+        if trainer.poll() is not None and not told:
+            told = True
+            how = "has finished" if trainer.returncode == 0 else f"has failed with code {trainer.returncode}"
+            print(f"The training run {how}; the dashboard stays. Ctrl-C ends it.", flush=True)
+        time.sleep(0.2)
+    print(f"The server ended with code {server.returncode}; its messages stand above.", file=sys.stderr)
+    return 1
+
+
+def end(child: subprocess.Popen[bytes]) -> None:
+    """Ask a child to end, and make it end if it does not."""
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(SECONDS_TO_STOP)
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
+
+
+def port_is_taken(port: int) -> bool:
+    """Tell whether someone listens on a port of this host."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+        return False
+
+
+def answers(url: str) -> bool:
+    """Tell whether a URL answers with success."""
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Return the object in a JSON file, an empty one if it is not there or half written."""
+    try:
+        value = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def stop(number: int, frame: FrameType | None) -> None:
+    """Turn a signal into an exception."""
+    raise Stop
+
+
+if __name__ == "__main__":
+    sys.exit(main())
