@@ -1,0 +1,199 @@
+"""From Redis into the archive: read, archive together with the cursor, trim, acknowledge, announce.
+
+The order is the promise: what is trimmed or acknowledged is in the archive,
+and what was archived but not trimmed comes again and is ignored.
+"""
+
+import enum
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import redis
+
+from rolloutwatch_contract import RecordError, RunEnd, ack_key, decode
+from rolloutwatch_contract.keys import RECORD_FIELD, STREAM_PATTERN, sequence_of, split_stream_key
+from rolloutwatch_server.store import DeadLetter, Entry, Position, Store, StoreError
+from rolloutwatch_server.transport import BLOCK_SECONDS
+
+log = logging.getLogger(__name__)
+
+ENTRIES_PER_READ = 200  # of each stream, so that a run that catches up does not keep the others waiting
+SECONDS_BETWEEN_SCANS = 1.0
+BACKOFF_SECONDS = (0.05, 5.0)
+HEAD_BYTES = 256
+ACK_SECONDS = 24 * 3600  # how long a finished session may still ask whether all of it arrived
+
+Announce = Callable[[str, Sequence[Entry]], None]
+
+
+class Trouble(enum.Enum):
+    """What keeps the ingest from working."""
+
+    REDIS = "redis"
+    ARCHIVE = "archive"
+
+
+@dataclass(frozen=True)
+class Health:
+    """How the ingest is: what troubles it, if anything, and what it has done so far."""
+
+    trouble: Trouble | None = None
+    reason: str = ""
+    records: int = 0
+    dead_letters: int = 0
+    streams: int = 0
+
+
+class Ingest:
+    """One thread that reads every stream from its cursor on. `announce(run, entries)` is called after the commit."""
+
+    def __init__(self, store: Store, connect: Callable[[], "redis.Redis"], announce: Announce) -> None:
+        self._store = store
+        self._connect = connect
+        self._announce = announce
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rolloutwatch-ingest", daemon=True)
+        self._cursors: dict[str, Position] = {}
+        self._streams: set[str] = set()
+        self._strangers: set[str] = set()
+        self._next_scan = 0.0
+        self.health = Health(Trouble.REDIS, "not connected yet")
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def stop(self, timeout: float = 10.0) -> None:
+        """Finish the batch at hand and end."""
+        self._stopping.set()
+        self._thread.join(timeout)
+
+    # -- the loop -----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        wait = BACKOFF_SECONDS[0]
+        while not self._stopping.is_set():
+            try:
+                with self._connect() as client:
+                    self._cursors = self._store.cursors()
+                    self._next_scan = 0.0
+                    while not self._stopping.is_set():
+                        self._pass(client)
+                        self._recovered()
+                        wait = BACKOFF_SECONDS[0]
+            except (redis.RedisError, OSError) as error:
+                self._troubled(Trouble.REDIS, f"Redis cannot be read: {error}")
+            except StoreError as error:
+                self._troubled(Trouble.ARCHIVE, str(error))
+            self._stopping.wait(wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries, keeps no secret
+            wait = min(wait * 2, BACKOFF_SECONDS[1])
+
+    def _pass(self, client: "redis.Redis") -> None:
+        if time.monotonic() >= self._next_scan:
+            self._discover(client)
+            self._next_scan = time.monotonic() + SECONDS_BETWEEN_SCANS
+        if not self._streams:
+            self._stopping.wait(BLOCK_SECONDS)
+            return
+        for stream, raw in read(client, {s: str(self._cursors.get(s, Position())) for s in self._streams}):
+            self._take(client, stream, raw)
+
+    def _discover(self, client: "redis.Redis") -> None:
+        found = {
+            key.decode(errors="replace")
+            for key in client.scan_iter(match=STREAM_PATTERN, count=1000, _type="stream")
+        }
+        for key in found - self._streams - self._strangers:
+            try:
+                split_stream_key(key)
+            except ValueError as error:
+                self._strangers.add(key)
+                log.warning("Ignored: %s", error)
+        self._streams = found - self._strangers
+        self.health = _with(self.health, streams=len(self._streams))
+
+    def _take(
+        self, client: "redis.Redis", stream: str, raw: Sequence[tuple[bytes, dict[bytes, bytes]]]
+    ) -> None:
+        entries = [read_entry(stream, entry, fields) for entry, fields in raw]
+        fresh = self._store.archive(stream, entries)
+        self._cursors[stream] = entries[-1].position
+        self._count(stream, fresh)
+        self._let_go(client, stream, entries)
+        run, _ = split_stream_key(stream)
+        self._announce(run, fresh)
+
+    def _let_go(self, client: "redis.Redis", stream: str, entries: Sequence[Entry]) -> None:
+        """Trim what is archived, then say so: a Redis that is full refuses the second but not the first."""
+        last = entries[-1].position
+        key = ack_key(*split_stream_key(stream))
+        ended = any(isinstance(entry.content, RunEnd) for entry in entries)
+        with client.pipeline(transaction=False) as pipe:
+            if ended:
+                pipe.delete(stream)
+            else:
+                pipe.xtrim(stream, minid=f"{last.major}-{last.minor + 1}", approximate=False)
+            pipe.set(key, last.major, ex=ACK_SECONDS if ended else None)
+            for answer in pipe.execute(raise_on_error=False):
+                if isinstance(answer, redis.ConnectionError | redis.TimeoutError):
+                    raise answer
+                if isinstance(answer, redis.RedisError):
+                    log.warning(
+                        "Stream %s was archived but not tidied up, which is tried again: %s", stream, answer
+                    )
+
+    # -- what others are told -----------------------------------------------------------------------------------
+
+    def _count(self, stream: str, fresh: Iterable[Entry]) -> None:
+        letters = [entry.content for entry in fresh if isinstance(entry.content, DeadLetter)]
+        for letter in letters:
+            log.warning("Dead letter %s in %s: %s", letter.entry, stream, letter.reason)
+        records = sum(1 for _ in fresh) - len(letters)
+        health = self.health
+        self.health = _with(
+            health, records=health.records + records, dead_letters=health.dead_letters + len(letters)
+        )
+
+    def _troubled(self, trouble: Trouble, reason: str) -> None:
+        if self.health.trouble is not trouble or self.health.reason == Health.reason:
+            log.warning("%s; trying again until it works.", reason)
+        self.health = _with(self.health, trouble=trouble, reason=reason)
+
+    def _recovered(self) -> None:
+        if self.health.trouble is not None:
+            log.info("Reading from Redis, archiving to %s.", self._store.path)
+            self.health = _with(self.health, trouble=None, reason="")
+
+
+def read(
+    client: "redis.Redis", cursors: dict[str, str]
+) -> list[tuple[str, list[tuple[bytes, dict[bytes, bytes]]]]]:
+    """Wait a moment for entries behind the cursors; return what came, by stream."""
+    answer: Any = client.xread(cast("Any", cursors), count=ENTRIES_PER_READ, block=int(BLOCK_SECONDS * 1000))
+    return [(stream.decode(), entries) for stream, entries in answer or [] if entries]
+
+
+def read_entry(stream: str, entry: bytes, fields: dict[bytes, bytes] | None) -> Entry:
+    """Return what stands in an entry: a record, or a dead letter that says why it is none."""
+    frame = (fields or {}).get(RECORD_FIELD)
+    try:
+        sequence_of(entry)
+        if frame is None:
+            names = ", ".join(ascii(name) for name in fields or {}) or "none"
+            raise RecordError(f"entry has the fields {names[:200]}: expected {RECORD_FIELD!r}.")
+        return Entry(Position.of(entry), decode(frame))
+    except ValueError as error:
+        head = frame if frame is not None else next(iter((fields or {}).values()), b"")
+        letter = DeadLetter(
+            stream, entry.decode(errors="replace"), str(error), head[:HEAD_BYTES], time.time()
+        )
+        return Entry(Position.of(entry), letter)
+
+
+def _with(health: Health, **changes: Any) -> Health:
+    return Health(**{**vars(health), **changes})

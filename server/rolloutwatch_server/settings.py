@@ -1,0 +1,163 @@
+"""Every setting of the server, once: its flag, its environment variable, its default, its meaning and its bound.
+
+`--help`, validation and the docs are made from SETTINGS.
+An option on the command line goes before the environment variable, which goes before the default.
+"""
+
+import argparse
+import ipaddress
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+DEFAULT_REDIS_PORT = 6379
+
+
+class SettingError(ValueError):
+    """A setting has a value it cannot have; the message names it, what was expected and what came."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: `parse` turns text into a value or raises ValueError saying what was expected."""
+
+    name: str
+    default: Any
+    parse: Callable[[str], Any]
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """Return the option on the command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """Return the environment variable."""
+        return "ROLLOUTWATCH_" + self.name.upper()
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 <= int(text) <= 65535:
+        raise ValueError("a port from 0 to 65535, 0 for any free one")
+    return int(text)
+
+
+def _host(text: str) -> str:
+    if not text or any(c.isspace() for c in text):
+        raise ValueError("a host name or an address such as 127.0.0.1")
+    return text
+
+
+def _redis_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        sound = (
+            parts.scheme in ("redis", "rediss", "unix")
+            and (parts.hostname or parts.path)
+            and (parts.port or True)
+        )
+    except ValueError:
+        sound = False
+    if not sound:
+        raise ValueError("redis://host:port/0, rediss://host:port/0 or unix:///path")
+    return text
+
+
+def _yes(text: str) -> bool:
+    answers = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}
+    if text.lower() not in answers:
+        raise ValueError("1, true or yes, or else 0, false or no")
+    return answers[text.lower()]
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("host", "127.0.0.1", _host, "address to listen on"),
+    Setting("port", 8050, _port, "port to listen on"),
+    Setting(
+        "redis_url",
+        None,
+        _redis_url,
+        "Redis that the trainers push to; without it a valkey-server or redis-server on PATH is started, "
+        "else the one that came with the installation",
+    ),
+    Setting(
+        "redis_port",
+        DEFAULT_REDIS_PORT,
+        _port,
+        "port for a Redis that is started here; a free one is taken if somebody else has it",
+    ),
+    Setting(
+        "data_dir", Path(".rolloutwatch"), Path, "folder of the archive, and of a Redis that is started here"
+    ),
+    Setting(
+        "trust_network",
+        False,
+        _yes,
+        "listen beyond this host although nobody is asked for a password; whoever can reach the port sees all runs",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The values in force."""
+
+    host: str
+    port: int
+    redis_url: str | None
+    redis_port: int
+    data_dir: Path
+    trust_network: bool
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
+    """Read settings from a command line and an environment; SettingError if one is wrong."""
+    given = vars(_parser().parse_args(arguments))
+    values = {setting.name: _value(setting, given[setting.name], environment) for setting in SETTINGS}
+    settings = Settings(**values)
+    if not settings.trust_network and not _is_loopback(settings.host):
+        raise SettingError(
+            f"--host is {settings.host!r}: there is no authentication, so the server listens on this host alone. "
+            "Use 127.0.0.1 and an SSH tunnel, or add --trust-network if only people you trust can reach the port."
+        )
+    return settings
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="rolloutwatch serve",
+        description="Read what trainers push to Redis, archive it, and serve API and dashboard.",
+        allow_abbrev=False,
+    )
+    for setting in SETTINGS:
+        default = "" if setting.default in (None, False) else f" (default: {setting.default})"
+        text = f"{setting.help}{default} [{setting.variable}]"
+        if setting.parse is _yes:
+            parser.add_argument(setting.flag, dest=setting.name, action="store_const", const="yes", help=text)
+        else:
+            parser.add_argument(setting.flag, dest=setting.name, metavar=setting.name.upper(), help=text)
+    return parser
+
+
+def _value(setting: Setting, given: str | None, environment: Mapping[str, str]) -> Any:
+    where, text = setting.flag, given
+    if text is None:
+        where, text = setting.variable, environment.get(setting.variable)
+    if text is None:
+        return setting.default
+    try:
+        return setting.parse(text)
+    except ValueError as error:
+        raise SettingError(f"{where} is {text!r}: expected {error}.") from None
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
