@@ -90,7 +90,7 @@ class Ingest:
                 self._troubled(Trouble.REDIS, f"Redis cannot be read: {error}")
             except StoreError as error:
                 self._troubled(Trouble.ARCHIVE, str(error))
-            self._stopping.wait(wait * random.uniform(0.5, 1.0))  # noqa: S311 - spreads retries, keeps no secret
+            self._stopping.wait(wait * random.uniform(0.5, 1.0))
             wait = min(wait * 2, BACKOFF_SECONDS[1])
 
     def _pass(self, client: "redis.Redis") -> None:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -55,6 +56,12 @@ def connect(url: str) -> "redis.Redis":
 
 
 BLOCK_SECONDS = 0.25  # how long a read waits for something to come
+
+
+def without_password(url: str) -> str:
+    """Return a URL as it may be shown."""
+    parts = urlsplit(url)
+    return url.replace(f":{parts.password}@", ":***@") if parts.password else url
 
 
 def find(redis_url: str | None, data_dir: Path, port: int, search_path: str | None = None) -> Transport:

@@ -1,0 +1,379 @@
+"""The whole public surface of the client: build a Monitor, call it in the training loop, close it."""
+
+import atexit
+import datetime
+import operator
+import os
+import platform
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rolloutwatch.push import RedisSink, check_url
+from rolloutwatch.sink import Sink
+from rolloutwatch.transfer import Arrival, Transfer
+from rolloutwatch.worker import DropReason, Health, Worker
+from rolloutwatch_contract import Array, Outcome, Record, RunEnd, RunStart, StepRecord, run_id
+from rolloutwatch_contract.keys import DEFAULT_REDIS_URL, REDIS_URL_VARIABLE
+from rolloutwatch_contract.names import is_metric_name
+from rolloutwatch_contract.record import MAX_SEQUENCES, MAX_STEP
+from rolloutwatch_correction import Correction, CorrectionConfig, correct, histogram_of, metrics_of
+
+SECONDS_TO_CLOSE = 5.0
+_BYTES_OF_A_SMALL_JOB = 500
+
+
+class Monitor:
+    """Measures the mismatch of each training step, corrects it if asked to, and pushes what it finds to Redis.
+
+    In a trainer::
+
+        monitor = rolloutwatch.Monitor(
+            project="math", run="grpo-7b",
+            config={"rollout_is": "token", "rollout_is_threshold": 2.0},
+        )
+        for step in range(steps):
+            ...
+            correction = monitor.correct(
+                step=step,
+                training_logprobs=training_logprobs,   # [B, T], of the policy that is trained
+                rollout_logprobs=rollout_logprobs,     # [B, T], as the engine that generated reported them
+                response_mask=response_mask,           # [B, T], 1 for valid response tokens
+            )
+            loss = (per_token_loss * correction.weights * correction.response_mask).sum() / ...
+            monitor.log(step, {"reward": reward, "grad_norm": grad_norm})
+        monitor.close()
+
+    The caller's thread computes tensors and appends to a queue; a background thread does the rest.
+    Once built, a monitor never raises because of monitoring and never waits for the network.
+
+    Args:
+        project: What belongs together, such as "math"; letters, digits, '_', '.', '-'.
+        run: The run's name within the project; one is made from date and time if it is None.
+            The same name continues a run.
+        config: The correction: the keys of verl's `algorithm.rollout_correction`, or a CorrectionConfig.
+            None measures and corrects nothing.
+        redis_url: Where to push to; ROLLOUTWATCH_REDIS_URL, else redis://127.0.0.1:6379/0, if it is None.
+        sink: Where to push to instead of Redis, such as a MemorySink.
+
+    Raises:
+        ValueError: An argument cannot be what it is; the message says which, what was expected and what came.
+            A Redis that does not answer is no error: it may come later.
+    """
+
+    def __init__(
+        self,
+        *,
+        project: str,
+        run: str | None = None,
+        config: Mapping[str, Any] | CorrectionConfig | None = None,
+        redis_url: str | None = None,
+        sink: Sink | None = None,
+    ) -> None:
+        name = run if run is not None else _new_name()
+        self.run_id = run_id(project, name)
+        self.session = f"{int(time.time()):x}-{secrets.token_hex(4)}"
+        self.config = _config(config)
+        url = check_url(redis_url or os.environ.get(REDIS_URL_VARIABLE) or DEFAULT_REDIS_URL)
+        self._transfer = Transfer()
+        self._worker = Worker(lambda: sink if sink is not None else RedisSink(url, self.run_id, self.session))
+        self._worker.put(_Start(project, name, self.config))
+        self._worker.start()
+        self._outcome = Outcome.FINISHED
+        atexit.register(self._close_at_exit)
+
+    def correct(
+        self,
+        *,
+        step: int,
+        training_logprobs: Tensor,
+        rollout_logprobs: Tensor,
+        response_mask: Tensor,
+        training_entropy: Tensor | None = None,
+    ) -> Correction:
+        """Return weights and mask for the loss of this step, and push what was measured on the way.
+
+        Args:
+            step: The training step, an integer from 0.
+            training_logprobs: [B, T] log-probs of the sampled tokens under the policy that is trained.
+            rollout_logprobs: [B, T] the same as the engine that generated them reported.
+            response_mask: [B, T] 1 for valid response tokens, 0 elsewhere; bool, integer or float.
+            training_entropy: [B, T] entropy of the training policy at each token, or its mean; optional.
+
+        Raises:
+            ValueError: The correction cannot be computed, because shapes differ, say.
+                Whatever else goes wrong, the correction is returned.
+        """
+        correction = correct(
+            training_logprobs, rollout_logprobs, response_mask, self.config, training_entropy=training_entropy
+        )
+        self._measure(step, correction)
+        return correction
+
+    def observe(
+        self,
+        *,
+        step: int,
+        training_logprobs: Tensor,
+        rollout_logprobs: Tensor,
+        response_mask: Tensor,
+        training_entropy: Tensor | None = None,
+    ) -> None:
+        """Measure and push as `correct` does, change nothing, and never raise; what cannot be measured is counted."""
+        try:
+            correction = correct(
+                training_logprobs,
+                rollout_logprobs,
+                response_mask,
+                self.config,
+                training_entropy=training_entropy,
+            )
+        except Exception as error:  # noqa: BLE001 - a guest does not break the house
+            self._worker.drop(DropReason.NOT_MEASURED, f"Step {step} was not measured: {error}")
+            return
+        self._measure(step, correction)
+
+    def log(self, step: int, values: Mapping[str, Any]) -> None:
+        """Push any other scalars of a step, such as reward or learning rate.
+
+        Values are numbers, or tensors and arrays of one number; a tensor on a GPU is not waited for.
+        What cannot be one is left out and counted.
+        """
+        try:
+            self._log(step, values)
+        except Exception as error:  # noqa: BLE001 - a guest does not break the house
+            self._worker.drop(
+                DropReason.BAD_VALUE, f"Step {step} was not logged: {type(error).__name__}: {error}."
+            )
+
+    def health(self) -> Health:
+        """Return how the monitoring is."""
+        return self._worker.health()
+
+    def flush(self, timeout: float = SECONDS_TO_CLOSE) -> bool:
+        """Wait at most `timeout` seconds until everything so far is in Redis; tell whether it is."""
+        return self._worker.flush(timeout)
+
+    def close(self, timeout: float = SECONDS_TO_CLOSE) -> bool:
+        """End the run: deliver what can be delivered within `timeout` seconds; tell whether that was all."""
+        atexit.unregister(self._close_at_exit)
+        return self._worker.close(
+            _Ready(lambda dropped: RunEnd(time.time(), self._outcome, dropped)), timeout
+        )
+
+    def __enter__(self) -> "Monitor":
+        """Return the monitor; leaving the block closes it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the monitor; an exception that leaves the block ends the run as crashed."""
+        if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+            self._outcome = Outcome.CRASHED
+        self.close()
+
+    def _close_at_exit(self) -> None:
+        # the interpreter has noted an exception that nobody caught before it comes here
+        if getattr(sys, "last_value", None) is not None and not isinstance(sys.last_value, KeyboardInterrupt):
+            self._outcome = Outcome.CRASHED
+        self.close()
+
+    def _measure(self, step: int, correction: Correction) -> None:
+        try:
+            number = self._step(step)
+            if number is None:
+                return
+            arrival = self._transfer.start(
+                [correction.statistics.vector, correction.sequences[:MAX_SEQUENCES]]
+            )
+            if arrival is None:
+                self._worker.drop(
+                    DropReason.TRANSFERS_FULL, f"Step {step} was not measured: too many copies are under way."
+                )
+                return
+            self._worker.put(_Measured(number, time.time(), arrival, correction.config, _size(correction)))
+        except Exception as error:  # noqa: BLE001 - a guest does not break the house
+            self._worker.drop(
+                DropReason.NOT_MEASURED, f"Step {step} was not measured: {type(error).__name__}: {error}."
+            )
+
+    def _log(self, step: int, values: Mapping[str, Any]) -> None:
+        number = self._step(step)
+        if number is None:
+            return
+        now, numbers, later = time.time(), {}, {}
+        for name, value in values.items():
+            if not is_metric_name(name):
+                self._worker.drop(
+                    DropReason.BAD_NAME, f"{name!r:.150} was not logged: expected a name like 'train/reward'."
+                )
+            elif isinstance(value, Tensor) and value.is_cuda and value.numel() == 1:
+                later[name] = value.detach().reshape(()).to(torch.float64, copy=True)
+            else:
+                try:
+                    numbers[name] = float(value)
+                except (TypeError, ValueError) as error:
+                    self._worker.drop(
+                        DropReason.BAD_VALUE, f"{name!r} was not logged: expected one number: {error}."
+                    )
+        if later:
+            arrival = self._transfer.start([torch.stack(list(later.values()))])
+            if arrival is None:
+                self._worker.drop(
+                    DropReason.TRANSFERS_FULL, f"Step {step} was not logged: too many copies are under way."
+                )
+            else:
+                self._worker.put(_Logged(number, now, list(later), arrival))
+        if numbers:
+            self._worker.put(_Ready(lambda dropped: StepRecord(number, now, numbers, dropped=dropped)))
+
+    def _step(self, step: object) -> int | None:
+        try:
+            number = operator.index(step)  # type: ignore[arg-type]  # what is no integer is what this is for
+        except TypeError:
+            number = -1
+        if isinstance(step, bool) or not 0 <= number <= MAX_STEP:
+            self._worker.drop(
+                DropReason.BAD_STEP, f"step is {step!r:.100}: expected an integer from 0 to {MAX_STEP}."
+            )
+            return None
+        return number
+
+
+class _Ready:
+    """A record that waits for nothing."""
+
+    size = _BYTES_OF_A_SMALL_JOB
+
+    def __init__(self, make: Any) -> None:
+        self._make = make
+
+    def ready(self) -> bool:
+        return True
+
+    def record(self, dropped: dict[str, int]) -> Record:
+        record: Record = self._make(dropped)
+        return record
+
+
+@dataclass
+class _Start:
+    """The beginning of a run; what surrounds it is looked up in the background."""
+
+    project: str
+    name: str
+    config: CorrectionConfig
+    size: int = _BYTES_OF_A_SMALL_JOB
+
+    def ready(self) -> bool:
+        return True
+
+    def record(self, dropped: dict[str, int]) -> Record:
+        return RunStart(self.project, self.name, time.time(), self.config.as_dict(), _environment())
+
+
+@dataclass
+class _Measured:
+    """What was measured in a step, on its way from the device."""
+
+    step: int
+    time: float
+    arrival: Arrival
+    config: CorrectionConfig
+    size: int
+
+    def ready(self) -> bool:
+        return self.arrival.ready()
+
+    def record(self, dropped: dict[str, int]) -> Record:
+        vector, sequences = self.arrival.take()
+        return StepRecord(
+            step=self.step,
+            time=self.time,
+            metrics=metrics_of(vector, self.config),
+            histogram=Array.of(histogram_of(vector)),
+            sequences=Array.of(sequences),
+            dropped=dropped,
+        )
+
+
+@dataclass
+class _Logged:
+    """Scalars that were logged as tensors of a GPU, on their way from it."""
+
+    step: int
+    time: float
+    names: list[str]
+    arrival: Arrival
+    size: int = _BYTES_OF_A_SMALL_JOB
+
+    def ready(self) -> bool:
+        return self.arrival.ready()
+
+    def record(self, dropped: dict[str, int]) -> Record:
+        (values,) = self.arrival.take()
+        return StepRecord(
+            self.step, self.time, dict(zip(self.names, values.tolist(), strict=True)), dropped=dropped
+        )
+
+
+def _config(config: Mapping[str, Any] | CorrectionConfig | None) -> CorrectionConfig:
+    if isinstance(config, CorrectionConfig):
+        return config
+    if config is None:
+        return CorrectionConfig()
+    if not isinstance(config, Mapping):
+        raise ValueError(
+            f"config is a {type(config).__name__}: expected a mapping such as {{'rollout_is': 'token'}}, "
+            "a CorrectionConfig, or None."
+        )
+    return CorrectionConfig.from_mapping(config)
+
+
+def _size(correction: Correction) -> int:
+    tensors = (correction.statistics.vector, correction.sequences)
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _new_name() -> str:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _environment() -> dict[str, str]:
+    found = {
+        "host": socket.gethostname(),
+        "pid": str(os.getpid()),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "command": " ".join(sys.argv)[:500],
+        "git_commit": _git_commit(Path.cwd()),
+    }
+    if torch.cuda.is_initialized():
+        found["device"] = torch.cuda.get_device_name()
+    return {name: value for name, value in found.items() if value}
+
+
+def _git_commit(folder: Path) -> str:
+    """Return the commit that is checked out around a folder, "" if there is none; starts no process."""
+    for parent in (folder, *folder.parents):
+        try:
+            head = (parent / ".git" / "HEAD").read_text().strip()
+            return (
+                (parent / ".git" / head.removeprefix("ref: ")).read_text().strip()
+                if head.startswith("ref: ")
+                else head
+            )
+        except OSError:
+            continue
+    return ""

@@ -1,0 +1,281 @@
+"""The thread that does everything the trainer must not wait for: encode, number, send, try again.
+
+The trainer's side is `put`, which takes a lock that is never held across anything slow.
+"""
+
+import enum
+import logging
+import os
+import random
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from rolloutwatch.outbox import Outbox
+from rolloutwatch.sink import Sink, SinkError
+from rolloutwatch_contract import Heartbeat, Record, RecordError, encode
+
+log = logging.getLogger("rolloutwatch")
+
+MAX_JOBS = 4096
+MAX_BYTES = 64 * 1024 * 1024
+FRAMES_PER_BATCH = 256
+BYTES_PER_BATCH = 4 * 1024 * 1024
+SECONDS_BETWEEN_HEARTBEATS = 5.0
+SECONDS_BETWEEN_POLLS = 0.005
+BACKOFF_SECONDS = (0.05, 5.0)
+
+
+class DropReason(enum.Enum):
+    """Why something was not delivered."""
+
+    QUEUE_FULL = "queue_full"
+    TRANSFERS_FULL = "transfers_full"
+    BAD_STEP = "bad_step"
+    BAD_NAME = "bad_name"
+    BAD_VALUE = "bad_value"
+    NOT_MEASURED = "not_measured"
+    NOT_ENCODED = "not_encoded"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class Health:
+    """How the monitoring is: `state` is "starting", "delivering", "retrying" or "closed".
+
+    `queued` records wait to be sent, `pushed` have been taken by Redis, `archived` by the server;
+    `dropped` counts what was not delivered, by reason; `last_error` says why it last failed, "" if it never did.
+    """
+
+    state: str
+    queued: int
+    pushed: int
+    archived: int
+    dropped: dict[str, int]
+    last_error: str
+
+
+class Job(Protocol):
+    """Something to be made into a record when its figures have arrived."""
+
+    size: int
+
+    def ready(self) -> bool:
+        """Tell, without waiting, whether `record` can be called."""
+
+    def record(self, dropped: dict[str, int]) -> Record:
+        """Make the record; `dropped` is the tally that goes with it."""
+
+
+class Worker:
+    """A bounded queue and the one thread that empties it into a sink.
+
+    Full means that the oldest job is dropped, and counted: the newest figures matter most.
+    """
+
+    def __init__(self, make_sink: Callable[[], Sink]) -> None:
+        self._make_sink = make_sink
+        self._lock = threading.Lock()
+        self._jobs: deque[Job] = deque()
+        self._bytes = 0
+        self._dropped: dict[str, int] = {}
+        self._told: set[str] = set()
+        self._wake = threading.Event()
+        self._idle = threading.Event()
+        self._closing = False
+        self._deadline = float("inf")
+        self._outbox = Outbox(MAX_BYTES)
+        self._state = "starting"
+        self._last_error = ""
+        self._pid = os.getpid()
+        self._thread = threading.Thread(target=self._run, name="rolloutwatch", daemon=True)
+        _workers.add(self)
+
+    # -- the trainer's side --------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._thread.start()
+
+    def put(self, job: Job) -> bool:
+        """Queue a job. Returns False if it was dropped, which only a closed worker does."""
+        if self._closing or self._pid != os.getpid():
+            self.drop(DropReason.CLOSED)
+            return False
+        with self._lock:
+            self._jobs.append(job)
+            self._bytes += job.size
+            while len(self._jobs) > MAX_JOBS or (self._bytes > MAX_BYTES and len(self._jobs) > 1):
+                self._bytes -= self._jobs.popleft().size
+                self._count(DropReason.QUEUE_FULL)
+            self._idle.clear()
+        self._wake.set()
+        return True
+
+    def drop(self, reason: DropReason, detail: str = "") -> None:
+        """Count something that will not be delivered, and say so once for each reason."""
+        with self._lock:
+            self._count(reason)
+        if detail:
+            self.say_once(
+                reason.value,
+                f"{detail} Training goes on; further ones are only counted, see Monitor.health().",
+            )
+
+    def say_once(self, key: str, message: str) -> None:
+        """Log a warning the first time it is needed."""
+        if key not in self._told:
+            self._told.add(key)
+            log.warning("%s", message)
+
+    def health(self) -> Health:
+        """Return how it is."""
+        with self._lock:
+            queued, dropped = len(self._jobs), dict(self._dropped)
+        box = self._outbox
+        return Health(self._state, queued + box.unsent, box.sent_to, box.archived, dropped, self._last_error)
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything queued is in the sink, at most `timeout` seconds; tell whether it is."""
+        return self._pid == os.getpid() and self._idle.wait(timeout)
+
+    def close(self, last: Job, timeout: float) -> bool:
+        """Queue a last job, deliver what can be delivered within `timeout` seconds, and end; tell whether all was."""
+        if self._closing or self._pid != os.getpid():
+            return False
+        self.put(last)
+        self._deadline = time.monotonic() + timeout
+        self._closing = True
+        self._wake.set()
+        self._thread.join(timeout + 0.5)
+        return self._idle.is_set()
+
+    def disown(self) -> None:
+        """Forget everything: this is a forked child, and the records are its parent's."""
+        self._lock = threading.Lock()
+        self._jobs, self._bytes, self._state = deque(), 0, "closed"
+
+    def _count(self, reason: DropReason) -> None:
+        self._dropped[reason.value] = self._dropped.get(reason.value, 0) + 1
+
+    # -- the thread ----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        sink: Sink | None = None
+        synced = False
+        wait = BACKOFF_SECONDS[0]
+        heard = time.monotonic()
+        while not self._is_done():
+            try:
+                self._fill_outbox()
+                if not self._outbox.unsent and time.monotonic() - heard > SECONDS_BETWEEN_HEARTBEATS:
+                    self._outbox.add(encode(Heartbeat(time=time.time(), dropped=self._tally())))
+                if not self._outbox.unsent:
+                    self._rest()
+                    continue
+                sink = sink or self._make_sink()
+                if not synced:
+                    reached = sink.reached()
+                    self._outbox.acknowledge(reached.archived)
+                    self._outbox.rewind(reached.top)
+                    synced = True
+                self._send(sink)
+                self._recovered()
+                heard, wait = time.monotonic(), BACKOFF_SECONDS[0]
+            except SinkError as error:
+                synced = False
+                self._troubled(str(error))
+                self._pause(wait * random.uniform(0.5, 1.0))
+                wait = min(wait * 2, BACKOFF_SECONDS[1])
+            except Exception as error:
+                synced = False
+                log.exception("Rolloutwatch met an error of its own and goes on; please report it.")
+                self._last_error = f"{type(error).__name__}: {error}"
+                self._pause(BACKOFF_SECONDS[1])
+        self._state = "closed"
+        if not self._jobs and not self._outbox.unsent:
+            self._idle.set()
+        if sink is not None:
+            sink.close()
+
+    def _is_done(self) -> bool:
+        if not self._closing:
+            return False
+        delivered = not self._jobs and not self._outbox.unsent
+        return delivered or time.monotonic() > self._deadline
+
+    def _fill_outbox(self) -> None:
+        """Make records of the jobs whose figures have arrived, in the order in which they came."""
+        while self._outbox.has_room:
+            with self._lock:
+                if not self._jobs or not self._jobs[0].ready():
+                    return
+                job = self._jobs.popleft()
+                self._bytes -= job.size
+                tally = dict(self._dropped)
+            try:
+                self._outbox.add(encode(job.record(tally)))
+            except RecordError as error:
+                self.drop(DropReason.NOT_ENCODED, f"A record was not sent: {error}")
+            except Exception as error:  # noqa: BLE001 - a poisoned record must not stop those behind it
+                self.drop(
+                    DropReason.NOT_ENCODED, f"A record could not be made: {type(error).__name__}: {error}."
+                )
+
+    def _send(self, sink: Sink) -> None:
+        batch = self._outbox.next_batch(FRAMES_PER_BATCH, BYTES_PER_BATCH)
+        if batch:
+            archived = sink.send(batch)
+            self._outbox.sent(len(batch))
+            self._outbox.acknowledge(archived)
+
+    def _rest(self) -> None:
+        """Sleep until there is something to do."""
+        with self._lock:
+            waiting = bool(self._jobs)
+            if not waiting and not self._outbox.unsent:
+                self._idle.set()
+        self._wake.wait(SECONDS_BETWEEN_POLLS if waiting else SECONDS_BETWEEN_HEARTBEATS / 2)
+        self._wake.clear()
+
+    def _pause(self, seconds: float) -> None:
+        """Wait before trying again, but not beyond the end."""
+        end = min(time.monotonic() + seconds, self._deadline)
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, 0.05))
+            end = min(end, self._deadline)
+
+    def _tally(self) -> dict[str, int]:
+        with self._lock:
+            return dict(self._dropped)
+
+    def _troubled(self, error: str) -> None:
+        self._last_error = error
+        if self._state != "retrying":
+            self._state = "retrying"
+            log.warning(
+                "%s. Training goes on, records wait in memory and are sent when it works again. "
+                "Start the server (rolloutwatch serve), or name the right Redis with redis_url= or ROLLOUTWATCH_REDIS_URL.",
+                error,
+            )
+
+    def _recovered(self) -> None:
+        if self._state == "retrying":
+            log.warning("Redis takes records again; nothing of what waited is lost.")
+        self._state = "delivering"
+
+
+_workers: "weakref.WeakSet[Worker]" = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for worker in list(_workers):
+        worker.disown()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,48 @@
+"""How the API answers: JSON in which a value that is not finite is null, and problems as RFC 9457 has them."""
+
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+PROBLEM = "application/problem+json"
+NOT_STORED = {"Cache-Control": "no-store"}
+
+
+def answer(body: Any, status: int = 200) -> Response:
+    """Return a JSON answer."""
+    return Response(msgspec.json.encode(body), status, NOT_STORED, "application/json")
+
+
+def problem(status: int, title: str, detail: str) -> Response:
+    """Return a refusal: what is wrong, what was expected, what came."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    return Response(msgspec.json.encode(body), status, NOT_STORED, PROBLEM)
+
+
+class NoSuchRun(HTTPException):
+    """The path names a run that the archive does not have."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(404, f"there is no run {run[:300]!r}: GET /api/v1/runs lists those there are.")
+
+
+def install_problems(app: FastAPI) -> None:
+    """Let every refusal of the app be a problem."""
+
+    @app.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
+        return problem(
+            error.status_code, "Refused" if error.status_code != 404 else "Not found", str(error.detail)
+        )
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        return problem(422, "Invalid request", "; ".join(_complaint(one) for one in error.errors()))
+
+
+def _complaint(error: Any) -> str:
+    where = ".".join(str(part) for part in error["loc"][1:])
+    return f"{where} is {str(error.get('input'))[:100]!r}: {error['msg']}"

@@ -1,0 +1,105 @@
+"""The web application: small nouns, wired in one place."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rolloutwatch_contract.protocol import RunSummary
+from rolloutwatch_dashboard import create_dashboard
+from rolloutwatch_server import __version__
+from rolloutwatch_server.api import catalogue, dead_letters, docs, health, live, runs
+from rolloutwatch_server.api.answers import install_problems
+from rolloutwatch_server.ingest import Ingest
+from rolloutwatch_server.live import LiveFeed, run_event
+from rolloutwatch_server.store import Store
+
+API = "/api/v1"
+SECONDS_BETWEEN_STATE_CHECKS = 2.0
+
+
+def create_app(store: Store, feed: LiveFeed, ingest: Ingest) -> FastAPI:
+    """Return the application that serves the API and, everywhere else, the dashboard.
+
+    Routes come before the dashboard, whose last one answers every path there is.
+    """
+    app = FastAPI(
+        title="Rolloutwatch",
+        version=__version__,
+        description="Runs, their series, and what is happening now.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.store, app.state.feed, app.state.ingest = store, feed, ingest
+    for noun in (runs, live, catalogue, dead_letters):
+        app.include_router(noun.router, prefix=API)
+    for noun in (health, docs):
+        app.include_router(noun.router)
+    app.add_api_route(
+        "/api/{path:path}", _no_such_path, methods=["GET", "POST", "PUT", "DELETE"], include_in_schema=False
+    )
+    install_problems(app)
+    app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(SecurityHeaders)
+    create_dashboard(store, server=app)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    feed: LiveFeed = app.state.feed
+    feed.open(asyncio.get_running_loop())
+    watch = asyncio.create_task(_watch_states(app.state.store, feed))
+    app.state.ingest.start()
+    try:
+        yield
+    finally:
+        feed.close()
+        watch.cancel()
+        await run_in_threadpool(app.state.ingest.stop)
+
+
+async def _watch_states(store: Store, feed: LiveFeed) -> None:
+    """Tell viewers when a run's state changes, by a record or by the lack of one."""
+    told: dict[str, RunSummary] = {}
+    while True:
+        for run in feed.watched():
+            detail = await run_in_threadpool(store.run, run)
+            if detail is not None and run in told and told[run].state is not detail.summary.state:
+                feed.publish(run, [run_event(detail.summary)])
+            if detail is not None:
+                told[run] = detail.summary
+        await asyncio.sleep(SECONDS_BETWEEN_STATE_CHECKS)
+
+
+def _no_such_path(path: str) -> None:
+    raise HTTPException(404, f"there is no /api/{path[:300]}: see /docs.")
+
+
+class SecurityHeaders:
+    """Headers that keep other sites from framing the pages or guessing types."""
+
+    HEADERS = (
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-frame-options", b"SAMEORIGIN"),
+        (b"referrer-policy", b"same-origin"),
+    )
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, adding the headers to what is sent."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *self.HEADERS]
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)

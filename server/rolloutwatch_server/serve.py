@@ -1,0 +1,159 @@
+"""Bring the server up, in an order in which nothing is started that cannot be used, and take it down again."""
+
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from rolloutwatch_server.app import create_app
+from rolloutwatch_server.ingest import Ingest
+from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.settings import Settings
+from rolloutwatch_server.store import Store, StoreError
+from rolloutwatch_server.transport import Transport, TransportError, connect, find, without_password
+
+log = logging.getLogger(__name__)
+
+ARCHIVE = "archive.db"
+ANNOUNCEMENT = "server.json"
+SECONDS_FOR_OPEN_REQUESTS = 5
+
+
+class CannotServe(RuntimeError):
+    """Something the server needs cannot be had; the message says what and how to cure it."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve until interrupted; CannotServe if that cannot begin."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_own(settings.data_dir))
+        listener = stack.enter_context(_listen(settings.host, settings.port))
+        store = stack.enter_context(_archive(settings.data_dir / ARCHIVE))
+        transport = stack.enter_context(_transport(settings))
+        feed = LiveFeed()
+        ingest = Ingest(store, lambda: connect(transport.url), feed.announce)
+        server = _Server(create_app(store, feed, ingest), feed)
+        stack.enter_context(_announced(settings.data_dir, _url(listener), transport, server))
+        server.run([listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, told to end open event streams when it is asked to end, and telling when it is ready."""
+
+    def __init__(self, app: object, feed: LiveFeed) -> None:
+        config = uvicorn.Config(
+            app,  # type: ignore[arg-type]  # uvicorn's own types for ASGI are narrower than starlette's
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=SECONDS_FOR_OPEN_REQUESTS,
+            server_header=False,
+        )
+        super().__init__(config)
+        self._feed = feed
+        self.messages: list[str] = []
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._feed.close()
+        super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for message in self.messages:
+            print(message, flush=True)
+
+
+@contextlib.contextmanager
+def _own(data_dir: Path) -> Iterator[None]:
+    """Keep a second server off the data dir."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / "lock").open("a+")
+    except OSError as error:
+        raise CannotServe(
+            f"--data-dir {data_dir} cannot be used: {error}. Name a folder you may write to."
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise CannotServe(
+                f"--data-dir {data_dir} is in use by the server with process id {lock.read().strip() or 'unknown'}. "
+                "Stop that one, or name another folder with --data-dir."
+            ) from None
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+@contextlib.contextmanager
+def _listen(host: str, port: int) -> Iterator[socket.socket]:
+    """Take the port before anything is started for it."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+            # bound alone it could still be shared with another server that binds it too
+            listener.listen(2048)
+        except OSError as error:
+            raise CannotServe(
+                f"{host}:{port} cannot be listened on: {error.strerror}. Choose another port with --port."
+            ) from error
+        yield listener
+
+
+@contextlib.contextmanager
+def _archive(path: Path) -> Iterator[Store]:
+    try:
+        store = Store(path)
+    except StoreError as error:
+        raise CannotServe(str(error)) from error
+    with contextlib.closing(store):
+        yield store
+
+
+@contextlib.contextmanager
+def _transport(settings: Settings) -> Iterator[Transport]:
+    try:
+        transport = find(settings.redis_url, settings.data_dir, settings.redis_port)
+    except TransportError as error:
+        raise CannotServe(str(error)) from error
+    try:
+        yield transport
+    finally:
+        transport.release()
+
+
+@contextlib.contextmanager
+def _announced(data_dir: Path, url: str, transport: Transport, server: _Server) -> Iterator[None]:
+    """Say where everything is: on the terminal when it is ready, and in a file that other programs read."""
+    told = {"pid": os.getpid(), "url": url, "redis_url": transport.url}
+    announcement = data_dir / ANNOUNCEMENT
+    half_written = announcement.with_suffix(".tmp")
+    half_written.touch(mode=0o600)  # a Redis URL may hold a password
+    half_written.write_text(json.dumps(told))
+    half_written.replace(announcement)
+    server.messages = [
+        f"Redis: {without_password(transport.url)} ({transport.provider})",
+        f"Dashboard: {url}/",
+    ]
+    try:
+        yield
+    finally:
+        announcement.unlink(missing_ok=True)
+
+
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)
+    return f"http://{host}:{port}"
