@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 HOST = "127.0.0.1"
 SECONDS_TO_START = 60.0
 SECONDS_TO_STOP = 15.0
+STEPS_A_SECOND = 10  # slow enough to be watched
 PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 
@@ -90,6 +91,7 @@ def server_command(args: argparse.Namespace) -> list[str]:
 def trainer_command(args: argparse.Namespace, redis_url: str) -> list[str]:
     """Return the command that trains."""
     command = [sys.executable, str(HERE / "tiny_rl.py"), "--steps", str(args.steps), "--redis-url", redis_url]
+    command += ["--pace", str(STEPS_A_SECOND)]
     return command + (["--fault", args.fault] if args.fault else [])
 
 

@@ -185,7 +185,7 @@ def _percentile(counts: npt.NDArray[np.int64], share: float) -> float:
     magnitudes: Sequence[float] = (0.0, *HISTOGRAM_EDGES[half:], math.inf)
     folded = counts[half:].copy()
     folded[1:] += counts[:half][::-1]
-    wanted = share * folded.sum()
+    wanted = share * int(folded.sum())
     below = 0.0
     for low, high, count in zip(magnitudes[:-1], magnitudes[1:], folded.tolist(), strict=True):
         if below + count >= wanted and count:

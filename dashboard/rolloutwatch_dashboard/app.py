@@ -1,0 +1,102 @@
+"""The Dash application: one layout, four callbacks."""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from dash import ClientsideFunction, Dash, Input, Output, dcc, html
+
+from rolloutwatch_contract.protocol import Source
+from rolloutwatch_contract.rules import DEFAULT_RULES, Rule
+from rolloutwatch_dashboard import ids
+from rolloutwatch_dashboard.components import frame
+from rolloutwatch_dashboard.pages import missing, run, runs
+
+TITLE = "Rolloutwatch"
+HERE = Path(__file__).parent
+HTML = (HERE / "index.html").read_text(encoding="utf-8")
+SECONDS_BETWEEN_LOOKS_AT_RUNS = 3.0
+
+
+def create_dashboard(
+    source: Source,
+    *,
+    server: Any,
+    rules: Sequence[Rule] = DEFAULT_RULES,
+    clock: Callable[[], float] = time.time,
+) -> Dash:
+    """Serve the pages on a FastAPI application, at `/` and `/runs/<run id>`.
+
+    Charts grow by the server's own `/api/v1/runs/<run id>/live` and `/series`.
+    Routes of the application have to be there before; every other path is answered with a page.
+    """
+    app = Dash(
+        __name__,
+        server=server,
+        title=TITLE,
+        update_title="",
+        index_string=HTML,
+        # named here, because Dash on FastAPI looks for assets only once "/" has been asked for
+        include_assets_files=False,
+        external_scripts=_assets("*.js"),
+        external_stylesheets=_assets("*.css"),
+        add_log_handler=False,
+    )
+    # else every browser opens a WebSocket that no callback here uses (plotly/dash issue 3939)
+    app.backend.websocket_capability = False
+    app.layout = _layout()
+    app.validation_layout = html.Div([_layout(), dcc.Interval(id=ids.TICK), html.Div(id=ids.RUNS)])
+
+    @app.callback(
+        Output(ids.PAGE, "children"),
+        Output(ids.FOLLOWED, "data"),
+        Input(ids.LOCATION, "pathname"),
+        Input(ids.REFRESH, "data"),
+    )
+    def show(path: str | None, _refresh: int) -> tuple[Any, Any]:
+        return page(path or "/", source, rules, clock())
+
+    @app.callback(Output(ids.RUNS, "children"), Input(ids.TICK, "n_intervals"), prevent_initial_call=True)
+    def look(_ticks: int) -> Any:
+        return runs.table(source, rules, clock())
+
+    app.clientside_callback(
+        ClientsideFunction("rolloutwatch", "follow"),
+        Output(ids.FOLLOWING, "data"),
+        Input(ids.FOLLOWED, "data"),
+    )
+    return app
+
+
+def page(path: str, source: Source, rules: Sequence[Rule], now: float) -> tuple[Any, Any]:
+    """Return what a path shows, and what the browser is to follow then."""
+    if path.rstrip("/") == "":
+        return runs.layout(source, rules, now, SECONDS_BETWEEN_LOOKS_AT_RUNS), None
+    where, _, name = path.strip("/").partition("/")
+    detail = source.run(unquote(name)) if where == "runs" else None
+    if detail is None:
+        return missing.layout(unquote(path)), None
+    return run.show(detail, source, rules, now)
+
+
+def _assets(pattern: str) -> list[str]:
+    """Return URLs that change with the content, so that no browser keeps an old one."""
+    files = sorted((HERE / "assets").glob(pattern))
+    return [f"/assets/{file.name}?{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}" for file in files]
+
+
+def _layout() -> html.Div:
+    return html.Div(
+        [
+            dcc.Location(id=ids.LOCATION),
+            dcc.Store(id=ids.REFRESH, data=0),
+            dcc.Store(id=ids.FOLLOWED),
+            dcc.Store(id=ids.FOLLOWING),
+            frame.top(TITLE),
+            html.Div(id=ids.NOTICE, role="status", hidden=True),
+            html.Main(id=ids.PAGE),
+        ]
+    )

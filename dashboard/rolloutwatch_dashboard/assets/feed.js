@@ -1,0 +1,88 @@
+// One run as it happens: server-sent events, and what they may have missed fetched by /series.
+// Opening a page, coming back after an outage and going on are one path: connect, catch up, follow.
+(function () {
+  "use strict";
+  const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
+
+  const LONGEST_WAIT_MS = 5000;
+  const METRICS_AT_ONCE = 100;
+  const STEPS_BACK = 50; // a figure may be logged some steps late
+
+  rolloutwatch.Feed = class {
+    // tell: {run(summary), step(step, metrics), connected(yes)}; from: the last step the page has, null for none
+    constructor(run, metrics, points, from, tell) {
+      this.path = `/api/v1/runs/${encodeURIComponent(run)}`;
+      this.metrics = metrics;
+      this.points = points;
+      this.from = from;
+      this.tell = tell;
+      this.wait = 500;
+      this.closed = false;
+      this.connect();
+    }
+
+    close() {
+      this.closed = true;
+      clearTimeout(this.retry);
+      if (this.events) this.events.close();
+    }
+
+    connect() {
+      const events = (this.events = new EventSource(`${this.path}/live`));
+      events.addEventListener("run", (event) => this.began(JSON.parse(event.data)));
+      events.addEventListener("step", (event) => this.stepped(JSON.parse(event.data)));
+      events.addEventListener("reset", () => this.catchUp());
+      events.onerror = () => this.lost();
+    }
+
+    began(summary) {
+      this.wait = 500;
+      this.tell.run(summary);
+      if (this.isConnected) return;
+      this.isConnected = true;
+      this.tell.connected(true);
+      this.catchUp();
+    }
+
+    stepped(event) {
+      this.from = Math.max(this.from === null ? 0 : this.from, event.step);
+      this.tell.step(event.step, event.metrics);
+    }
+
+    // a browser's own reconnecting gives up at the first refusal, as of a proxy whose server restarts
+    lost() {
+      this.events.close();
+      if (this.closed) return;
+      this.isConnected = false;
+      this.tell.connected(false);
+      this.retry = setTimeout(() => this.connect(), this.wait);
+      this.wait = Math.min(2 * this.wait, LONGEST_WAIT_MS);
+    }
+
+    async catchUp() {
+      const from = this.from === null ? 0 : Math.max(0, this.from - STEPS_BACK);
+      try {
+        const series = await this.series(from);
+        if (this.closed) return;
+        for (const [metric, one] of Object.entries(series)) {
+          one.step.forEach((step, index) => this.tell.step(step, { [metric]: one.value[index] }));
+        }
+      } catch {
+        if (!this.closed) this.lost();
+      }
+    }
+
+    // all series from a step on, thinned to the page's number of points
+    async series(from) {
+      const found = {};
+      for (let at = 0; at < this.metrics.length; at += METRICS_AT_ONCE) {
+        const query = new URLSearchParams({ from_step: from, points: this.points });
+        this.metrics.slice(at, at + METRICS_AT_ONCE).forEach((metric) => query.append("metric", metric));
+        const answer = await fetch(`${this.path}/series?${query}`);
+        if (!answer.ok) throw new Error(`${answer.status} for ${this.path}/series`);
+        Object.assign(found, (await answer.json()).series);
+      }
+      return found;
+    }
+  };
+})();

@@ -1,0 +1,10 @@
+"""A state in a word, with a colour that says the same."""
+
+from dash import html
+
+from rolloutwatch_contract.protocol import RunState
+
+
+def state(state: RunState, **attributes: str) -> html.Span:
+    """Return a run's state."""
+    return html.Span(state.value, className=f"state state-{state.value}", **attributes)

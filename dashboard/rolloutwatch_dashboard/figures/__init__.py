@@ -1,0 +1,1 @@
+"""Figures: data in, plotly figure out; they know nothing of Dash."""

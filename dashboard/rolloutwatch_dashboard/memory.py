@@ -1,0 +1,83 @@
+"""A source of data in memory: the fake that ships, for tests and for trying figures and pages without a server."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from rolloutwatch_contract.keys import split_run_id
+from rolloutwatch_contract.protocol import RunDetail, RunState, RunSummary, Series
+
+
+class MemorySource:
+    """Keeps runs in dictionaries.
+
+    >>> source = MemorySource()
+    >>> source.add_run("math~a", state=RunState.LIVE, updated_at=10.0)
+    >>> source.add_step("math~a", 0, {"mismatch_kl": 0.1})
+    """
+
+    def __init__(self) -> None:
+        self._runs: dict[str, RunSummary] = {}
+        self._config: dict[str, dict[str, str | int | float | bool | None]] = {}
+        self._values: dict[str, dict[str, dict[int, float]]] = {}
+
+    def add_run(
+        self,
+        run: str,
+        *,
+        state: RunState = RunState.LIVE,
+        started_at: float = 0.0,
+        updated_at: float = 0.0,
+        config: Mapping[str, str | int | float | bool | None] | None = None,
+    ) -> None:
+        """Add a run without steps."""
+        project, name = split_run_id(run)
+        self._runs[run] = RunSummary(run, project, name, state, None, None, started_at, updated_at)
+        self._config[run] = dict(config or {})
+        self._values[run] = {}
+
+    def add_step(self, run: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Add figures of a step; the last value for a step stays."""
+        for metric, value in metrics.items():
+            self._values[run].setdefault(metric, {})[step] = value
+        one = self._runs[run]
+        first = step if one.first_step is None else min(one.first_step, step)
+        last = step if one.last_step is None else max(one.last_step, step)
+        self._runs[run] = RunSummary(
+            one.id, one.project, one.name, one.state, first, last, one.started_at, one.updated_at
+        )
+
+    def runs(self) -> Sequence[RunSummary]:
+        """Return all runs, the most recently updated first."""
+        return sorted(self._runs.values(), key=lambda run: -run.updated_at)
+
+    def run(self, run: str) -> RunDetail | None:
+        """Return one run, None if there is none of that id."""
+        summary = self._runs.get(run)
+        return (
+            None
+            if summary is None
+            else RunDetail(summary, tuple(self._values[run]), self._config[run], {}, {})
+        )
+
+    def series(
+        self,
+        run: str,
+        metrics: Sequence[str],
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+        points: int | None = None,
+    ) -> Mapping[str, Series]:
+        """Return the series asked for; nothing is thinned, since nothing here is long."""
+        found = {}
+        for metric in metrics:
+            values = self._values.get(run, {}).get(metric, {})
+            steps = [
+                step
+                for step in sorted(values)
+                if (from_step or 0) <= step <= (2**62 if to_step is None else to_step)
+            ]
+            numbers = [values[step] for step in steps]
+            found[metric] = Series(np.array(steps, dtype=np.int64), np.array(numbers, dtype=np.float64))
+        return found

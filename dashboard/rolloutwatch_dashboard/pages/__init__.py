@@ -1,0 +1,1 @@
+"""One file per page: what it asks its source for, and what stands where."""

@@ -1,0 +1,149 @@
+"""The page of one run: is it healthy, and if not, why."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dash import dcc, html
+
+from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.protocol import RunDetail, Series, Source
+from rolloutwatch_contract.rules import Rule
+from rolloutwatch_dashboard import ids
+from rolloutwatch_dashboard.charts import SMALL_PRINT, TILES, charts_of
+from rolloutwatch_dashboard.components import badge
+from rolloutwatch_dashboard.components.tile import tile
+from rolloutwatch_dashboard.figures.timeseries import Chart, limits_of, timeseries
+from rolloutwatch_dashboard.text import number
+
+POINTS = 1500  # of a series on the page; more than twice as many are fetched anew, thinned
+STEPS_OF_TREND = 60
+CHART_HEIGHT = "220px"
+
+Charts = Mapping[str, Sequence[Chart]]
+
+
+def show(
+    run: RunDetail, source: Source, rules: Sequence[Rule], now: float
+) -> tuple[html.Div, dict[str, Any]]:
+    """Return the page, and what run.js needs to keep it up to date."""
+    charts = charts_of(run)
+    drawn = [metric for group in charts.values() for chart in group for metric in chart.metrics]
+    judged = {rule.metric for rule in rules} & set(run.metrics)
+    beside = {metric for metric, _ in SMALL_PRINT.values()}
+    series = source.series(run.summary.id, sorted({*drawn, *judged, *beside}), points=POINTS)
+    return layout(run, charts, series, rules), followed(run, charts, series, rules, now)
+
+
+def layout(run: RunDetail, charts: Charts, series: Mapping[str, Series], rules: Sequence[Rule]) -> html.Div:
+    """Return the page; what changes with every step is left to run.js."""
+    groups = [
+        html.Section(
+            [html.H2(heading), html.Div([_card(chart, series, rules) for chart in group], className="charts")]
+        )
+        for heading, group in charts.items()
+        if group
+    ]
+    return html.Div(
+        [_head(run), html.Div(_tiles(run), className="tiles"), html.Ul(id=ids.REASONS), *groups, _facts(run)]
+    )
+
+
+def followed(
+    run: RunDetail, charts: Charts, series: Mapping[str, Series], rules: Sequence[Rule], now: float
+) -> dict[str, Any]:
+    """Return what run.js needs: where figures go, how they are judged, and the most recent ones."""
+    summary = run.summary
+    return {
+        "run": summary.id,
+        "name": summary.name,
+        "state": summary.state.value,
+        "step": summary.last_step,
+        "metrics": list(run.metrics),
+        "seconds_since_update": now - summary.updated_at,
+        "points": POINTS,
+        "charts": [_followed_chart(chart, rules) for group in charts.values() for chart in group],
+        "tiles": [
+            {"id": ids.tile(metric), "metric": metric, "beside": SMALL_PRINT.get(metric)} for metric in TILES
+        ],
+        "rules": [_followed_rule(rule) for rule in rules],
+        "recent": {metric: _recent(one) for metric, one in series.items() if len(one.step)},
+    }
+
+
+def _head(run: RunDetail) -> html.Div:
+    return html.Div(
+        [
+            html.H1([html.Span(f"{run.summary.project} / ", className="project"), run.summary.name]),
+            html.Strong(id=ids.HEALTH, role="status"),
+            badge.state(run.summary.state, id=ids.STATE),
+            html.Span(id=ids.STEP),
+            html.Span(id=ids.SPEED),
+            html.Span(id=ids.AGE),
+        ],
+        className="head",
+    )
+
+
+def _tiles(run: RunDetail) -> list[html.Section]:
+    return [tile(title, METRICS[metric], off=_is_off(run, metric)) for metric, title in TILES.items()]
+
+
+def _is_off(run: RunDetail, metric: str) -> bool:
+    needs = METRICS[metric].needs
+    return metric not in run.metrics and bool(needs) and run.config.get(needs) in (None, False)
+
+
+def _card(chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule]) -> html.Div:
+    meanings = [
+        f"{label}: {METRICS[name].meaning}" for name, label in chart.metrics.items() if name in METRICS
+    ]
+    graph = dcc.Graph(
+        id=ids.chart(chart.name),
+        figure=timeseries(chart, series, rules),
+        style={"height": CHART_HEIGHT},
+        config={"displayModeBar": False, "responsive": True, "doubleClick": "reset", "scrollZoom": False},
+    )
+    return html.Div([html.H3(chart.title, title="\n".join(meanings)), graph], className="card")
+
+
+def _facts(run: RunDetail) -> html.Details:
+    facts = {
+        **run.config,
+        **run.environment,
+        **{f"dropped, {why}": count for why, count in run.dropped.items()},
+    }
+    rows = [html.Tr([html.Th(name), html.Td(_fact(value))]) for name, value in facts.items()]
+    return html.Details([html.Summary("Configuration and environment"), html.Table(html.Tbody(rows))])
+
+
+def _fact(value: object) -> str:
+    return "not set" if value is None else number(value) if isinstance(value, float) else str(value)
+
+
+def _followed_chart(chart: Chart, rules: Sequence[Rule]) -> dict[str, Any]:
+    return {
+        "id": ids.chart(chart.name),
+        "metrics": list(chart.metrics),
+        "limits": limits_of([rule for rule in rules if rule.metric in chart.metrics]),
+        "ideal": chart.ideal,
+        "log": chart.log,
+    }
+
+
+def _followed_rule(rule: Rule) -> dict[str, Any]:
+    title = METRICS[rule.metric].title if rule.metric in METRICS else rule.metric
+    limits = {
+        name: limit if math.isfinite(limit) else None
+        for name, limit in (("above", rule.above), ("below", rule.below))
+    }
+    about = {"title": title, "summary": rule.summary, "cure": rule.cure}
+    return {"metric": rule.metric, "severity": int(rule.severity), **limits, **about}
+
+
+def _recent(series: Series) -> dict[str, list[Any]]:
+    values = series.value[-STEPS_OF_TREND:].tolist()
+    return {
+        "step": series.step[-STEPS_OF_TREND:].tolist(),
+        "value": [value if math.isfinite(value) else None for value in values],
+    }

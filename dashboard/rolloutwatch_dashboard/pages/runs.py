@@ -1,0 +1,108 @@
+"""The page of all runs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+from dash import dcc, html
+
+from rolloutwatch_contract.protocol import RunSummary, Source
+from rolloutwatch_contract.rules import Rule, Severity, worst
+from rolloutwatch_dashboard import ids
+from rolloutwatch_dashboard.charts import TILES
+from rolloutwatch_dashboard.components import badge, frame
+from rolloutwatch_dashboard.text import age, number
+
+MOST_RUNS = 100
+STEPS_BACK = 50  # a figure that has not come for so many steps is not shown as the present
+
+TRAINER = """import rolloutwatch
+
+monitor = rolloutwatch.Monitor(
+    project="math", run="grpo-7b",
+    config={"rollout_is": "token", "rollout_is_threshold": 2.0},
+)
+for step in range(steps):
+    ...
+    correction = monitor.correct(
+        step=step, training_logprobs=old_logprobs,
+        rollout_logprobs=rollout_logprobs, response_mask=response_mask,
+    )
+monitor.close()"""
+
+
+def layout(source: Source, rules: Sequence[Rule], now: float, seconds: float) -> html.Div:
+    """Return the page, which looks anew every so many seconds."""
+    tick = dcc.Interval(id=ids.TICK, interval=1000 * seconds)
+    return html.Div([tick, html.Div(table(source, rules, now), id=ids.RUNS)])
+
+
+def table(source: Source, rules: Sequence[Rule], now: float) -> Any:
+    """Return the runs, the most recently updated first, with their core figures as they are now."""
+    found = source.runs()
+    if not found:
+        return _empty(now)
+    head = html.Thead(
+        html.Tr([html.Th(name) for name in ("Run", "State", "Step", "Updated", *TILES.values())])
+    )
+    rows = [_row(run, source, rules, now) for run in found[:MOST_RUNS]]
+    older = len(found) - len(rows)
+    return html.Section(
+        [
+            html.H1("Runs"),
+            html.Table([head, html.Tbody(rows)]),
+            html.P(f"{older} older ones are not listed here; /api/v1/runs has them." if older else ""),
+        ],
+        **{"data-now": str(now)},
+    )
+
+
+def _row(run: RunSummary, source: Source, rules: Sequence[Rule], now: float) -> html.Tr:
+    link = dcc.Link(
+        [html.Span(f"{run.project} / ", className="project"), run.name], href=f"/runs/{quote(run.id)}"
+    )
+    latest = _latest(run, source)
+    figures = [_figure(title, metric, latest.get(metric), rules) for metric, title in TILES.items()]
+    step = "–" if run.last_step is None else str(run.last_step)
+    return html.Tr(
+        [
+            html.Td(link),
+            html.Td(badge.state(run.state)),
+            _cell("Step", step),
+            _cell("Updated", age(now - run.updated_at)),
+            *figures,
+        ]
+    )
+
+
+def _latest(run: RunSummary, source: Source) -> Mapping[str, float]:
+    if run.last_step is None:
+        return {}
+    series = source.series(run.id, list(TILES), from_step=max(0, run.last_step - STEPS_BACK))
+    return {metric: float(one.value[-1]) for metric, one in series.items() if len(one.value)}
+
+
+def _figure(title: str, metric: str, value: float | None, rules: Sequence[Rule]) -> html.Td:
+    if value is None:
+        return _cell(title, "–", "none")
+    broken = worst(rules, metric, value)
+    severity = Severity.OK if broken is None else broken.severity
+    word = "unknown" if np.isnan(value) else severity.name.lower()
+    return _cell(title, number(value), word, "" if broken is None else broken.summary)
+
+
+def _cell(label: str, text: str, word: str = "", title: str = "") -> html.Td:
+    return html.Td(text, className=f"figure {word}".strip(), title=title, **{"data-label": label})
+
+
+def _empty(now: float) -> html.Div:
+    return html.Div(
+        frame.message(
+            "No run yet",
+            html.P("A run appears here with its first record. Put these lines into a trainer:"),
+            html.Pre(html.Code(TRAINER)),
+            html.P(["Or watch a small real one: ", html.Code("make demo")]),
+        ),
+        **{"data-now": str(now)},
+    )

@@ -1,0 +1,15 @@
+"""Colours that mean something. Everything that follows light and dark is in assets/style.css.
+
+The hues are those of Okabe and Ito (2008), which people with colour-blindness can tell apart;
+a severity is always a word or a symbol too.
+"""
+
+from rolloutwatch_contract.rules import Severity
+
+SERIES = ("#0072b2", "#d55e00")  # style.css brightens them on dark ground
+SEVERITY_LINE = {Severity.WARNING: "#b8860b", Severity.CRITICAL: "#c0392b"}
+SEVERITY_FILL = {Severity.WARNING: "rgba(230, 159, 0, 0.09)", Severity.CRITICAL: "rgba(213, 55, 30, 0.10)"}
+GRID = "rgba(128, 128, 128, 0.18)"
+IDEAL = "rgba(0, 158, 115, 0.75)"
+CLEAR = "rgba(0, 0, 0, 0)"
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
