@@ -35,6 +35,7 @@ check: .venv/installed-tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/mypy --python-version 3.10 contract/rolloutwatch_contract correction/rolloutwatch_correction client/rolloutwatch
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate_metrics.py --check
 

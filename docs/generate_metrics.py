@@ -1,0 +1,111 @@
+"""Print docs/metrics.md from the metric catalogue and the default rules; with --check only tell whether it is fresh."""
+
+import math
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from rolloutwatch_contract import METRICS, Metric
+from rolloutwatch_contract.catalogue import Group
+from rolloutwatch_contract.rules import DEFAULT_RULES, Rule
+
+BAR = r"\|"  # a bar inside a cell
+PAGE = Path(__file__).with_name("metrics.md")
+
+HEADINGS = {
+    Group.HEALTH: "Health",
+    Group.DISTRIBUTION: "Distribution of the weights",
+    Group.DIAGNOSTICS: "Diagnostics",
+    Group.PERPLEXITY: "Perplexity",
+    Group.KL: "KL and other divergences",
+    Group.RATIO: "Ratios as they came, before any correction",
+    Group.REJECTION: "Rejection and veto",
+    Group.DATA: "The data",
+}
+
+INTRODUCTION = """# Metrics
+
+Printed by `make docs` from `contract/rolloutwatch_contract/catalogue.py` and `rules.py`; edit those.
+
+A metric whose *needs* names a key of the configuration comes only when that key is set: what is off is absent, never 0.
+Loggers that want a prefix put `mismatch/` in front of a name.
+
+| symbol | what it is |
+|---|---|
+| `l` | training_logprobs - rollout_logprobs of one valid response token, the log ratio |
+| `r` | exp(l), the ratio |
+| `w` | the weight: r at its level, within the thresholds |
+| `mean_t` | mean over all valid tokens of the batch |
+| `mean_s` | mean over all sequences that have a valid token |
+| `S`, `M` | sum and mean of l over one sequence |
+| `C`, `c` | upper and lower threshold |
+"""
+
+RULES = """## When a figure is a reason to worry
+
+These limits colour the tiles and are drawn into the charts; a value exactly at a limit is still good.
+
+"""
+
+
+def main() -> int:
+    """Write the page, or compare it; returns the exit code."""
+    text = page()
+    if "--check" not in sys.argv[1:]:
+        PAGE.write_text(text, encoding="utf-8")
+        return 0
+    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
+        return 0
+    print("docs/metrics.md is not what the catalogue says: run 'make docs' and commit it.", file=sys.stderr)
+    return 1
+
+
+def page() -> str:
+    """Return the whole page."""
+    groups = [(HEADINGS[group], [m for m in METRICS.values() if m.group is group]) for group in Group]
+    sections = [f"## {heading}\n\n{metrics_table(metrics)}" for heading, metrics in groups if metrics]
+    return "\n".join([INTRODUCTION, *sections, RULES + rules_table(DEFAULT_RULES)])
+
+
+def metrics_table(metrics: Iterable[Metric]) -> str:
+    """Return a table of metrics."""
+    head = ["metric", "meaning", "formula", "unit, of a", "ideal", "needs"]
+    return table(
+        head,
+        (
+            [
+                f"`{one.name}`",
+                one.meaning,
+                f"`{one.formula}`",
+                f"{one.unit}, {one.level.value}",
+                "" if one.ideal is None else f"{one.ideal:g}",
+                f"`{one.needs}`" if one.needs else "",
+            ]
+            for one in metrics
+        ),
+    )
+
+
+def rules_table(rules: Iterable[Rule]) -> str:
+    """Return a table of rules."""
+    head = ["metric", "severity", "bad if", "what it means", "cure"]
+    return table(
+        head,
+        ([f"`{r.metric}`", r.severity.name.lower(), limits(r), r.summary, r.cure] for r in rules),
+    )
+
+
+def limits(rule: Rule) -> str:
+    """Return the bad side of a rule in words."""
+    sides = [(rule.above, "above"), (rule.below, "below")]
+    return " or ".join(f"{word} {limit:.4g}" for limit, word in sides if math.isfinite(limit))
+
+
+def table(head: list[str], rows: Iterable[list[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cell.replace('|', BAR) for cell in line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
