@@ -105,8 +105,10 @@ class CorrectionConfig:
 def _node(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     node: Any = mapping
     for key in ("algorithm", _NODE):
-        if isinstance(node, Mapping) and isinstance(node.get(key), Mapping):
+        if isinstance(node, Mapping) and key in node:
             node = node[key]
+    if node is None:  # verl's own default
+        return {}
     if not isinstance(node, Mapping):
         raise ValueError(
             f"the correction's configuration is a {type(node).__name__}: expected a mapping of its keys."
@@ -119,9 +121,10 @@ def _read(key: str, value: object) -> Any:
         return value
     if isinstance(value, str):
         try:
-            return float(value)
+            # Python reads "1_2" as 12; whoever writes it means a lower and an upper bound
+            return float(value.replace("_", "to"))
         except ValueError:
-            raise ValueError(f"{key} is {value!r}: expected a number such as 2.0.") from None
+            raise ValueError(f"{key} is {value!r}: expected one number such as 2.0.") from None
     return value
 
 

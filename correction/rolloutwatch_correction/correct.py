@@ -68,7 +68,7 @@ def correct(
         response_mask: [B, T] bool, integer or float; not 0 means a valid response token.
             Nothing outside it is looked at.
         config: What to correct; None measures only.
-        training_entropy: [B, T] entropy of the training policy at each token, or one number for all.
+        training_entropy: [B, T] entropy of the training policy at each token, or a tensor of one number, its mean.
 
     Raises:
         ValueError: Shapes or dtypes that cannot be; the message names the tensor, what was expected and what came.
@@ -94,6 +94,10 @@ def correct(
 
 
 def _check_entropy(entropy: Tensor | None, logprobs: Tensor) -> None:
+    if entropy is not None and not isinstance(entropy, Tensor):
+        raise ValueError(
+            f"training_entropy is a {type(entropy).__name__}: expected a torch.Tensor, [B, T] or of one number."
+        )
     if entropy is not None and entropy.ndim != 0 and entropy.shape != logprobs.shape:
         raise ValueError(
             f"training_entropy has shape {tuple(entropy.shape)} but training_logprobs has {tuple(logprobs.shape)}: "

@@ -50,7 +50,7 @@ def _data(sums: Numbers) -> Numbers:
     data = {
         "n_tokens": sums["valid_tokens"],
         "n_sequences": sums["sequences"],
-        "n_empty_sequences": sums["sequences"] - sums["filled_sequences"],
+        "n_empty_sequences": sums["sequences"] - sums["valid_sequences"],
     }
     if sums["valid_tokens"]:
         data["nonfinite_fraction"] = 1 - sums["tokens"] / sums["valid_tokens"]
@@ -92,10 +92,8 @@ def _perplexity(sums: Numbers, maxima: Numbers) -> Numbers:
 
 
 def _ratios(sums: Numbers, maxima: Numbers) -> Numbers:
-    ratios = _spread("ratio", sums["ratio_off_one"], sums["ratio_off_one_squared"], sums["tokens"])
-    ratios |= _spread(
-        "seq_ratio", sums["seq_ratio_off_one"], sums["seq_ratio_off_one_squared"], sums["filled_sequences"]
-    )
+    ratios = _spread("ratio", sums, "ratio", sums["tokens"])
+    ratios |= _spread("seq_ratio", sums, "seq_ratio", sums["filled_sequences"])
     for name in ("ratio", "seq_ratio"):
         ratios[f"{name}_max"], ratios[f"{name}_min"] = maxima[name], -maxima[f"minus_{name}"]
     if (correlation := _correlation(sums)) is not None:
@@ -108,7 +106,7 @@ def _ratios(sums: Numbers, maxima: Numbers) -> Numbers:
 
 def _weights(sums: Numbers, maxima: Numbers, config: CorrectionConfig) -> Numbers:
     n, sequences = sums["tokens"], sums["filled_sequences"]
-    bounded = _spread("rollout_is", sums["bounded_weight_off_one"], sums["bounded_weight_off_one_squared"], n)
+    bounded = _spread("rollout_is", sums, "bounded_weight", n)
     by_sequence = sums["seq_weight_off_one"] / sequences
     highest, lowest = maxima["seq_weight"], -maxima["minus_seq_weight"]
     seq_high, seq_low = sums["seq_weight_high"] / sequences, sums["seq_weight_low"] / sequences
@@ -137,26 +135,30 @@ def _weights(sums: Numbers, maxima: Numbers, config: CorrectionConfig) -> Number
 
 
 def _veto(sums: Numbers) -> Numbers:
-    # a sequence of nothing but -inf has no token that counts, and can be vetoed all the same
-    sequences = max(sums["filled_sequences"], sums["vetoed_sequences"])
+    # not "filled": a sequence of nothing but -inf has no token that counts, and can be vetoed all the same
+    sequences = sums["valid_sequences"]
     return {
-        "rollout_is_veto_fraction": sums["vetoed_sequences"] / sequences if sequences else 0.0,
+        "rollout_is_veto_fraction": sums["vetoed_sequences"] / sequences,
         "rollout_is_catastrophic_token_fraction": sums["catastrophic_tokens"] / sums["valid_tokens"],
         "rollout_is_masked_fraction": sums["removed_tokens"] / sums["valid_tokens"],
-        "rollout_is_seq_masked_fraction": sums["sequences_removed_from"] / sequences if sequences else 0.0,
+        "rollout_is_seq_masked_fraction": sums["sequences_removed_from"] / sequences,
     }
 
 
-def _spread(name: str, off_one: float, off_one_squared: float, n: float) -> Numbers:
-    """Return mean, std and effective sample size of values whose moments about 1 are given."""
-    mean, square = off_one / n, off_one_squared / n
-    variance = max(0.0, square - mean * mean)
-    # (E x)^2 / E x^2 = 1 - var / E x^2, which does not cancel where it is nearly 1
-    second_moment = max(1 + 2 * mean + square, variance)
+def _spread(name: str, sums: Numbers, of: str, n: float) -> Numbers:
+    """Return mean, std and effective sample size of values whose sums stand under `of`."""
+    off_one, about_one, about_zero = (
+        sums[f"{of}{moment}"] / n for moment in ("_off_one", "_off_one_squared", "_squared")
+    )
+    mean = 1 + off_one
+    # values near 1 cancel about 0, and values near 0 cancel about 1
+    variance = about_one - off_one * off_one if about_one < about_zero else about_zero - mean * mean
+    variance = min(max(0.0, variance), about_zero)
     return {
-        f"{name}_mean": 1 + mean,
+        f"{name}_mean": mean,
         f"{name}_std": math.sqrt(variance),
-        f"{name}_eff_sample_size": 1 - variance / second_moment if second_moment else 1.0,
+        # (E x)^2 / E x^2 = 1 - var / E x^2, which does not cancel where it is nearly 1
+        f"{name}_eff_sample_size": 1 - variance / about_zero,
     }
 
 

@@ -16,7 +16,7 @@ LOG_RATIO_BOUND = 20.0
 class Batch:
     """What everything else is computed from. Where `counted_BT` is false, every tensor holds 0.
 
-    `valid_BT` is the response mask as bool; `counted_BT` are valid tokens whose log-probs are finite.
+    `valid_BT` is the response mask as bool; `counted_BT` are valid tokens whose log-probs, and the difference, are finite.
     """
 
     log_ratio_BT: Tensor
@@ -47,7 +47,8 @@ def batch_of(training_logprobs: Tensor, rollout_logprobs: Tensor, response_mask:
     training = training_logprobs.detach().to(precise)
     rollout = rollout_logprobs.detach().to(precise)
     valid = response_mask.detach() != 0
-    counted = valid & training.isfinite() & rollout.isfinite()
+    # in float32, so that two finite extremes whose difference or sum is infinite are left out too
+    counted = valid & (training.float() - rollout.float()).isfinite()
     training, rollout = training.masked_fill(~counted, 0), rollout.masked_fill(~counted, 0)
     return Batch(training - rollout, training, rollout, valid, counted, counted.sum(dim=1))
 

@@ -1,7 +1,8 @@
 """Sums, extremes and a histogram of one batch: what metrics are derived from.
 
 They add up over micro-batches and ranks, which metrics do not: averages of averages were measured wrong by up to 934 %.
-Everything is float64, and second moments are taken about 1, so that policies that nearly agree do not cancel to 0.
+Everything is float64, and second moments are taken about 1, so that policies that nearly agree do not cancel to 0,
+and about 0, so that ratios that nearly vanish do not cancel to an effective sample size of 1.
 
 Axes: B sequences, T response tokens.
 """
@@ -20,16 +21,17 @@ LOG_2 = 0.6931471805599453
 LARGEST_EXPONENT = 600.0  # exp of it is 4e260: the sum of a batch of them is still a number
 
 SUMS = (
-    "valid_tokens", "tokens", "sequences", "filled_sequences",
-    "log_ratio", "log_ratio_abs", "k3", "ratio_off_one", "ratio_off_one_squared",
+    "valid_tokens", "tokens", "sequences", "valid_sequences", "filled_sequences",
+    "log_ratio", "log_ratio_abs", "k3", "ratio_off_one", "ratio_off_one_squared", "ratio_squared",
     "saturated", "outside_2x", "zero_logprob",
     "training_logprob", "rollout_logprob",
     "training_prob", "rollout_prob", "training_prob_squared", "rollout_prob_squared", "prob_product",
     "entropy", "entropy_tokens",
     "training_ppl", "training_log_ppl", "rollout_ppl", "rollout_log_ppl",
     "ppl_ratio", "log_ppl_diff", "log_ppl_abs_diff",
-    "seq_ratio_off_one", "seq_ratio_off_one_squared",
-    "weight_off_one", "bounded_weight_off_one", "bounded_weight_off_one_squared", "weight_high", "weight_low",
+    "seq_ratio_off_one", "seq_ratio_off_one_squared", "seq_ratio_squared",
+    "weight_off_one", "bounded_weight_off_one", "bounded_weight_off_one_squared", "bounded_weight_squared",
+    "weight_high", "weight_low",
     "seq_weight_off_one", "seq_weight_off_one_squared", "seq_weight_high", "seq_weight_low",
     "catastrophic_tokens", "vetoed_sequences", "removed_tokens", "sequences_removed_from",
 )  # fmt: skip
@@ -90,6 +92,7 @@ def _counts(batch: Batch, outcome: Outcome) -> dict[str, Tensor]:
         "valid_tokens": batch.valid_BT.sum(),
         "tokens": batch.length_B.sum(),
         "sequences": torch.ones_like(batch.length_B).sum(),
+        "valid_sequences": batch.valid_BT.any(dim=1).sum(),
         "filled_sequences": batch.filled_B.sum(),
         "catastrophic_tokens": outcome.catastrophic_BT.sum(),
         "vetoed_sequences": outcome.vetoed_B.sum(),
@@ -110,6 +113,7 @@ def _tokens(batch: Batch) -> dict[str, Tensor]:
         "k3": k3(log_ratio).sum(),
         "ratio_off_one": off_one.sum(),
         "ratio_off_one_squared": off_one.square().sum(),
+        "ratio_squared": _squares(log_ratio, counted),
         "saturated": (log_ratio.abs() > LOG_RATIO_BOUND).sum(),
         "outside_2x": (log_ratio.abs() > LOG_2).sum(),
         "zero_logprob": ((rollout == 0) & counted).sum(),
@@ -138,6 +142,7 @@ def _sequences(batch: Batch) -> dict[str, Tensor]:
         "log_ppl_abs_diff": (training - rollout).abs().sum(),
         "seq_ratio_off_one": off_one.sum(),
         "seq_ratio_off_one_squared": off_one.square().sum(),
+        "seq_ratio_squared": _squares(batch.log_ratio_BT.double().sum(dim=1), filled),
     }
 
 
@@ -154,13 +159,15 @@ def _weights(
 ) -> dict[str, Tensor]:
     upper, lower = config.rollout_is_threshold, config.lower
     counted, filled = batch.counted_BT, batch.filled_B
-    bounded_off_one = (weight_BT.double().clamp(lower, upper) - 1) * counted
+    bounded = weight_BT.double().clamp(lower, upper)
+    bounded_off_one = (bounded - 1) * counted
     seq_weight, seq_ratio = sequence_mean(batch, weight_BT), sequence_mean(batch, ratio_BT)
     seq_off_one = (seq_weight - 1) * filled
     return {
         "weight_off_one": ((weight_BT.double() - 1) * counted).sum(),
         "bounded_weight_off_one": bounded_off_one.sum(),
         "bounded_weight_off_one_squared": bounded_off_one.square().sum(),
+        "bounded_weight_squared": (bounded.square() * counted).sum(),
         "weight_high": ((ratio_BT > upper) & counted).sum(),
         "weight_low": ((ratio_BT < lower) & counted).sum(),
         "seq_weight_off_one": seq_off_one.sum(),
@@ -242,6 +249,10 @@ def highest(values: Tensor, where: Tensor) -> Tensor:
 def _seq_ratio_off_one(batch: Batch) -> Tensor:
     total = batch.log_ratio_BT.double().sum(dim=1)
     return total.clamp(-LOG_RATIO_BOUND, LOG_RATIO_BOUND).expm1()
+
+
+def _squares(log_ratio: Tensor, where: Tensor) -> Tensor:
+    return ((2 * log_ratio.clamp(-LOG_RATIO_BOUND, LOG_RATIO_BOUND)).exp() * where).sum()
 
 
 def _exp(values: Tensor) -> Tensor:
