@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rolloutwatch_contract.protocol import RunSummary
+from rolloutwatch_contract.protocol import RunState
 from rolloutwatch_dashboard import create_dashboard
 from rolloutwatch_server import __version__
 from rolloutwatch_server.api import catalogue, dead_letters, docs, health, live, runs
@@ -67,14 +67,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _watch_states(store: Store, feed: LiveFeed) -> None:
     """Tell viewers when a run's state changes, by a record or by the lack of one."""
-    told: dict[str, RunSummary] = {}
+    told: dict[str, RunState] = {}
     while True:
-        for run in feed.watched():
-            detail = await run_in_threadpool(store.run, run)
-            if detail is not None and run in told and told[run].state is not detail.summary.state:
-                feed.publish(run, [run_event(detail.summary)])
-            if detail is not None:
-                told[run] = detail.summary
+        found = {run: await run_in_threadpool(store.run, run) for run in feed.watched()}
+        summaries = {run: detail.summary for run, detail in found.items() if detail is not None}
+        for run, summary in summaries.items():
+            # at the first look too: a viewer may have come just before the state changed
+            if told.get(run) is not summary.state:
+                feed.publish(run, [run_event(summary)])
+        told = {run: summary.state for run, summary in summaries.items()}
         await asyncio.sleep(SECONDS_BETWEEN_STATE_CHECKS)
 
 

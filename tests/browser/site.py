@@ -1,0 +1,92 @@
+"""The real server on a port of its own, whose clock and whose runs a test holds in its hands."""
+
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import uvicorn
+
+from rolloutwatch_contract import Record, RunStart, StepRecord, stream_key
+from rolloutwatch_contract.keys import split_run_id
+from rolloutwatch_server.app import create_app
+from rolloutwatch_server.ingest import Ingest
+from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.store import Entry, Position, Store
+from rolloutwatch_server.transport import connect
+from tests.processes import wait_for
+from tests.redis_process import free_port
+
+HEALTHY = {
+    "ratio_eff_sample_size": 0.999,
+    "rollout_is_eff_sample_size": 0.9995,
+    "rollout_is_veto_fraction": 0.0,
+    "mismatch_ppl_ratio": 1.001,
+    "mismatch_k3_kl": 1e-4,
+    "mismatch_kl": 2e-4,
+    "rollout_is_mean": 1.0,
+    "rollout_is_std": 0.01,
+    "rollout_is_max": 1.1,
+    "rollout_is_min": 0.9,
+}
+STALE = HEALTHY | {"ratio_eff_sample_size": 0.11, "mismatch_ppl_ratio": 2.5, "mismatch_k3_kl": 0.7}
+CONFIG: dict[str, str | int | float | bool | None] = {
+    "rollout_is": "token",
+    "rollout_is_threshold": 2.0,
+    "rollout_token_veto_threshold": 1e-4,
+}
+
+
+class Site:
+    """The server in a thread, with its archive in `folder`."""
+
+    def __init__(self, folder: Path, redis_url: str) -> None:
+        self.late_seconds = 0.0
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._store = Store(folder / "archive.db", clock=lambda: time.time() + self.late_seconds)
+        self._redis_url = redis_url
+        self._sequences: dict[str, int] = {}
+
+    def start(self) -> None:
+        """Serve, and wait until the server answers."""
+        self._feed = LiveFeed()
+        ingest = Ingest(self._store, lambda: connect(self._redis_url), self._feed.announce)
+        app = create_app(self._store, self._feed, ingest)
+        config = uvicorn.Config(app, host="127.0.0.1", port=self.port, log_config=None, ws="none")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run)
+        self._thread.start()
+        wait_for("the site", self._answers)
+
+    def stop(self) -> None:
+        """End the server; the archive stays."""
+        self._feed.close()
+        self._server.should_exit = True
+        self._thread.join(20)
+        assert not self._thread.is_alive()
+
+    def close(self) -> None:
+        """Let go of the archive."""
+        self._store.close()
+
+    def begin(self, run: str, config: dict[str, str | int | float | bool | None] | None = None) -> None:
+        """Begin a run without steps."""
+        project, name = split_run_id(run)
+        self.put(run, RunStart(project, name, time.time(), CONFIG if config is None else config))
+
+    def step(self, run: str, step: int, metrics: dict[str, float]) -> None:
+        """Bring figures of a step."""
+        self.put(run, StepRecord(step, time.time(), metrics))
+
+    def put(self, run: str, record: Record) -> None:
+        """Archive a record and tell those who watch, as the ingest does."""
+        sequence = self._sequences[run] = self._sequences.get(run, 0) + 1
+        entries = [Entry(Position(sequence, 0), record)]
+        self._feed.announce(run, self._store.archive(stream_key(run, "test"), entries))
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz").is_success
+        except httpx.TransportError:
+            return False

@@ -1,0 +1,60 @@
+"""Every page in light and dark, on a phone and on a wide screen."""
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import Complaints
+from tests.browser.site import HEALTHY, STALE, Site
+
+RUN = "a-project-with-a-long-name~grpo-7b.with_a-name.that-does-not-end-soon-2026-11-23"
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+GROUND = "getComputedStyle(document.body).backgroundColor"
+
+
+@pytest.fixture
+def wide_and_small(site: Site) -> Site:
+    site.begin(RUN)
+    for step in range(30):
+        site.step(RUN, step, STALE | {"train/reward": step / 30})
+    site.begin("empty~run")
+    return site
+
+
+@pytest.mark.parametrize(
+    "path", ["/", f"/runs/{RUN}", "/runs/empty~run", "/runs/no~such", "/nowhere", "/docs"]
+)
+@pytest.mark.parametrize("width", [390, 1600])
+def test_no_page_is_wider_than_the_screen(path: str, width: int, wide_and_small: Site, page: Page) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(wide_and_small.url + path)
+    expect(page.locator("h1")).to_be_visible()
+    if path == f"/runs/{RUN}":
+        expect(page.locator("#reasons li").first).to_be_visible()
+        expect(page.locator("#chart-ess .main-svg").first).to_be_visible()
+    assert page.evaluate(OVERFLOW) == 0
+
+
+def test_the_page_follows_the_system_and_remembers_who_said_otherwise(
+    wide_and_small: Site, browser: Browser, complaints: Complaints
+) -> None:
+    """Dark where the system is dark; after a click it is light, also the next time."""
+    context = browser.new_context(color_scheme="dark")
+    context.on("page", complaints.listen)
+    page = context.new_page()
+    page.goto(wide_and_small.url)
+    expect(page.locator("h1")).to_be_visible()
+    assert page.evaluate(GROUND) == "rgb(15, 19, 24)"
+    page.get_by_role("button", name="Theme").click()
+    assert page.evaluate(GROUND) == "rgb(245, 246, 248)"
+    page.reload()
+    expect(page.locator("h1")).to_be_visible()
+    assert page.evaluate(GROUND) == "rgb(245, 246, 248)"
+    context.close()
+
+
+def test_the_first_page_may_be_any(site: Site, page: Page) -> None:
+    """A bookmark of a run works on a server that nobody has asked for "/" yet."""
+    site.begin("math~a")
+    site.step("math~a", 0, HEALTHY)
+    page.goto(f"{site.url}/runs/math~a")
+    expect(page.locator("#health")).to_have_text("healthy")

@@ -1,0 +1,219 @@
+"""The page of a run, as someone who watches it sees it."""
+
+import math
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Complaints
+from tests.browser.site import CONFIG, HEALTHY, STALE, Site
+
+RUN = "math~grpo"
+
+DRAWN = """(id) => {
+    const plot = document.querySelector(`#${id} .js-plotly-plot`);
+    return plot && plot.data ? plot.data.map((trace) => [Array.from(trace.x), Array.from(trace.y)]) : null;
+}"""
+
+
+def follow(page: Page, site: Site, run: str = RUN) -> None:
+    page.goto(f"{site.url}/runs/{run}")
+    expect(page.locator("#state")).to_be_visible()
+
+
+def wait_until_drawn(page: Page, chart: str, steps: list[int]) -> list[list[list[float | None]]]:
+    """Wait until the first line of a chart stands at these steps; return all of its lines."""
+    page.locator(f"#{chart}").scroll_into_view_if_needed()  # a chart is drawn when it is seen
+    wanted = f"() => ({DRAWN})('{chart}')?.[0][0].join() === '{','.join(map(str, steps))}'"
+    page.wait_for_function(wanted)
+    drawn: list[list[list[float | None]]] = page.evaluate(DRAWN, chart)
+    return drawn
+
+
+def test_charts_and_tiles_follow_a_live_run(site: Site, page: Page) -> None:
+    """Steps that come while the page is open appear in charts and tiles, with their values."""
+    site.begin(RUN)
+    for step in range(3):
+        site.step(RUN, step, HEALTHY | {"mismatch_k3_kl": 1e-4 * (step + 1)})
+    follow(page, site)
+    wait_until_drawn(page, "chart-k3", [0, 1, 2])
+    for step in range(3, 8):
+        site.step(RUN, step, HEALTHY | {"mismatch_k3_kl": 1e-4 * (step + 1)})
+    ((_, values),) = wait_until_drawn(page, "chart-k3", list(range(8)))
+    assert values == [1e-4 * (step + 1) for step in range(8)]
+    tile = page.locator("#tile-mismatch_k3_kl")
+    expect(tile.locator(".value")).to_have_text("8.00e-4")
+    expect(tile.locator(".word")).to_have_text("healthy")
+    expect(tile.locator(".small")).to_have_text("K1 2.00e-4")
+    expect(page.locator("#step")).to_have_text("step 7")
+    for chart in ("ess", "veto", "ppl", "k1", "mean", "std", "extremes"):
+        wait_until_drawn(page, f"chart-{chart}", list(range(8)))
+
+
+def test_a_run_that_goes_wrong_says_so_and_why(site: Site, page: Page) -> None:
+    """Health, tile, reason and title turn from healthy to critical while one watches."""
+    site.begin(RUN)
+    site.step(RUN, 0, HEALTHY)
+    follow(page, site)
+    expect(page.locator("#health")).to_have_text("healthy")
+    expect(page.locator("#reasons li")).to_have_count(0)
+    site.step(RUN, 1, STALE)
+    expect(page.locator("#health")).to_have_text("critical")
+    expect(page.locator("#tile-ratio_eff_sample_size .word")).to_have_text("critical")
+    reason = page.locator("#reasons li", has_text="ESS")
+    expect(reason).to_contain_text(
+        "0.11 below 0.3 in 1 of the last 2 steps. A few samples carry the whole gradient."
+    )
+    expect(page).to_have_title("critical · grpo · Rolloutwatch")
+
+
+def test_a_figure_that_jumps_in_and_out_of_its_limits_is_not_called_healthy(site: Site, page: Page) -> None:
+    """Health looks at ten steps; after ten good ones all is well again."""
+    site.begin(RUN)
+    site.step(RUN, 0, STALE)
+    for step in range(1, 10):
+        site.step(RUN, step, HEALTHY)
+    follow(page, site)
+    expect(page.locator("#health")).to_have_text("critical")
+    expect(page.locator("#tile-ratio_eff_sample_size .word")).to_have_text("healthy")
+    site.step(RUN, 10, HEALTHY)
+    expect(page.locator("#health")).to_have_text("healthy")
+
+
+def test_a_run_without_steps_waits_honestly_and_begins_by_itself(site: Site, page: Page) -> None:
+    site.begin(RUN)
+    follow(page, site)
+    expect(page.locator("#health")).to_have_text("no step yet")
+    expect(page.locator("#tile-mismatch_k3_kl .value")).to_have_text("–")
+    site.step(RUN, 0, HEALTHY)
+    expect(page.locator("#health")).to_have_text("healthy")
+    wait_until_drawn(page, "chart-ess", [0])
+
+
+def test_what_is_off_is_not_zero(site: Site, page: Page) -> None:
+    """Without a veto threshold there is no veto fraction, and the tile says what would bring it."""
+    site.begin(RUN, CONFIG | {"rollout_token_veto_threshold": None})
+    site.step(RUN, 0, {name: value for name, value in HEALTHY.items() if "veto" not in name})
+    follow(page, site)
+    tile = page.locator("#tile-rollout_is_veto_fraction")
+    expect(tile.locator(".small")).to_have_text("off: set rollout_token_veto_threshold to have it")
+    expect(tile.locator(".value")).to_have_text("–")
+    expect(page.locator("#chart-veto")).to_have_count(0)
+
+
+def test_a_value_that_is_not_a_number_is_a_gap_and_never_healthy(site: Site, page: Page) -> None:
+    site.begin(RUN)
+    for step, value in enumerate([1.0, math.nan, 1.0, math.nan]):
+        site.step(RUN, step, HEALTHY | {"mismatch_ppl_ratio": value})
+    follow(page, site)
+    ((_, values),) = wait_until_drawn(page, "chart-ppl", [0, 1, 2, 3])
+    assert values == [1.0, None, 1.0, None]
+    expect(page.locator("#tile-mismatch_ppl_ratio .value")).to_have_text("NaN")
+    expect(page.locator("#tile-mismatch_ppl_ratio .word")).to_have_text("unknown")
+
+
+def test_a_scalar_that_is_logged_for_the_first_time_gets_its_chart(site: Site, page: Page) -> None:
+    """What the trainer logs beside the mismatch appears without a reload."""
+    site.begin(RUN)
+    site.step(RUN, 0, HEALTHY)
+    follow(page, site)
+    wait_until_drawn(page, "chart-ess", [0])
+    site.step(RUN, 0, {"train/reward": 0.5})
+    expect(page.locator("h3", has_text="train/reward")).to_be_visible()
+
+
+def test_figures_that_come_late_or_twice_stand_once_where_they_belong(site: Site, page: Page) -> None:
+    """Steps out of order are put in order; of two values for a step the later one stays."""
+    site.begin(RUN)
+    site.step(RUN, 0, HEALTHY)
+    follow(page, site)
+    wait_until_drawn(page, "chart-ppl", [0])
+    for step, value in ((4, 1.4), (2, 1.2), (4, 1.5)):
+        site.step(RUN, step, {"mismatch_ppl_ratio": value})
+    ((_, values),) = wait_until_drawn(page, "chart-ppl", [0, 2, 4])
+    page.wait_for_function(f"({DRAWN})('chart-ppl')[0][1][2] === 1.5")
+    assert values[:2] == [1.001, 1.2]
+
+
+def test_a_server_that_is_gone_is_said_and_what_was_missed_is_fetched(
+    site: Site, page: Page, complaints: Complaints
+) -> None:
+    complaints.expected += ["ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING"]
+    site.begin(RUN)
+    site.step(RUN, 0, HEALTHY)
+    follow(page, site)
+    wait_until_drawn(page, "chart-ess", [0])
+    site.stop()
+    expect(page.locator("#notice")).to_have_text(
+        "The server does not answer; trying again. What you see is the past."
+    )
+    site.step(RUN, 1, HEALTHY)
+    site.start()
+    expect(page.locator("#notice")).to_be_hidden()
+    site.step(RUN, 2, HEALTHY)
+    wait_until_drawn(page, "chart-ess", [0, 1, 2])
+
+
+def test_a_run_that_falls_silent_is_stalled_and_says_since_when(site: Site, page: Page) -> None:
+    site.begin(RUN)
+    site.step(RUN, 12, HEALTHY)
+    follow(page, site)
+    expect(page.locator("#state")).to_have_text("live")
+    site.late_seconds = 60.0
+    expect(page.locator("#state")).to_have_text("stalled")
+    expect(page.locator("#notice")).to_contain_text("No record since step 12")
+
+
+def test_what_a_user_zoomed_into_stays_until_he_lets_go(site: Site, page: Page) -> None:
+    """New steps do not move a zoomed axis; a double click does."""
+    site.begin(RUN)
+    for step in range(20):
+        site.step(RUN, step, HEALTHY)
+    follow(page, site)
+    wait_until_drawn(page, "chart-ess", list(range(20)))
+    zoom = "() => document.querySelector('#chart-ess .js-plotly-plot')._fullLayout.yaxis.range"
+    plot = page.locator("#chart-ess .nsewdrag")
+    box = plot.bounding_box()
+    assert box is not None
+    page.wait_for_timeout(300)  # plotly takes what follows within 300 ms of its drawing for one gesture
+    page.mouse.move(box["x"] + 80, box["y"] + 30)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 200, box["y"] + 80, steps=5)
+    page.mouse.up()
+    page.wait_for_function(
+        "() => document.querySelector('#chart-ess .js-plotly-plot')._fullLayout.xaxis.range[1] < 19"
+    )
+    zoomed = page.evaluate(zoom)
+    site.step(RUN, 20, HEALTHY | {"ratio_eff_sample_size": 0.2})
+    wait_until_drawn(page, "chart-ess", list(range(21)))
+    assert page.evaluate(zoom) == zoomed
+    plot.dblclick()
+    page.wait_for_function(
+        "() => document.querySelector('#chart-ess .js-plotly-plot')._fullLayout.yaxis.range[0] < 0.2"
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>", "{{7*7}} \u202e"]
+)
+def test_what_a_trainer_says_of_itself_is_shown_as_text(text: str, site: Site, page: Page) -> None:
+    site.begin(RUN, {"rollout_is": text})
+    site.step(RUN, 0, HEALTHY)
+    follow(page, site)
+    page.locator("summary").click()
+    expect(page.locator("details")).to_contain_text(text)
+    assert page.locator("img").count() == 0
+
+
+def test_a_long_run_is_drawn_whole_with_its_one_bad_step(site: Site, page: Page) -> None:
+    """Ten thousand steps fit the page, and the spike of one of them is still there."""
+    site.begin(RUN)
+    for step in range(10_000):
+        site.step(RUN, step, {"mismatch_ppl_ratio": 3.0 if step == 6_543 else 1.0})
+    follow(page, site)
+    page.wait_for_function(f"({DRAWN})('chart-ppl') !== null")
+    ((steps, values),) = page.evaluate(DRAWN, "chart-ppl")
+    assert steps[0] == 0
+    assert steps[-1] == 9_999
+    assert len(steps) <= 3000
+    assert [step for step, value in zip(steps, values, strict=True) if value == 3.0] == [6_543]
