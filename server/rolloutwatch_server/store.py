@@ -17,6 +17,7 @@ import json
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +47,7 @@ CREATE TABLE runs (
 );
 CREATE TABLE sessions (
     stream TEXT PRIMARY KEY, run TEXT NOT NULL, started_at REAL NOT NULL, heard_at REAL NOT NULL,
-    cursor_major INTEGER NOT NULL, cursor_minor INTEGER NOT NULL,
-    outcome TEXT, dropped TEXT NOT NULL DEFAULT '{}'
+    cursor TEXT NOT NULL, outcome TEXT, dropped TEXT NOT NULL DEFAULT '{}'
 );
 CREATE INDEX sessions_of_run ON sessions (run);
 CREATE TABLE recent (
@@ -83,9 +83,10 @@ class Position(msgspec.Struct, frozen=True, order=True):
     minor: int = 0
 
     @classmethod
-    def of(cls, entry: bytes) -> "Position":
+    def of(cls, entry: bytes | str) -> "Position":
         """Read a stream id."""
-        major, _, minor = entry.decode("ascii").partition("-")
+        text = entry.decode("ascii") if isinstance(entry, bytes) else entry
+        major, _, minor = text.partition("-")
         return cls(int(major), int(minor or 0))
 
     def __str__(self) -> str:
@@ -117,13 +118,16 @@ class Store:
         self.path = str(path)
         self._clock = clock
         self._lock = threading.RLock()
-        self._local = threading.local()
-        self._readers: list[sqlite3.Connection] = []
+        self._idle_readers: deque[sqlite3.Connection] = deque()
         self._closed = False
         self._known_metrics: dict[str, set[str]] = {}
         with _errors(f"archive {self.path} cannot be opened"):
             self._writer = self._connect()
-            self._prepare()
+            try:
+                self._prepare()
+            except BaseException:
+                self._writer.close()
+                raise
             self._recent_rows = dict(
                 self._writer.execute("SELECT run, count(*) FROM recent GROUP BY run").fetchall()
             )
@@ -132,8 +136,7 @@ class Store:
         """Let go of the file; what was archived is on disk."""
         with self._lock:
             self._closed = True
-            for reader in self._readers:
-                reader.close()
+            self._close_idle_readers()
             self._writer.close()
 
     # -- writing: the ingest thread alone ---------------------------------------------------------------------
@@ -141,8 +144,8 @@ class Store:
     def cursors(self) -> dict[str, Position]:
         """Return how far each stream has been archived."""
         with self._read() as db:
-            rows = db.execute("SELECT stream, cursor_major, cursor_minor FROM sessions").fetchall()
-        return {stream: Position(major, minor) for stream, major, minor in rows}
+            rows = db.execute("SELECT stream, cursor FROM sessions").fetchall()
+        return {stream: Position.of(cursor) for stream, cursor in rows}
 
     def archive(self, stream: str, entries: Sequence[Entry]) -> list[Entry]:
         """Archive a batch of one stream with its cursor; return what was new in it. StoreError: nothing happened."""
@@ -154,29 +157,26 @@ class Store:
             for entry in fresh:
                 self._write(db, stream, run, entry.content)
             if fresh:
-                end = fresh[-1].position
                 db.execute(
-                    "UPDATE sessions SET cursor_major = ?, cursor_minor = ?, heard_at = ? WHERE stream = ?",
-                    (end.major, end.minor, now, stream),
+                    "UPDATE sessions SET cursor = ?, heard_at = ? WHERE stream = ?",
+                    (str(fresh[-1].position), now, stream),
                 )
             if self._recent_rows.get(run, 0) >= FOLD_AT:
                 self._fold(db, run)
         return fresh
 
     def _open_session(self, db: sqlite3.Connection, stream: str, run: str, now: float) -> Position:
-        row = db.execute(
-            "SELECT cursor_major, cursor_minor FROM sessions WHERE stream = ?", (stream,)
-        ).fetchone()
+        row = db.execute("SELECT cursor FROM sessions WHERE stream = ?", (stream,)).fetchone()
         if row is not None:
-            return Position(*row)
+            return Position.of(row[0])
         project, name = split_run_id(run)
         db.execute(
             "INSERT OR IGNORE INTO runs (id, project, name, started_at, updated_at) VALUES (?, ?, ?, ?, ?)",
             (run, project, name, now, now),
         )
         db.execute(
-            "INSERT INTO sessions (stream, run, started_at, heard_at, cursor_major, cursor_minor) VALUES (?, ?, ?, ?, 0, 0)",
-            (stream, run, now, now),
+            "INSERT INTO sessions (stream, run, started_at, heard_at, cursor) VALUES (?, ?, ?, ?, ?)",
+            (stream, run, now, now, str(Position())),
         )
         return Position()
 
@@ -234,9 +234,10 @@ class Store:
             tables = (run, record.step, record.time, _pack(record.histogram), _pack(record.sequences))
             db.execute("INSERT OR REPLACE INTO step_tables VALUES (?, ?, ?, ?, ?)", tables)
         known = self._known_metrics.setdefault(run, set())
-        for metric in record.metrics.keys() - known:
-            db.execute("INSERT OR IGNORE INTO metrics (run, metric) VALUES (?, ?)", (run, metric))
-            known.add(metric)
+        for metric in record.metrics:  # in this order, which is the one that a run's metrics are listed in
+            if metric not in known:
+                db.execute("INSERT OR IGNORE INTO metrics (run, metric) VALUES (?, ?)", (run, metric))
+                known.add(metric)
 
     def _fold(self, db: sqlite3.Connection, run: str) -> None:
         rows = db.execute("SELECT id, step, metrics FROM recent WHERE run = ? ORDER BY id", (run,)).fetchall()
@@ -346,17 +347,22 @@ class Store:
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         return db
 
     def _prepare(self) -> None:
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        tables = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if version > SCHEMA:
             raise StoreError(
                 f"archive {self.path} has schema {version}, this server knows up to {SCHEMA}: "
                 "it was written by a newer Rolloutwatch. Install that version, or name another --data-dir."
             )
+        if version == 0 and tables > 0:
+            raise StoreError(
+                f"archive {self.path} is a database of something else. Move it away, or name another --data-dir."
+            )
+        self._writer.execute("PRAGMA journal_mode = WAL")  # of the file, for every connection
         if version == 0:
             self._writer.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
 
@@ -381,26 +387,36 @@ class Store:
             with self._lock:
                 yield self._writer
             return
-        db = self._reader()
         with _errors(f"archive {self.path} cannot be read"):
-            db.execute(
-                "BEGIN"
-            )  # one moment for all that is read: a fold in between would show rows twice or not at all
+            db = self._borrow_reader()
             try:
+                # one moment for all that is read: a fold in between would show rows twice or not at all
+                db.execute("BEGIN")
                 yield db
-            finally:
                 db.execute("COMMIT")
+            except BaseException:
+                db.close()
+                raise
+            self._give_back_reader(db)
 
-    def _reader(self) -> sqlite3.Connection:
-        reader: sqlite3.Connection | None = getattr(self._local, "reader", None)
-        if reader is None:
-            with self._lock, _errors(f"archive {self.path} cannot be opened"):
-                if self._closed:
-                    raise StoreError(f"archive {self.path} is closed.")
-                reader = self._connect()
-                self._readers.append(reader)
-            self._local.reader = reader
-        return reader
+    def _borrow_reader(self) -> sqlite3.Connection:
+        """Return a connection for one reader at a time; there are as many as ever read at once, not one for each thread."""
+        if self._closed:
+            raise StoreError(f"archive {self.path} is closed.")
+        try:
+            return self._idle_readers.pop()
+        except IndexError:
+            return self._connect()
+
+    def _give_back_reader(self, db: sqlite3.Connection) -> None:
+        self._idle_readers.append(db)
+        if self._closed:  # meanwhile
+            self._close_idle_readers()
+
+    def _close_idle_readers(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle_readers.pop().close()
 
 
 _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
