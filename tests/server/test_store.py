@@ -1,0 +1,195 @@
+"""The archive: what goes in comes out, once, whatever happens in between."""
+
+import itertools
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rolloutwatch_contract import Array, Heartbeat, Outcome, RunEnd, RunStart, StepRecord, stream_key
+from rolloutwatch_contract.protocol import RunState, RunSummary, Series
+from rolloutwatch_server.store import (
+    FOLD_AT,
+    MEMORY,
+    SECONDS_UNTIL_STALLED,
+    DeadLetter,
+    Entry,
+    Position,
+    Store,
+)
+from tests.server.records import DELICATE, OTHER_SESSION, RUN, STREAM, batch, start, step, values
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "archive.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    one = Store(path)
+    yield one
+    one.close()
+
+
+def bits(series: Series) -> bytes:
+    return series.value.tobytes()
+
+
+@pytest.mark.parametrize("rows", [len(DELICATE), FOLD_AT])
+def test_every_double_survives_bit_for_bit(rows: int, path: Path) -> None:
+    """NaN, infinities, -0.0 and denormals come back as they went in, as rows and as columns, also after a restart."""
+    doubles = list(itertools.islice(itertools.cycle(DELICATE), rows))
+    store = Store(path)
+    store.archive(STREAM, batch(*(step(n, kl=value) for n, value in enumerate(doubles))))
+    before = store.series(RUN, ["kl"])["kl"]
+    store.close()
+    reopened = Store(path)
+    after = reopened.series(RUN, ["kl"])["kl"]
+    reopened.close()
+    assert np.array(doubles).tobytes() == bits(before) == bits(after)
+    assert list(range(rows)) == after.step.tolist()
+
+
+def test_many_rows_become_one_column_per_metric(store: Store, path: Path) -> None:
+    """A long run is a few blobs of float64, not a million rows; consecutive steps are not even stored."""
+    store.archive(STREAM, batch(*(step(n, kl=n / 7, ess=1.0) for n in range(FOLD_AT))))
+    with sqlite3.connect(path) as db:
+        assert db.execute("SELECT count(*) FROM recent").fetchone() == (0,)
+        chunks = db.execute(
+            "SELECT metric, first_step, last_step, steps, length(vals) FROM chunks ORDER BY metric"
+        )
+        assert chunks.fetchall() == [
+            ("ess", 0, FOLD_AT - 1, None, FOLD_AT * 8),
+            ("kl", 0, FOLD_AT - 1, None, FOLD_AT * 8),
+        ]
+    db.close()
+
+
+def test_a_batch_that_comes_twice_is_archived_once(store: Store) -> None:
+    """What is new is returned, so that only that is announced; an overlap is new in part."""
+    first = batch(start(), step(0, kl=0.5), step(1, kl=0.25))
+    assert store.archive(STREAM, first) == first
+    assert store.archive(STREAM, first) == []
+    overlap = batch(step(1, kl=9.0), step(2, kl=0.125), first=3)
+    assert store.archive(STREAM, overlap) == overlap[1:]
+    assert values(store, "kl") == {0: 0.5, 1: 0.25, 2: 0.125}
+    assert store.cursors() == {STREAM: Position(4)}
+
+
+def test_the_last_value_that_came_for_a_step_is_shown(store: Store) -> None:
+    """A resumed run repeats steps in a session of its own; that part of them was folded before changes nothing."""
+    store.archive(STREAM, batch(*(step(n, kl=1.0, ess=0.5) for n in range(FOLD_AT))))
+    store.archive(OTHER_SESSION, batch(step(10, kl=2.0), step(5, kl=3.0)))
+    shown = values(store, "kl")
+    assert {n: v for n, v in shown.items() if v != 1.0} == {10: 2.0, 5: 3.0}
+    assert len(shown) == FOLD_AT
+    assert values(store, "ess")[10] == 0.5
+    store.archive(OTHER_SESSION, batch(*(step(n, kl=4.0) for n in range(FOLD_AT)), first=3))
+    assert set(values(store, "kl").values()) == {4.0}
+
+
+def test_a_range_of_steps_has_both_its_ends(store: Store) -> None:
+    """From rows and columns alike; a metric or a run that is not there is an empty series."""
+    store.archive(STREAM, batch(*(step(2 * n, kl=float(n)) for n in range(FOLD_AT + 100))))
+    last = 2 * (FOLD_AT + 99)
+    for first, end in ((0, 6), (7, 12), (last - 4, last), (last + 1, last + 9)):
+        series = store.series(RUN, ["kl"], from_step=first, to_step=end)["kl"]
+        assert series.step.tolist() == [n for n in range(first, end + 1) if n % 2 == 0 and n <= last]
+        assert series.value.tolist() == [n / 2 for n in series.step.tolist()]
+    for nothing in (store.series(RUN, ["entropy"])["entropy"], store.series("math~none", ["kl"])["kl"]):
+        assert (nothing.step.tolist(), nothing.value.tolist()) == ([], [])
+        assert (nothing.step.dtype, nothing.value.dtype) == (np.int64, np.float64)
+
+
+def test_a_run_tells_what_its_trainer_said() -> None:
+    """Summary, metrics in the order in which they came, configuration, environment, and losses of all sessions."""
+    store = Store(MEMORY, clock=lambda: 1000.0)
+    first = RunStart("math", "a", 100.0, {"rollout_is": "token", "x": None, "n": 3, "b": True}, {"host": "h"})
+    names = [f"{letter}/{n}" for n in range(5) for letter in "zyxab"]
+    store.archive(
+        STREAM, batch(first, StepRecord(7, 107.0, dict.fromkeys(names, 1.0), dropped={"queue_full": 2}))
+    )
+    store.archive(STREAM, batch(Heartbeat(time=108.0, dropped={"queue_full": 3, "bad_step": 1}), first=3))
+    second = RunStart("math", "a", 200.0, {"rollout_is": "sequence"}, {"host": "i"})
+    store.archive(OTHER_SESSION, batch(second, StepRecord(3, 203.0, {"kl": 0.0}, dropped={"queue_full": 1})))
+    detail = store.run(RUN)
+    assert detail is not None
+    assert detail.summary == RunSummary(RUN, "math", "a", RunState.LIVE, 3, 7, 100.0, 203.0)
+    assert detail.metrics == (*names, "kl")
+    assert detail.config == {"rollout_is": "sequence"}
+    assert detail.environment == {"host": "i"}
+    assert detail.dropped == {"queue_full": 4, "bad_step": 1}
+    assert store.run("math~none") is None
+
+
+def test_the_run_that_was_updated_last_comes_first() -> None:
+    store = Store(MEMORY)
+    for run, time in (("p~old", 1.0), ("p~new", 9.0), ("p~middle", 5.0)):
+        store.archive(stream_key(run, "s"), batch(start("p", run[2:]), StepRecord(0, time, {})))
+    assert [run.id for run in store.runs()] == ["p~new", "p~middle", "p~old"]
+
+
+def test_a_run_is_live_until_it_is_silent_or_ends() -> None:
+    """The clock is the server's, so that a trainer whose clock is wrong is not taken for dead."""
+    now = 1000.0
+    store = Store(MEMORY, clock=lambda: now)
+
+    def state() -> RunState:
+        return store.runs()[0].state
+
+    store.archive(STREAM, batch(start(time=9e9), step(0, kl=1.0)))
+    now += SECONDS_UNTIL_STALLED - 1
+    assert state() is RunState.LIVE
+    now += 1
+    assert state() is RunState.STALLED
+    store.archive(STREAM, batch(Heartbeat(time=1.0), first=3))
+    assert state() is RunState.LIVE
+    store.archive(STREAM, batch(RunEnd(time=2.0, outcome=Outcome.CRASHED), first=4))
+    assert state() is RunState.CRASHED
+    store.archive(OTHER_SESSION, batch(start(time=9.1e9)))
+    assert state() is RunState.LIVE
+    store.archive(OTHER_SESSION, batch(RunEnd(time=3.0), first=2))
+    now += 3600
+    assert state() is RunState.FINISHED
+
+
+@pytest.mark.parametrize("working", [STREAM, OTHER_SESSION])
+def test_a_run_is_live_while_any_of_its_sessions_is(working: str) -> None:
+    """Two writers of one run: that one of them ended does not end the run."""
+    store = Store(MEMORY, clock=lambda: 0.0)
+    store.archive(STREAM, batch(start(time=1.0)))
+    store.archive(OTHER_SESSION, batch(start(time=2.0)))
+    ended = OTHER_SESSION if working == STREAM else STREAM
+    store.archive(ended, batch(RunEnd(time=3.0), first=2))
+    assert store.runs()[0].state is RunState.LIVE
+
+
+def test_the_tables_of_a_step_come_back(store: Store) -> None:
+    """Histogram and per-sequence table, each absent where the step brought none."""
+    histogram = Array.of(np.arange(4))
+    sequences = Array.of(np.array([[1.5, np.nan], [2.5, -np.inf]]))
+    store.archive(
+        STREAM, batch(StepRecord(1, 0.0, {}, histogram), StepRecord(2, 0.0, {}, None, sequences), step(3))
+    )
+    assert store.step_tables(RUN, 1) == (histogram, None)
+    assert store.step_tables(RUN, 2) == (None, sequences)
+    assert store.step_tables(RUN, 3) == (None, None)
+
+
+def test_dead_letters_are_kept_and_passed_over(store: Store) -> None:
+    """The newest first; the cursor stands behind them, so that they do not come again."""
+    letters = [DeadLetter(STREAM, f"{n}-0", f"reason {n}", bytes([n, 255]), float(n)) for n in (1, 2, 3)]
+    store.archive(STREAM, [Entry(Position(n), letter) for n, letter in enumerate(letters, 1)])
+    assert store.dead_letters(2) == [letters[2], letters[1]]
+    assert store.cursors() == {STREAM: Position(3)}
+    assert store.runs()[0].last_step is None
+
+
+def test_any_stream_id_is_a_cursor(store: Store) -> None:
+    """Redis counts to 2^64 - 1, further than SQLite."""
+    last = Position(2**64 - 1, 2**64 - 1)
+    store.archive(STREAM, [Entry(last, step(1, kl=1.0))])
+    assert store.cursors() == {STREAM: last}

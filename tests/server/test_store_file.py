@@ -1,0 +1,126 @@
+"""The archive as a file: transactions, readers beside the writer, and files that are not what they should be."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rolloutwatch_server.store import Position, Store, StoreError
+from tests.server.records import RUN, STREAM, batch, step, values
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "archive.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    one = Store(path)
+    yield one
+    one.close()
+
+
+def test_a_batch_that_fails_half_way_leaves_nothing(store: Store, path: Path) -> None:
+    """Rows and cursor are one transaction: neither is there after a failure, both are when it is tried again."""
+    store.archive(STREAM, batch(step(0, kl=0.0)))
+    new = batch(step(1, kl=1.0), step(2, kl=2.0, ess=1.0), step(3, kl=3.0), first=2)
+    refuse = "CREATE TRIGGER refuse BEFORE INSERT ON recent WHEN NEW.step = 3 BEGIN SELECT RAISE(ABORT, 'no space'); END"
+    with sqlite3.connect(path) as db:
+        db.execute(refuse)
+    with pytest.raises(StoreError, match=r"archive .*archive.db cannot be written: no space"):
+        store.archive(STREAM, new)
+    assert values(store, "kl") == {0: 0.0}
+    assert store.cursors() == {STREAM: Position(1)}
+    assert store.runs()[0].last_step == 0
+    with sqlite3.connect(path) as db:
+        db.execute("DROP TRIGGER refuse")
+    db.close()
+    assert store.archive(STREAM, new) == new
+    assert values(store, "kl") == {0: 0.0, 1: 1.0, 2: 2.0, 3: 3.0}
+    detail = store.run(RUN)
+    assert detail is not None
+    assert detail.metrics == ("kl", "ess")
+
+
+def test_readers_see_whole_batches_while_the_writer_works(store: Store) -> None:
+    """Two metrics of a step are never apart, no step is missing below the last, nothing goes back; also across folds."""
+    writer = threading.Thread(target=write_many, args=(store, 40, 100))
+    writer.start()
+    lengths = [0]
+    while writer.is_alive():
+        found = store.series(RUN, ["kl", "ess"])
+        assert found["kl"].step.tolist() == found["ess"].step.tolist() == list(range(len(found["kl"].step)))
+        assert found["kl"].value.tolist() == found["kl"].step.tolist()
+        lengths.append(len(found["kl"].step))
+    writer.join()
+    assert lengths == sorted(lengths)
+    assert {length % 100 for length in lengths} == {0}
+    assert len(values(store, "kl")) == 4000
+
+
+def write_many(store: Store, batches: int, size: int) -> None:
+    for n in range(batches):
+        steps = (step(i, kl=float(i), ess=1.0) for i in range(n * size, (n + 1) * size))
+        store.archive(STREAM, batch(*steps, first=n * size + 1))
+
+
+def test_readers_do_not_wait_for_a_writer(store: Store, path: Path) -> None:
+    """Somebody holds the write lock for ever, and the archive can still be read."""
+    store.archive(STREAM, batch(step(0, kl=1.0)))
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("BEGIN IMMEDIATE")
+    assert values(store, "kl") == {0: 1.0}
+    db.close()
+
+
+def test_threads_that_come_and_go_leave_no_open_files(store: Store) -> None:
+    """A web server's threads end when they are idle; a file for each that ever read would be the end in a week."""
+    store.runs()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(30):
+        thread = threading.Thread(target=store.runs)
+        thread.start()
+        thread.join()
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+def newer(path: Path) -> None:
+    Store(path).close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+
+
+def somebody_elses(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.execute("CREATE TABLE runs (id TEXT)")
+    db.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda path: path.write_bytes(b"dear diary, today I trained a model" * 50), "file is not a database"),
+        (newer, "has schema 99, this server knows up to 1: .* Install that version, or name another --data-dir"),
+        (somebody_elses, "is a database of something else"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_archive_is_left_as_it_is(
+    make: Callable[[Path], object], complaint: str, path: Path
+) -> None:
+    """The message names the file and what is wrong with it; not one byte of it changes."""
+    make(path)
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match=f"archive {path} .*{complaint}"):
+        Store(path)
+    assert before == path.read_bytes()
+
+
+@pytest.mark.parametrize("where", ["no/such/folder/archive.db", ".", "/proc/archive.db"])
+def test_a_folder_that_cannot_be_written_to_is_named(where: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"archive .* cannot be opened: unable to open database file"):
+        Store(tmp_path / where)

@@ -1,0 +1,101 @@
+"""The archive beside a dictionary that does the same in the obvious way."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rolloutwatch_contract import StepRecord, stream_key
+from rolloutwatch_server.store import FOLD_AT, Entry, Position, Store
+from tests.server.records import DELICATE
+
+RUNS = ("math~a", "code~b")
+METRICS = ("kl", "ess", "reward")
+
+
+@dataclass(frozen=True)
+class Push:
+    """What one session pushes: steps from `first` on, forwards or backwards; then perhaps again, or after a restart."""
+
+    run: str
+    session: str
+    first: int
+    stride: int
+    length: int
+    metrics: tuple[str, ...]
+    value: float
+    seen_before: int
+    times: int
+    reopen: bool
+
+    def records(self) -> list[StepRecord]:
+        steps = range(self.first, self.first + self.stride * self.length, self.stride)
+        return [
+            StepRecord(abs(n), 0.0, dict.fromkeys(self.metrics, self.value + i)) for i, n in enumerate(steps)
+        ]
+
+
+pushes = st.builds(
+    Push,
+    run=st.sampled_from(RUNS),
+    session=st.sampled_from(("s1", "s2")),
+    first=st.integers(0, FOLD_AT),
+    stride=st.sampled_from((1, 3, -1)),
+    length=st.sampled_from((1, 7, FOLD_AT // 3, FOLD_AT - 1, FOLD_AT)),
+    metrics=st.lists(st.sampled_from(METRICS), min_size=1, unique=True).map(tuple),
+    value=st.sampled_from(DELICATE) | st.integers(0, 9).map(float),
+    seen_before=st.integers(0, 10),
+    times=st.integers(1, 2),
+    reopen=st.booleans(),
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(story=st.lists(pushes, max_size=8), ends=st.lists(st.integers(0, 2 * FOLD_AT), min_size=2, max_size=2))
+def test_the_archive_is_a_dictionary_that_lasts(story: list[Push], ends: list[int]) -> None:
+    """Whatever comes in whatever order, repeated, overlapping and across restarts: the last value for a step stays."""
+    expected: dict[tuple[str, str], dict[int, float]] = {(run, m): {} for run in RUNS for m in METRICS}
+    sent: dict[str, list[Entry]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "archive.db"
+        store = Store(path)
+        for push in story:
+            stream = stream_key(push.run, push.session)
+            former = sent.setdefault(stream, [])
+            new = [Entry(Position(n), record) for n, record in enumerate(push.records(), len(former) + 1)]
+            again = former[-push.seen_before :] if push.seen_before else []
+            assert store.archive(stream, [*again, *new]) == new
+            for _ in range(push.times - 1):
+                assert store.archive(stream, new) == []
+            former += new
+            for record in push.records():
+                for metric, value in record.metrics.items():
+                    expected[push.run, metric][record.step] = value
+            if push.reopen:
+                store.close()
+                store = Store(path)
+        check(store, expected, min(ends), max(ends))
+        assert {stream: Position(len(entries)) for stream, entries in sent.items()} == store.cursors()
+        store.close()
+
+
+def check(store: Store, expected: dict[tuple[str, str], dict[int, float]], first: int, last: int) -> None:
+    for run in RUNS:
+        everything, part = (
+            store.series(run, METRICS),
+            store.series(run, METRICS, from_step=first, to_step=last),
+        )
+        for metric in METRICS:
+            steps = sorted(expected[run, metric])
+            inside = [n for n in steps if first <= n <= last]
+            for shown, found in ((steps, everything[metric]), (inside, part[metric])):
+                values = np.array([expected[run, metric][n] for n in shown])
+                assert shown == found.step.tolist()
+                assert values.tobytes() == found.value.tobytes()
+    summaries = {summary.id: (summary.first_step, summary.last_step) for summary in store.runs()}
+    for run, ends in summaries.items():
+        steps = [n for metric in METRICS for n in expected[run, metric]]
+        assert (min(steps), max(steps)) == ends
