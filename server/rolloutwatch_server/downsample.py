@@ -25,7 +25,8 @@ def thin(series: Series, points: int | None) -> Series:
     kept[_first_lowest(np.where(finite, series.value, np.inf), starts)] = True
     kept[_first_lowest(np.where(finite, -series.value, np.inf), starts)] = True
     if not finite.all():
-        kept[_first_lowest(finite.astype(np.float64), starts)] = True
+        first_broken = _first_lowest(finite.astype(np.float64), starts)
+        kept[first_broken[~finite[first_broken]]] = True  # where all are finite there is none to keep
     return Series(series.step[kept], series.value[kept])
 
 
