@@ -67,7 +67,7 @@ def test_a_run_page_tells_the_browser_what_to_follow(source: MemorySource) -> No
         "ideal": 0.0,
         "log": True,
     }
-    assert json.loads(json.dumps(followed, allow_nan=False)) == followed, "what is not finite has no JSON"
+    json.dumps(followed, allow_nan=False)  # raises at what is not finite, for which JSON has no word
 
 
 def test_the_charts_carry_the_history(source: MemorySource) -> None:

@@ -224,10 +224,13 @@
         rule.cure,
       ];
     });
-    texts.forEach((text, index) => {
+    const given = new Set();
+    for (const text of texts) {
       // the same advice is given once
-      if (texts.slice(0, index).some((other) => other[3] === text[3])) text[3] = "";
-    });
+      const advice = text[3].split(/(?<=\.) /).filter((sentence) => !given.has(sentence));
+      advice.forEach((sentence) => given.add(sentence));
+      text[3] = advice.join(" ");
+    }
     const key = JSON.stringify(texts);
     if (list.dataset.shown === key) return;
     list.dataset.shown = key;
