@@ -26,6 +26,7 @@ ENTRIES_PER_READ = 200  # of each stream, so that a run that catches up does not
 SECONDS_BETWEEN_SCANS = 1.0
 BACKOFF_SECONDS = (0.05, 5.0)
 HEAD_BYTES = 256
+NOT_CONNECTED = "not connected yet"
 ACK_SECONDS = 24 * 3600  # how long a finished session may still ask whether all of it arrived
 
 Announce = Callable[[str, Sequence[Entry]], None]
@@ -62,7 +63,7 @@ class Ingest:
         self._streams: set[str] = set()
         self._strangers: set[str] = set()
         self._next_scan = 0.0
-        self.health = Health(Trouble.REDIS, "not connected yet")
+        self.health = Health(Trouble.REDIS, NOT_CONNECTED)
 
     def start(self) -> None:
         """Begin to read."""
@@ -80,14 +81,16 @@ class Ingest:
         while not self._stopping.is_set():
             try:
                 with self._connect() as client:
-                    self._cursors = self._store.cursors()
+                    # from the beginning: what was archived but not let go of comes again, and is let go of
+                    self._cursors = {}
                     self._next_scan = 0.0
                     while not self._stopping.is_set():
                         self._pass(client)
                         self._recovered()
                         wait = BACKOFF_SECONDS[0]
             except (redis.RedisError, OSError) as error:
-                self._troubled(Trouble.REDIS, f"Redis cannot be read: {error}")
+                why = f"Redis cannot be read: {str(error).rstrip('.')}. Start it, or name another one with --redis-url"
+                self._troubled(Trouble.REDIS, why)
             except StoreError as error:
                 self._troubled(Trouble.ARCHIVE, str(error))
             self._stopping.wait(wait * random.uniform(0.5, 1.0))
@@ -115,6 +118,8 @@ class Ingest:
                 self._strangers.add(key)
                 log.warning("Ignored: %s", error)
         self._streams = found - self._strangers
+        # a stream that went and comes again, after a wipe perhaps, is read from its beginning too
+        self._cursors = {stream: at for stream, at in self._cursors.items() if stream in self._streams}
         self.health = _with(self.health, streams=len(self._streams))
 
     def _take(
@@ -160,7 +165,7 @@ class Ingest:
         )
 
     def _troubled(self, trouble: Trouble, reason: str) -> None:
-        if self.health.trouble is not trouble or self.health.reason == Health.reason:
+        if self.health.trouble is not trouble or self.health.reason == NOT_CONNECTED:
             log.warning("%s; trying again until it works.", reason)
         self.health = _with(self.health, trouble=trouble, reason=reason)
 
@@ -175,6 +180,8 @@ def read(
 ) -> list[tuple[str, list[tuple[bytes, dict[bytes, bytes]]]]]:
     """Wait a moment for entries behind the cursors; return what came, by stream."""
     answer: Any = client.xread(cast("Any", cursors), count=ENTRIES_PER_READ, block=int(BLOCK_SECONDS * 1000))
+    if isinstance(answer, dict):  # so the third version of the protocol has it, which a URL may ask for
+        answer = [(stream, entries) for stream, (entries,) in answer.items()]
     return [(stream.decode(), entries) for stream, entries in answer or [] if entries]
 
 

@@ -141,12 +141,6 @@ class Store:
 
     # -- writing: the ingest thread alone ---------------------------------------------------------------------
 
-    def cursors(self) -> dict[str, Position]:
-        """Return how far each stream has been archived."""
-        with self._read() as db:
-            rows = db.execute("SELECT stream, cursor FROM sessions").fetchall()
-        return {stream: Position.of(cursor) for stream, cursor in rows}
-
     def archive(self, stream: str, entries: Sequence[Entry]) -> list[Entry]:
         """Archive a batch of one stream with its cursor; return what was new in it. StoreError: nothing happened."""
         now = self._clock()
