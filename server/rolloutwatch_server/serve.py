@@ -15,9 +15,9 @@ import uvicorn
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
-from rolloutwatch_server.settings import Settings
+from rolloutwatch_server.settings import Settings, without_password
 from rolloutwatch_server.store import Store, StoreError
-from rolloutwatch_server.transport import Transport, TransportError, connect, find, without_password
+from rolloutwatch_server.transport import Transport, TransportError, connect, find
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +60,13 @@ class _Server(uvicorn.Server):
         self.messages: list[str] = []
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End in good order; asked twice, wait for nobody.
+
+        uvicorn's own handler raises the signal once more when it is done, which would end the process before its Redis.
+        """
         self._feed.close()
-        super().handle_exit(sig, frame)
+        self.force_exit = self.should_exit
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

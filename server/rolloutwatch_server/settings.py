@@ -6,6 +6,7 @@ An option on the command line goes before the environment variable, which goes b
 
 import argparse
 import ipaddress
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,13 @@ DEFAULT_REDIS_PORT = 6379
 
 class SettingError(ValueError):
     """A setting has a value it cannot have; the message names it, what was expected and what came."""
+
+
+def without_password(url: str) -> str:
+    """Return a URL, or what was meant to be one, as it may be shown."""
+    # as much as there is up to the last @, and without urlsplit: a password that breaks the URL is still a password
+    url = re.sub(r":(?!//).*@", ":***@", url)
+    return re.sub(r"(?<=password=)[^&]*", "***", url)
 
 
 @dataclass(frozen=True)
@@ -151,7 +159,7 @@ def _value(setting: Setting, given: str | None, environment: Mapping[str, str]) 
     try:
         return setting.parse(text)
     except ValueError as error:
-        raise SettingError(f"{where} is {text!r}: expected {error}.") from None
+        raise SettingError(f"{where} is {without_password(text)!r}: expected {error}.") from None
 
 
 def _is_loopback(host: str) -> bool:

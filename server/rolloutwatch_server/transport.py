@@ -18,7 +18,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import redis
 from redis.backoff import NoBackoff
@@ -56,12 +55,6 @@ def connect(url: str) -> "redis.Redis":
 
 
 BLOCK_SECONDS = 0.25  # how long a read waits for something to come
-
-
-def without_password(url: str) -> str:
-    """Return a URL as it may be shown."""
-    parts = urlsplit(url)
-    return url.replace(f":{parts.password}@", ":***@") if parts.password else url
 
 
 def find(redis_url: str | None, data_dir: Path, port: int, search_path: str | None = None) -> Transport:
@@ -117,6 +110,8 @@ class Child:
         """Start a server on the port of last time, else the preferred one, else any free one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = self._choose_port(preferred_port)
+        # written first: whoever is killed from here on leaves a Redis that the next one has to find
+        self._port_file.write_text(f"{self.port}\n")
         self._process = subprocess.Popen(
             [
                 str(binary), "--port", str(self.port), "--bind", HOST, "--dir", str(self.folder),
@@ -129,7 +124,6 @@ class Child:
         )  # fmt: skip
         self.provider = binary.name
         self._wait_until_ready()
-        self._port_file.write_text(f"{self.port}\n")
 
     def stop(self) -> None:
         """End the server in good order, and by force if it takes too long."""
