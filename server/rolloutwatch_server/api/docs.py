@@ -36,7 +36,7 @@ def get_docs(request: Request) -> HTMLResponse:
 
 def _route(path: str, verb: str, route: dict[str, Any]) -> str:
     parameters = "".join(_parameter(parameter) for parameter in route.get("parameters", []))
-    text = "".join(f"<p>{escape(part)}</p>" for part in route.get("description", "").split("\\n\\n"))
+    text = "".join(f"<p>{escape(part)}</p>" for part in route.get("description", "").split("\n\n"))
     return (
         f"<section><h2><code>{verb.upper()} {escape(path)}</code></h2>{text}<dl>{parameters}</dl></section>"
     )
