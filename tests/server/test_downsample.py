@@ -1,5 +1,6 @@
 """Thinning: what a screen cannot show may go, what a person looks for may not."""
 
+import itertools
 import math
 
 import numpy as np
@@ -31,7 +32,7 @@ def thin_slowly(series: Series, points: int) -> list[int]:
     columns = (points - 2) // 2
     edges = np.linspace(series.step[0], series.step[-1] + 1, columns + 1)
     kept = {0, count - 1}
-    for left, right in zip(edges[:-1], edges[1:], strict=True):
+    for left, right in itertools.pairwise(edges):
         column = [i for i in range(count) if left <= series.step[i] < right]
         finite = [i for i in column if math.isfinite(series.value[i])]
         strange = [i for i in column if not math.isfinite(series.value[i])]
@@ -77,5 +78,5 @@ def test_a_hole_in_the_steps_stays_a_hole() -> None:
     extremes = {
         int(n): (thinned.value[columns == n].min(), thinned.value[columns == n].max()) for n in columns
     }
-    assert {n: (0.0, 6.0) for n in (*range(5), *range(45, 50))} == extremes
+    assert dict.fromkeys((*range(5), *range(45, 50)), (0.0, 6.0)) == extremes
     assert len(thinned.step) <= 2 * 10 + 2

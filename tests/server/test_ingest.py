@@ -1,0 +1,114 @@
+"""From a real Redis into the archive: every record once, and what is no record beside it."""
+
+import pytest
+
+from rolloutwatch_contract import RunEnd, encode, stream_key
+from rolloutwatch_contract.keys import RECORD_FIELD
+from rolloutwatch_contract.protocol import RunState
+from rolloutwatch_server.ingest import ENTRIES_PER_READ, HEAD_BYTES
+from rolloutwatch_server.store import Store
+from tests.redis_process import RedisProcess
+from tests.server.ingesting import ACK, ingesting, push, wait_until_let_go
+from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, start, step, values
+
+pytestmark = pytest.mark.redis
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_records_are_archived_announced_and_let_go_of(
+    protocol: int, redis: RedisProcess, store: Store
+) -> None:
+    """The stream is emptied but stays: its last id is how the client knows what has come. Redis has two dialects."""
+    records = [start(), *(step(n, kl=n / 7) for n in range(5))]
+    with ingesting(store, f"{redis.url}?protocol={protocol}") as running:
+        push(redis, STREAM, *records)
+        running.wait_for(records=6)
+        wait_until_let_go(redis, 6)
+        push(redis, STREAM, step(5, kl=5 / 7), first=7)
+        running.wait_for(records=7)
+        wait_until_let_go(redis, 7)
+    assert values(store, "kl") == {n: n / 7 for n in range(6)}
+    assert [(RUN, entry) for entry in batch(*records, step(5, kl=5 / 7))] == running.announced
+    with redis.client() as client:
+        assert client.xinfo_stream(STREAM)["last-generated-id"] == b"7-0"
+        assert client.ttl(ACK) == -1
+
+
+def test_a_run_that_ended_leaves_nothing_but_an_acknowledgement(redis: RedisProcess, store: Store) -> None:
+    """A finished session may still ask whether all arrived, but not for ever."""
+    with ingesting(store, redis.url) as running:
+        push(redis, STREAM, start(), step(0, kl=1.0), RunEnd(time=2.0))
+        running.wait_for(records=3)
+        wait_until_let_go(redis, 3)
+    with redis.client() as client:
+        assert client.keys() == [ACK.encode()]
+        assert client.ttl(ACK) > 3600
+    assert store.runs()[0].state is RunState.FINISHED
+
+
+def test_what_cannot_be_read_becomes_a_dead_letter_and_the_rest_goes_on(
+    redis: RedisProcess, store: Store
+) -> None:
+    """Each is kept with a reason and its beginning; records before, between and behind are archived."""
+    frame = encode(step(9, kl=9.0))
+    with redis.client() as client:
+        client.xadd(STREAM, {RECORD_FIELD: encode(step(1, kl=1.0))}, id="1-0")
+        client.xadd(STREAM, {RECORD_FIELD: b"noise" * 1000}, id="2-0")
+        client.xadd(STREAM, {RECORD_FIELD: frame[:-3]}, id="3-0")
+        client.xadd(STREAM, {RECORD_FIELD: encode(step(4, kl=4.0))}, id="4-0")
+        client.xadd(STREAM, {"message": "hello"}, id="5-0")
+        client.xadd(STREAM, {RECORD_FIELD: frame}, id="5-7")
+        client.xadd(STREAM, {RECORD_FIELD: encode(step(6, kl=6.0))}, id="6-0")
+        client.xadd(STREAM, {RECORD_FIELD: b""}, id=f"{2**64 - 1}-0")
+    with ingesting(store, redis.url) as running:
+        running.wait_for(records=3, dead_letters=5)
+        wait_until_let_go(redis, 2**64 - 1)
+        push(redis, OTHER_SESSION, step(7, kl=7.0))
+        running.wait_for(records=4, dead_letters=5)
+    assert values(store, "kl") == {1: 1.0, 4: 4.0, 6: 6.0, 7: 7.0}
+    letters = store.dead_letters(100)[::-1]
+    expected = [
+        ("2-0", "not written by Rolloutwatch", (b"noise" * 1000)[:HEAD_BYTES]),
+        ("3-0", "cannot be decompressed", frame[:-3]),
+        ("5-0", "entry has the fields b'message': expected b'r'", b"hello"),
+        ("5-7", "stream id '5-7': expected '<number>-0'", frame),
+        (f"{2**64 - 1}-0", "not written by Rolloutwatch", b""),
+    ]
+    assert [(entry, head) for entry, _, head in expected] == [
+        (letter.entry, letter.head) for letter in letters
+    ]
+    for letter, (_, reason, _) in zip(letters, expected, strict=True):
+        assert reason in letter.reason
+        assert letter.stream == STREAM
+
+
+def test_a_backlog_of_several_runs_is_caught_up_with(redis: RedisProcess, store: Store) -> None:
+    """More than one read brings, on several streams, two of them of one run."""
+    count = 3 * ENTRIES_PER_READ + 7
+    streams = [STREAM, OTHER_SESSION, stream_key("code~b", "s1")]
+    for offset, stream in enumerate(streams):
+        push(redis, stream, *(step(3 * n + offset, kl=float(n)) for n in range(count)))
+    with ingesting(store, redis.url) as running:
+        running.wait_for(records=3 * count)
+    shown = values(store, "kl")
+    assert {3 * n + offset: float(n) for offset in (0, 1) for n in range(count)} == shown
+    assert {3 * n + 2: float(n) for n in range(count)} == values(store, "kl", "code~b")
+
+
+def test_keys_of_others_are_left_alone(
+    redis: RedisProcess, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Only streams whose names are ours are read; a stream that is named nearly so is mentioned once."""
+    with redis.client() as client:
+        client.set(stream_key(RUN, "text"), "not a stream")
+        client.xadd("other:stream", {RECORD_FIELD: encode(step(1))}, id="1-0")
+        client.xadd("rolloutwatch:stream:\xff", {RECORD_FIELD: encode(step(1))}, id="1-0")
+        before = sorted(client.keys())
+        push(redis, STREAM, step(1, kl=1.0))
+        with ingesting(store, redis.url) as running:
+            running.wait_for(records=1)
+            wait_until_let_go(redis, 1)
+        assert sorted({*client.keys()} - {STREAM.encode(), ACK.encode()}) == before
+        assert client.xlen("other:stream") == client.xlen("rolloutwatch:stream:\xff") == 1
+    assert [run.id for run in store.runs()] == [RUN]
+    assert len([m for m in caplog.messages if "not a Rolloutwatch stream" in m]) == 1

@@ -1,0 +1,132 @@
+"""From a real Redis into the archive while Redis, disk or server fail: nothing is lost, nothing comes twice."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from rolloutwatch_contract import Record, RunEnd
+from rolloutwatch_server.ingest import Trouble
+from rolloutwatch_server.store import Store
+from tests.processes import wait_for
+from tests.redis_process import RedisProcess
+from tests.server.ingesting import ACK, ingesting, push, wait_until_let_go
+from tests.server.records import STREAM, batch, start, step, values
+
+pytestmark = pytest.mark.redis
+
+
+def test_nothing_is_let_go_of_before_it_is_archived(redis: RedisProcess, store: Store, path: Path) -> None:
+    """While the disk is full Redis keeps what came; when there is room again it is archived, without a restart."""
+    refuse = "CREATE TRIGGER refuse BEFORE INSERT ON recent BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(refuse)
+        with ingesting(store, redis.url) as running:
+            push(redis, STREAM, start(), step(0, kl=1.0))
+            reason = running.wait_for_trouble(Trouble.ARCHIVE)
+            assert reason == f"archive {path} cannot be written: disk full"
+            with redis.client() as client:
+                assert client.xlen(STREAM) == 2
+                assert client.get(ACK) is None
+            assert running.announced == []
+            db.execute("DROP TRIGGER refuse")
+            running.wait_for(records=2)
+            running.wait_for_trouble(None)
+            wait_until_let_go(redis, 2)
+
+
+def test_a_new_server_goes_on_where_the_last_one_was(redis: RedisProcess, path: Path) -> None:
+    """What came in between is archived once; what was announced before is not announced again."""
+    for first in (1, 4, 7):
+        push(redis, STREAM, *(step(n, kl=float(n)) for n in range(first, first + 3)), first=first)
+        with contextlib.closing(Store(path)) as store, ingesting(store, redis.url) as running:
+            running.wait_for(records=3)
+            assert [entry.position.major for _, entry in running.announced] == [first, first + 1, first + 2]
+    with contextlib.closing(Store(path)) as store:
+        assert values(store, "kl") == {n: float(n) for n in range(1, 10)}
+
+
+@pytest.mark.parametrize("end", [[], [RunEnd(time=3.0)]])
+def test_what_a_killed_server_had_archived_is_let_go_of(
+    end: list[Record], redis: RedisProcess, store: Store
+) -> None:
+    """Killed between its commit and its acknowledgement: the client would wait for ever, Redis would keep it for ever."""
+    records = [start(), step(0, kl=1.0), step(1, kl=2.0), *end]
+    push(redis, STREAM, *records)
+    store.archive(STREAM, batch(*records))
+    with ingesting(store, redis.url) as running:
+        wait_until_let_go(redis, len(records))
+        assert running.announced == []
+    with redis.client() as client:
+        assert client.exists(STREAM) == (0 if end else 1)
+    assert values(store, "kl") == {0: 1.0, 1: 2.0}
+
+
+@pytest.mark.parametrize("fault", ["kill", "suspend"])
+def test_a_redis_that_goes_and_comes_back(
+    fault: str, redis: RedisProcess, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The trouble is told once, however long it lasts, and ends by itself; every record is there once."""
+    with ingesting(store, redis.url) as running:
+        push(redis, STREAM, step(1, kl=1.0))
+        running.wait_for(records=1)
+        getattr(redis, fault)()
+        running.wait_for_trouble(Trouble.REDIS)
+        {"kill": redis.start, "suspend": redis.resume}[fault]()
+        push(redis, STREAM, step(2, kl=2.0), first=2)
+        running.wait_for(records=2)
+        running.wait_for_trouble(None)
+    warnings = [one.message for one in caplog.records if one.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("Redis cannot be read: ")
+    assert values(store, "kl") == {1: 1.0, 2: 2.0}
+
+
+def test_a_redis_that_lost_everything_is_filled_again_by_the_client(
+    redis: RedisProcess, store: Store
+) -> None:
+    """The client sends anew what it never saw acknowledged: what the archive has is ignored, the rest is taken."""
+    with ingesting(store, redis.url) as running:
+        push(redis, STREAM, *(step(n, kl=float(n)) for n in (1, 2, 3)))
+        running.wait_for(records=3)
+        redis.kill()
+        redis.wipe()
+        redis.start()
+        push(redis, STREAM, step(2, kl=-1.0), step(3, kl=-1.0), first=2)
+        wait_until_let_go(redis, 3)
+        push(redis, STREAM, step(4, kl=4.0), first=4)
+        running.wait_for(records=4)
+        wait_until_let_go(redis, 4)
+    assert values(store, "kl") == {n: float(n) for n in (1, 2, 3, 4)}
+
+
+def test_a_redis_that_is_not_there_yet(
+    tmp_path: Path, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The server says once where it looked and what to do, and begins as soon as Redis is there."""
+    redis = RedisProcess(tmp_path / "late")
+    with ingesting(store, redis.url) as running:
+        wait_for("a warning", lambda: caplog.messages)
+        assert running.ingest.health.trouble is Trouble.REDIS
+        with redis:
+            push(redis, STREAM, step(1, kl=1.0))
+            running.wait_for(records=1)
+            warnings = [one.message for one in caplog.records if one.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert f"127.0.0.1:{redis.port}" in warnings[0]
+    assert "Start it, or name another one with --redis-url" in warnings[0]
+
+
+def test_a_full_redis_is_emptied_all_the_same(redis: RedisProcess, store: Store) -> None:
+    """It refuses the acknowledgement but not the trimming, without which it would stay full."""
+    push(redis, STREAM, step(1, kl=1.0))
+    with redis.client() as client:
+        client.config_set("maxmemory", 1)
+        with ingesting(store, redis.url) as running:
+            running.wait_for(records=1)
+            wait_for("the stream to be empty", lambda: client.xlen(STREAM) == 0)
+            assert client.get(ACK) is None
+            client.config_set("maxmemory", 0)
+            push(redis, STREAM, step(2, kl=2.0), first=2)
+            wait_until_let_go(redis, 2)

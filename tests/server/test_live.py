@@ -1,0 +1,130 @@
+"""The live feed: viewers learn of what was archived, in order, and cost the server no memory."""
+
+import asyncio
+import json
+import math
+from collections.abc import AsyncIterator
+
+from rolloutwatch_contract import Heartbeat, RunEnd, StepRecord
+from rolloutwatch_server.live import EVENTS_PER_VIEWER, RESET, LiveFeed, step_event
+from rolloutwatch_server.store import DeadLetter, Entry, Position
+from tests.server.records import RUN, STREAM, batch, start, step
+
+SECONDS = 10.0
+
+
+def opened() -> LiveFeed:
+    feed = LiveFeed()
+    feed.open(asyncio.get_running_loop())
+    return feed
+
+
+async def next_of(stream: AsyncIterator[bytes]) -> bytes:
+    return await asyncio.wait_for(anext(stream), SECONDS)
+
+
+def test_an_event_is_what_a_browser_can_read() -> None:
+    """JSON has no NaN and no infinity: both are null, and a figure that does not exist is absent."""
+    event = step_event(StepRecord(7, 1.5, {"kl": 0.25, "ppl": math.nan, "max": math.inf}))
+    name, data, *rest = event.decode().split("\n")
+    assert name == "event: step"
+    assert rest == ["", ""]
+    assert json.loads(data.removeprefix("data: ")) == {
+        "step": 7,
+        "time": 1.5,
+        "metrics": {"kl": 0.25, "ppl": None, "max": None},
+    }
+
+
+def test_a_viewer_gets_the_steps_of_its_run_in_order() -> None:
+    """Announced from the ingest's thread; what is no step, and what belongs to another run, is not shown."""
+
+    async def watch() -> bytes:
+        feed = opened()
+        viewer, other = feed.join(RUN), feed.join("math~other")
+        letter = Entry(Position(9), DeadLetter(STREAM, "9-0", "bad", b"", 0.0))
+        await asyncio.to_thread(
+            feed.announce, RUN, [*batch(start(), step(1, kl=0.5), Heartbeat(1.0)), letter]
+        )
+        await asyncio.to_thread(feed.announce, "math~other", batch(step(50, kl=9.0)))
+        await asyncio.to_thread(feed.announce, RUN, batch(step(2, kl=0.25), step(3, kl=0.125), RunEnd(1.0)))
+        feed.close()
+        other_saw = b"".join([event async for event in other.stream()])
+        assert other_saw == step_event(step(50, kl=9.0))
+        return b"".join([event async for event in viewer.stream()])
+
+    expected = [step(1, kl=0.5), step(2, kl=0.25), step(3, kl=0.125)]
+    assert b"".join(step_event(record) for record in expected) == asyncio.run(watch())
+
+
+def test_every_viewer_of_a_run_gets_every_event() -> None:
+    async def watch() -> list[bytes]:
+        feed = opened()
+        streams = [feed.join(RUN).stream() for _ in range(3)]
+        feed.publish(RUN, [b"a", b"b"])
+        return [await next_of(stream) for stream in streams]
+
+    assert asyncio.run(watch()) == [b"ab"] * 3
+
+
+def test_a_viewer_that_does_not_keep_up_is_told_to_fetch_again() -> None:
+    """The queue is bounded: one event too many, and a single reset stands for them all; later ones follow it."""
+
+    async def watch() -> bytes:
+        viewer = opened().join(RUN)
+        viewer.put([b"old"] * EVENTS_PER_VIEWER)
+        viewer.put([b"one too many"])
+        viewer.put([b"new"])
+        return await next_of(viewer.stream())
+
+    assert asyncio.run(watch()) == RESET + b"new"
+
+
+def test_a_full_queue_is_still_delivered() -> None:
+    async def watch() -> bytes:
+        viewer = opened().join(RUN)
+        viewer.put([b"x"] * EVENTS_PER_VIEWER)
+        return await next_of(viewer.stream())
+
+    assert asyncio.run(watch()) == b"x" * EVENTS_PER_VIEWER
+
+
+def test_closing_ends_open_and_new_streams() -> None:
+    """A viewer that waits is let go, so that the server can end; one that comes now need not wait at all."""
+
+    async def watch() -> list[bytes]:
+        feed = opened()
+        waiting = asyncio.ensure_future(next_of(feed.join(RUN).stream()))
+        await asyncio.sleep(0)
+        feed.close()
+        late = [event async for event in feed.join(RUN).stream()]
+        try:
+            return [*late, await waiting]
+        except StopAsyncIteration:
+            return late
+
+    assert asyncio.run(watch()) == []
+
+
+def test_a_viewer_that_left_is_forgotten() -> None:
+    async def watch() -> None:
+        feed = opened()
+        first, second = feed.join(RUN), feed.join(RUN)
+        feed.leave(first)
+        assert feed.watched() == [RUN]
+        feed.leave(second)
+        feed.leave(second)
+        assert feed.watched() == []
+
+    asyncio.run(watch())
+
+
+def test_the_ingest_may_announce_when_nobody_listens_any_more() -> None:
+    """The event loop ends before the ingest's thread does."""
+    feed = LiveFeed()
+    loop = asyncio.new_event_loop()
+    feed.announce(RUN, batch(step(0)))
+    feed.open(loop)
+    feed.join(RUN)
+    loop.close()
+    feed.announce(RUN, batch(step(1)))

@@ -1,0 +1,120 @@
+"""Settings and the command: where a value comes from, and what is said of one that cannot be."""
+
+from pathlib import Path
+
+import pytest
+
+from rolloutwatch_server import __version__
+from rolloutwatch_server.cli import main
+from rolloutwatch_server.settings import SETTINGS, SettingError, Settings, parse
+
+
+def test_without_options_everything_has_a_default() -> None:
+    """Loopback, the documented port, no Redis given, an archive in the folder one stands in."""
+    assert Settings("127.0.0.1", 8050, None, 6379, Path(".rolloutwatch"), False) == parse([], {})
+
+
+def test_an_option_goes_before_the_environment_which_goes_before_the_default() -> None:
+    environment = {
+        "ROLLOUTWATCH_PORT": "9000",
+        "ROLLOUTWATCH_REDIS_URL": "redis://example:6380/1",
+        "ROLLOUTWATCH_DATA_DIR": "/data",
+        "ROLLOUTWATCH_TRUST_NETWORK": "yes",
+    }
+    settings = parse(["--port", "9001", "--host", "0.0.0.0"], environment)
+    assert Settings("0.0.0.0", 9001, "redis://example:6380/1", 6379, Path("/data"), True) == settings
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_this_host_needs_no_trust(host: str) -> None:
+    assert parse(["--host", host], {}).host == host
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "monitor.example"])
+def test_the_network_is_not_let_in_by_accident(host: str) -> None:
+    """There is no authentication: listening beyond this host takes a second word, and the message says which."""
+    with pytest.raises(
+        SettingError, match=f"--host is '{host}': there is no authentication.*--trust-network"
+    ):
+        parse(["--host", host], {})
+    assert parse(["--host", host, "--trust-network"], {}).host == host
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "complaint"),
+    [
+        (["--port", "70000"], {}, "--port is '70000': expected a port from 0 to 65535"),
+        (["--port=-1"], {}, "--port is '-1': expected a port"),
+        ([], {"ROLLOUTWATCH_PORT": "http"}, "ROLLOUTWATCH_PORT is 'http': expected a port"),
+        (["--redis-port", "x"], {}, "--redis-port is 'x': expected a port"),
+        (["--host", "a b"], {}, "--host is 'a b': expected a host name"),
+        (["--redis-url", "localhost:6379"], {}, "--redis-url is 'localhost:6379': expected redis://host:port/0"),
+        (["--redis-url", "http://h:1"], {}, "--redis-url is 'http://h:1': expected redis://"),
+        (["--redis-url", "redis://h:99999"], {}, "--redis-url is 'redis://h:99999': expected redis://"),
+        ([], {"ROLLOUTWATCH_REDIS_URL": ""}, "ROLLOUTWATCH_REDIS_URL is '': expected redis://"),
+        ([], {"ROLLOUTWATCH_TRUST_NETWORK": "maybe"}, "ROLLOUTWATCH_TRUST_NETWORK is 'maybe': expected 1, true or yes"),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_told_with_what_was_expected(
+    arguments: list[str], environment: dict[str, str], complaint: str
+) -> None:
+    """The message names the option or the variable, whichever brought the value."""
+    with pytest.raises(SettingError) as refusal:
+        parse(arguments, environment)
+    assert str(refusal.value).startswith(complaint)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:s3cret@host",
+        "redis//:s3cret@host",
+        "redis://:s3cret/@host:1",
+        "http://host?password=s3cret",
+    ],
+)
+def test_a_wrong_url_is_told_without_its_password(url: str) -> None:
+    """The message goes to logs that others read."""
+    with pytest.raises(SettingError, match=r"\*\*\*") as refusal:
+        parse(["--redis-url", url], {})
+    assert "s3cret" not in str(refusal.value)
+
+
+def test_help_tells_every_setting_with_default_and_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["serve", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for setting in SETTINGS:
+        assert setting.flag in told
+        assert f"[{setting.variable}]" in told
+        if setting.default not in (None, False):
+            assert f"(default: {setting.default})" in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "out", "err"),
+    [
+        (["version"], 0, f"rolloutwatch {__version__}\n", ""),
+        (["--help"], 0, "usage: rolloutwatch COMMAND", ""),
+        ([], 0, "usage: rolloutwatch COMMAND", ""),
+        (["sevre"], 2, "", "rolloutwatch: no command 'sevre'.\nusage: rolloutwatch COMMAND"),
+        (["serve", "--port", "x"], 2, "", "rolloutwatch serve: --port is 'x': expected a port"),
+    ],
+)  # fmt: skip
+def test_the_command_answers_on_the_right_channel(
+    arguments: list[str], code: int, out: str, err: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was asked for on stdout with code 0, a complaint on stderr with code 2."""
+    assert code == main(arguments)
+    told = capsys.readouterr()
+    assert told.out.startswith(out)
+    assert told.err.startswith(err)
+    assert (bool(told.out), bool(told.err)) == (bool(out), bool(err))
+
+
+def test_an_option_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also the beginning of one that is: an abbreviation would change its meaning with the next option."""
+    for option in ("--prot", "--redis-u"):
+        with pytest.raises(SystemExit, match="2"):
+            main(["serve", option, "x"])
+        assert f"unrecognized arguments: {option}" in capsys.readouterr().err
