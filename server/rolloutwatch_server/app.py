@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
@@ -42,7 +42,10 @@ def create_app(store: Store, feed: LiveFeed, ingest: Ingest) -> FastAPI:
     for noun in (health, docs):
         app.include_router(noun.router)
     app.add_api_route(
-        "/api/{path:path}", _no_such_path, methods=["GET", "POST", "PUT", "DELETE"], include_in_schema=False
+        "/api/{path:path}",
+        _no_such_path,
+        methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        include_in_schema=False,
     )
     install_problems(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
@@ -79,8 +82,8 @@ async def _watch_states(store: Store, feed: LiveFeed) -> None:
         await asyncio.sleep(SECONDS_BETWEEN_STATE_CHECKS)
 
 
-def _no_such_path(path: str) -> None:
-    raise HTTPException(404, f"there is no /api/{path[:300]}: see /docs.")
+def _no_such_path(path: str, request: Request) -> None:
+    raise HTTPException(404, f"there is no {request.method} /api/{path[:300]}: see /docs.")
 
 
 class SecurityHeaders:

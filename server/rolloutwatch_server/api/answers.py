@@ -7,6 +7,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from rolloutwatch_server.store import StoreError
+
 PROBLEM = "application/problem+json"
 NOT_STORED = {"Cache-Control": "no-store"}
 
@@ -38,6 +40,10 @@ def install_problems(app: FastAPI) -> None:
             error.status_code, "Refused" if error.status_code != 404 else "Not found", str(error.detail)
         )
 
+    @app.exception_handler(StoreError)
+    async def unreadable(_: Request, error: StoreError) -> Response:
+        return problem(503, "Archive unavailable", str(error))
+
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         return problem(422, "Invalid request", "; ".join(_complaint(one) for one in error.errors()))
@@ -45,4 +51,6 @@ def install_problems(app: FastAPI) -> None:
 
 def _complaint(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"][1:])
+    if error["type"] == "missing":
+        return f"{where} is missing: name it in the query."
     return f"{where} is {str(error.get('input'))[:100]!r}: {error['msg']}"

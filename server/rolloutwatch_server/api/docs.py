@@ -44,6 +44,7 @@ def _route(path: str, verb: str, route: dict[str, Any]) -> str:
 
 def _parameter(parameter: dict[str, Any]) -> str:
     schema = {key: value for key, value in parameter["schema"].items() if key != "title"}
+    schema |= schema.pop("anyOf", [{}])[0]  # what it is if it is given
     about = ", ".join(
         f"{key}: {value}" for key, value in schema.items() if not isinstance(value, list | dict)
     )
