@@ -5,9 +5,13 @@ import json
 import math
 from collections.abc import AsyncIterator
 
+from starlette.requests import Request
+
 from rolloutwatch_contract import Heartbeat, RunEnd, StepRecord
+from rolloutwatch_server.api.live import get_live
 from rolloutwatch_server.live import EVENTS_PER_VIEWER, RESET, LiveFeed, step_event
-from rolloutwatch_server.store import DeadLetter, Entry, Position
+from rolloutwatch_server.store import DeadLetter, Entry, Position, Store
+from tests.server.asking import Asking
 from tests.server.records import RUN, STREAM, batch, start, step
 
 SECONDS = 10.0
@@ -128,3 +132,22 @@ def test_the_ingest_may_announce_when_nobody_listens_any_more() -> None:
     feed.join(RUN)
     loop.close()
     feed.announce(RUN, batch(step(1)))
+
+
+def test_a_viewer_that_went_away_or_asked_for_nothing_leaves_nothing(store: Store) -> None:
+    """The endpoint forgets its viewer when the connection is gone, and when there is no such run."""
+    api = Asking.of(store)
+    store.archive(STREAM, batch(start()))
+
+    async def watch() -> None:
+        api.feed.open(asyncio.get_running_loop())
+        response = await get_live(RUN, Request({"type": "http", "app": api.app}))
+        events = response.body_iterator
+        assert (await anext(events)).startswith(b"event: run\n")
+        assert api.feed.watched() == [RUN]
+        await events.aclose()
+        assert api.feed.watched() == []
+
+    asyncio.run(watch())
+    assert api.ask("/api/v1/runs/math~none/live").status_code == 404
+    assert api.feed.watched() == []

@@ -6,7 +6,7 @@ import pytest
 
 from rolloutwatch_server import __version__
 from rolloutwatch_server.cli import main
-from rolloutwatch_server.settings import SETTINGS, SettingError, Settings, parse
+from rolloutwatch_server.settings import SETTINGS, SettingError, Settings, parse, without_password
 
 
 def test_without_options_everything_has_a_default() -> None:
@@ -78,6 +78,21 @@ def test_a_wrong_url_is_told_without_its_password(url: str) -> None:
     with pytest.raises(SettingError, match=r"\*\*\*") as refusal:
         parse(["--redis-url", url], {})
     assert "s3cret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://h:6379/0", "redis://h:6379/0"),
+        ("redis://[::1]:6379/0", "redis://[::1]:6379/0"),
+        ("unix:///run/redis.sock", "unix:///run/redis.sock"),
+        ("redis://:s3cret@h:6379/0", "redis://:***@h:6379/0"),
+        ("rediss://user:s3@cret@h", "rediss://user:***@h"),
+        ("redis://h/0?password=s3cret&db=1", "redis://h/0?password=***&db=1"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert without_password(url) == shown
 
 
 def test_help_tells_every_setting_with_default_and_variable(capsys: pytest.CaptureFixture[str]) -> None:

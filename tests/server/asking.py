@@ -1,0 +1,47 @@
+"""The application without a network: what a request is answered."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from rolloutwatch_server.app import create_app
+from rolloutwatch_server.ingest import Ingest
+from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.store import Store
+from rolloutwatch_server.transport import connect
+
+
+@dataclass
+class Asking:
+    """Ask the API of an archive; no ingest runs."""
+
+    app: FastAPI
+    feed: LiveFeed
+
+    @classmethod
+    def of(cls, store: Store) -> "Asking":
+        feed = LiveFeed()
+        ingest = Ingest(store, lambda: connect("redis://127.0.0.1:1"), feed.announce)
+        return cls(create_app(store, feed, ingest), feed)
+
+    def ask(self, path: str, method: str = "GET", **parameters: Any) -> httpx.Response:
+        async def answer() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.request(method, path, params=parameters or None)
+
+        return asyncio.run(answer())
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """Return what the JSON says, as a strict parser such as a browser's reads it."""
+        answer = self.ask(f"/api/v1{path}", **parameters)
+        assert answer.status_code == 200, answer.text
+        return json.loads(answer.text, parse_constant=refuse)
+
+
+def refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,0 +1,204 @@
+"""The HTTP API: its shapes are promised, its numbers are the archive's, and its refusals help."""
+
+import base64
+import math
+
+import numpy as np
+import pytest
+
+from rolloutwatch_contract import METRICS, Heartbeat, RunStart, StepRecord, run_id, stream_key
+from rolloutwatch_contract.rules import DEFAULT_RULES
+from rolloutwatch_server.api.runs import DEFAULT_POINTS, Runs, RunWithDetails, SeriesByMetric
+from rolloutwatch_server.store import MEMORY, DeadLetter, Entry, Position, Store
+from tests.server.asking import Asking
+from tests.server.records import RUN, STREAM, batch, start, step
+
+
+@pytest.fixture
+def api(store: Store) -> Asking:
+    return Asking.of(store)
+
+
+def test_all_runs() -> None:
+    """One line for each run, the most recently updated first; a run without steps says so by null."""
+    store = Store(MEMORY, clock=lambda: 50.0)
+    api = Asking.of(store)
+    store.archive(STREAM, batch(start(time=5.0), step(6, kl=0.5), step(7, kl=0.25)))
+    store.archive(stream_key("code~b", "s"), batch(start("code", "b", time=100.0)))
+    first = {
+        "id": "code~b",
+        "project": "code",
+        "name": "b",
+        "state": "live",
+        "first_step": None,
+        "last_step": None,
+    }
+    second = {"id": RUN, "project": "math", "name": "a", "state": "live", "first_step": 6, "last_step": 7}
+    answer = api.get("/runs")
+    assert answer == {
+        "runs": [
+            first | {"started_at": 100.0, "updated_at": 100.0},
+            second | {"started_at": 5.0, "updated_at": 7.0},
+        ]
+    }
+    assert Runs.model_validate(answer).model_dump() == answer
+
+
+def test_an_archive_without_runs(api: Asking) -> None:
+    assert api.get("/runs") == {"runs": []}
+
+
+def test_one_run(api: Asking, store: Store) -> None:
+    """What is in the list, and metrics, configuration, environment and losses."""
+    begin = RunStart(
+        "math", "a", 5.0, {"rollout_is": "token", "threshold": math.nan, "x": None}, {"host": "h"}
+    )
+    store.archive(STREAM, batch(begin, step(3, kl=0.5, ess=1.0), Heartbeat(6.0, {"queue_full": 2})))
+    answer = api.get(f"/runs/{RUN}")
+    assert answer == api.get("/runs")["runs"][0] | {
+        "metrics": ["kl", "ess"],
+        "config": {"rollout_is": "token", "threshold": None, "x": None},
+        "environment": {"host": "h"},
+        "dropped": {"queue_full": 2},
+    }
+    assert RunWithDetails.model_validate(answer).model_dump() == answer
+
+
+def test_series_have_every_value_exactly_and_null_where_it_is_not_finite(api: Asking, store: Store) -> None:
+    """Null is a step whose value is broken; a step that is absent brought no value; an unknown metric is empty."""
+    values = [0.1 + 0.2, math.nan, math.inf, -math.inf, -0.0, 5e-324, 1.7976931348623157e308]
+    store.archive(STREAM, batch(*(StepRecord(2 * n, 0.0, {"kl": value}) for n, value in enumerate(values))))
+    answer = api.get(f"/runs/{RUN}/series", metric=["kl", "entropy"])
+    expected = [0.1 + 0.2, None, None, None, -0.0, 5e-324, 1.7976931348623157e308]
+    assert answer == {
+        "run": RUN,
+        "series": {
+            "kl": {"step": [0, 2, 4, 6, 8, 10, 12], "value": expected},
+            "entropy": {"step": [], "value": []},
+        },
+    }
+    assert math.copysign(1.0, answer["series"]["kl"]["value"][4]) == -1.0
+    assert SeriesByMetric.model_validate(answer).model_dump() == answer
+
+
+def test_a_range_of_steps_may_be_asked_for(api: Asking, store: Store) -> None:
+    """Both ends belong to it, either may be missing, and one that is empty is not an error."""
+    store.archive(STREAM, batch(*(step(n, kl=n / 7) for n in range(10))))
+    for limits, steps in (
+        ({"from_step": 3, "to_step": 5}, [3, 4, 5]),
+        ({"from_step": 8}, [8, 9]),
+        ({"to_step": 1}, [0, 1]),
+        ({"from_step": 5, "to_step": 4}, []),
+        ({"from_step": 2**53 - 1}, []),
+    ):
+        series = api.get(f"/runs/{RUN}/series", metric="kl", **limits)["series"]["kl"]
+        assert series == {"step": steps, "value": [n / 7 for n in steps]}
+
+
+def test_long_series_are_thinned_without_losing_a_spike(api: Asking, store: Store) -> None:
+    """To a default that fits a screen, to less if asked, to nothing less than all if that is asked for."""
+    values = np.sin(np.arange(5000) / 100)
+    values[2345] = 1000.0
+    store.archive(STREAM, batch(*(StepRecord(n, 0.0, {"kl": float(v)}) for n, v in enumerate(values))))
+    for points, at_most in ((None, DEFAULT_POINTS), (100, 100), (4, 6), (100_000, 5000)):
+        asked = {} if points is None else {"points": points}
+        series = api.get(f"/runs/{RUN}/series", metric="kl", **asked)["series"]["kl"]
+        assert len(series["step"]) == len(series["value"]) <= at_most
+        assert series["value"] == [values[n] for n in series["step"]]
+        assert (series["step"][0], series["step"][-1]) == (0, 4999)
+        assert max(series["value"]) == 1000.0
+    assert series["step"] == list(range(5000))
+
+
+@pytest.mark.parametrize(
+    ("project", "name"),
+    [("0", "0"), ("A_1.-", "x..-_"), ("p" * 128, "n" * 128), ("runs", "live"), ("1e5", "NaN")],
+)
+def test_every_name_that_is_allowed_works_in_a_url(
+    project: str, name: str, api: Asking, store: Store
+) -> None:
+    """Dots, words that are routes, the longest one; with the tilde as such or quoted."""
+    run = run_id(project, name)
+    store.archive(stream_key(run, "s"), batch(start(project, name), StepRecord(1, 0.0, {"a/b@c.d-e_": 1.0})))
+    assert [one["id"] for one in api.get("/runs")["runs"]] == [run]
+    for path in (run, run.replace("~", "%7E")):
+        assert api.get(f"/runs/{path}")["name"] == name
+        series = api.get(f"/runs/{path}/series", metric="a/b@c.d-e_")["series"]
+        assert series == {"a/b@c.d-e_": {"step": [1], "value": [1.0]}}
+
+
+def test_the_catalogue_explains_every_metric_and_rule(api: Asking) -> None:
+    """As the contract has them; a limit that a rule does not have is null, for JSON has no infinity."""
+    answer = api.get("/catalogue")
+    assert [metric["name"] for metric in answer["metrics"]] == list(METRICS)
+    for metric in answer["metrics"]:
+        known = METRICS[metric["name"]]
+        told = (metric["unit"], metric["level"], metric["ideal"], metric["better"], metric["meaning"])
+        assert told == (known.unit, known.level.value, known.ideal, known.better.value, known.meaning)
+    for rule, known in zip(answer["rules"], DEFAULT_RULES, strict=True):
+        assert rule["name"] == known.name
+        assert rule["severity"] == known.severity.name.lower()
+        assert rule["above"] == (known.above if math.isfinite(known.above) else None)
+        assert rule["below"] == (known.below if math.isfinite(known.below) else None)
+
+
+def test_dead_letters_are_shown(api: Asking, store: Store) -> None:
+    """The newest first, so many as asked for, with the bytes they began with."""
+    letters = [DeadLetter(STREAM, f"{n}-0", f"reason {n}", bytes([255, 0, n]), float(n)) for n in (1, 2, 3)]
+    store.archive(STREAM, [Entry(Position(n), letter) for n, letter in enumerate(letters, 1)])
+    answer = api.get("/dead-letters", limit=2)
+    assert [letter["entry"] for letter in answer["dead_letters"]] == ["3-0", "2-0"]
+    assert answer["dead_letters"][0] == {
+        "stream": STREAM,
+        "entry": "3-0",
+        "reason": "reason 3",
+        "head": base64.b64encode(b"\xff\x00\x03").decode(),
+        "time": 3.0,
+    }
+
+
+SERIES = f"/api/v1/runs/{RUN}/series"
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "status", "detail"),
+    [
+        ("GET", "/api/nothing", 404, "there is no GET /api/nothing: see /docs."),
+        ("GET", "/api/", 404, "there is no GET /api/: see /docs."),
+        ("GET", "/api/v1", 404, "there is no GET /api/v1: see /docs."),
+        ("GET", "/api/v2/runs", 404, "there is no GET /api/v2/runs: see /docs."),
+        ("POST", "/api/v1/runs", 404, "there is no POST /api/v1/runs: see /docs."),
+        ("PATCH", "/api/v1/runs", 404, "there is no PATCH /api/v1/runs: see /docs."),
+        ("GET", "/api/v1/runs/math~x", 404, "there is no run 'math~x': GET /api/v1/runs lists those there are."),
+        ("GET", "/api/v1/runs/%00%FF", 404, "there is no run"),
+        ("GET", "/api/v1/runs/..%2F..%2Fetc", 404, "there is no"),
+        ("GET", "/api/v1/runs/math~x/series?metric=kl", 404, "there is no run 'math~x'"),
+        ("GET", "/api/v1/runs/math~x/live", 404, "there is no run 'math~x'"),
+        ("GET", SERIES, 422, "metric is missing"),
+        ("GET", SERIES + "?metric=kl&from_step=-1", 422, "from_step is '-1': "),
+        ("GET", SERIES + "?metric=kl&to_step=last", 422, "to_step is 'last': "),
+        ("GET", SERIES + "?metric=kl&to_step=9007199254740992", 422, "to_step is '9007199254740992': "),
+        ("GET", SERIES + "?metric=kl&points=3", 422, "points is '3': "),
+        ("GET", SERIES + "?metric=kl&points=100001", 422, "points is '100001': "),
+        ("GET", SERIES + "?" + "metric=kl&" * 201, 422, "metric is "),
+        ("GET", "/api/v1/dead-letters?limit=0", 422, "limit is '0': "),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_json_that_names_the_thing(
+    method: str, url: str, status: int, detail: str, api: Asking, store: Store
+) -> None:
+    """A problem as RFC 9457 has it, never a page, also for what is not there at all."""
+    store.archive(STREAM, batch(step(1, kl=1.0)))
+    answer = api.ask(url, method)
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert (answer.status_code, problem["status"]) == (status, status)
+    assert problem["detail"].startswith(detail)
+    assert set(problem) == {"type", "title", "status", "detail"}
+
+
+def test_an_archive_that_cannot_be_read_is_a_problem_too(api: Asking, store: Store) -> None:
+    store.close()
+    answer = api.ask("/api/v1/runs")
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == f"archive {store.path} is closed."

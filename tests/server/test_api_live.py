@@ -1,0 +1,88 @@
+"""A run as it happens, over a real connection."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from rolloutwatch_contract import RunEnd
+from rolloutwatch_server.store import SECONDS_UNTIL_STALLED
+from tests.browser.site import Site
+from tests.redis_process import free_port
+from tests.server.records import RUN
+
+EVERYTHING = {"Accept-Encoding": "gzip, deflate", "Accept": "text/event-stream"}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    one = Site(tmp_path, f"redis://127.0.0.1:{free_port()}")
+    one.start()
+    yield one
+    one.stop()
+    one.close()
+
+
+@contextmanager
+def watching(url: str, run: str = RUN) -> Iterator[tuple[httpx.Response, Iterator[tuple[str, Any]]]]:
+    """Open a run's stream; its events come as name and data."""
+    with httpx.stream("GET", f"{url}/api/v1/runs/{run}/live", headers=EVERYTHING, timeout=20) as answer:
+        yield answer, events(answer.iter_lines())
+
+
+def events(lines: Iterator[str]) -> Iterator[tuple[str, Any]]:
+    name = ""
+    for line in lines:
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        if line.startswith("data: "):
+            yield name, json.loads(line.removeprefix("data: "))
+
+
+def test_a_viewer_is_told_how_the_run_is_and_then_each_step(site: Site) -> None:
+    """The summary at once, a step as soon as it is archived, neither collected nor compressed on the way."""
+    site.begin(RUN)
+    site.step(RUN, 1, {"kl": 0.5})
+    summary = httpx.get(f"{site.url}/api/v1/runs").json()["runs"][0]
+    with watching(site.url) as (answer, happening):
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert "content-encoding" not in answer.headers
+        assert (answer.headers["cache-control"], answer.headers["x-accel-buffering"]) == ("no-store", "no")
+        assert next(happening) == ("run", summary)
+        for step in (2, 3):
+            site.step(RUN, step, {"kl": step / 7, "ppl": float("nan")})
+            name, data = next(event for event in happening if event[0] != "run")
+            assert name == "step"
+            assert (data["step"], data["metrics"]) == (step, {"kl": step / 7, "ppl": None})
+
+
+def test_a_viewer_learns_that_a_run_has_ended(site: Site) -> None:
+    """Also if it ends in the instant after the page was opened."""
+    site.begin(RUN)
+    with watching(site.url) as (_, happening):
+        assert next(happening)[1]["state"] == "live"
+        site.put(RUN, RunEnd(time=1.0))
+        assert next(data["state"] for _, data in happening if data["state"] != "live") == "finished"
+
+
+def test_a_viewer_learns_that_a_run_has_fallen_silent(site: Site) -> None:
+    """No record says so; the server's clock does."""
+    site.begin(RUN)
+    with watching(site.url) as (_, happening):
+        assert next(happening)[1]["state"] == "live"
+        site.late_seconds = 2 * SECONDS_UNTIL_STALLED
+        assert next(data["state"] for _, data in happening if data["state"] != "live") == "stalled"
+
+
+def test_a_server_that_ends_ends_its_streams(site: Site) -> None:
+    """The stream comes to its end as a stream does, so that the server need not wait until a browser leaves."""
+    site.begin(RUN)
+    with watching(site.url) as (_, happening):
+        assert next(happening)[0] == "run"
+        site.stop()
+        assert {name for name, _ in happening} <= {"run"}
+    site.start()
