@@ -49,3 +49,4 @@ def test_a_small_rl_run_with_a_real_fault_is_seen_live(page: Page, tmp_path: Pat
         ((steps, values),) = page.evaluate(DRAWN, "chart-k3")
         assert steps == series["mismatch_k3_kl"]["step"] == series["reward"]["step"] == list(range(STEPS))
         assert values == series["mismatch_k3_kl"]["value"]
+        page.close()  # before the server ends, which it would rightly complain about

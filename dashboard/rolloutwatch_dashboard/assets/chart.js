@@ -70,7 +70,8 @@
       if (!graph || !this.adopt(graph) || !this.changed || !this.isSeen(graph)) return;
       this.changed = false;
       const layout = this.isZoomed ? {} : { "yaxis.range": this.range() };
-      const data = { x: this.columns.map((c) => c.step), y: this.columns.map((c) => c.value) };
+      // copies: plotly keeps what it is given, and must not find it changed before the next drawing
+      const data = { x: this.columns.map((c) => c.step.slice()), y: this.columns.map((c) => c.value.slice()) };
       await window.Plotly.update(graph, data, layout);
     }
 
