@@ -95,7 +95,9 @@ def _ratios(sums: Numbers, maxima: Numbers) -> Numbers:
     ratios = _spread("ratio", sums, "ratio", sums["tokens"])
     ratios |= _spread("seq_ratio", sums, "seq_ratio", sums["filled_sequences"])
     for name in ("ratio", "seq_ratio"):
-        ratios[f"{name}_max"], ratios[f"{name}_min"] = maxima[name], -maxima[f"minus_{name}"]
+        highest, lowest = maxima[name], -maxima[f"minus_{name}"]
+        ratios[f"{name}_mean"] = _between(lowest, ratios[f"{name}_mean"], highest)
+        ratios[f"{name}_max"], ratios[f"{name}_min"] = highest, lowest
     if (correlation := _correlation(sums)) is not None:
         ratios["prob_pearson_corr"] = correlation
     if sums["entropy_tokens"]:
@@ -117,14 +119,16 @@ def _weights(sums: Numbers, maxima: Numbers, config: CorrectionConfig) -> Number
         else (sums["weight_high"] / n, sums["weight_low"] / n)
     )
     return {
-        "rollout_is_mean": 1 + sums["weight_off_one"] / n,
+        "rollout_is_mean": _between(
+            -maxima["minus_weight"], 1 + sums["weight_off_one"] / n, maxima["weight"]
+        ),
         "rollout_is_std": bounded["rollout_is_std"],
         "rollout_is_eff_sample_size": bounded["rollout_is_eff_sample_size"],
         "rollout_is_max": maxima["weight"],
         "rollout_is_min": -maxima["minus_weight"],
         "rollout_is_ratio_fraction_high": high,
         "rollout_is_ratio_fraction_low": low,
-        "rollout_is_seq_mean": 1 + by_sequence,
+        "rollout_is_seq_mean": _between(lowest, 1 + by_sequence, highest),
         "rollout_is_seq_std": _unbiased(sums["seq_weight_off_one_squared"], by_sequence, sequences),
         "rollout_is_seq_max": highest,
         "rollout_is_seq_min": lowest,
@@ -160,6 +164,11 @@ def _spread(name: str, sums: Numbers, of: str, n: float) -> Numbers:
         # (E x)^2 / E x^2 = 1 - var / E x^2, which does not cancel where it is nearly 1
         f"{name}_eff_sample_size": 1 - variance / about_zero,
     }
+
+
+def _between(lowest: float, mean: float, highest: float) -> float:
+    """Return a mean without the rounding that carries it beyond the extremes."""
+    return min(max(lowest, mean), highest)
 
 
 def _unbiased(squares: float, mean: float, n: float) -> float:
