@@ -9,26 +9,16 @@ from playwright.sync_api import Page, expect
 from tests.browser.test_run_page import DRAWN
 from tests.processes import ROOT, ServerProcess
 
-STEPS = 80
 CHARTS = ("chart-ess", "chart-veto", "chart-ppl", "chart-k3")
+TRAIN = [sys.executable, "examples/tiny_rl.py", "--steps", "0", "--pace", "8", "--run", "watched"]
+FAULT = ["--fault", "stale", "--fault-from", "60", "--fault-steps", "1000000"]
 
 
 def test_a_small_rl_run_with_a_real_fault_is_seen_live(page: Page, tmp_path: Path) -> None:
     """The four charts move while it trains; stale weights turn it critical; its end is told."""
-    page.set_viewport_size({"width": 1600, "height": 1200})
+    page.set_viewport_size({"width": 1600, "height": 1600})
     with ServerProcess(tmp_path / "data") as server:
-        command = [
-            sys.executable,
-            "examples/tiny_rl.py",
-            "--steps",
-            str(STEPS),
-            "--pace",
-            "8",
-            "--run",
-            "watched",
-        ]
-        fault = ["--fault", "stale", "--fault-from", "30", "--fault-steps", "1000"]
-        trainer = subprocess.Popen([*command, *fault, "--redis-url", server.redis_url], cwd=ROOT)
+        trainer = subprocess.Popen([*TRAIN, *FAULT, "--redis-url", server.redis_url], cwd=ROOT)
         try:
             page.goto(server.url)
             page.get_by_role("link", name="tiny-rl / watched").click(timeout=60_000)
@@ -39,14 +29,16 @@ def test_a_small_rl_run_with_a_real_fault_is_seen_live(page: Page, tmp_path: Pat
                 before = page.evaluate(grown)
                 page.wait_for_function(f"() => {grown} > {before}")
             expect(page.locator("#health")).to_have_text("critical", timeout=60_000)
-            expect(page.locator("#state")).to_have_text("finished", timeout=60_000)
         finally:
             trainer.terminate()
-            assert trainer.wait(30) == 0
+            ended = trainer.wait(30)
+        assert ended == 0
+        expect(page.locator("#state")).to_have_text("finished")
+        last = server.get("/runs/tiny-rl~watched")["last_step"]
         for chart in CHARTS:
-            page.wait_for_function(f"() => ({DRAWN})('{chart}')[0][0].at(-1) === {STEPS - 1}")
+            page.wait_for_function(f"() => ({DRAWN})('{chart}')[0][0].at(-1) === {last}")
         series = server.get("/runs/tiny-rl~watched/series", metric=["mismatch_k3_kl", "reward"])["series"]
         ((steps, values),) = page.evaluate(DRAWN, "chart-k3")
-        assert steps == series["mismatch_k3_kl"]["step"] == series["reward"]["step"] == list(range(STEPS))
+        assert steps == series["mismatch_k3_kl"]["step"] == series["reward"]["step"] == list(range(last + 1))
         assert values == series["mismatch_k3_kl"]["value"]
         page.close()  # before the server ends, which it would rightly complain about

@@ -217,3 +217,20 @@ def test_a_long_run_is_drawn_whole_with_its_one_bad_step(site: Site, page: Page)
     assert steps[-1] == 9_999
     assert len(steps) <= 3000
     assert [step for step, value in zip(steps, values, strict=True) if value == 3.0] == [6_543]
+
+
+def test_going_back_from_one_run_to_another_never_mixes_them(site: Site, page: Page) -> None:
+    """Charts of two runs have the same names; each shows the steps of its own run."""
+    for run, first in (("math~one", 0), ("math~two", 100)):
+        site.begin(run)
+        for step in range(first, first + 5):
+            site.step(run, step, HEALTHY)
+    for run in ("math~one", "math~two"):
+        follow(page, site, run)
+        wait_until_drawn(page, "chart-ess", list(range(5)) if run == "math~one" else list(range(100, 105)))
+    move = "(path) => { history.pushState({}, '', path); dispatchEvent(new PopStateEvent('popstate')); }"
+    for run, first in (("math~one", 0), ("math~two", 100), ("math~one", 0)):
+        page.evaluate(move, f"/runs/{run}")
+        expect(page.locator("h1")).to_contain_text(run.removeprefix("math~"))
+        wait_until_drawn(page, "chart-ess", list(range(first, first + 5)))
+        expect(page.locator("#step")).to_have_text(f"step {first + 4}")

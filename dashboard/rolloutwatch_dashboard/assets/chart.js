@@ -6,8 +6,10 @@
   const LONG = 3000; // points of a line; past it they are fetched anew, thinned
 
   rolloutwatch.LiveChart = class {
-    constructor(told) {
+    // page: which drawing of the page the figure has to belong to; the one before it may still be there
+    constructor(told, page) {
       this.told = told;
+      this.page = page;
       this.columns = null;
       this.early = []; // what came before plotly had drawn the first figure
       this.changed = false;
@@ -52,7 +54,7 @@
     }
 
     isWaiting() {
-      return this.changed || this.early.length > 0;
+      return this.changed || !this.columns;
     }
 
     plot() {
@@ -81,10 +83,10 @@
 
     // Take over the figure that came with the page.
     adopt(graph) {
-      if (this.columns && this.graph === graph) return true;
-      if (!graph.data || graph.data.length !== this.told.metrics.length) return false;
+      if (this.graph === graph) return true;
+      if (!graph.data || graph.layout.meta !== this.page) return false;
       this.graph = graph;
-      this.columns = this.columns || graph.data.map((trace) => new rolloutwatch.Column(trace.x, trace.y));
+      this.columns = graph.data.map((trace) => new rolloutwatch.Column(trace.x, trace.y));
       for (const [step, metrics] of this.early.splice(0)) this.put(step, metrics);
       graph.on("plotly_relayout", (change) => this.zoomed(change));
       return true;

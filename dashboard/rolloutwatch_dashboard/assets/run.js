@@ -32,14 +32,14 @@
       for (const [metric, one] of Object.entries(told.recent)) {
         this.recent[metric] = new rolloutwatch.Column(one.step, one.value);
       }
-      this.charts = told.charts.map((chart) => new rolloutwatch.LiveChart(chart));
+      this.charts = told.charts.map((chart) => new rolloutwatch.LiveChart(chart, told.page));
       const wanted = new Set([...told.charts.flatMap((chart) => chart.metrics), ...Object.keys(told.recent)]);
       this.feed = new rolloutwatch.Feed(told.run, [...wanted], told.points, told.step, {
         run: (summary) => this.began(summary),
         step: (step, metrics) => this.stepped(step, metrics),
         connected: (yes) => this.isConnected(yes),
       });
-      this.clock = setInterval(() => this.paintHead(), 1000);
+      this.clock = setInterval(() => this.tick(), 1000);
       this.onScroll = () => this.schedule();
       addEventListener("scroll", this.onScroll, { passive: true });
       document.addEventListener("visibilitychange", this.onScroll);
@@ -94,17 +94,30 @@
       }, 500);
     }
 
+    // Paint soon; what comes while that goes on is painted after a rest.
     schedule() {
-      if (this.timer || this.closed || document.hidden) return;
+      if (this.closed || document.hidden) return;
+      if (this.timer) {
+        this.again = true;
+        return;
+      }
+      this.again = false;
       this.timer = setTimeout(async () => {
         const began = performance.now();
         await this.paintNow();
-        const took = performance.now() - began;
+        const rest = Math.max(LEAST_MS_BETWEEN_PAINTS, SHARE_OF_TIME * (performance.now() - began));
         this.timer = setTimeout(() => {
           this.timer = null;
-          if (this.charts.some((chart) => chart.isWaiting())) this.schedule();
-        }, Math.max(LEAST_MS_BETWEEN_PAINTS, SHARE_OF_TIME * took));
+          if (this.again) this.schedule();
+        }, rest);
       }, 0);
+    }
+
+    // Once a second: ages, and whatever was not there yet when it was to be painted.
+    tick() {
+      this.paintTiles();
+      this.paintHead();
+      if (this.charts.some((chart) => chart.isWaiting())) this.schedule();
     }
 
     async paintNow() {

@@ -32,14 +32,26 @@ def show(
     judged = {rule.metric for rule in rules} & set(run.metrics)
     beside = {metric for metric, _ in SMALL_PRINT.values()}
     series = source.series(run.summary.id, sorted({*drawn, *judged, *beside}), points=POINTS)
-    return layout(run, charts, series, rules), followed(run, charts, series, rules, now)
+    drawing = f"{run.summary.id} {now}"
+    return (
+        layout(run, charts, series, rules, drawing),
+        {"page": drawing, **followed(run, charts, series, rules, now)},
+    )
 
 
-def layout(run: RunDetail, charts: Charts, series: Mapping[str, Series], rules: Sequence[Rule]) -> html.Div:
-    """Return the page; what changes with every step is left to run.js."""
+def layout(
+    run: RunDetail, charts: Charts, series: Mapping[str, Series], rules: Sequence[Rule], drawing: str
+) -> html.Div:
+    """Return the page; what changes with every step is left to run.js.
+
+    Every figure carries the name of this drawing, by which run.js tells it from one that is about to be replaced.
+    """
     groups = [
         html.Section(
-            [html.H2(heading), html.Div([_card(chart, series, rules) for chart in group], className="charts")]
+            [
+                html.H2(heading),
+                html.Div([_card(chart, series, rules, drawing) for chart in group], className="charts"),
+            ]
         )
         for heading, group in charts.items()
         if group
@@ -94,13 +106,13 @@ def _is_off(run: RunDetail, metric: str) -> bool:
     return metric not in run.metrics and bool(needs) and run.config.get(needs) in (None, False)
 
 
-def _card(chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule]) -> html.Div:
+def _card(chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule], drawing: str) -> html.Div:
     meanings = [
         f"{label}: {METRICS[name].meaning}" for name, label in chart.metrics.items() if name in METRICS
     ]
     graph = dcc.Graph(
         id=ids.chart(chart.name),
-        figure=timeseries(chart, series, rules),
+        figure=timeseries(chart, series, rules).update_layout(meta=drawing),
         style={"height": CHART_HEIGHT},
         config={"displayModeBar": False, "responsive": True, "doubleClick": "reset", "scrollZoom": False},
     )
