@@ -104,15 +104,19 @@ def run_in_session(command: list[str], **options: Any) -> subprocess.Popen[str]:
 
 
 def alive(needle: str) -> list[str]:
-    """Return the command lines of this machine's processes that contain `needle`, other than this one's."""
+    """Return the command lines of this machine's other processes that have `needle` in them, or in their folder.
+
+    A Redis rewrites its command line, but works in the folder of its data.
+    """
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            folder = str((entry / "cwd").readlink())
             ended = "State:\tZ" in (entry / "status").read_text()
         except OSError:
             continue
-        if needle in line and not ended and int(entry.name) != os.getpid():
+        if needle in f"{line} {folder}" and not ended and int(entry.name) != os.getpid():
             found.append(line)
     return found
 
