@@ -221,8 +221,8 @@ class Monitor:
                 later[name] = value.detach().reshape(()).to(torch.float64, copy=True)
             else:
                 try:
-                    numbers[name] = float(value)
-                except (TypeError, ValueError) as error:
+                    numbers[name] = float(value.item() if hasattr(value, "item") else value)
+                except (TypeError, ValueError, RuntimeError) as error:  # of a tensor with several numbers
                     self._worker.drop(
                         DropReason.BAD_VALUE, f"{name!r} was not logged: expected one number: {error}."
                     )

@@ -68,7 +68,6 @@ class Outbox:
 
     def rewind(self, top: int) -> None:
         """Send again whatever stands behind `top`; what the sink holds already counts as sent."""
-        top = max(top, self.archived)
         while self._sent and self._sent[-1][0] > top:
             number, frame = self._sent.pop()
             self._sent_bytes -= len(frame)

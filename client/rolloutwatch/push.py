@@ -53,6 +53,7 @@ class RedisSink:
 
     def __init__(self, url: str, run: str, session: str) -> None:
         self.shown_url = without_password(url)
+        self._top = 0  # what the stream's last number is, as far as we know
         self._stream = stream_key(run, session)
         self._ack = ack_key(run, session)
         self._client = redis.Redis.from_url(
@@ -67,31 +68,43 @@ class RedisSink:
         try:
             self._client.connection_pool.disconnect()
             archived = _number(self._client.get(self._ack))
-            return Reached(self._top(), archived)
+            self._top = self._last_number(self._client)
+            return Reached(self._top, archived)
         except (redis.RedisError, OSError, ValueError) as error:
             raise SinkError(self._complaint(error)) from error
 
     def send(self, frames: Sequence[tuple[int, bytes]]) -> int:
-        """Add frames in one transaction.
+        """Add frames in one transaction, provided that the stream ends where it did.
 
-        Without it a full Redis may refuse one frame and take the next, and the hole could never be filled.
+        Without a transaction a full Redis may refuse one frame and take the next, and the hole could never be filled.
+        Without the proviso a Redis that has lost its memory, and to which redis-py connects again by itself,
+        would take new frames though the old ones are gone.
         """
         try:
             with self._client.pipeline(transaction=True) as pipe:
+                pipe.watch(self._stream)  # type: ignore[no-untyped-call]  # redis-py leaves it without types
+                top = self._last_number(pipe)
+                if top != self._top:
+                    raise SinkError(
+                        f"Redis at {self.shown_url} ends the stream at {top} instead of {self._top}: it has lost records"
+                    )
+                pipe.multi()
                 for number, frame in frames:
                     pipe.xadd(self._stream, {RECORD_FIELD: frame}, id=entry_id(number))
                 pipe.get(self._ack)
-                return _number(pipe.execute()[-1])
+                archived = _number(pipe.execute()[-1])
         except (redis.RedisError, OSError, ValueError) as error:
             raise SinkError(self._complaint(error)) from error
+        self._top = frames[-1][0]
+        return archived
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
 
-    def _top(self) -> int:
+    def _last_number(self, client: "redis.Redis") -> int:
         try:
-            answer: Any = self._client.xinfo_stream(self._stream)
+            answer: Any = client.xinfo_stream(self._stream)
         except redis.ResponseError as error:
             if "no such key" in str(error):
                 return 0

@@ -1,0 +1,244 @@
+"""What a trainer's calls bring, seen by a sink in memory."""
+
+import logging
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from rolloutwatch import Correction, CorrectionConfig, MemorySink, Monitor
+from rolloutwatch_contract import METRICS, Outcome, RunEnd, RunStart
+from rolloutwatch_contract.tables import HISTOGRAM_BINS, SEQUENCE_COLUMNS
+from rolloutwatch_correction import correct, metrics_of
+from tests.client.batches import batch, monitor, steps
+
+CONFIG = {"rollout_is": "token", "rollout_is_threshold": 2.0, "rollout_token_veto_threshold": 1e-4}
+
+
+def test_a_run_has_a_beginning_its_steps_in_order_and_an_end() -> None:
+    sink = MemorySink()
+    with monitor(sink, config=CONFIG) as one:
+        for step in range(3):
+            one.correct(step=step, **batch(seed=step))
+    first, *middle, last = sink.records
+    assert isinstance(first, RunStart)
+    assert (first.project, first.run) == ("math", "grpo")
+    assert first.config["rollout_is_threshold"] == 2.0
+    assert first.environment["torch"] == torch.__version__
+    assert [record.step for record in steps(middle)] == [0, 1, 2]
+    assert isinstance(last, RunEnd)
+    assert (last.outcome, last.dropped) == (Outcome.FINISHED, {})
+    assert list(sink.frames) == [1, 2, 3, 4, 5], "numbers have no holes"
+
+
+def test_what_is_pushed_is_what_the_correction_says() -> None:
+    """Metrics, histogram and table of the record are those of `correct` called alone."""
+    sink = MemorySink()
+    arguments = batch()
+    with monitor(sink, config=CONFIG) as one:
+        given = one.correct(step=7, **arguments)
+    alone = correct(*arguments.values(), CorrectionConfig.from_mapping(CONFIG))
+    assert torch.equal(given.weights, alone.weights)
+    assert torch.equal(given.response_mask, alone.response_mask)
+    (record,) = steps(sink.records)
+    assert record.metrics == metrics_of(alone.statistics.vector.numpy(), alone.config)
+    assert record.metrics.keys() <= METRICS.keys()
+    assert record.histogram is not None
+    assert record.histogram.numpy().sum() == 24
+    assert record.histogram.numpy().shape == (HISTOGRAM_BINS,)
+    assert record.sequences is not None
+    assert np.array_equal(record.sequences.numpy(), alone.sequences.numpy())
+    assert record.sequences.numpy().shape == (4, len(SEQUENCE_COLUMNS))
+
+
+def test_observing_measures_the_same_and_returns_nothing() -> None:
+    corrected, observed = MemorySink(), MemorySink()
+    arguments = batch()
+    before = {name: tensor.clone() for name, tensor in arguments.items()}
+    with monitor(corrected, config=CONFIG) as one:
+        one.correct(step=0, **arguments)
+    with monitor(observed, config=CONFIG) as one:
+        assert one.observe(step=0, **arguments) is None
+    assert steps(observed.records)[0].metrics == steps(corrected.records)[0].metrics
+    assert all(torch.equal(before[name], tensor) for name, tensor in arguments.items())
+
+
+def test_without_configuration_nothing_is_corrected_and_all_is_measured() -> None:
+    sink = MemorySink()
+    with monitor(sink) as one:
+        correction = one.correct(step=0, **batch())
+    assert correction.weights is None
+    (record,) = steps(sink.records)
+    assert "mismatch_k3_kl" in record.metrics
+    assert not [name for name in record.metrics if name.startswith("rollout_is_")], "what is off is absent"
+
+
+@pytest.mark.parametrize(
+    "value", [2.5, torch.tensor(2.5), torch.tensor([[2.5]]), np.float32(2.5), np.array([2.5]), "2.5"]
+)
+def test_whatever_is_one_number_can_be_logged(value: object) -> None:
+    sink = MemorySink()
+    with monitor(sink) as one:
+        one.log(3, {"train/reward": value})
+    assert [(record.step, record.metrics) for record in steps(sink.records)] == [(3, {"train/reward": 2.5})]
+
+
+def test_what_is_not_finite_is_logged_as_it_is() -> None:
+    sink = MemorySink()
+    with monitor(sink) as one:
+        one.log(0, {"loss": math.nan, "norm": math.inf, "count": True, "zero": -0.0})
+    metrics = steps(sink.records)[0].metrics
+    assert math.isnan(metrics["loss"])
+    assert (metrics["norm"], metrics["count"]) == (math.inf, 1.0)
+    assert math.copysign(1.0, metrics["zero"]) == -1.0
+
+
+@pytest.mark.parametrize(
+    ("step", "values", "reason"),
+    [
+        (0, {"loss": torch.ones(2)}, "bad_value"),
+        (0, {"loss": "high"}, "bad_value"),
+        (0, {"loss": None}, "bad_value"),
+        (0, {"": 1.0}, "bad_name"),
+        (0, {"lo ss": 1.0}, "bad_name"),
+        (0, {7: 1.0}, "bad_name"),
+        (-1, {"loss": 1.0}, "bad_step"),
+        (0.5, {"loss": 1.0}, "bad_step"),
+        (None, {"loss": 1.0}, "bad_step"),
+        (True, {"loss": 1.0}, "bad_step"),
+        (2**53, {"loss": 1.0}, "bad_step"),
+        (0, None, "bad_value"),
+    ],
+)
+def test_what_cannot_be_logged_is_counted_said_once_and_never_raised(
+    step: object, values: object, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    sink = MemorySink()
+    with caplog.at_level(logging.WARNING), monitor(sink) as one:
+        one.log(step, values)  # type: ignore[arg-type]
+        one.log(step, values)  # type: ignore[arg-type]
+        one.log(1, {"reward": 1.0})
+        assert one.health().dropped == {reason: 2}
+    assert [record.metrics for record in steps(sink.records)] == [{"reward": 1.0}]
+    assert len([record for record in caplog.records if "Training goes on" in record.message]) == 1
+
+
+def test_one_bad_value_does_not_take_the_others_with_it() -> None:
+    sink = MemorySink()
+    with monitor(sink) as one:
+        one.log(0, {"loss": None, "reward": 1.0})
+    assert [record.metrics for record in steps(sink.records)] == [{"reward": 1.0}]
+
+
+def test_the_tally_of_what_is_lost_travels_with_the_next_record() -> None:
+    sink = MemorySink()
+    with monitor(sink) as one:
+        one.log(0, {"loss": None})
+        one.log(1, {"loss": 1.0})
+    assert [record.dropped for record in steps(sink.records)] == [{"bad_value": 1}]
+
+
+NONSENSE = {
+    "shapes that differ": {"rollout_logprobs": torch.zeros(4, 7)},
+    "a list": {"training_logprobs": [[0.0]]},
+    "nothing": {"rollout_logprobs": None},
+    "a mask of complex numbers": {"response_mask": torch.ones(4, 6, dtype=torch.complex64)},
+    "integers": {"training_logprobs": torch.zeros(4, 6, dtype=torch.int64)},
+}
+
+
+@pytest.mark.parametrize("what", NONSENSE)
+def test_observing_nonsense_counts_it_and_goes_on(what: str, caplog: pytest.LogCaptureFixture) -> None:
+    sink = MemorySink()
+    with caplog.at_level(logging.WARNING), monitor(sink) as one:
+        one.observe(step=0, **batch() | NONSENSE[what])  # type: ignore[arg-type]
+        one.observe(step=1, **batch())
+        assert one.health().dropped == {"not_measured": 1}
+    assert [record.step for record in steps(sink.records)] == [1]
+    assert "Step 0 was not measured: " in caplog.text
+
+
+@pytest.mark.parametrize("what", NONSENSE)
+def test_correcting_nonsense_raises_because_a_loss_without_its_weights_is_wrong(what: str) -> None:
+    """It names the argument; the monitor goes on with the next step."""
+    sink = MemorySink()
+    with monitor(sink, config=CONFIG) as one:
+        with pytest.raises(ValueError, match=next(iter(NONSENSE[what]))):
+            one.correct(step=0, **batch() | NONSENSE[what])  # type: ignore[arg-type]
+        assert isinstance(one.correct(step=1, **batch()), Correction)
+    assert [record.step for record in steps(sink.records)] == [1]
+
+
+def test_a_wrong_step_does_not_cost_the_trainer_its_correction() -> None:
+    sink = MemorySink()
+    with monitor(sink, config=CONFIG) as one:
+        assert one.correct(step="zero", **batch()).weights is not None  # type: ignore[arg-type]
+        assert one.health().dropped == {"bad_step": 1}
+    assert steps(sink.records) == []
+
+
+def test_an_exception_that_leaves_the_block_ends_the_run_as_crashed() -> None:
+    sink = MemorySink()
+    with pytest.raises(ZeroDivisionError), monitor(sink):
+        _ = 1 / 0
+    end = sink.records[-1]
+    assert isinstance(end, RunEnd)
+    assert end.outcome is Outcome.CRASHED
+
+
+def test_someone_who_stops_the_training_did_not_crash_it() -> None:
+    sink = MemorySink()
+    with pytest.raises(KeyboardInterrupt), monitor(sink):
+        raise KeyboardInterrupt
+    end = sink.records[-1]
+    assert isinstance(end, RunEnd)
+    assert end.outcome is Outcome.FINISHED
+
+
+def test_after_closing_nothing_raises_and_everything_is_counted() -> None:
+    sink = MemorySink()
+    one = monitor(sink, config=CONFIG)
+    assert one.close()
+    count = len(sink.frames)
+    one.log(0, {"loss": 1.0})
+    one.observe(step=0, **batch())
+    assert one.correct(step=0, **batch()).weights is not None
+    assert not one.close()
+    assert one.health().dropped == {"closed": 3}
+    assert one.health().state == "closed"
+    assert len(sink.frames) == count
+
+
+def test_a_run_without_a_name_gets_one_of_its_own() -> None:
+    with (
+        Monitor(project="math", sink=MemorySink()) as one,
+        Monitor(project="math", sink=MemorySink()) as other,
+    ):
+        assert one.run_id.startswith("math~20")
+        assert one.run_id != other.run_id
+        assert one.session != other.session
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"project": ""}, "project"),
+        ({"project": "a/b"}, "project.*'a/b'"),
+        ({"run": "x" * 300}, "run"),
+        ({"run": "a b"}, "run.*'a b'"),
+        ({"config": {"rollout_is": "batch"}}, "rollout_is.*'batch'"),
+        ({"config": {"rolout_is": "token"}}, "Did you mean 'rollout_is'"),
+        ({"config": {"rollout_is": "token", "rollout_is_threshold": -1.0}}, "rollout_is_threshold.*-1.0"),
+        ({"config": "token"}, "config is a str: expected a mapping"),
+        ({"redis_url": "localhost:6379"}, "redis_url is 'localhost:6379': expected redis://"),
+        ({"redis_url": "http://localhost"}, "redis_url"),
+        ({"redis_url": "redis://"}, "redis_url"),
+        ({"redis_url": "redis://host:port/0"}, "redis_url"),
+        ({"redis_url": "http://user:geheim@host"}, r"redis_url is 'http://user:\*\*\*@host'"),
+    ],
+)
+def test_wrong_arguments_are_refused_at_construction(arguments: dict[str, object], message: str) -> None:
+    """One message that names the argument and what came; no thread is left behind."""
+    with pytest.raises(ValueError, match=message):
+        Monitor(**{"project": "math", "run": "grpo"} | arguments)  # type: ignore[arg-type]

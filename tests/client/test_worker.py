@@ -1,0 +1,169 @@
+"""The queue and the thread: bounded, in order, and not to be stopped."""
+
+import logging
+
+import pytest
+
+from rolloutwatch import MemorySink, SinkError
+from rolloutwatch.worker import MAX_JOBS, Worker
+from rolloutwatch_contract import Record, StepRecord
+from tests.client.batches import Gate, monitor, steps
+from tests.processes import wait_for
+
+
+class Figures:
+    """A job whose figures arrive when a test says so."""
+
+    def __init__(self, step: int, size: int = 1, *, arrived: bool = True, poisoned: bool = False) -> None:
+        self.step, self.size, self.arrived, self.poisoned = step, size, arrived, poisoned
+
+    def ready(self) -> bool:
+        return self.arrived
+
+    def record(self, dropped: dict[str, int]) -> Record:
+        if self.poisoned:
+            raise ArithmeticError("no figures in here")
+        return StepRecord(self.step, 0.0, {"loss": 1.0}, dropped=dropped)
+
+
+def arrived(sink: MemorySink) -> list[int]:
+    return [record.step for record in steps(sink.records)]
+
+
+def test_a_full_queue_drops_the_oldest_and_says_how_many() -> None:
+    """The newest figures matter most."""
+    sink = MemorySink()
+    worker = Worker(lambda: sink)
+    for step in range(MAX_JOBS + 10):
+        assert worker.put(Figures(step))
+    assert worker.health().dropped == {"queue_full": 10}
+    worker.start()
+    assert worker.flush(20)
+    assert arrived(sink) == list(range(10, MAX_JOBS + 10))
+    assert steps(sink.records)[0].dropped == {"queue_full": 10}
+    assert worker.close(Figures(9999), timeout=20)
+
+
+def test_a_queue_is_full_by_size_too() -> None:
+    sink = MemorySink()
+    worker = Worker(lambda: sink)
+    for step in range(3):
+        worker.put(Figures(step, size=30 * 1024 * 1024))
+    assert worker.health().dropped == {"queue_full": 1}
+    worker.start()
+    assert worker.close(Figures(3), timeout=20)
+    assert arrived(sink) == [1, 2, 3]
+
+
+def test_a_job_larger_than_the_queue_is_still_taken() -> None:
+    sink = MemorySink()
+    worker = Worker(lambda: sink)
+    worker.put(Figures(0, size=10**12))
+    worker.start()
+    assert worker.close(Figures(1), timeout=20)
+    assert arrived(sink) == [0, 1]
+
+
+def test_figures_that_have_not_arrived_keep_those_behind_them_waiting() -> None:
+    """Records leave in the order in which the trainer made them."""
+    sink = MemorySink()
+    worker = Worker(lambda: sink)
+    slow = Figures(0, arrived=False)
+    worker.put(slow)
+    worker.put(Figures(1))
+    worker.start()
+    assert not worker.flush(0.1)
+    assert arrived(sink) == []
+    slow.arrived = True
+    assert worker.flush(20)
+    assert arrived(sink) == [0, 1]
+    assert worker.close(Figures(2), timeout=20)
+
+
+def test_a_poisoned_record_is_counted_and_the_next_one_goes(caplog: pytest.LogCaptureFixture) -> None:
+    sink = MemorySink()
+    worker = Worker(lambda: sink)
+    worker.put(Figures(0, poisoned=True))
+    worker.put(Figures(-5))  # breaks the contract
+    worker.put(Figures(1))
+    worker.start()
+    with caplog.at_level(logging.WARNING):
+        assert worker.close(Figures(2), timeout=20)
+    assert arrived(sink) == [1, 2]
+    assert worker.health().dropped == {"not_encoded": 2}
+    assert "no figures in here" in caplog.text
+
+
+def test_a_sink_that_is_gone_for_a_while_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Records wait in memory; the log has one line when it begins and one when it ends."""
+    sink = Gate()
+    with caplog.at_level(logging.WARNING), monitor(sink) as one:
+        for step in range(500):
+            one.log(step, {"loss": 1.0})
+        wait_for("the first attempt", lambda: one.health().state == "retrying")
+        assert one.health().last_error == "nobody is there"
+        assert arrived(sink) == []
+        sink.open.set()
+        assert one.flush(30)
+        assert one.health().state == "delivering"
+    assert arrived(sink) == list(range(500))
+    assert [record.message.split(".")[0] for record in caplog.records] == [
+        "nobody is there",
+        "Redis takes records again; nothing of what waited is lost",
+    ]
+
+
+def test_a_lost_answer_doubles_nothing() -> None:
+    """Frames that were taken though an error came back have their numbers, and are not sent under new ones."""
+    sink = Gate()
+    sink.silent_takes = 3
+    sink.open.set()
+    with monitor(sink) as one:
+        for step in range(50):
+            one.log(step, {"loss": float(step)})
+        assert one.flush(30)
+    assert arrived(sink) == list(range(50))
+    assert sorted(sink.frames) == list(range(1, 53))
+
+
+def test_what_a_sink_forgot_is_sent_again_until_it_is_archived() -> None:
+    """A Redis that lost its memory gets back what the server has not archived, and no more."""
+    sink = Gate()
+    sink.open.set()
+    with monitor(sink) as one:
+        for step in range(20):
+            one.log(step, {"loss": 1.0})
+        assert one.flush(30)
+        sink.archived = 11  # the start and steps 0 to 9
+        sink.open.clear()
+        one.log(20, {"loss": 1.0})
+        wait_for("the failure", lambda: one.health().state == "retrying")
+        sink.frames.clear()
+        sink.open.set()
+        assert one.flush(30)
+    assert arrived(sink) == list(range(10, 21))
+
+
+def test_closing_is_bounded_when_nobody_is_there() -> None:
+    """It comes back, and says that not all was delivered."""
+    one = monitor(Gate())
+    one.log(0, {"loss": 1.0})
+    assert not one.close(timeout=0.2)
+    assert one.health().queued == 3
+
+
+def test_a_sink_that_cannot_even_be_built_is_an_error_like_others() -> None:
+    sink = MemorySink()
+    attempts: list[int] = []
+
+    def build() -> MemorySink:
+        attempts.append(1)
+        if len(attempts) < 3:
+            raise SinkError("not yet")
+        return sink
+
+    worker = Worker(build)
+    worker.put(Figures(0))
+    worker.start()
+    assert worker.close(Figures(1), timeout=20)
+    assert arrived(sink) == [0, 1]
