@@ -79,13 +79,15 @@ def test_a_forked_child_never_sends(redis: RedisProcess) -> None:
     code = """
 import warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads is what this is about
-with monitor._worker._lock:  # the fork may come at any instant, also while another thread is in there
-    child = os.fork()
+lock = monitor._worker._lock
+lock.acquire()  # the fork may come at any instant, also while another thread holds this
+child = os.fork()
 if child == 0:
     monitor.log(1, {"loss": 2.0})
     monitor.close()
     print(monitor.health().dropped)
     sys.exit(0)
+lock.release()
 _, status = os.waitpid(child, 0)
 monitor.close()
 sys.exit(status)
