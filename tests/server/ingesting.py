@@ -4,6 +4,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import redis
+
 from rolloutwatch_contract import Record, ack_key, encode
 from rolloutwatch_contract.keys import RECORD_FIELD, entry_id
 from rolloutwatch_server.ingest import Ingest, Trouble
@@ -18,9 +20,10 @@ ACK = ack_key(RUN, "s1")
 
 @dataclass
 class Running:
-    """An ingest at work, and what it announced."""
+    """An ingest at work, how often it has connected or tried to, and what it announced."""
 
     ingest: Ingest
+    attempts: list[str] = field(default_factory=list)
     announced: list[tuple[str, Entry]] = field(default_factory=list)
 
     def wait_for(self, records: int, dead_letters: int = 0) -> None:
@@ -37,33 +40,36 @@ class Running:
 
 @contextlib.contextmanager
 def ingesting(store: Store, url: str) -> Iterator[Running]:
-    announced: list[tuple[str, Entry]] = []
+
+    def try_to_connect() -> redis.Redis:
+        running.attempts.append(url)
+        return connect(url)
 
     def announce(run: str, entries: Sequence[Entry]) -> None:
-        announced.extend((run, entry) for entry in entries)
+        running.announced.extend((run, entry) for entry in entries)
 
-    ingest = Ingest(store, lambda: connect(url), announce)
-    ingest.start()
+    running = Running(Ingest(store, try_to_connect, announce))
+    running.ingest.start()
     try:
-        yield Running(ingest, announced)
+        yield running
     finally:
-        ingest.stop()
+        running.ingest.stop()
 
 
-def push(redis: RedisProcess, stream: str, *records: Record | bytes, first: int = 1) -> None:
+def push(server: RedisProcess, stream: str, *records: Record | bytes, first: int = 1) -> None:
     """Add records as the client does; bytes are added as they are."""
-    with redis.client() as client, client.pipeline(transaction=True) as pipe:
+    with server.client() as client, client.pipeline(transaction=True) as pipe:
         for number, record in enumerate(records, first):
             frame = record if isinstance(record, bytes) else encode(record)
             pipe.xadd(stream, {RECORD_FIELD: frame}, id=entry_id(number))
         pipe.execute()
 
 
-def wait_until_let_go(redis: RedisProcess, last: int, stream: str = STREAM, ack: str = ACK) -> None:
+def wait_until_let_go(server: RedisProcess, last: int, stream: str = STREAM, ack: str = ACK) -> None:
     """Wait until the stream is empty and acknowledged up to `last`."""
 
     def let_go() -> bool:
-        with redis.client() as client:
+        with server.client() as client:
             return client.xlen(stream) == 0 and client.get(ack) == str(last).encode()
 
     wait_for(f"{stream} to be let go of", let_go)

@@ -73,6 +73,7 @@ def test_a_redis_that_goes_and_comes_back(
         running.wait_for(records=1)
         getattr(redis, fault)()
         running.wait_for_trouble(Trouble.REDIS)
+        wait_for("several attempts", lambda: len(running.attempts) > 3)
         {"kill": redis.start, "suspend": redis.resume}[fault]()
         push(redis, STREAM, step(2, kl=2.0), first=2)
         running.wait_for(records=2)
@@ -83,16 +84,22 @@ def test_a_redis_that_goes_and_comes_back(
     assert values(store, "kl") == {1: 1.0, 2: 2.0}
 
 
+@pytest.mark.parametrize("how", ["wiped", "flushed"])
 def test_a_redis_that_lost_everything_is_filled_again_by_the_client(
-    redis: RedisProcess, store: Store
+    how: str, redis: RedisProcess, store: Store
 ) -> None:
     """The client sends anew what it never saw acknowledged: what the archive has is ignored, the rest is taken."""
     with ingesting(store, redis.url) as running:
         push(redis, STREAM, *(step(n, kl=float(n)) for n in (1, 2, 3)))
         running.wait_for(records=3)
-        redis.kill()
-        redis.wipe()
-        redis.start()
+        if how == "wiped":
+            redis.kill()
+            redis.wipe()
+            redis.start()
+        else:
+            with redis.client() as client:
+                client.flushall()
+            wait_for("the ingest to notice", lambda: running.ingest.health.streams == 0)
         push(redis, STREAM, step(2, kl=-1.0), step(3, kl=-1.0), first=2)
         wait_until_let_go(redis, 3)
         push(redis, STREAM, step(4, kl=4.0), first=4)
@@ -107,7 +114,7 @@ def test_a_redis_that_is_not_there_yet(
     """The server says once where it looked and what to do, and begins as soon as Redis is there."""
     redis = RedisProcess(tmp_path / "late")
     with ingesting(store, redis.url) as running:
-        wait_for("a warning", lambda: caplog.messages)
+        wait_for("several attempts", lambda: len(running.attempts) > 3)
         assert running.ingest.health.trouble is Trouble.REDIS
         with redis:
             push(redis, STREAM, step(1, kl=1.0))

@@ -78,10 +78,21 @@ def test_the_last_value_that_came_for_a_step_is_shown(store: Store) -> None:
 
 
 def test_a_range_of_steps_has_both_its_ends(store: Store) -> None:
-    """From rows and columns alike; a metric or a run that is not there is an empty series."""
-    store.archive(STREAM, batch(*(step(2 * n, kl=float(n)) for n in range(FOLD_AT + 100))))
-    last = 2 * (FOLD_AT + 99)
-    for first, end in ((0, 6), (7, 12), (last - 4, last), (last + 1, last + 9)):
+    """Within columns, within rows, and across the border; a metric or a run that is not there is an empty series."""
+    store.archive(STREAM, batch(*(step(2 * n, kl=float(n)) for n in range(FOLD_AT))))
+    store.archive(
+        STREAM, batch(*(step(2 * n, kl=float(n)) for n in range(FOLD_AT, FOLD_AT + 9)), first=FOLD_AT + 1)
+    )
+    border, last = 2 * (FOLD_AT - 1), 2 * (FOLD_AT + 8)
+    ranges = (
+        (0, 6),
+        (7, 12),
+        (border, border),
+        (border - 2, border + 2),
+        (border + 1, last),
+        (last, last + 9),
+    )
+    for first, end in ranges:
         series = store.series(RUN, ["kl"], from_step=first, to_step=end)["kl"]
         assert series.step.tolist() == [n for n in range(first, end + 1) if n % 2 == 0 and n <= last]
         assert series.value.tolist() == [n / 2 for n in series.step.tolist()]

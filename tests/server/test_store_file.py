@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rolloutwatch_server.store import Store, StoreError
+from rolloutwatch_server.store import FOLD_AT, Store, StoreError
 from tests.server.records import RUN, STREAM, batch, step, values
 
 
@@ -35,31 +35,32 @@ def test_a_batch_that_fails_half_way_leaves_nothing(store: Store, path: Path) ->
 
 def test_readers_see_whole_batches_while_the_writer_works(store: Store) -> None:
     """Two metrics of a step are never apart, no step is missing below the last, nothing goes back; also across folds."""
-    writer = threading.Thread(target=write_many, args=(store, 40, 100))
+    size, batches = FOLD_AT // 2, 40
+    writer = threading.Thread(target=write_many, args=(store, size, batches))
     writer.start()
     lengths = [0]
     while writer.is_alive():
-        found = store.series(RUN, ["kl", "ess"])
+        found = store.series(RUN, ["kl", *(f"none/{n}" for n in range(50)), "ess"])
         assert found["kl"].step.tolist() == found["ess"].step.tolist() == list(range(len(found["kl"].step)))
         assert found["kl"].value.tolist() == found["kl"].step.tolist()
         lengths.append(len(found["kl"].step))
     writer.join()
     assert lengths == sorted(lengths)
-    assert {length % 100 for length in lengths} == {0}
-    assert len(values(store, "kl")) == 4000
+    assert {length % size for length in lengths} == {0}
+    assert len(values(store, "kl")) == batches * size
 
 
-def write_many(store: Store, batches: int, size: int) -> None:
+def write_many(store: Store, size: int, batches: int) -> None:
     for n in range(batches):
         steps = (step(i, kl=float(i), ess=1.0) for i in range(n * size, (n + 1) * size))
         store.archive(STREAM, batch(*steps, first=n * size + 1))
 
 
 def test_readers_do_not_wait_for_a_writer(store: Store, path: Path) -> None:
-    """Somebody holds the write lock for ever, and the archive can still be read."""
+    """Somebody writes for ever, and the archive can still be read."""
     store.archive(STREAM, batch(step(0, kl=1.0)))
     db = sqlite3.connect(path, isolation_level=None)
-    db.execute("BEGIN IMMEDIATE")
+    db.execute("BEGIN EXCLUSIVE")
     assert values(store, "kl") == {0: 1.0}
     db.close()
 
