@@ -17,7 +17,7 @@ from rolloutwatch_server.api import catalogue, dead_letters, docs, health, live,
 from rolloutwatch_server.api.answers import install_problems
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed, run_event
-from rolloutwatch_server.store import Store
+from rolloutwatch_server.store import Store, StoreError
 
 API = "/api/v1"
 SECONDS_BETWEEN_STATE_CHECKS = 2.0
@@ -72,13 +72,14 @@ async def _watch_states(store: Store, feed: LiveFeed) -> None:
     """Tell viewers when a run's state changes, by a record or by the lack of one."""
     told: dict[str, RunState] = {}
     while True:
-        found = {run: await run_in_threadpool(store.run, run) for run in feed.watched()}
-        summaries = {run: detail.summary for run, detail in found.items() if detail is not None}
-        for run, summary in summaries.items():
-            # at the first look too: a viewer may have come just before the state changed
-            if told.get(run) is not summary.state:
-                feed.publish(run, [run_event(summary)])
-        told = {run: summary.state for run, summary in summaries.items()}
+        with contextlib.suppress(StoreError):  # /readyz tells of it; the next look may succeed
+            found = {run: await run_in_threadpool(store.run, run) for run in feed.watched()}
+            summaries = {run: detail.summary for run, detail in found.items() if detail is not None}
+            for run, summary in summaries.items():
+                # at the first look too: a viewer may have come just before the state changed
+                if told.get(run) is not summary.state:
+                    feed.publish(run, [run_event(summary)])
+            told = {run: summary.state for run, summary in summaries.items()}
         await asyncio.sleep(SECONDS_BETWEEN_STATE_CHECKS)
 
 

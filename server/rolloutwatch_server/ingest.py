@@ -37,6 +37,7 @@ class Trouble(enum.Enum):
 
     REDIS = "redis"
     ARCHIVE = "archive"
+    UNFORESEEN = "unforeseen"
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,10 @@ class Ingest:
                 self._troubled(Trouble.REDIS, why)
             except StoreError as error:
                 self._troubled(Trouble.ARCHIVE, str(error))
+            except Exception as error:
+                # nothing was archived or let go of: trying again loses nothing, a dead thread would lose the live view
+                log.exception("The ingest met an error of its own; please report it.")
+                self._troubled(Trouble.UNFORESEEN, f"{type(error).__name__}: {error}")
             self._stopping.wait(wait * random.uniform(0.5, 1.0))
             wait = min(wait * 2, BACKOFF_SECONDS[1])
 

@@ -98,12 +98,18 @@ class Child:
         return f"redis://{HOST}:{self.port}/0"
 
     def adopt(self) -> bool:
-        """Take over a server that still runs on the folder; False if there is none."""
+        """Take over a server that still runs on the folder; False if there is none, TransportError if it hangs."""
         self.port = self._port_of_last_time()
         if self.port and _folder_of_server(self.port) == self.folder:
             self.provider = "adopted"
             log.info("The Redis that a former server left on port %d goes on.", self.port)
             return True
+        if self.port and not _is_free(self.port) and (pid := self._pid_of_last_time()):
+            # a second one on the same append-only file would destroy what the first one holds
+            raise TransportError(
+                f"The Redis that a former server left, process {pid} on port {self.port}, does not answer. "
+                f"End it with 'kill -9 {pid}' and start again: what it holds is on disk in {self.folder}."
+            )
         return False
 
     def start(self, binary: Path, preferred_port: int) -> None:
@@ -145,6 +151,14 @@ class Child:
             return int(self._port_file.read_text())
         except (OSError, ValueError):
             return 0
+
+    def _pid_of_last_time(self) -> int | None:
+        try:
+            pid = int((self.folder / "redis.pid").read_text())
+            os.kill(pid, 0)
+        except (OSError, ValueError):
+            return None
+        return pid
 
     def _choose_port(self, preferred: int) -> int:
         for port in (self._port_of_last_time(), preferred):

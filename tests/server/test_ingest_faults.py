@@ -2,13 +2,16 @@
 
 import contextlib
 import sqlite3
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from rolloutwatch_contract import Record, RunEnd
-from rolloutwatch_server.ingest import Trouble
-from rolloutwatch_server.store import Store
+from rolloutwatch_server.ingest import Ingest, Trouble
+from rolloutwatch_server.store import Entry, Store
+from rolloutwatch_server.transport import connect
 from tests.processes import wait_for
 from tests.redis_process import RedisProcess
 from tests.server.ingesting import ACK, ingesting, push, wait_until_let_go
@@ -137,3 +140,29 @@ def test_a_full_redis_is_emptied_all_the_same(redis: RedisProcess, store: Store)
             client.config_set("maxmemory", 0)
             push(redis, STREAM, step(2, kl=2.0), first=2)
             wait_until_let_go(redis, 2)
+
+
+def test_an_error_nobody_foresaw_is_told_and_does_not_end_the_ingest(
+    redis: RedisProcess, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Readiness says no as long as it lasts; then everything is there once."""
+    mended = threading.Event()
+
+    def announce(run: str, entries: Sequence[Entry]) -> None:
+        if entries and not mended.is_set():
+            raise LookupError("a bug of ours")
+
+    ingest = Ingest(store, lambda: connect(redis.url), announce)
+    ingest.start()
+    try:
+        push(redis, STREAM, start(), step(0, kl=1.0))
+        wait_for("the trouble", lambda: ingest.health.trouble is Trouble.UNFORESEEN)
+        assert ingest.health.reason == "LookupError: a bug of ours"
+        assert "please report it" in caplog.text
+        mended.set()
+        wait_for("the recovery", lambda: ingest.health.trouble is None)
+        push(redis, STREAM, step(1, kl=2.0), first=3)
+        wait_until_let_go(redis, 3)
+    finally:
+        ingest.stop()
+    assert values(store, "kl") == {0: 1.0, 1: 2.0}

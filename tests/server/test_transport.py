@@ -141,6 +141,20 @@ def test_the_redis_of_a_killed_server_is_adopted(when: str, tmp_path: Path) -> N
     assert not answers(url)
 
 
+def test_a_redis_that_hangs_is_not_given_a_second_one_on_its_file(tmp_path: Path) -> None:
+    """Two writers would destroy the append-only file; the message names the process and the cure."""
+    with found(tmp_path) as transport:
+        pid = int(ask(transport.url, "INFO", "server")["process_id"])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises(
+                TransportError, match=f"process {pid} on port .* does not answer.*kill -9 {pid}"
+            ):
+                find(None, tmp_path, 0)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+
 def test_a_redis_of_somebody_else_on_the_old_port_is_not_adopted(tmp_path: Path) -> None:
     """The port was written down for a server on this data dir; whoever has it now may be another run's."""
     with found(tmp_path / "theirs") as theirs:

@@ -26,7 +26,7 @@ async def get_live(run: str, request: Request) -> StreamingResponse:
     """Stream a run: `run` (its summary) at once and whenever its state changes, `step` for each record, `reset` to fetch again.
 
     A step may come in several events, each with some of its metrics.
-    Nothing is sent twice; a page that connects fetches what it lacks by `/series`.
+    What was there before is not sent: a page that connects fetches it by `/series`.
     """
     feed: LiveFeed = request.app.state.feed
     viewer = feed.join(run)
