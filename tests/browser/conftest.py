@@ -30,7 +30,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.redis)
 
 
-@pytest.fixture(scope="module")  # not longer: while it lives no other test of this thread can have an event loop
+@pytest.fixture(
+    scope="module"
+)  # not longer: while it lives no other test of this thread can have an event loop
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:

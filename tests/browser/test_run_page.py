@@ -23,8 +23,10 @@ def follow(page: Page, site: Site, run: str = RUN) -> None:
 
 def wait_until_drawn(page: Page, chart: str, steps: list[int]) -> list[list[list[float | None]]]:
     """Wait until the first line of a chart stands at these steps; return all of its lines."""
-    page.locator(f"#{chart}").scroll_into_view_if_needed()  # a chart is drawn when it is seen
-    wanted = f"() => ({DRAWN})('{chart}')?.[0][0].join() === '{','.join(map(str, steps))}'"
+    # looked at, because a chart is drawn when it is seen; each time anew, because the page may be built anew meanwhile
+    see = f"document.getElementById('{chart}')?.scrollIntoView()"
+    stands = f"({DRAWN})('{chart}')?.[0][0].join() === '{','.join(map(str, steps))}'"
+    wanted = f"() => {{ {see}; return {stands}; }}"
     page.wait_for_function(wanted)
     drawn: list[list[list[float | None]]] = page.evaluate(DRAWN, chart)
     return drawn
