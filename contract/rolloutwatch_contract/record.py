@@ -4,7 +4,8 @@ A record is one of RunStart, StepRecord, Heartbeat, RunEnd.
 On the wire it is a frame: the four bytes of HEADER, then zstd-compressed msgpack of a tagged map.
 Floats travel as IEEE 754 doubles and arrays as raw little-endian bytes, so NaN, infinities and -0.0 survive.
 Whatever cannot be decoded raises RecordError, and nothing else; a frame from a stranger costs at most
-MAX_RECORD_BYTES of memory, because the size it declares is checked before it is decompressed.
+MAX_RECORD_BYTES of memory, because the size it declares is checked before it is decompressed,
+and a moment of time, because the size of a shape is checked before anything is computed from it.
 """
 
 import enum
@@ -26,6 +27,7 @@ HEADER = b"RW" + bytes([SCHEMA_VERSION]) + b"z"
 MAX_RECORD_BYTES = 8 * 1024 * 1024
 MAX_METRICS = 512
 MAX_SEQUENCES = 4096
+MAX_COLUMNS = 64
 MAX_BINS = 256
 MAX_STEP = 2**53 - 1  # the last integer that a browser's numbers can hold
 
@@ -53,7 +55,7 @@ class Array(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, values: npt.ArrayLike) -> "Array":
-        """Pack an array of float32, float64 or int64, of any shape."""
+        """Pack an array of float32, float64 or int64, of at most two dimensions."""
         array = np.ascontiguousarray(values)
         dtype = array.dtype.newbyteorder("<")
         if dtype.str not in _DTYPES:
@@ -67,12 +69,18 @@ class Array(msgspec.Struct, frozen=True):
         """Return the array, read-only, without a copy; RecordError if shape and bytes disagree."""
         dtype = _DTYPES.get(self.dtype)
         if dtype is None:
-            raise RecordError(f"array dtype {self.dtype!r}: expected one of {', '.join(_DTYPES)}.")
-        if any(n < 0 for n in self.shape) or math.prod(self.shape) * dtype.itemsize != len(self.data):
+            raise RecordError(f"array dtype {self.dtype!r:.50}: expected one of {', '.join(_DTYPES)}.")
+        shape = self.shape
+        if len(shape) > 2 or any(not 0 <= n <= MAX_RECORD_BYTES for n in shape):
             raise RecordError(
-                f"array of shape {self.shape} and dtype {self.dtype} cannot have {len(self.data)} bytes."
+                f"array of shape {str(shape[:3])[:100]}, {len(shape)} dimensions: "
+                f"expected at most 2, of 0 to {MAX_RECORD_BYTES} each."
             )
-        return np.frombuffer(self.data, dtype=dtype).reshape(self.shape)
+        if math.prod(shape) * dtype.itemsize != len(self.data):
+            raise RecordError(
+                f"array of shape {shape} and dtype {self.dtype} cannot have {len(self.data)} bytes."
+            )
+        return np.frombuffer(self.data, dtype=dtype).reshape(shape)
 
 
 class RunStart(msgspec.Struct, frozen=True, tag="start"):
@@ -160,7 +168,7 @@ def decode(frame: bytes) -> Record:
     try:
         record = _decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise RecordError(f"record is not what schema {SCHEMA_VERSION} says: {error}") from error
+        raise RecordError(f"record is not what schema {SCHEMA_VERSION} says: {str(error)[:300]}") from error
     check(record)
     return record
 
@@ -180,6 +188,15 @@ def check(record: Record) -> None:
             )
     if not math.isfinite(record.time):
         raise RecordError(f"time is {record.time}: expected seconds since 1970.")
+
+
+def declared_bytes(frame: bytes) -> int:
+    """Return how much memory a frame says that its record takes; 0 for a frame that `decode` refuses at once."""
+    try:
+        declared = zstandard.get_frame_parameters(frame[len(HEADER) :]).content_size
+    except zstandard.ZstdError:
+        return 0
+    return declared if 0 <= declared <= MAX_RECORD_BYTES else 0
 
 
 def _decompress(frame: bytes) -> bytes:
@@ -229,19 +246,17 @@ def _check_step(record: StepRecord) -> None:
                 f"step {record.step}: metric name {ascii(name)[:140]}: expected 1 to 128 letters, digits, "
                 "'_', '.', '/', '@' or '-', beginning with a letter, a digit or '_'."
             )
-    _check_array("histogram", record.histogram, dimensions=1, most=MAX_BINS)
-    _check_array("sequences", record.sequences, dimensions=2, most=MAX_SEQUENCES)
+    _check_array("histogram", record.histogram, (MAX_BINS,))
+    _check_array("sequences", record.sequences, (MAX_SEQUENCES, MAX_COLUMNS))
     _check_dropped(record.dropped)
 
 
-def _check_array(name: str, array: Array | None, *, dimensions: int, most: int) -> None:
+def _check_array(name: str, array: Array | None, most: tuple[int, ...]) -> None:
     if array is None:
         return
-    array.numpy()
-    if len(array.shape) != dimensions or array.shape[0] > most:
-        raise RecordError(
-            f"{name} has shape {array.shape}: expected {dimensions} dimensions and at most {most} rows."
-        )
+    shape = array.numpy().shape
+    if len(shape) != len(most) or any(n > limit for n, limit in zip(shape, most, strict=True)):
+        raise RecordError(f"{name} has shape {shape}: expected at most {most}.")
 
 
 def _check_dropped(dropped: Mapping[str, int]) -> None:

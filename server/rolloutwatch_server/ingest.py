@@ -9,7 +9,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ import redis
 
 from rolloutwatch_contract import RecordError, RunEnd, ack_key, decode
 from rolloutwatch_contract.keys import RECORD_FIELD, STREAM_PATTERN, sequence_of, split_stream_key
+from rolloutwatch_contract.record import declared_bytes
 from rolloutwatch_server.store import DeadLetter, Entry, Position, Store, StoreError
 from rolloutwatch_server.transport import BLOCK_SECONDS
 
@@ -24,12 +25,17 @@ log = logging.getLogger(__name__)
 
 ENTRIES_PER_READ = 200  # of each stream, so that a run that catches up does not keep the others waiting
 SECONDS_BETWEEN_SCANS = 1.0
+DECODED_AT_ONCE = (
+    32 * 1024 * 1024
+)  # bytes of records in memory: what compresses well is small in Redis and large here
 BACKOFF_SECONDS = (0.05, 5.0)
 HEAD_BYTES = 256
+REASON_LETTERS = 500
 NOT_CONNECTED = "not connected yet"
 ACK_SECONDS = 24 * 3600  # how long a finished session may still ask whether all of it arrived
 
 Announce = Callable[[str, Sequence[Entry]], None]
+RawEntry = tuple[bytes, dict[bytes, bytes]]
 
 
 class Trouble(enum.Enum):
@@ -109,7 +115,8 @@ class Ingest:
             self._stopping.wait(BLOCK_SECONDS)
             return
         for stream, raw in read(client, {s: str(self._cursors.get(s, Position())) for s in self._streams}):
-            self._take(client, stream, raw)
+            for portion in portions(raw):
+                self._take(client, stream, portion)
 
     def _discover(self, client: "redis.Redis") -> None:
         found = {
@@ -127,9 +134,7 @@ class Ingest:
         self._cursors = {stream: at for stream, at in self._cursors.items() if stream in self._streams}
         self.health = _with(self.health, streams=len(self._streams))
 
-    def _take(
-        self, client: "redis.Redis", stream: str, raw: Sequence[tuple[bytes, dict[bytes, bytes]]]
-    ) -> None:
+    def _take(self, client: "redis.Redis", stream: str, raw: Sequence[RawEntry]) -> None:
         entries = [read_entry(stream, entry, fields) for entry, fields in raw]
         fresh = self._store.archive(stream, entries)
         self._cursors[stream] = entries[-1].position
@@ -142,7 +147,7 @@ class Ingest:
         """Trim what is archived, then say so: a Redis that is full refuses the second but not the first."""
         last = entries[-1].position
         key = ack_key(*split_stream_key(stream))
-        ended = any(isinstance(entry.content, RunEnd) for entry in entries)
+        ended = isinstance(entries[-1].content, RunEnd)
         with client.pipeline(transaction=False) as pipe:
             if ended:
                 pipe.delete(stream)
@@ -180,14 +185,27 @@ class Ingest:
             self.health = _with(self.health, trouble=None, reason="")
 
 
-def read(
-    client: "redis.Redis", cursors: dict[str, str]
-) -> list[tuple[str, list[tuple[bytes, dict[bytes, bytes]]]]]:
+def read(client: "redis.Redis", cursors: dict[str, str]) -> list[tuple[str, list[RawEntry]]]:
     """Wait a moment for entries behind the cursors; return what came, by stream."""
     answer: Any = client.xread(cast("Any", cursors), count=ENTRIES_PER_READ, block=int(BLOCK_SECONDS * 1000))
     if isinstance(answer, dict):  # so the third version of the protocol has it, which a URL may ask for
         answer = [(stream, entries) for stream, (entries,) in answer.items()]
     return [(stream.decode(), entries) for stream, entries in answer or [] if entries]
+
+
+def portions(raw: Sequence[RawEntry]) -> Iterator[list[RawEntry]]:
+    """Divide entries into portions that take no more than DECODED_AT_ONCE when they are decoded, or have one entry."""
+    portion: list[RawEntry] = []
+    size = 0
+    for entry, fields in raw:
+        bytes_of_one = declared_bytes((fields or {}).get(RECORD_FIELD, b""))
+        if portion and size + bytes_of_one > DECODED_AT_ONCE:
+            yield portion
+            portion, size = [], 0
+        portion.append((entry, fields))
+        size += bytes_of_one
+    if portion:
+        yield portion
 
 
 def read_entry(stream: str, entry: bytes, fields: dict[bytes, bytes] | None) -> Entry:
@@ -202,7 +220,11 @@ def read_entry(stream: str, entry: bytes, fields: dict[bytes, bytes] | None) -> 
     except ValueError as error:
         head = frame if frame is not None else next(iter((fields or {}).values()), b"")
         letter = DeadLetter(
-            stream, entry.decode(errors="replace"), str(error), head[:HEAD_BYTES], time.time()
+            stream,
+            entry.decode(errors="replace"),
+            str(error)[:REASON_LETTERS],
+            head[:HEAD_BYTES],
+            time.time(),
         )
         return Entry(Position.of(entry), letter)
 

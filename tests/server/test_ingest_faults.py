@@ -6,10 +6,14 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+import numpy as np
 import pytest
 
-from rolloutwatch_contract import Record, RunEnd
-from rolloutwatch_server.ingest import Ingest, Trouble
+from rolloutwatch_contract import Array, Record, RunEnd, StepRecord, encode
+from rolloutwatch_contract.keys import RECORD_FIELD
+from rolloutwatch_contract.record import MAX_COLUMNS, MAX_SEQUENCES, declared_bytes
+from rolloutwatch_server.ingest import DECODED_AT_ONCE, Ingest, Trouble, portions
 from rolloutwatch_server.store import Entry, Store
 from rolloutwatch_server.transport import connect
 from tests.processes import wait_for
@@ -37,6 +41,27 @@ def test_nothing_is_let_go_of_before_it_is_archived(redis: RedisProcess, store: 
             running.wait_for(records=2)
             running.wait_for_trouble(None)
             wait_until_let_go(redis, 2)
+
+
+def test_what_is_small_in_redis_and_large_in_memory_is_taken_a_little_at_a_time(
+    redis: RedisProcess, store: Store
+) -> None:
+    """Records of zeros are ten thousand times smaller compressed; a read of them is divided, in order, and all arrive."""
+    large = StepRecord(0, 0.0, {"kl": 1.0}, sequences=Array.of(np.zeros((MAX_SEQUENCES, MAX_COLUMNS))))
+    frames = [encode(msgspec.structs.replace(large, step=n)) for n in range(40)]
+    raw = [(b"%d-0" % n, {RECORD_FIELD: frame}) for n, frame in enumerate([b"noise", *frames])]
+    divided = list(portions(raw))
+    assert [entry for portion in divided for entry in portion] == raw
+    assert (
+        max(sum(declared_bytes(fields[RECORD_FIELD]) for _, fields in one) for one in divided)
+        <= DECODED_AT_ONCE
+    )
+    assert len(divided) == 3
+    push(redis, STREAM, *frames)
+    with ingesting(store, redis.url) as running:
+        running.wait_for(records=40)
+        wait_until_let_go(redis, 40)
+    assert values(store, "kl") == dict.fromkeys(range(40), 1.0)
 
 
 def test_a_new_server_goes_on_where_the_last_one_was(redis: RedisProcess, path: Path) -> None:
