@@ -10,13 +10,13 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from rolloutwatch_contract.protocol import RunState
+from rolloutwatch_contract.protocol import RunSummary
 from rolloutwatch_dashboard import create_dashboard
 from rolloutwatch_server import __version__
 from rolloutwatch_server.api import catalogue, dead_letters, docs, health, live, runs
 from rolloutwatch_server.api.answers import install_problems
 from rolloutwatch_server.ingest import Ingest
-from rolloutwatch_server.live import LiveFeed, run_event
+from rolloutwatch_server.live import LiveFeed, rewind_event, run_event
 from rolloutwatch_server.store import Store, StoreError
 
 API = "/api/v1"
@@ -69,17 +69,20 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _watch_states(store: Store, feed: LiveFeed) -> None:
-    """Tell viewers when a run's state changes, by a record or by the lack of one."""
-    told: dict[str, RunState] = {}
+    """Tell viewers when a run's state changes, by a record or by the lack of one, and when it goes back."""
+    told: dict[str, RunSummary] = {}
     while True:
         with contextlib.suppress(StoreError):  # /readyz tells of it; the next look may succeed
             found = {run: await run_in_threadpool(store.run, run) for run in feed.watched()}
             summaries = {run: detail.summary for run, detail in found.items() if detail is not None}
             for run, summary in summaries.items():
+                former = told.get(run)
                 # at the first look too: a viewer may have come just before the state changed
-                if told.get(run) is not summary.state:
+                if former is None or former.state is not summary.state:
                     feed.publish(run, [run_event(summary)])
-            told = {run: summary.state for run, summary in summaries.items()}
+                if former is not None and (former.last_step or 0) > (summary.last_step or 0):
+                    feed.publish(run, [rewind_event(summary.last_step)])
+            told = summaries
         await asyncio.sleep(SECONDS_BETWEEN_STATE_CHECKS)
 
 

@@ -27,6 +27,11 @@ def run_event(summary: RunSummary) -> bytes:
     return b"event: run\ndata: " + msgspec.json.encode(summary) + b"\n\n"
 
 
+def rewind_event(last_step: int | None) -> bytes:
+    """Return the event that says that a run went back: what is shown now ends at `last_step`."""
+    return b"event: rewind\ndata: " + msgspec.json.encode({"last_step": last_step}) + b"\n\n"
+
+
 def step_event(record: StepRecord) -> bytes:
     """Return the event that brings figures of a step; what is not finite becomes null."""
     body = msgspec.json.encode({"step": record.step, "time": record.time, "metrics": record.metrics})

@@ -46,6 +46,7 @@ class Site:
         self.url = f"http://127.0.0.1:{self.port}"
         self._store = Store(folder / "archive.db", clock=lambda: time.time() + self.late_seconds)
         self._redis_url = redis_url
+        self._sessions: dict[str, int] = {}
         self._sequences: dict[str, int] = {}
 
     def start(self) -> None:
@@ -71,7 +72,9 @@ class Site:
         self._store.close()
 
     def begin(self, run: str, config: dict[str, str | int | float | bool | None] | None = None) -> None:
-        """Begin a run without steps."""
+        """Begin a run without steps, or resume it in a new session."""
+        self._sessions[run] = self._sessions.get(run, 0) + 1
+        self._sequences[run] = 0
         project, name = split_run_id(run)
         self.put(run, RunStart(project, name, time.time(), CONFIG if config is None else config))
 
@@ -81,9 +84,11 @@ class Site:
 
     def put(self, run: str, record: Record) -> None:
         """Archive a record and tell those who watch, as the ingest does."""
-        sequence = self._sequences[run] = self._sequences.get(run, 0) + 1
+        sequence = self._sequences[run] = self._sequences[run] + 1
         entries = [Entry(Position(sequence, 0), record)]
-        self._feed.announce(run, self._store.archive(stream_key(run, "test"), entries))
+        self._feed.announce(
+            run, self._store.archive(stream_key(run, f"session-{self._sessions[run]}"), entries)
+        )
 
     def _answers(self) -> bool:
         try:

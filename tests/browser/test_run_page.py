@@ -82,6 +82,75 @@ def test_a_figure_that_jumps_in_and_out_of_its_limits_is_not_called_healthy(site
     expect(page.locator("#health")).to_have_text("healthy")
 
 
+def test_a_run_that_is_resumed_from_an_earlier_step_is_judged_by_what_it_does_now(
+    site: Site, page: Page
+) -> None:
+    """The head, the tiles, the charts and the table of runs let go of the steps that are given up, and see the new ones."""
+    site.begin(RUN)
+    for step in range(30):
+        site.step(RUN, step, HEALTHY)
+    follow(page, site)
+    expect(page.locator("#health")).to_have_text("healthy")
+    wait_until_drawn(page, "chart-k3", list(range(30)))
+    site.begin(RUN)
+    for step in range(10, 13):
+        site.step(RUN, step, STALE)
+    expect(page.locator("#step")).to_have_text("step 12")
+    expect(page.locator("#health")).to_have_text("critical")
+    expect(page.locator("#tile-ratio_eff_sample_size .word")).to_have_text("critical")
+    wait_until_drawn(page, "chart-k3", list(range(13)))
+    page.goto(site.url)
+    expect(page.locator("#runs tbody .critical").first).to_have_text("0.11")
+
+
+def test_a_run_that_went_back_while_the_server_was_away_is_seen_to_have_done_so(
+    site: Site, page: Page, complaints: Complaints
+) -> None:
+    site.begin(RUN)
+    for step in range(30):
+        site.step(RUN, step, HEALTHY)
+    follow(page, site)
+    wait_until_drawn(page, "chart-k3", list(range(30)))
+    complaints.expected.append("net::ERR_")
+    site.stop()
+    expect(page.locator("#notice")).to_contain_text("does not answer")
+    site.begin(RUN)
+    for step in range(10, 13):
+        site.step(RUN, step, STALE)
+    site.start()
+    expect(page.locator("#step")).to_have_text("step 12", timeout=20_000)
+    expect(page.locator("#health")).to_have_text("critical")
+
+
+def test_figures_that_have_stopped_coming_are_not_the_present(site: Site, page: Page) -> None:
+    """The trainer goes on and logs, but measures no more: what was healthy is unknown now, and not called healthy."""
+    site.begin(RUN)
+    for step in range(5):
+        site.step(RUN, step, HEALTHY)
+    for step in range(5, 60):
+        site.step(RUN, step, {"reward": 1.0})
+    follow(page, site)
+    expect(page.locator("#health")).to_have_text("not measured")
+    tile = page.locator("#tile-ratio_eff_sample_size")
+    expect(tile.locator(".word")).to_have_text("unknown")
+    expect(tile.locator(".small")).to_have_text("last at step 4")
+    site.step(RUN, 60, HEALTHY)
+    expect(page.locator("#health")).to_have_text("healthy")
+    expect(tile.locator(".word")).to_have_text("healthy")
+
+
+def test_a_figure_that_comes_seldom_is_given_time(site: Site, page: Page) -> None:
+    """Measured at every hundredth step, ESS is the present until it is overdue."""
+    site.begin(RUN)
+    for step in (0, 100, 200):
+        site.step(RUN, step, HEALTHY)
+    site.step(RUN, 299, {"reward": 1.0})
+    follow(page, site)
+    expect(page.locator("#health")).to_have_text("healthy")
+    site.step(RUN, 501, {"reward": 1.0})
+    expect(page.locator("#health")).to_have_text("not measured")
+
+
 def test_a_run_without_steps_waits_honestly_and_begins_by_itself(site: Site, page: Page) -> None:
     site.begin(RUN)
     follow(page, site)

@@ -85,14 +85,13 @@ def test_what_cannot_be_read_becomes_a_dead_letter_and_the_rest_goes_on(
 def test_a_backlog_of_several_runs_is_caught_up_with(redis: RedisProcess, store: Store) -> None:
     """More than one read brings, on several streams, two of them of one run."""
     count = 3 * ENTRIES_PER_READ + 7
-    streams = [STREAM, OTHER_SESSION, stream_key("code~b", "s1")]
-    for offset, stream in enumerate(streams):
-        push(redis, stream, *(step(3 * n + offset, kl=float(n)) for n in range(count)))
+    expected = {n: float(n) for n in range(count)}
+    streams = {STREAM: "kl", OTHER_SESSION: "reward", stream_key("code~b", "s1"): "kl"}
+    for stream, metric in streams.items():
+        push(redis, stream, *(step(n, **{metric: value}) for n, value in expected.items()))
     with ingesting(store, redis.url) as running:
         running.wait_for(records=3 * count)
-    shown = values(store, "kl")
-    assert {3 * n + offset: float(n) for offset in (0, 1) for n in range(count)} == shown
-    assert {3 * n + 2: float(n) for n in range(count)} == values(store, "kl", "code~b")
+    assert values(store, "kl") == values(store, "reward") == values(store, "kl", "code~b") == expected
 
 
 def test_keys_of_others_are_left_alone(

@@ -66,15 +66,46 @@ def test_a_batch_that_comes_twice_is_archived_once(store: Store) -> None:
 
 
 def test_the_last_value_that_came_for_a_step_is_shown(store: Store) -> None:
-    """A resumed run repeats steps in a session of its own; that part of them was folded before changes nothing."""
+    """A step that comes again in the same session, whether or not it was folded before."""
     store.archive(STREAM, batch(*(step(n, kl=1.0, ess=0.5) for n in range(FOLD_AT))))
-    store.archive(OTHER_SESSION, batch(step(10, kl=2.0), step(5, kl=3.0)))
+    store.archive(STREAM, batch(step(10, kl=2.0), step(5, kl=3.0), first=FOLD_AT + 1))
     shown = values(store, "kl")
     assert {n: v for n, v in shown.items() if v != 1.0} == {10: 2.0, 5: 3.0}
     assert len(shown) == FOLD_AT
     assert values(store, "ess")[10] == 0.5
-    store.archive(OTHER_SESSION, batch(*(step(n, kl=4.0) for n in range(FOLD_AT)), first=3))
-    assert set(values(store, "kl").values()) == {4.0}
+
+
+@pytest.mark.parametrize("before", [100, FOLD_AT])
+def test_a_resumed_run_gives_up_what_lay_after_its_checkpoint(before: int, store: Store) -> None:
+    """The run goes back to step 50: what is shown after it, and the last step, are of the new session alone."""
+    store.archive(STREAM, batch(start(time=1.0), *(step(n, kl=1.0) for n in range(before))))
+    store.archive(OTHER_SESSION, batch(start(time=2.0), step(50, kl=2.0), step(51, kl=2.0)))
+    assert values(store, "kl") == dict.fromkeys(range(50), 1.0) | {50: 2.0, 51: 2.0}
+    assert (store.runs()[0].first_step, store.runs()[0].last_step) == (0, 51)
+    store.archive(OTHER_SESSION, batch(*(step(n, kl=2.0) for n in range(52, 60)), first=4))
+    assert store.runs()[0].last_step == 59
+    store.archive(stream_key(RUN, "s3"), batch(start(time=3.0), step(60, kl=3.0)))
+    assert values(store, "kl") == dict.fromkeys(range(50), 1.0) | dict.fromkeys(range(50, 60), 2.0) | {
+        60: 3.0
+    }
+    assert store.runs()[0].last_step == 60
+
+
+def test_which_session_is_the_later_one_is_a_matter_of_its_start_not_of_its_arrival(store: Store) -> None:
+    """A server that was away finds both in Redis, and may read the resumed one first."""
+    store.archive(OTHER_SESSION, batch(start(time=2.0), step(50, kl=2.0), step(51, kl=2.0)))
+    store.archive(STREAM, batch(start(time=1.0), *(step(n, kl=1.0) for n in range(100))))
+    assert values(store, "kl") == dict.fromkeys(range(50), 1.0) | {50: 2.0, 51: 2.0}
+    assert store.runs()[0].last_step == 51
+
+
+def test_a_session_gives_up_only_the_metrics_it_has_itself(store: Store) -> None:
+    """An evaluation that logs to the trainer's run at an earlier step hides nothing of the trainer's."""
+    store.archive(STREAM, batch(start(time=1.0), *(step(n, kl=1.0, eval=1.0) for n in range(100))))
+    store.archive(OTHER_SESSION, batch(start(time=2.0), step(50, eval=2.0)))
+    assert len(values(store, "kl")) == 100
+    assert values(store, "eval") == dict.fromkeys(range(50), 1.0) | {50: 2.0}
+    assert store.runs()[0].last_step == 99
 
 
 def test_a_range_of_steps_has_both_its_ends(store: Store) -> None:

@@ -8,12 +8,13 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rolloutwatch_contract import StepRecord, stream_key
+from rolloutwatch_contract import RunStart, StepRecord, stream_key
 from rolloutwatch_server.store import FOLD_AT, Entry, Position, Store
 from tests.server.records import DELICATE
 
 RUNS = ("math~a", "code~b")
 METRICS = ("kl", "ess", "reward")
+SESSIONS = ("s1", "s2", "s3")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Push:
 pushes = st.builds(
     Push,
     run=st.sampled_from(RUNS),
-    session=st.sampled_from(("s1", "s2")),
+    session=st.sampled_from(SESSIONS),
     first=st.integers(0, FOLD_AT),
     stride=st.sampled_from((1, 3, -1)),
     length=st.sampled_from((1, 7, FOLD_AT // 3, FOLD_AT - 1, FOLD_AT)),
@@ -54,17 +55,25 @@ pushes = st.builds(
 
 
 @settings(deadline=None, max_examples=30)
-@given(story=st.lists(pushes, max_size=8), ends=st.lists(st.integers(0, 2 * FOLD_AT), min_size=2, max_size=2))
-def test_the_archive_is_a_dictionary_that_lasts(story: list[Push], ends: list[int]) -> None:
+@given(
+    story=st.lists(pushes, max_size=8),
+    ends=st.lists(st.integers(0, 2 * FOLD_AT), min_size=2, max_size=2),
+    order=st.permutations(SESSIONS),
+)
+def test_the_archive_is_a_dictionary_that_lasts(story: list[Push], ends: list[int], order: list[str]) -> None:
     """Whatever comes in whatever order, repeated, overlapping and across restarts: the last value for a step stays."""
-    expected: dict[tuple[str, str], dict[int, float]] = {(run, m): {} for run in RUNS for m in METRICS}
+    expected: dict[tuple[str, str, str], dict[int, float]] = {}
     sent: dict[str, list[Entry]] = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "archive.db"
         store = Store(path)
         for push in story:
             stream = stream_key(push.run, push.session)
-            former = sent.setdefault(stream, [])
+            if stream not in sent:
+                began = RunStart(*push.run.split("~"), time=float(order.index(push.session)))
+                sent[stream] = [Entry(Position(1), began)]
+                store.archive(stream, sent[stream])
+            former = sent[stream]
             new = [Entry(Position(n), record) for n, record in enumerate(push.records(), len(former) + 1)]
             again = former[-push.seen_before :] if push.seen_before else []
             assert store.archive(stream, [*again, *new]) == new
@@ -73,13 +82,27 @@ def test_the_archive_is_a_dictionary_that_lasts(story: list[Push], ends: list[in
             former += new
             for record in push.records():
                 for metric, value in record.metrics.items():
-                    expected[push.run, metric][record.step] = value
+                    expected.setdefault((push.run, push.session, metric), {})[record.step] = value
             if push.reopen:
                 store.close()
                 store = Store(path)
-        check(store, expected, min(ends), max(ends))
+        shown = {(run, metric): show(expected, order, run, metric) for run in RUNS for metric in METRICS}
+        check(store, shown, min(ends), max(ends))
         assert [entry for stream, entries in sent.items() for entry in store.archive(stream, entries)] == []
         store.close()
+
+
+def show(
+    expected: dict[tuple[str, str, str], dict[int, float]], order: list[str], run: str, metric: str
+) -> dict[int, float]:
+    """What sessions leave of a metric, each one taking over from its own first step on."""
+    shown: dict[int, float] = {}
+    for session in order:
+        values = expected.get((run, session, metric), {})
+        shown = {
+            step: value for step, value in shown.items() if step < min(values, default=step + 1)
+        } | values
+    return shown
 
 
 def check(store: Store, expected: dict[tuple[str, str], dict[int, float]], first: int, last: int) -> None:

@@ -9,7 +9,7 @@
   const STEPS_BACK = 50; // a figure may be logged some steps late
 
   rolloutwatch.Feed = class {
-    // tell: {run(summary), step(step, metrics), connected(yes)}; from: the last step the page has, null for none
+    // tell: {run(summary), step(step, metrics), rewound(), connected(yes)}; from: the last step the page has, null for none
     constructor(run, metrics, points, from, tell) {
       this.path = `/api/v1/runs/${encodeURIComponent(run)}`;
       this.metrics = metrics;
@@ -32,6 +32,7 @@
       events.addEventListener("run", (event) => this.began(JSON.parse(event.data)));
       events.addEventListener("step", (event) => this.stepped(JSON.parse(event.data)));
       events.addEventListener("reset", () => this.catchUp());
+      events.addEventListener("rewind", () => this.tell.rewound());
       events.onerror = () => this.lost();
     }
 
@@ -41,7 +42,9 @@
       if (this.isConnected) return;
       this.isConnected = true;
       this.tell.connected(true);
-      this.catchUp();
+      // the run may have gone back while nobody told
+      if (this.from !== null && summary.last_step < this.from) this.tell.rewound();
+      else this.catchUp();
     }
 
     stepped(event) {

@@ -105,6 +105,10 @@
       this.value.splice(at, present, value);
     }
 
+    lastStep() {
+      return this.step[this.step.length - 1];
+    }
+
     last() {
       return this.value.length ? this.value[this.value.length - 1] : undefined;
     }

@@ -10,6 +10,7 @@
   const SHARE_OF_TIME = 4; // painting takes at most one part in so many of the browser's time
   const STEPS_OF_TREND = 60;
   const STEPS_JUDGED = 10;
+  const STEPS_BACK = 50; // a figure that has not come for so many steps is not the present
   const MS_FOR_SPEED = 20000;
   const TITLE = "Rolloutwatch";
 
@@ -37,6 +38,7 @@
       this.feed = new rolloutwatch.Feed(told.run, [...wanted], told.points, told.step, {
         run: (summary) => this.began(summary),
         step: (step, metrics) => this.stepped(step, metrics),
+        rewound: () => this.rebuild(),
         connected: (yes) => this.isConnected(yes),
       });
       this.clock = setInterval(() => this.tick(), 1000);
@@ -86,7 +88,7 @@
       this.schedule();
     }
 
-    // A metric nobody drew yet: the server draws the page anew, which is rare.
+    // A metric nobody drew yet, or steps that are given up: the server draws the page anew, which is rare.
     rebuild() {
       if (this.rebuilding) return;
       this.rebuilding = setTimeout(() => {
@@ -148,11 +150,12 @@
         const value = column.last();
         const broken = rolloutwatch.worst(this.told.rules, tile.metric, value);
         const severity = broken ? broken.severity : 0;
-        const state = value === null ? "unknown" : CLASSES[severity];
-        element.className = `tile ${state}`;
+        const past = this.isPast(column);
+        const unknown = value === null || past;
+        element.className = `tile ${unknown ? "unknown" : CLASSES[severity]}`;
         say(element.querySelector(".value"), rolloutwatch.number(value));
-        say(element.querySelector(".word"), value === null ? "unknown" : WORDS[severity]);
-        say(element.querySelector(".small"), this.beside(tile));
+        say(element.querySelector(".word"), unknown ? "unknown" : WORDS[severity]);
+        say(element.querySelector(".small"), past ? `last at step ${column.lastStep()}` : this.beside(tile));
         paintTrend(element.querySelector(".trend"), column.value.slice(-STEPS_OF_TREND));
       }
     }
@@ -162,10 +165,22 @@
       return column ? `${tile.beside[1]} ${rolloutwatch.number(column.last())}` : "";
     }
 
+    // Whether a figure has stopped coming while the run goes on; one that comes seldom is given time.
+    isPast(column) {
+      const [former, last] = [-1, 0].map((back) => column.step[column.step.length - 1 + back]);
+      return this.step - last > Math.max(STEPS_BACK, former === undefined ? 0 : 3 * (last - former));
+    }
+
+    // Figures that are judged, and are of the present.
+    judged() {
+      const names = new Set(this.told.rules.map((rule) => rule.metric));
+      return Object.entries(this.recent).filter(([metric, column]) => names.has(metric) && !this.isPast(column));
+    }
+
     // What is wrong, the worst first: a figure that jumps in and out of its limits is not healthy in between.
     broken() {
       const found = [];
-      for (const [metric, column] of Object.entries(this.recent)) {
+      for (const [metric, column] of this.judged()) {
         const now = column.value.slice(-STEPS_JUDGED);
         const broken = now.map((value) => rolloutwatch.worst(this.told.rules, metric, value));
         const severity = Math.max(0, ...broken.map((rule) => (rule ? rule.severity : 0)));
@@ -179,10 +194,10 @@
 
     paintHead() {
       const broken = this.broken();
-      const none = Object.keys(this.recent).length === 0;
+      const none = this.judged().length === 0;
       const severity = broken.length ? broken[0].rule.severity : 0;
       const state = none ? "unknown" : CLASSES[severity];
-      const word = none ? "no step yet" : WORDS[severity];
+      const word = none ? (this.step === null ? "no step yet" : "not measured") : WORDS[severity];
       const health = $("health");
       if (!health) return;
       say(health, word);

@@ -23,7 +23,10 @@ _HEADERS = NOT_STORED | {
     responses={200: {"content": {"text/event-stream": {}}}},
 )
 async def get_live(run: str, request: Request) -> StreamingResponse:
-    """Stream a run: `run` (its summary) at once and whenever its state changes, `step` for each record, `reset` to fetch again.
+    """Stream a run: `run` (its summary) at once and whenever its state changes, `step` for each record.
+
+    `reset` asks to fetch again what was missed; `rewind` to fetch everything again,
+    because the run was resumed from an earlier step and what came after that is not shown any more.
 
     A step may come in several events, each with some of its metrics.
     What was there before is not sent: a page that connects fetches it by `/series`.

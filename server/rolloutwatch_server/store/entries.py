@@ -1,0 +1,42 @@
+"""What a stream brings: entries, each with a record in it or the reason why there is none."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from rolloutwatch_contract import Record
+
+
+class Position(msgspec.Struct, frozen=True, order=True):
+    """How far a stream is read: the two parts of the id of its last entry."""
+
+    major: int = 0
+    minor: int = 0
+
+    @classmethod
+    def of(cls, entry: bytes | str) -> "Position":
+        """Read a stream id."""
+        text = entry.decode("ascii") if isinstance(entry, bytes) else entry
+        major, _, minor = text.partition("-")
+        return cls(int(major), int(minor or 0))
+
+    def __str__(self) -> str:
+        return f"{self.major}-{self.minor}"
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """An entry that is not a record of ours: where it stood, why it was refused, how it began."""
+
+    stream: str
+    entry: str
+    reason: str
+    head: bytes
+    time: float
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a stream: where it stands, and the record in it or why there is none."""
+
+    position: Position
+    content: Record | DeadLetter

@@ -1,0 +1,50 @@
+"""Which of several sessions of a run speaks for a step.
+
+A run that is resumed goes back to its last checkpoint and does some steps again, in a new session.
+What the former session brought from there on belongs to a past that was given up:
+it stays in the archive, and is not shown.
+A session gives up only the metrics that it has itself,
+so that two processes that log different things to one run do not hide each other's.
+"""
+
+import math
+import sqlite3
+from collections.abc import Iterable, Mapping
+
+
+class Lineage:
+    """The sessions of a run in the order in which they started, and the step each began a metric with."""
+
+    def __init__(self, order: Iterable[int], beginnings: Mapping[tuple[int, str], int]) -> None:
+        self._order = list(order)
+        self._beginnings = dict(beginnings)
+        self._ends: dict[tuple[int, str], float] = {}
+
+    @classmethod
+    def read(cls, db: sqlite3.Connection, run: str) -> "Lineage":
+        """Read what the archive knows of a run."""
+        order = db.execute("SELECT id FROM sessions WHERE run = ? ORDER BY started_at, stream", (run,))
+        rows = db.execute("SELECT session, metric, first_step FROM beginnings WHERE run = ?", (run,))
+        return cls((session for (session,) in order), {(s, metric): first for s, metric, first in rows})
+
+    @property
+    def order(self) -> list[int]:
+        """Return the sessions, the one that started last being the last."""
+        return self._order
+
+    def first_step(self, session: int, metric: str) -> int | None:
+        """Return the step a session began a metric with, None if it has not."""
+        return self._beginnings.get((session, metric))
+
+    def begin(self, session: int, metric: str, step: int) -> None:
+        """Note that a session has a metric from this step on."""
+        self._beginnings[session, metric] = step
+        self._ends.clear()
+
+    def end(self, session: int, metric: str) -> float:
+        """Return the first step from which on another session speaks for a metric; infinity if none does."""
+        if (session, metric) not in self._ends:
+            later = self._order[self._order.index(session) + 1 :]
+            firsts = (self._beginnings.get((other, metric), math.inf) for other in later)
+            self._ends[session, metric] = min(firsts, default=math.inf)
+        return self._ends[session, metric]

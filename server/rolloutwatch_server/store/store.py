@@ -1,0 +1,134 @@
+"""The archive as everyone else sees it."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zstandard
+
+from rolloutwatch_contract import Array
+from rolloutwatch_contract.protocol import RunDetail, RunState, RunSummary, Series
+from rolloutwatch_server.downsample import thin
+from rolloutwatch_server.store.columns import read_rows, read_series
+from rolloutwatch_server.store.database import Database
+from rolloutwatch_server.store.entries import DeadLetter, Entry
+from rolloutwatch_server.store.lineage import Lineage
+from rolloutwatch_server.store.writer import Writer
+
+SECONDS_UNTIL_STALLED = 30.0  # a client without steps still sends a heartbeat every few seconds
+
+_SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
+
+
+class Store:
+    """The archive in a file of `path`, or in memory for `Store(MEMORY)`. Safe to use from any thread."""
+
+    def __init__(self, path: Path | str, clock: Callable[[], float] = time.time) -> None:
+        self.path = str(path)
+        self._clock = clock
+        self._database = Database(path)
+        self._writer = Writer()
+
+    def close(self) -> None:
+        """Let go of the file; what was archived is on disk."""
+        self._database.close()
+
+    def archive(self, stream: str, entries: Sequence[Entry]) -> list[Entry]:
+        """Archive a batch of one stream with its cursor; return what was new in it. StoreError: nothing happened."""
+        try:
+            with self._database.write() as db:
+                return self._writer.write(db, stream, entries, self._clock())
+        except BaseException:
+            self._writer.forget()
+            raise
+
+    def runs(self) -> list[RunSummary]:
+        """Return all runs, the most recently updated first."""
+        with self._database.read() as db:
+            states = self._states(db)
+            rows = db.execute(f"SELECT {_SUMMARY} FROM runs ORDER BY updated_at DESC, id").fetchall()
+        return [_summary(row, states) for row in rows]
+
+    def run(self, run: str) -> RunDetail | None:
+        """Return one run, None if there is none of that id."""
+        with self._database.read() as db:
+            row = db.execute(
+                f"SELECT {_SUMMARY}, config, environment FROM runs WHERE id = ?", (run,)
+            ).fetchone()
+            if row is None:
+                return None
+            states = self._states(db, run)
+            query = "SELECT metric FROM beginnings WHERE run = ? GROUP BY metric ORDER BY min(id)"
+            names = tuple(metric for (metric,) in db.execute(query, (run,)))
+            dropped = db.execute("SELECT dropped FROM sessions WHERE run = ?", (run,)).fetchall()
+        counts: dict[str, int] = {}
+        for (text,) in dropped:
+            for reason, count in json.loads(text).items():
+                counts[reason] = counts.get(reason, 0) + count
+        return RunDetail(_summary(row[:-2], states), names, json.loads(row[-2]), json.loads(row[-1]), counts)
+
+    def series(
+        self,
+        run: str,
+        metrics: Sequence[str],
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+        points: int | None = None,
+    ) -> Mapping[str, Series]:
+        """Return series as `Source.series` promises."""
+        first = from_step if from_step is not None else 0
+        last = to_step if to_step is not None else 2**62
+        with self._database.read() as db:
+            lineage, rows = Lineage.read(db, run), read_rows(db, run, first, last)
+            found = {metric: read_series(db, lineage, rows, run, metric, first, last) for metric in metrics}
+        return {metric: thin(series, points) for metric, series in found.items()}
+
+    def dead_letters(self, limit: int) -> list[DeadLetter]:
+        """Return what could not be read, the newest first."""
+        with self._database.read() as db:
+            rows = db.execute(
+                "SELECT stream, entry, reason, head, time FROM dead_letters ORDER BY id DESC LIMIT ?",
+                (limit,),
+            ).fetchall()
+        return [DeadLetter(*row) for row in rows]
+
+    def step_tables(self, run: str, step: int) -> tuple[Array | None, Array | None]:
+        """Return histogram and per-sequence table of a step, as the last session brought them; None where none did."""
+        with self._database.read() as db:
+            query = (
+                "SELECT histogram, sequences FROM step_tables JOIN sessions ON sessions.id = session "
+                "WHERE step_tables.run = ? AND step = ? ORDER BY started_at DESC, stream DESC LIMIT 1"
+            )
+            row = db.execute(query, (run, step)).fetchone()
+        return (None, None) if row is None else (_unpack(row[0]), _unpack(row[1]))
+
+    def _states(self, db: sqlite3.Connection, run: str | None = None) -> dict[str, RunState]:
+        where, values = ("WHERE run = ?", (run,)) if run else ("", ())
+        query = f"SELECT run, outcome, heard_at FROM sessions {where} ORDER BY started_at"
+        states: dict[str, RunState] = {}
+        for one, outcome, heard_at in db.execute(query, values):
+            state = self._state(outcome, heard_at)
+            # the newest session speaks for the run, unless an older one is still at work
+            if state is RunState.LIVE or states.get(one) is not RunState.LIVE:
+                states[one] = state
+        return states
+
+    def _state(self, outcome: str | None, heard_at: float) -> RunState:
+        if outcome is not None:
+            return RunState(outcome)
+        return RunState.LIVE if self._clock() - heard_at < SECONDS_UNTIL_STALLED else RunState.STALLED
+
+
+def _summary(row: Sequence[Any], states: Mapping[str, RunState]) -> RunSummary:
+    run, project, name, first_step, last_step, started_at, updated_at = row
+    state = states.get(run, RunState.STALLED)
+    return RunSummary(run, project, name, state, first_step, last_step, started_at, updated_at)
+
+
+def _unpack(packed: bytes | None) -> Array | None:
+    return None if packed is None else msgspec.msgpack.decode(zstandard.decompress(packed), type=Array)

@@ -1,0 +1,169 @@
+"""What a batch does to the archive."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+import zstandard
+
+from rolloutwatch_contract import Array, Heartbeat, Record, RunEnd, RunStart, StepRecord
+from rolloutwatch_contract.keys import split_run_id, split_stream_key
+from rolloutwatch_server.store.columns import fold
+from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
+from rolloutwatch_server.store.lineage import Lineage
+
+FOLD_AT = 1024  # rows of a run before they become columns; a step that is measured and logged brings two
+
+
+class Writer:
+    """Writes batches; what it remembers between them is what the archive says, and is read from it when it is not there."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, int] = {}
+        self._lineages: dict[str, Lineage] = {}
+
+    def forget(self) -> None:
+        """Remember nothing, as after a transaction that was undone."""
+        self._rows.clear()
+        self._lineages.clear()
+
+    def write(self, db: sqlite3.Connection, stream: str, entries: Sequence[Entry], now: float) -> list[Entry]:
+        """Write what is new in a batch of one stream, and how far the stream is read; return what was new."""
+        run, _ = split_stream_key(stream)
+        session, cursor = self._open_session(db, stream, run, now)
+        fresh = [entry for entry in entries if entry.position > cursor]
+        for entry in fresh:
+            self._write(db, session, run, entry.content)
+        if fresh:
+            position = str(fresh[-1].position)
+            db.execute("UPDATE sessions SET cursor = ?, heard_at = ? WHERE id = ?", (position, now, session))
+        if self._rows.get(run, 0) >= FOLD_AT:
+            self._fold(db, run)
+        return fresh
+
+    def _open_session(
+        self, db: sqlite3.Connection, stream: str, run: str, now: float
+    ) -> tuple[int, Position]:
+        row = db.execute("SELECT id, cursor FROM sessions WHERE stream = ?", (stream,)).fetchone()
+        if row is not None:
+            return row[0], Position.of(row[1])
+        project, name = split_run_id(run)
+        db.execute(
+            "INSERT OR IGNORE INTO runs (id, project, name, started_at, updated_at) VALUES (?, ?, ?, ?, ?)",
+            (run, project, name, now, now),
+        )
+        added = db.execute(
+            "INSERT INTO sessions (stream, run, started_at, heard_at, cursor) VALUES (?, ?, ?, ?, ?) RETURNING id",
+            (stream, run, now, now, str(Position())),
+        )
+        self._lineages.pop(run, None)
+        return added.fetchone()[0], Position()
+
+    def _write(self, db: sqlite3.Connection, session: int, run: str, content: Record | DeadLetter) -> None:
+        match content:
+            case StepRecord():
+                self._write_step(db, session, run, content)
+            case RunStart():
+                self._write_start(db, session, run, content)
+            case RunEnd():
+                db.execute("UPDATE sessions SET outcome = ? WHERE id = ?", (content.outcome.value, session))
+                db.execute(
+                    "UPDATE runs SET updated_at = max(updated_at, ?) WHERE id = ?", (content.time, run)
+                )
+            case Heartbeat():
+                pass
+            case DeadLetter():
+                letter = (content.stream, content.entry, content.reason, content.head, content.time)
+                db.execute(
+                    "INSERT INTO dead_letters (stream, entry, reason, head, time) VALUES (?, ?, ?, ?, ?)",
+                    letter,
+                )
+                return
+        if not isinstance(content, RunStart) and content.dropped:
+            db.execute("UPDATE sessions SET dropped = ? WHERE id = ?", (json.dumps(content.dropped), session))
+
+    def _write_start(self, db: sqlite3.Connection, session: int, run: str, start: RunStart) -> None:
+        others = db.execute("SELECT count(*) FROM sessions WHERE run = ?", (run,)).fetchone()[0] > 1
+        db.execute(
+            "UPDATE runs SET config = ?, environment = ?, updated_at = max(updated_at, ?), "
+            "started_at = CASE WHEN ? THEN min(started_at, ?) ELSE ? END WHERE id = ?",
+            (
+                json.dumps(start.config), json.dumps(start.environment), start.time,
+                others, start.time, start.time, run,
+            ),
+        )  # fmt: skip
+        db.execute("UPDATE sessions SET started_at = ? WHERE id = ?", (start.time, session))
+        self._lineages.pop(run, None)  # by when they started they may stand in another order now
+
+    def _write_step(self, db: sqlite3.Connection, session: int, run: str, record: StepRecord) -> None:
+        db.execute(
+            "INSERT INTO recent (run, session, step, time, metrics) VALUES (?, ?, ?, ?, ?)",
+            (run, session, record.step, record.time, msgspec.msgpack.encode(record.metrics)),
+        )
+        self._rows[run] = self._rows_of(db, run) + 1
+        if record.histogram is not None or record.sequences is not None:
+            tables = (
+                run,
+                record.step,
+                session,
+                record.time,
+                _pack(record.histogram),
+                _pack(record.sequences),
+            )
+            db.execute("INSERT OR REPLACE INTO step_tables VALUES (?, ?, ?, ?, ?, ?)", tables)
+        lineage = self._lineage(db, run)
+        gave_up = [self._begin(db, lineage, session, run, metric, record.step) for metric in record.metrics]
+        shown = not record.metrics or any(record.step < lineage.end(session, m) for m in record.metrics)
+        db.execute(
+            "UPDATE runs SET first_step = min(coalesce(first_step, ?1), ?1), updated_at = ?2, "
+            "last_step = CASE WHEN ?3 THEN max(coalesce(last_step, ?1), ?1) ELSE last_step END WHERE id = ?4",
+            (record.step, record.time, shown, run),
+        )
+        if any(gave_up):
+            self._find_last_step(db, run)
+
+    def _begin(
+        self, db: sqlite3.Connection, lineage: Lineage, session: int, run: str, metric: str, step: int
+    ) -> bool:
+        """Note the first step of a session's metric; tell whether other sessions may have to give up steps for it."""
+        first = lineage.first_step(session, metric)
+        if first is not None and first <= step:
+            return False
+        db.execute(
+            "INSERT INTO beginnings (run, session, metric, first_step) VALUES (?1, ?2, ?3, ?4) "
+            "ON CONFLICT (session, metric) DO UPDATE SET first_step = ?4",
+            (run, session, metric, step),
+        )  # in this order, which is the one that a run's metrics are listed in
+        lineage.begin(session, metric, step)
+        return len(lineage.order) > 1
+
+    def _find_last_step(self, db: sqlite3.Connection, run: str) -> None:
+        """Set a run's last step anew: it falls when a session goes back behind what another one has done."""
+        self._fold(db, run)
+        lineage = self._lineage(db, run)
+        ends = db.execute(
+            "SELECT session, metric, max(last_step) FROM chunks WHERE run = ? GROUP BY session, metric",
+            (run,),
+        )
+        # a session that gives up steps leaves the one before them at the most, and one that took over has a higher one
+        last = max(min(last, lineage.end(session, metric) - 1) for session, metric, last in ends)
+        db.execute("UPDATE runs SET last_step = ? WHERE id = ?", (int(last), run))
+
+    def _fold(self, db: sqlite3.Connection, run: str) -> None:
+        fold(db, run)
+        self._rows[run] = 0
+
+    def _rows_of(self, db: sqlite3.Connection, run: str) -> int:
+        if run not in self._rows:
+            self._rows[run] = db.execute("SELECT count(*) FROM recent WHERE run = ?", (run,)).fetchone()[0]
+        return self._rows[run]
+
+    def _lineage(self, db: sqlite3.Connection, run: str) -> Lineage:
+        if run not in self._lineages:
+            self._lineages[run] = Lineage.read(db, run)
+        return self._lineages[run]
+
+
+def _pack(array: Array | None) -> bytes | None:
+    return None if array is None else zstandard.compress(msgspec.msgpack.encode(array), 1)
