@@ -1,5 +1,6 @@
 """The Dash application: one layout, four callbacks."""
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ def create_dashboard(
 ) -> Dash:
     """Serve the pages on a FastAPI application, at `/` and `/runs/<run id>`.
 
+    Pages are made in threads of their own, so that nobody else waits for one.
+
     Charts grow by the server's own `/api/v1/runs/<run id>/live` and `/series`.
     Routes of the application have to be there before; every other path is answered with a page.
     """
@@ -56,12 +59,12 @@ def create_dashboard(
         Input(ids.LOCATION, "pathname"),
         Input(ids.REFRESH, "data"),
     )
-    def show(path: str | None, _refresh: int) -> tuple[Any, Any]:
-        return page(path or "/", source, rules, clock())
+    async def show(path: str | None, _refresh: int) -> tuple[Any, Any]:
+        return await asyncio.to_thread(page, path or "/", source, rules, clock())
 
     @app.callback(Output(ids.RUNS, "children"), Input(ids.TICK, "n_intervals"), prevent_initial_call=True)
-    def look(_ticks: int) -> Any:
-        return runs.table(source, rules, clock())
+    async def look(_ticks: int) -> Any:
+        return await asyncio.to_thread(runs.table, source, rules, clock())
 
     app.clientside_callback(
         ClientsideFunction("rolloutwatch", "follow"),

@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from fastapi import FastAPI, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rolloutwatch_contract.protocol import RunSummary
 from rolloutwatch_dashboard import create_dashboard
@@ -17,16 +16,21 @@ from rolloutwatch_server.api import catalogue, dead_letters, docs, health, live,
 from rolloutwatch_server.api.answers import install_problems
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed, rewind_event, run_event
+from rolloutwatch_server.middleware import KnownHosts, SecurityHeaders
 from rolloutwatch_server.store import Store, StoreError
 
 API = "/api/v1"
+METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
 SECONDS_BETWEEN_STATE_CHECKS = 2.0
 
 
-def create_app(store: Store, feed: LiveFeed, ingest: Ingest) -> FastAPI:
+def create_app(
+    store: Store, feed: LiveFeed, ingest: Ingest, *, hosts: Sequence[str] | None = None
+) -> FastAPI:
     """Return the application that serves the API and, everywhere else, the dashboard.
 
-    Routes come before the dashboard, whose last one answers every path there is.
+    With `hosts` it answers only to those names: a web page from elsewhere, whose name was made to lead here,
+    reads nothing. Routes come before the dashboard, whose last one answers every path there is.
     """
     app = FastAPI(
         title="Rolloutwatch",
@@ -41,15 +45,13 @@ def create_app(store: Store, feed: LiveFeed, ingest: Ingest) -> FastAPI:
         app.include_router(noun.router, prefix=API)
     for noun in (health, docs):
         app.include_router(noun.router)
-    app.add_api_route(
-        "/api/{path:path}",
-        _no_such_path,
-        methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-        include_in_schema=False,
-    )
+    for path in ("/api", "/api/{path:path}"):
+        app.add_api_route(path, _no_such_path, methods=METHODS, include_in_schema=False)
     install_problems(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(SecurityHeaders)
+    if hosts is not None:
+        app.add_middleware(KnownHosts, names=hosts)
     create_dashboard(store, server=app)
     return app
 
@@ -86,28 +88,5 @@ async def _watch_states(store: Store, feed: LiveFeed) -> None:
         await asyncio.sleep(SECONDS_BETWEEN_STATE_CHECKS)
 
 
-def _no_such_path(path: str, request: Request) -> None:
-    raise HTTPException(404, f"there is no {request.method} /api/{path[:300]}: see /docs.")
-
-
-class SecurityHeaders:
-    """Headers that keep other sites from framing the pages or guessing types."""
-
-    HEADERS = (
-        (b"x-content-type-options", b"nosniff"),
-        (b"x-frame-options", b"SAMEORIGIN"),
-        (b"referrer-policy", b"same-origin"),
-    )
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, adding the headers to what is sent."""
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *self.HEADERS]
-            await send(message)
-
-        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+def _no_such_path(request: Request) -> None:
+    raise HTTPException(404, f"there is no {request.method} {request.url.path[:300]}: see /docs.")

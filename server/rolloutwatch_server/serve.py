@@ -5,10 +5,12 @@ import fcntl
 import json
 import logging
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
@@ -33,14 +35,16 @@ class CannotServe(RuntimeError):
 def serve(settings: Settings) -> None:
     """Serve until interrupted; CannotServe if that cannot begin."""
     with contextlib.ExitStack() as stack:
+        wish = stack.enter_context(_Wish())
         stack.enter_context(_own(settings.data_dir))
         listener = stack.enter_context(_listen(settings.host, settings.port))
         store = stack.enter_context(_archive(settings.data_dir / ARCHIVE))
-        transport = stack.enter_context(_transport(settings))
+        transport = stack.enter_context(_transport(settings, wish))
         feed = LiveFeed()
         ingest = Ingest(store, lambda: connect(transport.url), feed.announce)
-        server = _Server(create_app(store, feed, ingest), feed)
+        server = _Server(create_app(store, feed, ingest, hosts=_hosts(settings)), feed)
         stack.enter_context(_announced(settings.data_dir, _url(listener), transport, server))
+        wish.concerns(server)
         server.run([listener])
 
 
@@ -72,6 +76,36 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         for message in self.messages:
             print(message, flush=True)
+
+
+class _Wish:
+    """The wish that the server end, heard from the first moment on.
+
+    Left alone, a signal during the start would end this process before the Redis that it has just started.
+    """
+
+    def __init__(self) -> None:
+        self.is_there = False
+        self._server: _Server | None = None
+        self._former: dict[int, Any] = {}
+
+    def __enter__(self) -> "_Wish":
+        self._former = {one: signal.signal(one, self._hear) for one in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one, handler in self._former.items():
+            signal.signal(one, handler)
+
+    def concerns(self, server: _Server) -> None:
+        """Pass the wish on to a server, which ends as soon as it has begun if it is there already."""
+        self._server = server
+        server.should_exit = self.is_there
+
+    def _hear(self, sig: int, frame: FrameType | None) -> None:
+        self.is_there = True
+        if self._server is not None:
+            self._server.handle_exit(sig, frame)
 
 
 @contextlib.contextmanager
@@ -128,9 +162,11 @@ def _archive(path: Path) -> Iterator[Store]:
 
 
 @contextlib.contextmanager
-def _transport(settings: Settings) -> Iterator[Transport]:
+def _transport(settings: Settings, wish: _Wish) -> Iterator[Transport]:
     try:
-        transport = find(settings.redis_url, settings.data_dir, settings.redis_port)
+        transport = find(
+            settings.redis_url, settings.data_dir, settings.redis_port, give_up=lambda: wish.is_there
+        )
     except TransportError as error:
         raise CannotServe(str(error)) from error
     try:
@@ -156,6 +192,13 @@ def _announced(data_dir: Path, url: str, transport: Transport, server: _Server) 
         yield
     finally:
         announcement.unlink(missing_ok=True)
+
+
+def _hosts(settings: Settings) -> list[str] | None:
+    """Return the names that the server answers to; None for any, on a network that is trusted anyway."""
+    if settings.trust_network and not settings.allowed_hosts:
+        return None
+    return [settings.host, "localhost", "127.0.0.1", "::1", *settings.allowed_hosts]
 
 
 def _url(listener: socket.socket) -> str:

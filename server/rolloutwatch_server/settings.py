@@ -59,6 +59,10 @@ def _host(text: str) -> str:
     return text
 
 
+def _hosts(text: str) -> tuple[str, ...]:
+    return tuple(_host(name.strip()) for name in text.split(","))
+
+
 def _redis_url(text: str) -> str:
     try:
         parts = urlsplit(text)
@@ -101,6 +105,12 @@ SETTINGS: tuple[Setting, ...] = (
         "data_dir", Path(".rolloutwatch"), Path, "folder of the archive, and of a Redis that is started here"
     ),
     Setting(
+        "allowed_hosts",
+        (),
+        _hosts,
+        "names, divided by commas, by which browsers may call the server besides localhost; behind a proxy, say",
+    ),
+    Setting(
         "trust_network",
         False,
         _yes,
@@ -118,6 +128,7 @@ class Settings:
     redis_url: str | None
     redis_port: int
     data_dir: Path
+    allowed_hosts: tuple[str, ...]
     trust_network: bool
 
 
@@ -141,7 +152,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     for setting in SETTINGS:
-        default = "" if setting.default in (None, False) else f" (default: {setting.default})"
+        default = "" if setting.default in (None, False, ()) else f" (default: {setting.default})"
         text = f"{setting.help}{default} [{setting.variable}]"
         if setting.parse is _yes:
             parser.add_argument(setting.flag, dest=setting.name, action="store_const", const="yes", help=text)

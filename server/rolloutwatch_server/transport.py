@@ -57,13 +57,23 @@ def connect(url: str) -> "redis.Redis":
 BLOCK_SECONDS = 0.25  # how long a read waits for something to come
 
 
-def find(redis_url: str | None, data_dir: Path, port: int, search_path: str | None = None) -> Transport:
-    """Return the Redis of `redis_url`, else one that runs on the data dir, else a new one; TransportError if none can be."""
+def find(
+    redis_url: str | None,
+    data_dir: Path,
+    port: int,
+    *,
+    search_path: str | None = None,
+    give_up: Callable[[], bool] = lambda: False,
+) -> Transport:
+    """Return the Redis of `redis_url`, else one that runs on the data dir, else a new one; TransportError if none can be.
+
+    A new one is waited for until it answers, or until `give_up()`.
+    """
     if redis_url is not None:
         return Transport(redis_url, "given", _leave)
     child = Child(data_dir / "redis")
     if not child.adopt():
-        child.start(find_binary(search_path), port)
+        child.start(find_binary(search_path), port, give_up)
     return Transport(child.url, child.provider, child.stop)
 
 
@@ -112,7 +122,7 @@ class Child:
             )
         return False
 
-    def start(self, binary: Path, preferred_port: int) -> None:
+    def start(self, binary: Path, preferred_port: int, give_up: Callable[[], bool]) -> None:
         """Start a server on the port of last time, else the preferred one, else any free one."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port = self._choose_port(preferred_port)
@@ -129,7 +139,7 @@ class Child:
             start_new_session=True,  # Ctrl-C is for the server, which then stops this one
         )  # fmt: skip
         self.provider = binary.name
-        self._wait_until_ready()
+        self._wait_until_ready(give_up)
 
     def stop(self) -> None:
         """End the server in good order, and by force if it takes too long."""
@@ -169,13 +179,13 @@ class Child:
             log.warning("Port %d is taken by another program; this Redis listens on %d.", preferred, free)
         return free
 
-    def _wait_until_ready(self) -> None:
+    def _wait_until_ready(self, give_up: Callable[[], bool]) -> None:
         assert self._process is not None
         deadline = time.monotonic() + SECONDS_TO_START
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 break
-            if _folder_of_server(self.port) == self.folder:
+            if give_up() or _folder_of_server(self.port) == self.folder:
                 return
             time.sleep(0.02)
         self._process.kill()

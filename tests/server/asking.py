@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,15 +24,15 @@ class Asking:
     feed: LiveFeed
 
     @classmethod
-    def of(cls, store: Store) -> "Asking":
+    def of(cls, store: Store, *, hosts: Sequence[str] | None = None) -> "Asking":
         feed = LiveFeed()
         ingest = Ingest(store, lambda: connect("redis://127.0.0.1:1"), feed.announce)
-        return cls(create_app(store, feed, ingest), feed)
+        return cls(create_app(store, feed, ingest, hosts=hosts), feed)
 
-    def ask(self, path: str, method: str = "GET", **parameters: Any) -> httpx.Response:
+    def ask(self, path: str, method: str = "GET", host: str = "test", **parameters: Any) -> httpx.Response:
         async def answer() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
                 return await client.request(method, path, params=parameters or None)
 
         return asyncio.run(answer())

@@ -165,6 +165,8 @@ SERIES = f"/api/v1/runs/{RUN}/series"
     [
         ("GET", "/api/nothing", 404, "there is no GET /api/nothing: see /docs."),
         ("GET", "/api/", 404, "there is no GET /api/: see /docs."),
+        ("GET", "/api", 404, "there is no GET /api: see /docs."),
+        ("OPTIONS", "/api/none", 404, "there is no OPTIONS /api/none: see /docs."),
         ("GET", "/api/v1", 404, "there is no GET /api/v1: see /docs."),
         ("GET", "/api/v2/runs", 404, "there is no GET /api/v2/runs: see /docs."),
         ("POST", "/api/v1/runs", 404, "there is no POST /api/v1/runs: see /docs."),

@@ -1,9 +1,18 @@
 """What the server serves beside figures: health, documentation, headers."""
 
+import asyncio
 import re
+import threading
+from collections.abc import Sequence
+from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
+from rolloutwatch_contract.protocol import RunSummary
+from rolloutwatch_dashboard import create_dashboard, ids
+from rolloutwatch_dashboard.memory import MemorySource
 from rolloutwatch_server.store import Store
 from tests.server.asking import Asking
 from tests.server.records import RUN, STREAM, batch, step
@@ -49,7 +58,7 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         for parameter in verbs["get"].get("parameters", []):
             assert f"<code>{parameter['name']}</code> ({parameter['in']}, " in page
     assert "<code>from_step</code> (query, optional)</dt><dd>type: integer, " in page
-    assert "`reset` to fetch again.</p><p>A step may come in several events" in page
+    assert "`step` for each record.</p><p>`reset` asks to fetch again" in page
 
 
 @pytest.mark.parametrize("url", ["/", "/docs", "/healthz", "/api/v1/runs", "/api/none"])
@@ -59,6 +68,68 @@ def test_every_answer_tells_browsers_to_be_careful(url: str, site: Asking) -> No
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "SAMEORIGIN"
     assert headers["referrer-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:8050", "LOCALHOST", "localhost:1", "[::1]:8050", "watch.example"]
+)
+def test_a_server_answers_to_the_names_it_knows(host: str, store: Store) -> None:
+    site = Asking.of(store, hosts=["127.0.0.1", "::1", "localhost", "Watch.example"])
+    assert site.ask("/api/v1/runs", host=host).json() == {"runs": []}
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8050", "localhost.evil.example", "[::2]:8050"]
+)
+@pytest.mark.parametrize("url", ["/", "/api/v1/runs", "/docs"])
+def test_a_server_does_not_answer_to_other_names(host: str, url: str, store: Store) -> None:
+    """A web page from elsewhere can make its own name lead to this host, and would read whatever is answered."""
+    answer = Asking.of(store, hosts=["127.0.0.1", "localhost"]).ask(url, host=host)
+    assert answer.status_code == 421
+    assert "expected one of 127.0.0.1, localhost." in answer.json()["detail"]
+    assert "start the server with --allowed-hosts NAME" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("output", ["..page.children...followed.data..", "runs.children"])
+def test_nobody_waits_while_a_page_is_made(output: str, store: Store) -> None:
+    """A slow disk holds up the page that needs it, and nothing else: health is answered while the page is made."""
+    asked, go_on = threading.Event(), threading.Event()
+
+    class Slow(MemorySource):
+        def runs(self) -> Sequence[RunSummary]:
+            asked.set()
+            assert go_on.wait(20), "health was not answered meanwhile"
+            return super().runs()
+
+    app = FastAPI()
+    app.add_api_route("/healthz", lambda: {"ok": True})
+    create_dashboard(Slow(), server=app)
+
+    async def look() -> tuple[httpx.Response, httpx.Response]:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
+            page = asyncio.create_task(client.post("/_dash-update-component", json=callback(output)))
+            await asyncio.to_thread(asked.wait, 20)
+            health = await client.get("/healthz")
+            go_on.set()
+            return await page, health
+
+    page, health = asyncio.run(look())
+    assert health.json() == {"ok": True}
+    assert "No run yet" in page.text
+
+
+def callback(output: str) -> dict[str, Any]:
+    """What a browser sends to have a page made, or its table of runs."""
+    if output == "runs.children":
+        outputs: Any = {"id": ids.RUNS, "property": "children"}
+        inputs = [{"id": ids.TICK, "property": "n_intervals", "value": 1}]
+    else:
+        outputs = [{"id": ids.PAGE, "property": "children"}, {"id": ids.FOLLOWED, "property": "data"}]
+        inputs = [
+            {"id": ids.LOCATION, "property": "pathname", "value": "/"},
+            {"id": ids.REFRESH, "property": "data", "value": 0},
+        ]
+    return {"output": output, "outputs": outputs, "inputs": inputs, "changedPropIds": []}
 
 
 def test_long_answers_are_compressed(site: Asking, store: Store) -> None:

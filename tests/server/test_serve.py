@@ -1,6 +1,7 @@
 """`rolloutwatch serve` as a process: how it begins, how it refuses to, and how it ends."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -15,7 +16,7 @@ import redis
 
 from rolloutwatch_contract import encode, run_id, stream_key
 from rolloutwatch_contract.keys import RECORD_FIELD
-from tests.processes import ROLLOUTWATCH, ServerProcess, wait_for
+from tests.processes import ROLLOUTWATCH, ServerProcess, alive, wait_for
 from tests.redis_process import free_port
 from tests.server.records import start, step
 
@@ -89,6 +90,46 @@ def test_a_server_that_is_asked_to_end_takes_everything_with_it(how: signal.Sign
     assert not redis_answers(told["redis_url"])
     assert sorted(path.name for path in data_dir.iterdir()) == ["archive.db", "lock", "redis"]
     assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sign", ["redis/port", "redis/redis.pid", "server.json"])
+def test_a_server_that_is_asked_to_end_while_it_starts_leaves_nothing_either(
+    sign: str, how: signal.Signals, tmp_path: Path
+) -> None:
+    """At the instant in which its Redis is started, is up, or is announced."""
+    command = [ROLLOUTWATCH, "serve", "--port", "0", "--redis-port", "0", "--data-dir", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        while not (tmp_path / sign).exists():
+            assert process.poll() is None
+        process.send_signal(how)
+        said, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == 0
+    assert "Traceback" not in said
+    assert alive(str(tmp_path)) == []
+
+
+def test_a_redis_that_takes_long_to_start_is_not_waited_for_by_who_wants_to_end(tmp_path: Path) -> None:
+    slow = tmp_path / "bin" / "valkey-server"
+    slow.parent.mkdir()
+    slow.write_text('#!/bin/sh\ncd "$6" && exec sleep 60\n')
+    slow.chmod(0o700)
+    command = [
+        ROLLOUTWATCH,
+        "serve",
+        "--port",
+        "0",
+        "--redis-port",
+        "0",
+        "--data-dir",
+        str(tmp_path / "data"),
+    ]
+    path = f"{slow.parent}{os.pathsep}{os.environ['PATH']}"
+    with subprocess.Popen(command, env=os.environ | {"PATH": path}) as process:
+        wait_for("the start of Redis", (tmp_path / "data" / "redis" / "port").exists)
+        process.terminate()
+        assert process.wait(SECONDS) == 0
+    assert alive(str(tmp_path / "data")) == []
 
 
 def test_the_pages_are_served_beside_the_api(tmp_path: Path) -> None:

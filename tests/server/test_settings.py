@@ -11,7 +11,7 @@ from rolloutwatch_server.settings import SETTINGS, SettingError, Settings, parse
 
 def test_without_options_everything_has_a_default() -> None:
     """Loopback, the documented port, no Redis given, an archive in the folder one stands in."""
-    assert Settings("127.0.0.1", 8050, None, 6379, Path(".rolloutwatch"), False) == parse([], {})
+    assert Settings("127.0.0.1", 8050, None, 6379, Path(".rolloutwatch"), (), False) == parse([], {})
 
 
 def test_an_option_goes_before_the_environment_which_goes_before_the_default() -> None:
@@ -19,10 +19,14 @@ def test_an_option_goes_before_the_environment_which_goes_before_the_default() -
         "ROLLOUTWATCH_PORT": "9000",
         "ROLLOUTWATCH_REDIS_URL": "redis://example:6380/1",
         "ROLLOUTWATCH_DATA_DIR": "/data",
+        "ROLLOUTWATCH_ALLOWED_HOSTS": "watch.example, w",
         "ROLLOUTWATCH_TRUST_NETWORK": "yes",
     }
     settings = parse(["--port", "9001", "--host", "0.0.0.0"], environment)
-    assert Settings("0.0.0.0", 9001, "redis://example:6380/1", 6379, Path("/data"), True) == settings
+    assert (
+        Settings("0.0.0.0", 9001, "redis://example:6380/1", 6379, Path("/data"), ("watch.example", "w"), True)
+        == settings
+    )
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
@@ -47,6 +51,7 @@ def test_the_network_is_not_let_in_by_accident(host: str) -> None:
         (["--port=-1"], {}, "--port is '-1': expected a port"),
         ([], {"ROLLOUTWATCH_PORT": "http"}, "ROLLOUTWATCH_PORT is 'http': expected a port"),
         (["--redis-port", "x"], {}, "--redis-port is 'x': expected a port"),
+        (["--allowed-hosts", "a,,b"], {}, "--allowed-hosts is 'a,,b': expected a host name"),
         (["--host", "a b"], {}, "--host is 'a b': expected a host name"),
         (["--redis-url", "localhost:6379"], {}, "--redis-url is 'localhost:6379': expected redis://host:port/0"),
         (["--redis-url", "http://h:1"], {}, "--redis-url is 'http://h:1': expected redis://"),
@@ -102,7 +107,7 @@ def test_help_tells_every_setting_with_default_and_variable(capsys: pytest.Captu
     for setting in SETTINGS:
         assert setting.flag in told
         assert f"[{setting.variable}]" in told
-        if setting.default not in (None, False):
+        if setting.default not in (None, False, ()):
             assert f"(default: {setting.default})" in told
 
 

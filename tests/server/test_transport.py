@@ -34,7 +34,7 @@ def program(folder: Path, name: str, script: str = REAL) -> str:
 
 @contextmanager
 def found(data_dir: Path, port: int = 0, search_path: str | None = None) -> Iterator[Transport]:
-    transport = find(None, data_dir, port, search_path)
+    transport = find(None, data_dir, port, search_path=search_path)
     try:
         yield transport
     finally:
@@ -127,7 +127,7 @@ def test_the_redis_of_a_killed_server_is_adopted(when: str, tmp_path: Path) -> N
     data_dir = tmp_path / "data"
     code = (
         "import os, signal; from pathlib import Path; from rolloutwatch_server.transport import find\n"
-        f"find(None, Path({str(data_dir)!r}), {free_port()}, {search_path!r})\n"
+        f"find(None, Path({str(data_dir)!r}), {free_port()}, search_path={search_path!r})\n"
         "os.kill(os.getpid(), signal.SIGKILL)"
     )
     killed = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, check=False)
