@@ -62,15 +62,35 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--port", type=int, default=8050, help="port of the dashboard (default: %(default)s)")
     parser.add_argument(
-        "--steps", type=int, default=2000, help="training steps, 0 = until stopped (default: %(default)s)"
+        "--port", type=port, default=8050, help="port of the dashboard (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--steps", type=steps, default=2000, help="training steps, 0 = until stopped (default: %(default)s)"
     )
     parser.add_argument("--fault", help="break something in the run on purpose; see tiny_rl.py --list-faults")
     parser.add_argument(
         "--data-dir", type=Path, default=Path(".rolloutwatch"), help="where the archive lives"
     )
     return parser.parse_args()
+
+
+def port(text: str) -> int:
+    """Read a port."""
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no port: expected 1 to 65535, as in make demo PORT=8051"
+        )
+    return int(text)
+
+
+def steps(text: str) -> int:
+    """Read a number of steps."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of steps: expected 0 or more, as in make demo STEPS=500"
+        )
+    return int(text)
 
 
 def server_command(args: argparse.Namespace) -> list[str]:

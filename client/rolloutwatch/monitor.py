@@ -1,6 +1,7 @@
 """The whole public surface of the client: build a Monitor, call it in the training loop, close it."""
 
 import atexit
+import contextlib
 import datetime
 import operator
 import os
@@ -9,7 +10,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +27,14 @@ from rolloutwatch_contract import Array, Outcome, Record, RunEnd, RunStart, Step
 from rolloutwatch_contract.keys import DEFAULT_REDIS_URL, REDIS_URL_VARIABLE
 from rolloutwatch_contract.names import is_metric_name
 from rolloutwatch_contract.record import MAX_SEQUENCES, MAX_STEP
-from rolloutwatch_correction import Correction, CorrectionConfig, correct, histogram_of, metrics_of
+from rolloutwatch_correction import (
+    Correction,
+    CorrectionConfig,
+    correct,
+    histogram_of,
+    metrics_of,
+    uncorrected,
+)
 
 SECONDS_TO_CLOSE = 5.0
 _BYTES_OF_A_SMALL_JOB = 500
@@ -54,7 +62,7 @@ class Monitor:
         monitor.close()
 
     The caller's thread computes tensors and appends to a queue; a background thread does the rest.
-    Once built, a monitor never raises because of monitoring and never waits for the network.
+    Once built, a monitor never raises and never waits for the network.
 
     Args:
         project: What belongs together, such as "math"; letters, digits, '_', '.', '-'.
@@ -64,6 +72,7 @@ class Monitor:
             None measures and corrects nothing.
         redis_url: Where to push to; ROLLOUTWATCH_REDIS_URL, else redis://127.0.0.1:6379/0, if it is None.
         sink: Where to push to instead of Redis, such as a MemorySink.
+        strict: Let `correct` raise where it cannot correct, instead of returning weights of 1.
 
     Raises:
         ValueError: An argument cannot be what it is; the message says which, what was expected and what came.
@@ -78,14 +87,15 @@ class Monitor:
         config: Mapping[str, Any] | CorrectionConfig | None = None,
         redis_url: str | None = None,
         sink: Sink | None = None,
+        strict: bool = False,
     ) -> None:
         name = run if run is not None else _new_name()
         self.run_id = run_id(project, name)
         self.session = f"{int(time.time()):x}-{secrets.token_hex(4)}"
         self.config = _config(config)
-        url = check_url(redis_url or os.environ.get(REDIS_URL_VARIABLE) or DEFAULT_REDIS_URL)
+        self._strict = strict
         self._transfer = Transfer()
-        self._worker = Worker(lambda: sink if sink is not None else RedisSink(url, self.run_id, self.session))
+        self._worker = Worker(self._sink_maker(sink, redis_url))
         self._worker.put(_Start(project, name, self.config))
         self._worker.start()
         self._outcome = Outcome.FINISHED
@@ -109,13 +119,24 @@ class Monitor:
             response_mask: [B, T] 1 for valid response tokens, 0 elsewhere; bool, integer or float.
             training_entropy: [B, T] entropy of the training policy at each token, or its mean; optional.
 
+        Returns:
+            The correction. Where none can be computed, because shapes differ, say: weights of 1 and the mask
+            as it came. That is said, counted as `not_corrected` and shown on the run's page; with `strict` it raises.
+
         Raises:
-            ValueError: The correction cannot be computed, because shapes differ, say.
-                Whatever else goes wrong, the correction is returned.
+            ValueError: With `strict` alone, and then for what cannot be corrected, not for what cannot be measured.
         """
-        correction = correct(
-            training_logprobs, rollout_logprobs, response_mask, self.config, training_entropy=training_entropy
-        )
+        tensors = (training_logprobs, rollout_logprobs, response_mask)
+        try:
+            correction = self._correct(step, tensors, training_entropy)
+        except Exception as error:
+            if self._strict:
+                raise
+            self._worker.drop(
+                DropReason.NOT_CORRECTED,
+                f"Step {step} was not corrected and trains with weights of 1: {error}",
+            )
+            return uncorrected(training_logprobs, response_mask, self.config)
         self._measure(step, correction)
         return correction
 
@@ -129,14 +150,9 @@ class Monitor:
         training_entropy: Tensor | None = None,
     ) -> None:
         """Measure and push as `correct` does, change nothing, and never raise; what cannot be measured is counted."""
+        tensors = (training_logprobs, rollout_logprobs, response_mask)
         try:
-            correction = correct(
-                training_logprobs,
-                rollout_logprobs,
-                response_mask,
-                self.config,
-                training_entropy=training_entropy,
-            )
+            correction = self._correct(step, tensors, training_entropy)
         except Exception as error:  # noqa: BLE001 - a guest does not break the house
             self._worker.drop(DropReason.NOT_MEASURED, f"Step {step} was not measured: {error}")
             return
@@ -188,6 +204,27 @@ class Monitor:
             self._outcome = Outcome.CRASHED
         self.close()
 
+    def _sink_maker(self, sink: Sink | None, redis_url: str | None) -> Callable[[], Sink]:
+        if sink is not None:
+            return lambda: sink
+        url = check_url(redis_url or os.environ.get(REDIS_URL_VARIABLE) or DEFAULT_REDIS_URL)
+        return lambda: RedisSink(url, self.run_id, self.session)
+
+    def _correct(
+        self, step: int, tensors: tuple[Tensor, Tensor, Tensor], entropy: Tensor | None
+    ) -> Correction:
+        try:
+            return correct(*tensors, self.config, training_entropy=entropy)
+        except Exception as error:
+            if entropy is None:
+                raise
+            # needed for one figure only, which must not cost the others and the weights
+            correction = correct(*tensors, self.config)
+            self._worker.drop(
+                DropReason.NOT_MEASURED, f"The surprise gap of step {step} was not measured: {error}"
+            )
+            return correction
+
     def _measure(self, step: int, correction: Correction) -> None:
         try:
             number = self._step(step)
@@ -222,7 +259,7 @@ class Monitor:
             else:
                 try:
                     numbers[name] = float(value.item() if hasattr(value, "item") else value)
-                except (TypeError, ValueError, RuntimeError) as error:  # of a tensor with several numbers
+                except Exception as error:  # noqa: BLE001 - whatever it is, the others can be logged
                     self._worker.drop(
                         DropReason.BAD_VALUE, f"{name!r} was not logged: expected one number: {error}."
                     )
@@ -350,17 +387,28 @@ def _new_name() -> str:
     return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
+def _device() -> str:
+    return torch.cuda.get_device_name() if torch.cuda.is_initialized() else ""
+
+
+_FACTS: Mapping[str, Callable[[], object]] = {
+    "host": socket.gethostname,
+    "pid": os.getpid,
+    "python": platform.python_version,
+    "torch": lambda: torch.__version__,
+    "command": lambda: " ".join(sys.argv)[:500],
+    "git_commit": lambda: _git_commit(Path.cwd()),
+    "device": _device,
+}
+
+
 def _environment() -> dict[str, str]:
-    found = {
-        "host": socket.gethostname(),
-        "pid": str(os.getpid()),
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "command": " ".join(sys.argv)[:500],
-        "git_commit": _git_commit(Path.cwd()),
-    }
-    if torch.cuda.is_initialized():
-        found["device"] = torch.cuda.get_device_name()
+    """Return what is known of the surroundings; a fact that cannot be had, of a deleted folder say, is left out."""
+    found = {}
+    for name, look in _FACTS.items():
+        with contextlib.suppress(Exception):
+            # arguments and names of files need not be text
+            found[name] = str(look()).encode(errors="backslashreplace").decode()
     return {name: value for name, value in found.items() if value}
 
 

@@ -21,18 +21,26 @@ SCHEMES = ("redis", "rediss", "unix")
 
 
 def check_url(url: object) -> str:
-    """Return a Redis URL; ValueError if it is none."""
+    """Return a Redis URL; ValueError if it is none, or has options that a connection cannot have."""
+    why = ""
     try:
         parts = urlsplit(url if isinstance(url, str) else "")
         sound = parts.scheme in SCHEMES and bool(parts.hostname or parts.path) and parts.port != 0
-    except ValueError:
-        sound = False
-    if not sound or not isinstance(url, str):
-        shown = without_password(url) if isinstance(url, str) else url
-        raise ValueError(
-            f"redis_url is {shown!r}: expected redis://host:port/0, rediss://host:port/0 or unix:///path."
-        )
-    return url
+        if sound and isinstance(url, str):
+            _try_options(url)
+            return url
+    except (ValueError, TypeError, redis.RedisError) as error:
+        why = f" ({without_password(str(error))})"
+    shown = without_password(url) if isinstance(url, str) else url
+    raise ValueError(
+        f"redis_url is {shown!r}: expected redis://host:port/0, rediss://host:port/0 or unix:///path{why}."
+    )
+
+
+def _try_options(url: str) -> None:
+    """Build a connection as RedisSink does, without connecting: an option that cannot be raises."""
+    pool = redis.ConnectionPool.from_url(url)
+    pool.connection_class(**pool.connection_kwargs)
 
 
 def without_password(url: str) -> str:

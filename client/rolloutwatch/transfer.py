@@ -69,9 +69,11 @@ class _Ring:
     def start(self, tensors: Sequence[Tensor]) -> Arrival | None:
         if not self._free:
             return None
-        slot = self._free.pop()
-        slot.fill([tensor.detach().contiguous() for tensor in tensors], self._stream)
-        return _Underway(slot, self._free)
+        underway = _Underway(
+            self._free.pop(), self._free
+        )  # gives its slot back, also if the copy cannot begin
+        underway.begin([tensor.detach().contiguous() for tensor in tensors], self._stream)
+        return underway
 
 
 class _Slot:
@@ -111,6 +113,10 @@ class _Underway:
     def __init__(self, slot: _Slot, free: list[_Slot]) -> None:
         self._slot: _Slot | None = slot
         self._free = free
+
+    def begin(self, tensors: list[Tensor], stream: torch.cuda.Stream) -> None:
+        assert self._slot is not None
+        self._slot.fill(tensors, stream)
 
     def ready(self) -> bool:
         return self._slot is not None and bool(self._slot.arrived.query())

@@ -39,6 +39,7 @@ class DropReason(enum.Enum):
     BAD_NAME = "bad_name"
     BAD_VALUE = "bad_value"
     NOT_MEASURED = "not_measured"
+    NOT_CORRECTED = "not_corrected"
     NOT_ENCODED = "not_encoded"
     CLOSED = "closed"
 

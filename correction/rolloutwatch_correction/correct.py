@@ -1,5 +1,6 @@
 """The conductor: log-probs in, weights, mask and figures out."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import torch
@@ -93,12 +94,32 @@ def correct(
     )
 
 
+def uncorrected(
+    training_logprobs: object, response_mask: Tensor, config: CorrectionConfig | None = None
+) -> Correction:
+    """Return what leaves a loss as it is: weights of 1 where `correct` gives weights, the mask as it came, no figures.
+
+    For a trainer that goes on although `correct` has raised; nothing that came need be sound.
+    """
+    config = config or CorrectionConfig()
+    nothing = correct(torch.zeros(0, 0), torch.zeros(0, 0), torch.zeros(0, 0), config)
+    like = training_logprobs if isinstance(training_logprobs, Tensor) else torch.zeros(())
+    ones = torch.ones_like(like, dtype=torch.float64 if like.dtype == torch.float64 else torch.float32)
+    return dataclasses.replace(
+        nothing, weights=None if config.rollout_is is None else ones, response_mask=response_mask
+    )
+
+
 def _check_entropy(entropy: Tensor | None, logprobs: Tensor) -> None:
-    if entropy is not None and not isinstance(entropy, Tensor):
+    if entropy is None:
+        return
+    if not isinstance(entropy, Tensor):
         raise ValueError(
             f"training_entropy is a {type(entropy).__name__}: expected a torch.Tensor, [B, T] or of one number."
         )
-    if entropy is not None and entropy.ndim != 0 and entropy.shape != logprobs.shape:
+    if not entropy.is_floating_point():
+        raise ValueError(f"training_entropy is of {entropy.dtype}: expected a floating-point type.")
+    if entropy.ndim != 0 and entropy.shape != logprobs.shape:
         raise ValueError(
             f"training_entropy has shape {tuple(entropy.shape)} but training_logprobs has {tuple(logprobs.shape)}: "
             "expected the same, or one number."

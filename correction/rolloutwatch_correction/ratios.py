@@ -11,6 +11,11 @@ from torch import Tensor
 # exp(20) is 5e8: a ratio beyond it tells nothing more, and float32 still holds its square
 LOG_RATIO_BOUND = 20.0
 
+MASK_DTYPES = frozenset({
+    torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
+    torch.float16, torch.bfloat16, torch.float32, torch.float64,
+})  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -80,7 +85,7 @@ def _check(training_logprobs: Tensor, rollout_logprobs: Tensor, response_mask: T
             )
         if name != "response_mask" and not tensor.is_floating_point():
             raise ValueError(f"{name} is of {tensor.dtype}: expected log-probs of a floating-point type.")
-    if response_mask.is_complex():
+    if response_mask.dtype not in MASK_DTYPES:
         raise ValueError(
             f"response_mask is of {response_mask.dtype}: expected bool, integers or floats, 1 for valid tokens."
         )

@@ -4,7 +4,7 @@ import math
 
 
 def number(value: float | None) -> str:
-    """Return a number with about four significant digits; style of the tiles, and live.js does the same.
+    """Return a number with about four significant digits; style of the tiles, and figures.js does the same.
 
     >>> [number(v) for v in (0.0, 0.99991, 1.0, 12345.6, 0.000054, None, math.nan)]
     ['0', '0.9999', '1', '12346', '5.40e-5', '–', 'NaN']
@@ -30,7 +30,7 @@ def plain(name: str) -> str:
 
 
 def age(seconds: float) -> str:
-    """Return how long ago something was; run.js does the same.
+    """Return how long ago something was; figures.js does the same.
 
     >>> [age(s) for s in (-1, 59, 60, 3600 * 2, 86400 * 3)]
     ['just now', '59 s ago', '1 min ago', '2 h ago', '3 d ago']

@@ -23,6 +23,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from rolloutwatch_server.settings import without_password
+
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
@@ -70,6 +72,7 @@ def find(
     A new one is waited for until it answers, or until `give_up()`.
     """
     if redis_url is not None:
+        _try_options(redis_url)
         return Transport(redis_url, "given", _leave)
     child = Child(data_dir / "redis")
     if not child.adopt():
@@ -208,6 +211,20 @@ class Child:
         os.kill(pid, signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
+
+
+def _try_options(url: str) -> None:
+    """Build a connection without connecting; TransportError for an option that a connection cannot have."""
+    try:
+        with connect(url) as client:
+            pool = client.connection_pool
+            pool.connection_class(**pool.connection_kwargs)
+    except (ValueError, TypeError, redis.RedisError) as error:
+        shown = without_password(url)
+        raise TransportError(
+            f"--redis-url is {shown!r}: it cannot be connected to with these options "
+            f"({without_password(str(error))}). Use redis://host:port/0."
+        ) from error
 
 
 def _leave() -> None:

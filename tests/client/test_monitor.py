@@ -2,6 +2,8 @@
 
 import logging
 import math
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,10 +126,18 @@ def test_what_cannot_be_logged_is_counted_said_once_and_never_raised(
     assert len([record for record in caplog.records if "Training goes on" in record.message]) == 1
 
 
+class Odd:
+    """A number of somebody's library that has a bad day."""
+
+    def __float__(self) -> float:
+        raise KeyError("no float today")
+
+
 def test_one_bad_value_does_not_take_the_others_with_it() -> None:
     sink = MemorySink()
     with monitor(sink) as one:
-        one.log(0, {"loss": None, "reward": 1.0})
+        one.log(0, {"loss": None, "huge": 10**400, "odd": Odd(), "reward": 1.0})
+        assert one.health().dropped == {"bad_value": 3}
     assert [record.metrics for record in steps(sink.records)] == [{"reward": 1.0}]
 
 
@@ -160,14 +170,50 @@ def test_observing_nonsense_counts_it_and_goes_on(what: str, caplog: pytest.LogC
 
 
 @pytest.mark.parametrize("what", NONSENSE)
-def test_correcting_nonsense_raises_because_a_loss_without_its_weights_is_wrong(what: str) -> None:
+def test_correcting_nonsense_leaves_the_loss_as_it_is(what: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Training goes on uncorrected, with weights of 1; that is said once, counted, and is no measured step."""
+    sink = MemorySink()
+    arguments = batch() | NONSENSE[what]  # type: ignore[arg-type]
+    with caplog.at_level(logging.WARNING), monitor(sink, config=CONFIG) as one:
+        given = one.correct(step=0, **arguments)
+        one.correct(step=1, **arguments)
+        assert one.correct(step=2, **batch()).weights is not None
+        assert one.health().dropped == {"not_corrected": 2}
+    assert given.weights is not None
+    assert (given.weights == 1).all()
+    assert given.response_mask is arguments["response_mask"]
+    assert (batch()["training_logprobs"] * given.weights).shape == (4, 6)
+    assert [(record.step, record.dropped) for record in steps(sink.records)] == [(2, {"not_corrected": 2})]
+    (said,) = [record.message for record in caplog.records if "not corrected" in record.message]
+    assert f"Step 0 was not corrected and trains with weights of 1: {next(iter(NONSENSE[what]))}" in said
+
+
+@pytest.mark.parametrize("what", NONSENSE)
+def test_who_is_strict_would_rather_stop_than_train_uncorrected(what: str) -> None:
     """It names the argument; the monitor goes on with the next step."""
     sink = MemorySink()
-    with monitor(sink, config=CONFIG) as one:
+    with monitor(sink, config=CONFIG, strict=True) as one:
         with pytest.raises(ValueError, match=next(iter(NONSENSE[what]))):
             one.correct(step=0, **batch() | NONSENSE[what])  # type: ignore[arg-type]
         assert isinstance(one.correct(step=1, **batch()), Correction)
     assert [record.step for record in steps(sink.records)] == [1]
+
+
+@pytest.mark.parametrize(
+    "entropy", [0.7, torch.zeros(1), torch.zeros(4, 7), "high", torch.zeros(4, 6, dtype=torch.cfloat)]
+)
+@pytest.mark.parametrize("strict", [True, False])
+def test_an_entropy_that_cannot_be_costs_its_own_figure_and_no_other(entropy: object, strict: bool) -> None:
+    sink = MemorySink()
+    with monitor(sink, config=CONFIG, strict=strict) as one:
+        given = one.correct(step=0, **batch(), training_entropy=entropy)  # type: ignore[arg-type]
+        one.observe(step=1, **batch(), training_entropy=entropy)  # type: ignore[arg-type]
+        assert one.health().dropped == {"not_measured": 2}
+    alone = correct(*batch().values(), CorrectionConfig.from_mapping(CONFIG))
+    assert given.weights is not None
+    assert torch.equal(given.weights, alone.weights)
+    for record in steps(sink.records):
+        assert record.metrics == metrics_of(alone.statistics.vector.numpy(), alone.config)
 
 
 def test_a_wrong_step_does_not_cost_the_trainer_its_correction() -> None:
@@ -210,6 +256,33 @@ def test_after_closing_nothing_raises_and_everything_is_counted() -> None:
     assert len(sink.frames) == count
 
 
+def test_a_redis_url_of_the_surroundings_is_no_concern_of_who_pushes_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ROLLOUTWATCH_REDIS_URL", "nonsense")
+    with monitor(MemorySink()):
+        pass
+    with pytest.raises(ValueError, match="redis_url is 'nonsense'"):
+        Monitor(project="math")
+
+
+def test_a_run_begins_whatever_its_surroundings_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working folder that was deleted, and arguments that are not text, cost at most a fact."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.setattr("sys.argv", ["train.py", os.fsdecode(b"\xff.yaml")])
+    sink = MemorySink()
+    with monitor(sink, config=CONFIG):
+        pass
+    start = sink.records[0]
+    assert isinstance(start, RunStart)
+    assert start.config["rollout_is"] == "token"
+    assert start.environment["command"] == "train.py \\udcff.yaml"
+    assert "git_commit" not in start.environment
+
+
 def test_a_run_without_a_name_gets_one_of_its_own() -> None:
     with (
         Monitor(project="math", sink=MemorySink()) as one,
@@ -235,6 +308,15 @@ def test_a_run_without_a_name_gets_one_of_its_own() -> None:
         ({"redis_url": "http://localhost"}, "redis_url"),
         ({"redis_url": "redis://"}, "redis_url"),
         ({"redis_url": "redis://host:port/0"}, "redis_url"),
+        (
+            {"redis_url": "redis://host/0?foo=bar"},
+            "redis_url is .*foo=bar.*unexpected keyword argument 'foo'",
+        ),
+        (
+            {"redis_url": "redis://host/0?socket_timeout=x"},
+            "redis_url is .*Invalid value for 'socket_timeout'",
+        ),
+        ({"redis_url": "redis://u:geheim@host/0?foo=bar"}, r"redis_url is 'redis://u:\*\*\*@host/0"),
         ({"redis_url": "http://user:geheim@host"}, r"redis_url is 'http://user:\*\*\*@host'"),
     ],
 )

@@ -37,8 +37,16 @@ MASK = torch.ones(8, 512)
             r"response_mask is of torch.complex64: expected bool, integers or floats",
         ),
         (
+            {"response_mask": torch.empty(8, 512, dtype=torch.int4)},
+            r"response_mask is of torch.int4: expected bool, integers or floats",
+        ),
+        (
             {"response_mask": MASK.to("meta")},
             r"response_mask is on meta but .* on cpu: .*move it with \.to\('cpu'\)",
+        ),
+        (
+            {"training_entropy": MASK.cfloat()},
+            r"training_entropy is of torch.complex64: expected a floating-",
         ),
         ({"training_entropy": 0.7}, r"training_entropy is a float: expected a torch.Tensor"),
         (

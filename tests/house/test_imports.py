@@ -1,12 +1,15 @@
 """Who may know whom, and what each side can do without."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.closure import environment_with_only
+from tests.processes import wait_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -20,10 +23,16 @@ def test_the_import_contracts_hold() -> None:
 
 
 def run_python(environment: Path, code: str) -> subprocess.CompletedProcess[str]:
-    """Run code in an interpreter that sees the standard library and `environment`, nothing else."""
+    """Run code as `isolated` says."""
+    return subprocess.run(
+        isolated(environment, code), capture_output=True, text=True, check=False, timeout=100
+    )
+
+
+def isolated(environment: Path, code: str) -> list[str]:
+    """Return the command that runs code in an interpreter that sees the standard library and `environment` alone."""
     program = f"import sys; sys.path.insert(0, {str(environment)!r})\n{code}"
-    command = [sys.executable, "-I", "-S", "-c", program]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    return [sys.executable, "-I", "-S", "-c", program]
 
 
 @pytest.mark.parametrize(
@@ -54,10 +63,31 @@ def test_each_distribution_works_with_what_it_declares_and_no_more(
     assert judgement.returncode == 0, judgement.stderr
 
 
+@pytest.mark.redis
 def test_the_server_runs_where_there_is_no_torch(tmp_path: Path) -> None:
-    """Not only its import: the command starts, and tells what it can do."""
-    environment = environment_with_only("rolloutwatch-server", tmp_path)
-    code = "from rolloutwatch_server.cli import main; sys.argv = ['rolloutwatch', 'serve', '--help']; main()"
-    judgement = run_python(environment, code)
-    assert judgement.returncode == 0, judgement.stderr
-    assert "--data-dir" in judgement.stdout
+    """Not only its import: it starts a Redis, reads from it, and serves API and pages."""
+    environment = environment_with_only("rolloutwatch-server", tmp_path / "environment")
+    data_dir = tmp_path / "data"
+    options = ["--port", "0", "--redis-port", "0", "--data-dir", str(data_dir)]
+    code = f"from rolloutwatch_server.cli import main; sys.exit(main(['serve', *{options}]))"
+    with subprocess.Popen(isolated(environment, code)) as process:
+        try:
+            told = wait_for("the server", lambda: read_json(data_dir / "server.json"))
+            assert wait_for("readiness", lambda: answers(f"{told['url']}/readyz"))
+            assert httpx.get(f"{told['url']}/api/v1/runs").json() == {"runs": []}
+            assert "_dash-config" in httpx.get(told["url"]).text
+            assert "torch" not in Path(f"/proc/{process.pid}/maps").read_text()
+        finally:
+            process.terminate()
+            assert process.wait(60) == 0
+
+
+def read_json(path: Path) -> dict[str, str] | None:
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).is_success
+    except httpx.TransportError:
+        return False

@@ -165,6 +165,14 @@ def test_a_taken_port_is_told_before_anything_is_started(tmp_path: Path) -> None
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
 
 
+@pytest.mark.parametrize("options", ["foo=bar", "socket_timeout=x", "password=s3cret&foo=bar"])
+def test_a_redis_url_with_options_that_cannot_be_is_told(options: str, tmp_path: Path) -> None:
+    complaint = refused(tmp_path, "--redis-url", f"redis://127.0.0.1/0?{options}")
+    assert "--redis-url is 'redis://127.0.0.1/0?" in complaint
+    assert "cannot be connected to with these options (" in complaint
+    assert "s3cret" not in complaint
+
+
 def test_an_archive_that_is_none_is_told_and_left_alone(tmp_path: Path) -> None:
     """Nothing is started for it either."""
     (tmp_path / "archive.db").write_text("dear diary")

@@ -76,7 +76,7 @@ def limits_of(rules: Sequence[Rule]) -> list[float]:
 
 
 def value_range(values: Sequence[float | None], limits: Sequence[float], chart: Chart) -> tuple[float, float]:
-    """Return the range of the value axis, in powers of ten on a log axis; live.js does the same.
+    """Return the range of the value axis, in powers of ten on a log axis; figures.js does the same.
 
     It follows the data, and takes in a limit or the ideal value that is near.
     """
