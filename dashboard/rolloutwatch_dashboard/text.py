@@ -2,6 +2,8 @@
 
 import math
 
+from rolloutwatch_contract.rules import Rule
+
 
 def number(value: float | None) -> str:
     """Return a number with about four significant digits; style of the tiles, and figures.js does the same.
@@ -22,6 +24,15 @@ def number(value: float | None) -> str:
     decimals = 0 if size >= 1000 else 4 - len(str(int(size))) + (1 if size < 1 else 0)
     text = f"{value:.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def where(rule: Rule) -> str:
+    """Return where a rule is broken, in as few words as a chart has room for."""
+    if math.isinf(rule.above):
+        return f"< {number(rule.below)}"
+    if math.isinf(rule.below):
+        return f"> {number(rule.above)}"
+    return f"outside {number(rule.below)} to {number(rule.above)}"
 
 
 def plain(name: str) -> str:

@@ -6,6 +6,7 @@ it is told to fetch again, which is what it does after any interruption anyway.
 """
 
 import asyncio
+import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
@@ -81,7 +82,8 @@ class LiveFeed:
     """Who watches what. Everything but `publish` is called in the event loop."""
 
     def __init__(self) -> None:
-        self._viewers: dict[str, set[Viewer]] = {}
+        # weak: a browser may leave before its stream has begun, and nobody says so then
+        self._viewers: dict[str, weakref.WeakSet[Viewer]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -98,20 +100,18 @@ class LiveFeed:
     def join(self, run: str) -> Viewer:
         """Return a new viewer of a run; `leave` when it has gone."""
         viewer = Viewer(run)
-        self._viewers.setdefault(run, set()).add(viewer)
+        self._viewers.setdefault(run, weakref.WeakSet()).add(viewer)
         if self._loop is None:
             viewer.end()
         return viewer
 
     def leave(self, viewer: Viewer) -> None:
         """Forget a viewer."""
-        viewers = self._viewers.get(viewer.run, set())
-        viewers.discard(viewer)
-        if not viewers:
-            self._viewers.pop(viewer.run, None)
+        self._viewers.get(viewer.run, weakref.WeakSet()).discard(viewer)
 
     def watched(self) -> list[str]:
         """Return the runs that have viewers."""
+        self._viewers = {run: viewers for run, viewers in self._viewers.items() if len(viewers)}
         return list(self._viewers)
 
     def announce(self, run: str, entries: Sequence[Entry]) -> None:

@@ -54,6 +54,18 @@ def test_runs_show_their_latest_core_figures(source: MemorySource) -> None:
     assert "math /  a live 1 10 s ago – 0 1 NaN" in text_of(shown)
 
 
+def test_every_chart_says_its_limits_in_words(source: MemorySource) -> None:
+    """A limit that is far from healthy data is outside the value axis; it is said nevertheless, once."""
+    shown, _ = page("/runs/math~a", source, DEFAULT_RULES, NOW)
+    limits = [text_of(one) for one in shown._traverse() if getattr(one, "className", None) == "limits"]
+    assert limits[:4] == [
+        "warning < 0.8 critical < 0.3",
+        "warning > 0.02 critical > 0.1",
+        "warning outside 0.95 to 1.05 critical outside 0.6667 to 1.5",
+        "warning > 0.01 critical > 0.1",
+    ]
+
+
 def test_a_run_page_tells_the_browser_what_to_follow(source: MemorySource) -> None:
     _, followed = page("/runs/math~a", source, DEFAULT_RULES, NOW)
     assert (followed["run"], followed["step"], followed["seconds_since_update"]) == ("math~a", 1, 10.0)

@@ -1,6 +1,7 @@
 """The live feed: viewers learn of what was archived, in order, and cost the server no memory."""
 
 import asyncio
+import gc
 import json
 import math
 from collections.abc import AsyncIterator
@@ -129,8 +130,9 @@ def test_the_ingest_may_announce_when_nobody_listens_any_more() -> None:
     loop = asyncio.new_event_loop()
     feed.announce(RUN, batch(step(0)))
     feed.open(loop)
-    feed.join(RUN)
+    viewer = feed.join(RUN)
     loop.close()
+    assert feed.watched() == [viewer.run]
     feed.announce(RUN, batch(step(1)))
 
 
@@ -146,6 +148,13 @@ def test_a_viewer_that_went_away_or_asked_for_nothing_leaves_nothing(store: Stor
         assert (await anext(events)).startswith(b"event: run\n")
         assert api.feed.watched() == [RUN]
         await events.aclose()
+        assert api.feed.watched() == []
+
+        # a browser that leaves before its stream has begun: nothing is ever asked of it, so nothing can tell
+        response = await get_live(RUN, Request({"type": "http", "app": api.app}))
+        assert api.feed.watched() == [RUN]
+        del response
+        gc.collect()
         assert api.feed.watched() == []
 
     asyncio.run(watch())

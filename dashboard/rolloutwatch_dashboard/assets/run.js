@@ -12,6 +12,7 @@
   const STEPS_JUDGED = 10;
   const STEPS_BACK = 50; // a figure that has not come for so many steps is not the present
   const MS_FOR_SPEED = 20000;
+  const MS_FOR_REBUILDING = 5000;
   const TITLE = "Rolloutwatch";
 
   const $ = (id) => document.getElementById(id);
@@ -93,6 +94,8 @@
       if (this.rebuilding) return;
       this.rebuilding = setTimeout(() => {
         if (!this.closed) window.dash_clientside.set_props("refresh", { data: Date.now() });
+        // this page is closed when the new one is there; if it does not come, it is asked for again
+        this.rebuilding = setTimeout(() => (this.rebuilding = null), MS_FOR_REBUILDING);
       }, 500);
     }
 

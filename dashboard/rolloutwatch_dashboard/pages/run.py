@@ -14,7 +14,7 @@ from rolloutwatch_dashboard.charts import SMALL_PRINT, TILES, charts_of
 from rolloutwatch_dashboard.components import badge
 from rolloutwatch_dashboard.components.tile import tile
 from rolloutwatch_dashboard.figures.timeseries import Chart, limits_of, timeseries
-from rolloutwatch_dashboard.text import number
+from rolloutwatch_dashboard.text import number, where
 
 POINTS = 1500  # of a series on the page; more than twice as many are fetched anew, thinned
 STEPS_OF_TREND = 60
@@ -116,7 +116,15 @@ def _card(chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule], dra
         style={"height": CHART_HEIGHT},
         config={"displayModeBar": False, "responsive": True, "doubleClick": "reset", "scrollZoom": False},
     )
-    return html.Div([html.H3(chart.title, title="\n".join(meanings)), graph], className="card")
+    # in words too: a limit that is far from the data is outside the value axis
+    drawn = sorted((rule for rule in rules if rule.metric in chart.metrics), key=lambda rule: rule.severity)
+    words = dict.fromkeys((rule.severity.name.lower(), where(rule)) for rule in drawn)
+    limits = [html.Span(f"{severity} {place}", className=severity) for severity, place in words]
+    head = html.Div(
+        [html.H3(chart.title, title="\n".join(meanings)), html.Div(limits, className="limits")],
+        className="card-head",
+    )
+    return html.Div([head, graph], className="card")
 
 
 def _facts(run: RunDetail) -> html.Details:
