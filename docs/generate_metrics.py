@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rolloutwatch_contract import METRICS, Metric
-from rolloutwatch_contract.catalogue import Group
+from rolloutwatch_contract.metric import Group
+from rolloutwatch_contract.rejection_metrics import OPTIONS, RATIO_METRICS, option_metrics
 from rolloutwatch_contract.rules import DEFAULT_RULES, Rule
 
 BAR = r"\|"  # a bar inside a cell
@@ -19,7 +20,7 @@ HEADINGS = {
     Group.PERPLEXITY: "Perplexity",
     Group.KL: "KL and other divergences",
     Group.RATIO: "Ratios as they came, before any correction",
-    Group.REJECTION: "Rejection and veto",
+    Group.REJECTION: "Rejection",
     Group.DATA: "The data",
 }
 
@@ -35,10 +36,15 @@ Loggers that want a prefix put `mismatch/` in front of a name.
 | `l` | training_logprobs - rollout_logprobs of one valid response token, the log ratio |
 | `r` | exp(l), the ratio |
 | `w` | the weight: r at its level, within the thresholds |
+| `u` | what spread and ESS are of: w held within [c, C], or w itself in mode mask |
 | `mean_t` | mean over all valid tokens of the batch |
 | `mean_s` | mean over all sequences that have a valid token |
 | `S`, `M` | sum and mean of l over one sequence |
 | `C`, `c` | upper and lower threshold |
+| `q`, `lo`, `hi` | the ratio that `rollout_rs` token, sequence or geometric compares, and its bounds |
+| `x` | what a k option compares: k1 = -l, k2 = l^2 / 2 or k3 = exp(l) - 1 - l, of a token or a sequence, l held within +-20 |
+
+With groups, the figures of `CORE_METRICS` come for each group too, as `metric@group`.
 """
 
 RULES = """## When a figure is a reason to worry
@@ -62,9 +68,23 @@ def main() -> int:
 
 def page() -> str:
     """Return the whole page."""
-    groups = [(HEADINGS[group], [m for m in METRICS.values() if m.group is group]) for group in Group]
-    sections = [f"## {heading}\n\n{metrics_table(metrics)}" for heading, metrics in groups if metrics]
+    groups = {group: [m for m in METRICS.values() if m.group is group] for group in Group}
+    groups[Group.REJECTION] = list(RATIO_METRICS)
+    sections = [f"## {HEADINGS[group]}\n\n{metrics_table(metrics)}" for group, metrics in groups.items()]
+    sections.insert(list(Group).index(Group.REJECTION) + 1, options_section())
     return "\n".join([INTRODUCTION, *sections, RULES + rules_table(DEFAULT_RULES)])
+
+
+def options_section() -> str:
+    """Return the figures of the k options once for all of them."""
+    options = ", ".join(f"`{option}`" for option in OPTIONS)
+    metrics = option_metrics("token_k1")
+    rows = metrics_table(metrics).replace("rollout_rs_token_k1", "rollout_rs_{option}")
+    rows = rows.replace("`rollout_rs: token_k1`", "`rollout_rs: {option}`")
+    return (
+        f"### Of each k option\n\n`{{option}}` is one of {options}. "
+        f"The two about what is too low come for k1 alone.\n\n{rows}"
+    )
 
 
 def metrics_table(metrics: Iterable[Metric]) -> str:

@@ -98,8 +98,8 @@ def policy_loss(logprobs: Tensor, rewards: Tensor, correction: rolloutwatch.Corr
         (grouped - grouped.mean(dim=1, keepdim=True)) / (grouped.std(dim=1, keepdim=True) + 1e-4)
     ).view(-1, 1)
     # one update for each batch: the ratio to the policy that is trained is 1, and its gradient is that of the log-prob
-    per_token = -advantage * (logprobs - logprobs.detach()).exp() * correction.weights
-    mask = correction.response_mask
+    per_token: Tensor = -advantage * (logprobs - logprobs.detach()).exp() * correction.weights
+    mask: Tensor = correction.response_mask
     return (per_token * mask).sum() / mask.sum().clamp(min=1)
 
 

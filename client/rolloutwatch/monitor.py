@@ -6,11 +6,12 @@ import datetime
 import operator
 import os
 import platform
+import re
 import secrets
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +31,9 @@ from rolloutwatch_contract.record import MAX_SEQUENCES, MAX_STEP
 from rolloutwatch_correction import (
     Correction,
     CorrectionConfig,
+    Groups,
     correct,
+    group_metrics_of,
     histogram_of,
     metrics_of,
     uncorrected,
@@ -38,6 +41,7 @@ from rolloutwatch_correction import (
 
 SECONDS_TO_CLOSE = 5.0
 _BYTES_OF_A_SMALL_JOB = 500
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_./-]")
 
 
 class Monitor:
@@ -109,6 +113,7 @@ class Monitor:
         rollout_logprobs: Tensor,
         response_mask: Tensor,
         training_entropy: Tensor | None = None,
+        groups: Groups | Sequence[str] | None = None,
     ) -> Correction:
         """Return weights and mask for the loss of this step, and push what was measured on the way.
 
@@ -118,6 +123,7 @@ class Monitor:
             rollout_logprobs: [B, T] the same as the engine that generated them reported.
             response_mask: [B, T] 1 for valid response tokens, 0 elsewhere; bool, integer or float.
             training_entropy: [B, T] entropy of the training policy at each token, or its mean; optional.
+            groups: The name of each sequence's group, such as its data source; core figures come for each group too.
 
         Returns:
             The correction. Where none can be computed, because shapes differ, say: weights of 1 and the mask
@@ -128,7 +134,7 @@ class Monitor:
         """
         tensors = (training_logprobs, rollout_logprobs, response_mask)
         try:
-            correction = self._correct(step, tensors, training_entropy)
+            correction = self._correct(step, tensors, training_entropy, groups)
         except Exception as error:
             if self._strict:
                 raise
@@ -148,11 +154,12 @@ class Monitor:
         rollout_logprobs: Tensor,
         response_mask: Tensor,
         training_entropy: Tensor | None = None,
+        groups: Groups | Sequence[str] | None = None,
     ) -> None:
         """Measure and push as `correct` does, change nothing, and never raise; what cannot be measured is counted."""
         tensors = (training_logprobs, rollout_logprobs, response_mask)
         try:
-            correction = self._correct(step, tensors, training_entropy)
+            correction = self._correct(step, tensors, training_entropy, groups)
         except Exception as error:  # noqa: BLE001 - a guest does not break the house
             self._worker.drop(DropReason.NOT_MEASURED, f"Step {step} was not measured: {error}")
             return
@@ -211,17 +218,23 @@ class Monitor:
         return lambda: RedisSink(url, self.run_id, self.session)
 
     def _correct(
-        self, step: int, tensors: tuple[Tensor, Tensor, Tensor], entropy: Tensor | None
+        self,
+        step: int,
+        tensors: tuple[Tensor, Tensor, Tensor],
+        entropy: Tensor | None,
+        groups: Groups | Sequence[str] | None,
     ) -> Correction:
         try:
-            return correct(*tensors, self.config, training_entropy=entropy)
+            named = groups if groups is None or isinstance(groups, Groups) else _groups(groups, tensors[0])
+            return correct(*tensors, self.config, training_entropy=entropy, groups=named)
         except Exception as error:
-            if entropy is None:
+            if entropy is None and groups is None:
                 raise
-            # needed for one figure only, which must not cost the others and the weights
+            # needed for some figures only, which must not cost the others and the weights
             correction = correct(*tensors, self.config)
             self._worker.drop(
-                DropReason.NOT_MEASURED, f"The surprise gap of step {step} was not measured: {error}"
+                DropReason.NOT_MEASURED,
+                f"Step {step} has no figures of groups and no surprise gap: {error}",
             )
             return correction
 
@@ -230,15 +243,20 @@ class Monitor:
             number = self._step(step)
             if number is None:
                 return
-            arrival = self._transfer.start(
-                [correction.statistics.vector, correction.sequences[:MAX_SEQUENCES]]
-            )
+            statistics = correction.statistics
+            tensors = [statistics.vector, correction.sequences[:MAX_SEQUENCES].float()]
+            if statistics.by_group is not None:
+                tensors.append(statistics.by_group)
+            arrival = self._transfer.start(tensors)
             if arrival is None:
                 self._worker.drop(
                     DropReason.TRANSFERS_FULL, f"Step {step} was not measured: too many copies are under way."
                 )
                 return
-            self._worker.put(_Measured(number, time.time(), arrival, correction.config, _size(correction)))
+            size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+            self._worker.put(
+                _Measured(number, time.time(), arrival, correction.config, statistics.groups, size)
+            )
         except Exception as error:  # noqa: BLE001 - a guest does not break the house
             self._worker.drop(
                 DropReason.NOT_MEASURED, f"Step {step} was not measured: {type(error).__name__}: {error}."
@@ -327,18 +345,22 @@ class _Measured:
     time: float
     arrival: Arrival
     config: CorrectionConfig
+    groups: tuple[str, ...]
     size: int
 
     def ready(self) -> bool:
         return self.arrival.ready()
 
     def record(self, dropped: dict[str, int]) -> Record:
-        vector, sequences = self.arrival.take()
+        vector, sequences, *by_group = self.arrival.take()
+        metrics = metrics_of(vector, self.config)
+        if by_group:
+            metrics |= group_metrics_of(by_group[0], self.groups, self.config)
         return StepRecord(
             step=self.step,
             time=self.time,
-            metrics=metrics_of(vector, self.config),
-            histogram=Array.of(histogram_of(vector)),
+            metrics=metrics,
+            histogram=Array.of(histogram_of(vector, self.config)),
             sequences=Array.of(sequences),
             dropped=dropped,
         )
@@ -377,9 +399,9 @@ def _config(config: Mapping[str, Any] | CorrectionConfig | None) -> CorrectionCo
     return CorrectionConfig.from_mapping(config)
 
 
-def _size(correction: Correction) -> int:
-    tensors = (correction.statistics.vector, correction.sequences)
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+def _groups(labels: Sequence[str], logprobs: Tensor) -> Groups:
+    """Return groups on the device of the log-probs, by names that a metric can have."""
+    return Groups.of([_NOT_IN_A_NAME.sub("_", str(label))[:40] for label in labels], device=logprobs.device)
 
 
 def _new_name() -> str:

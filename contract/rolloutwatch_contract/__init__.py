@@ -5,8 +5,9 @@ through which a dashboard asks for data.
 Nothing here opens a file, a socket or a thread.
 """
 
-from rolloutwatch_contract.catalogue import METRICS, Better, Group, Level, Metric, describe
+from rolloutwatch_contract.catalogue import CORE_METRICS, METRICS, describe
 from rolloutwatch_contract.keys import ack_key, run_id, stream_key
+from rolloutwatch_contract.metric import Better, Group, Level, Metric
 from rolloutwatch_contract.record import (
     SCHEMA_VERSION,
     Array,
@@ -24,6 +25,7 @@ from rolloutwatch_contract.record import (
 __version__ = "0.1.0"
 
 __all__ = [
+    "CORE_METRICS",
     "METRICS",
     "SCHEMA_VERSION",
     "Array",

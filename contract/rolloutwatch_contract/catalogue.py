@@ -4,6 +4,7 @@ Symbols used in the formulas:
     l       training_logprobs - rollout_logprobs of one valid response token, the log ratio
     r       exp(l), the ratio
     w       the weight: r at its level, within the thresholds
+    u       what spread and ESS are of: w held within [c, C], or w itself in mode mask
     mean_t  mean over all valid tokens of the batch
     mean_s  mean over all sequences that have a valid token
     S, M    sum and mean of l over one sequence
@@ -12,63 +13,20 @@ Symbols used in the formulas:
 """
 
 import difflib
-import enum
 from collections.abc import Mapping
 
-import msgspec
-
-
-class Group(enum.Enum):
-    """Where a figure stands on a page, in this order."""
-
-    HEALTH = "health"
-    DISTRIBUTION = "distribution"
-    DIAGNOSTICS = "diagnostics"
-    PERPLEXITY = "perplexity"
-    KL = "kl"
-    RATIO = "ratio"
-    REJECTION = "rejection"
-    DATA = "data"
-
-
-class Level(enum.Enum):
-    """What one sample of the figure is."""
-
-    TOKEN = "token"
-    SEQUENCE = "sequence"
-    BATCH = "batch"
-
-
-class Better(enum.Enum):
-    """Which way is good."""
-
-    LOWER = "lower"
-    HIGHER = "higher"
-    IDEAL = "ideal"
-    NEITHER = "neither"
-
-
-class Metric(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure. `needs` names the configuration key that brings it; empty means it always comes."""
-
-    name: str
-    title: str
-    group: Group
-    level: Level
-    unit: str
-    better: Better
-    ideal: float | None = None
-    meaning: str
-    formula: str
-    needs: str = ""
-
-
-FRACTION = "fraction"
-FACTOR = "factor"
-NATS = "nats"
-COUNT = "count"
-PERPLEXITY = "perplexity"
-
+from rolloutwatch_contract.metric import (
+    COUNT,
+    FACTOR,
+    FRACTION,
+    NATS,
+    PERPLEXITY,
+    Better,
+    Group,
+    Level,
+    Metric,
+)
+from rolloutwatch_contract.rejection_metrics import REJECTION_METRICS
 
 _METRICS: tuple[Metric, ...] = (
     Metric(
@@ -92,7 +50,7 @@ _METRICS: tuple[Metric, ...] = (
         better=Better.HIGHER,
         ideal=1.0,
         meaning="Share of the batch that still counts after weighting; saturates because weights are truncated.",
-        formula="mean_t(u)^2 / mean_t(u^2), u = w held within [c, C]",
+        formula="mean_t(u)^2 / mean_t(u^2)",
         needs="rollout_is",
     ),
     Metric(
@@ -140,7 +98,7 @@ _METRICS: tuple[Metric, ...] = (
         better=Better.LOWER,
         ideal=0.0,
         meaning="Spread of the importance weights; saturates because weights are truncated.",
-        formula="std_t(w held within [c, C])",
+        formula="std_t(u)",
         needs="rollout_is",
     ),
     Metric(
@@ -212,7 +170,7 @@ _METRICS: tuple[Metric, ...] = (
         better=Better.LOWER,
         ideal=0.0,
         meaning="Share of ratios above the upper threshold, before truncation.",
-        formula="mean_t(r > C) at the weight's level",
+        formula="mean_t(r > C), of sequences mean_s",
         needs="rollout_is",
     ),
     Metric(
@@ -224,7 +182,7 @@ _METRICS: tuple[Metric, ...] = (
         better=Better.LOWER,
         ideal=0.0,
         meaning="Share of ratios below the lower threshold.",
-        formula="mean_t(r < c) at the weight's level",
+        formula="mean_t(r < c), of sequences mean_s",
         needs="rollout_is",
     ),
     Metric(
@@ -236,7 +194,7 @@ _METRICS: tuple[Metric, ...] = (
         better=Better.LOWER,
         ideal=0.0,
         meaning="Share of sequences whose mean ratio stands above the upper threshold.",
-        formula="mean_s(v > C)",
+        formula="mean_s(mean of r over a sequence > C)",
         needs="rollout_is",
     ),
     Metric(
@@ -248,7 +206,7 @@ _METRICS: tuple[Metric, ...] = (
         better=Better.LOWER,
         ideal=0.0,
         meaning="Share of sequences whose mean ratio stands below the lower threshold.",
-        formula="mean_s(v < c)",
+        formula="mean_s(mean of r over a sequence < c)",
         needs="rollout_is",
     ),
     Metric(
@@ -286,6 +244,18 @@ _METRICS: tuple[Metric, ...] = (
         meaning="Share of sequences that lose at least one token to rejection, veto or mask mode.",
         formula="mean_s(any valid token removed)",
         needs="rollout_rs, rollout_token_veto_threshold or rollout_is_mode",
+    ),
+    Metric(
+        name="rollout_is_batch_norm_factor",
+        title="Normalisation of the weights",
+        group=Group.DIAGNOSTICS,
+        level=Level.BATCH,
+        unit=FACTOR,
+        better=Better.IDEAL,
+        ideal=1.0,
+        meaning="What the weights are divided by: their mean. Other figures of weights are of those before the division.",
+        formula="mean_t(w), of sequences mean_s(v); 1 where it is below 1e-8",
+        needs="rollout_is_batch_normalize",
     ),
     Metric(
         name="mismatch_training_ppl",
@@ -667,7 +637,23 @@ _METRICS: tuple[Metric, ...] = (
     ),
 )
 
-METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _METRICS}
+# Of each group of sequences too, as metric@group.
+CORE_METRICS: tuple[str, ...] = (
+    "rollout_is_mean",
+    "rollout_is_eff_sample_size",
+    "rollout_is_veto_fraction",
+    "rollout_is_masked_fraction",
+    "ratio_mean",
+    "ratio_std",
+    "ratio_eff_sample_size",
+    "mismatch_ppl_ratio",
+    "mismatch_kl",
+    "mismatch_k3_kl",
+    "n_tokens",
+    "n_sequences",
+)
+
+METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (*_METRICS, *REJECTION_METRICS)}
 
 
 def describe(name: str) -> Metric:

@@ -1,22 +1,42 @@
-"""Rollout correction: importance weights, veto and mismatch metrics as pure functions on tensors.
+"""Rollout correction: importance weights, rejection, veto and mismatch metrics as pure functions on tensors.
 
 Nothing here logs, waits for a device, or branches on a tensor's value.
 """
 
-from rolloutwatch_correction.config import CorrectionConfig
-from rolloutwatch_correction.correct import Correction, Metrics, correct, uncorrected
-from rolloutwatch_correction.metrics import histogram_of, metrics_of
+from rolloutwatch_correction.config import Bounds, CorrectionConfig, Rejection
+from rolloutwatch_correction.correct import Correction, Metrics, compiled_correct, correct, uncorrected
+from rolloutwatch_correction.distributed import all_reduce_statistics
+from rolloutwatch_correction.groups import Groups
+from rolloutwatch_correction.losses import (
+    aggregate,
+    bypass_loss,
+    decoupled_loss,
+    ppo_clip_loss,
+    reinforce_loss,
+)
+from rolloutwatch_correction.metrics import group_metrics_of, histogram_of, metrics_of
 from rolloutwatch_correction.statistics import Statistics
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Bounds",
     "Correction",
     "CorrectionConfig",
+    "Groups",
     "Metrics",
+    "Rejection",
     "Statistics",
+    "aggregate",
+    "all_reduce_statistics",
+    "bypass_loss",
+    "compiled_correct",
     "correct",
+    "decoupled_loss",
+    "group_metrics_of",
     "histogram_of",
     "metrics_of",
+    "ppo_clip_loss",
+    "reinforce_loss",
     "uncorrected",
 ]

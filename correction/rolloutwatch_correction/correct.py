@@ -1,18 +1,25 @@
-"""The conductor: log-probs in, weights, mask and figures out."""
+"""The conductor: log-probs in, weights, mask and figures out.
+
+Axes: B sequences, T response tokens; N tokens of all sequences, packed. "Of tokens" is [B, T] or [N].
+"""
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from rolloutwatch_correction.completion import completed
 from rolloutwatch_correction.config import CorrectionConfig
-from rolloutwatch_correction.metrics import metrics_of
-from rolloutwatch_correction.ratios import batch_of
+from rolloutwatch_correction.distributed import ProcessGroup, summed
+from rolloutwatch_correction.groups import Groups
+from rolloutwatch_correction.inputs import Tokens, read_inputs
+from rolloutwatch_correction.metrics import SMALLEST_MEAN_WEIGHT, group_metrics_of, metrics_of
+from rolloutwatch_correction.portions import corrected
 from rolloutwatch_correction.sequences import sequence_table
-from rolloutwatch_correction.statistics import Outcome, Statistics, statistics_of
-from rolloutwatch_correction.veto import catastrophic_tokens
-from rolloutwatch_correction.weights import ratios_at_level, truncate
+from rolloutwatch_correction.statistics import WEIGHT, Statistics, statistics_of
 
 
 @dataclass(frozen=True)
@@ -24,24 +31,29 @@ class Metrics:
 
     def as_dict(self) -> dict[str, float]:
         """Return metrics by name. This waits for the device; nothing else here does."""
-        return metrics_of(self.statistics.vector.cpu().numpy(), self.config)
+        metrics = metrics_of(self.statistics.vector.cpu().numpy(), self.config)
+        if self.statistics.by_group is not None:
+            by_group = self.statistics.by_group.cpu().numpy()
+            metrics |= group_metrics_of(by_group, self.statistics.groups, self.config)
+        return metrics
 
 
 @dataclass(frozen=True)
 class Correction:
-    """What `correct` returns.
+    """What `correct` returns. Weights and mask have the layout that came in: [B, T], a list of [T], or packed [N].
 
     Attributes:
-        weights: [B, T] float32 (float64 if log-probs are), detached, 0 outside the mask and where log-probs are
-            not finite; None without `rollout_is`.
-        response_mask: [B, T] of the dtype that came in; 0 for tokens that are out of the loss.
+        weights: float32 (float64 if log-probs are), detached, 0 outside the mask and where log-probs are not finite;
+            None without `rollout_is`.
+        response_mask: Of the dtype that came in, with its values; 0 for tokens that are out of the loss.
+            Where nothing can be taken out it is the tensor that came in.
         statistics: What metrics are derived from; adds up over micro-batches and ranks.
-        sequences: [B, columns] float32, columns as in `rolloutwatch_contract.tables.SEQUENCE_COLUMNS`.
+        sequences: [B, columns] float64, columns as in `rolloutwatch_contract.tables.SEQUENCE_COLUMNS`.
         config: What was asked for.
     """
 
-    weights: Tensor | None
-    response_mask: Tensor
+    weights: Any
+    response_mask: Any
     statistics: Statistics
     sequences: Tensor
     config: CorrectionConfig
@@ -54,48 +66,74 @@ class Correction:
 
 @torch.no_grad()
 def correct(
-    training_logprobs: Tensor,
-    rollout_logprobs: Tensor,
-    response_mask: Tensor,
+    training_logprobs: Tokens,
+    rollout_logprobs: Tokens,
+    response_mask: Tokens,
     config: CorrectionConfig | None = None,
     *,
-    training_entropy: Tensor | None = None,
+    cu_seqlens: Tensor | None = None,
+    training_entropy: Tokens | None = None,
+    groups: Groups | None = None,
+    sample_ids: Tensor | None = None,
+    process_group: ProcessGroup | None = None,
 ) -> Correction:
-    """Return importance weights, the mask after veto, and what metrics are derived from.
+    """Return importance weights, the mask after rejection and veto, and what metrics are derived from.
+
+    Nothing here waits for the device, looks at a tensor's values, or changes what came in.
 
     Args:
-        training_logprobs: [B, T] log-probs of the sampled tokens under the policy that is trained.
-        rollout_logprobs: [B, T] the same under the policy that generated them, as it reported them.
-        response_mask: [B, T] bool, integer or float; not 0 means a valid response token.
-            Nothing outside it is looked at.
+        training_logprobs: Log-probs of the sampled tokens under the policy that is trained: [B, T],
+            or B tensors of one sequence each, or packed [N].
+        rollout_logprobs: The same under the policy that generated them, as it reported them.
+        response_mask: bool, integer or float; not 0 means a valid response token. Nothing outside it is looked at.
         config: What to correct; None measures only.
-        training_entropy: [B, T] entropy of the training policy at each token, or a tensor of one number, its mean.
+        cu_seqlens: [B + 1] where each packed sequence begins, and the last one ends.
+        training_entropy: Entropy of the training policy at each token, or a tensor of one number, its mean.
+        groups: The group of each sequence, such as its data source; the core figures come for each group too.
+        sample_ids: [B] integers, the trainer's own numbers of the sequences, for the table.
+        process_group: Ranks that have the other parts of the batch, for `rollout_is_batch_normalize` alone:
+            one collective of two numbers. Figures of ranks are added up by `all_reduce_statistics`.
 
     Raises:
         ValueError: Shapes or dtypes that cannot be; the message names the tensor, what was expected and what came.
     """
     config = config or CorrectionConfig()
-    batch = batch_of(training_logprobs, rollout_logprobs, response_mask)
-    _check_entropy(training_entropy, training_logprobs)
-    ratio = None if config.rollout_is is None else ratios_at_level(batch, config.rollout_is)
-    weights = None if ratio is None else truncate(ratio, config)
-    catastrophic = catastrophic_tokens(
-        training_logprobs, rollout_logprobs, batch.valid_BT, config.rollout_token_veto_threshold
-    )
-    vetoed = catastrophic.any(dim=1)
-    kept = batch.valid_BT & ~vetoed[:, None]
-    outcome = Outcome(ratio, weights, catastrophic, vetoed, kept)
+    inputs = read_inputs(training_logprobs, rollout_logprobs, response_mask, cu_seqlens, training_entropy)
+    _check_rows(inputs.sequences, groups=None if groups is None else groups.ids, sample_ids=sample_ids)
+    of_tokens = corrected(inputs, config)
+    sums = completed(of_tokens.sums, config, inputs.precision)
+    weights = of_tokens.weights
+    if weights is not None and config.rollout_is_batch_normalize:
+        weights = weights / _mean_weight(sums, config, process_group).to(weights.dtype)
     return Correction(
-        weights=weights,
-        response_mask=response_mask.detach() * (~vetoed)[:, None].to(response_mask.dtype),
-        statistics=statistics_of(batch, outcome, config, training_entropy),
-        sequences=sequence_table(batch, outcome),
+        weights=None if weights is None else inputs.back(weights),
+        response_mask=inputs.back(of_tokens.response_mask),
+        statistics=statistics_of(sums, of_tokens.histogram, config, groups),
+        sequences=sequence_table(sums, config, groups, sample_ids),
         config=config,
     )
 
 
+def compiled_correct(**options: Any) -> Callable[..., Correction]:
+    """Return `correct` compiled by torch: several times faster, after some seconds for the first call.
+
+    One compilation serves all batch sizes and lengths. Reductions over the same tokens are fused into one pass,
+    which torch's own limits on the size of a fused loop would cut into a dozen; `options` override these.
+    """
+    fused = {
+        "max_fusion_size": 1024,
+        "cpp.max_horizontal_fusion_size": 1024,
+        "realize_reads_threshold": 2**20,
+        "realize_opcount_threshold": 2**20,
+    }
+    compiled: Callable[..., Correction] = torch.compile(
+        correct, fullgraph=True, dynamic=True, options=fused | options
+    )
+    return compiled
+
+
 def uncorrected(
-    training_logprobs: object, response_mask: Tensor, config: CorrectionConfig | None = None
+    training_logprobs: object, response_mask: Tokens, config: CorrectionConfig | None = None
 ) -> Correction:
     """Return what leaves a loss as it is: weights of 1 where `correct` gives weights, the mask as it came, no figures.
 
@@ -103,24 +141,38 @@ def uncorrected(
     """
     config = config or CorrectionConfig()
     nothing = correct(torch.zeros(0, 0), torch.zeros(0, 0), torch.zeros(0, 0), config)
-    like = training_logprobs if isinstance(training_logprobs, Tensor) else torch.zeros(())
-    ones = torch.ones_like(like, dtype=torch.float64 if like.dtype == torch.float64 else torch.float32)
-    return dataclasses.replace(
-        nothing, weights=None if config.rollout_is is None else ones, response_mask=response_mask
-    )
+    lists = isinstance(response_mask, list | tuple)
+    like = training_logprobs if lists or isinstance(training_logprobs, Tensor) else torch.zeros(())
+    weights = None if config.rollout_is is None else _ones(like)
+    return dataclasses.replace(nothing, weights=weights, response_mask=response_mask)
 
 
-def _check_entropy(entropy: Tensor | None, logprobs: Tensor) -> None:
-    if entropy is None:
-        return
-    if not isinstance(entropy, Tensor):
-        raise ValueError(
-            f"training_entropy is a {type(entropy).__name__}: expected a torch.Tensor, [B, T] or of one number."
-        )
-    if not entropy.is_floating_point():
-        raise ValueError(f"training_entropy is of {entropy.dtype}: expected a floating-point type.")
-    if entropy.ndim != 0 and entropy.shape != logprobs.shape:
-        raise ValueError(
-            f"training_entropy has shape {tuple(entropy.shape)} but training_logprobs has {tuple(logprobs.shape)}: "
-            "expected the same, or one number."
-        )
+def _ones(like: object) -> Any:
+    if isinstance(like, list | tuple):
+        return [_ones(each) for each in like]
+    like = like if isinstance(like, Tensor) else torch.zeros(())
+    return torch.ones_like(like, dtype=torch.float64 if like.dtype == torch.float64 else torch.float32)
+
+
+def _mean_weight(
+    sums: Mapping[str, Tensor], config: CorrectionConfig, process_group: ProcessGroup | None
+) -> Tensor:
+    """Return what weights are divided by: their mean over tokens, or over sequences where each has one; 1 if it is all but 0."""
+    if config.rollout_is == "token":
+        pair = torch.stack([sums[f"{WEIGHT}.value"].sum(), sums["tokens"].sum()])
+    else:
+        filled = (sums["tokens"] > 0).double()
+        each = sums[f"{WEIGHT}.value"] / sums["tokens"].clamp(min=1)
+        pair = torch.stack([each.sum(), filled.sum()])
+    if process_group is not None:
+        pair = summed(pair, process_group)
+    mean = pair[0] / pair[1].clamp(min=1)
+    return torch.where(mean > SMALLEST_MEAN_WEIGHT, mean, torch.ones_like(mean))
+
+
+def _check_rows(sequences: int, **tensors: Tensor | None) -> None:
+    for name, tensor in tensors.items():
+        if tensor is not None and tuple(tensor.shape) != (sequences,):
+            raise ValueError(
+                f"{name} has shape {tuple(tensor.shape)}: expected ({sequences},), one for each sequence."
+            )

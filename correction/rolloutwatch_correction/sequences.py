@@ -1,44 +1,41 @@
 """One row of figures per sequence, so that those that carry the mismatch can be named.
 
-Axes: B sequences, T response tokens.
+Axes: B sequences.
 """
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from rolloutwatch_contract.tables import SEQUENCE_COLUMNS
-from rolloutwatch_correction.ratios import Batch
-from rolloutwatch_correction.statistics import Outcome, k3, sequence_mean
+from rolloutwatch_correction.config import CorrectionConfig
+from rolloutwatch_correction.groups import Groups
+from rolloutwatch_correction.statistics import WEIGHT, mean_of
 
 
-def sequence_table(batch: Batch, outcome: Outcome) -> Tensor:
-    """Return float32 [B, len(SEQUENCE_COLUMNS)], on the device of the batch."""
-    log_ratio = batch.log_ratio_BT.double()
-    lowest, lowest_at = _extreme(batch, -log_ratio)
-    highest, highest_at = _extreme(batch, log_ratio)
-    weight = batch.filled_B if outcome.weight_BT is None else sequence_mean(batch, outcome.weight_BT)
-    valid = batch.valid_BT.sum(dim=1)
+def sequence_table(
+    sums: Mapping[str, Tensor], config: CorrectionConfig, groups: Groups | None, sample_ids: Tensor | None
+) -> Tensor:
+    """Return float64 [B, len(SEQUENCE_COLUMNS)], on the device of the batch."""
+    filled = sums["tokens"] > 0
+    valid = sums["valid_tokens"]
+    place = torch.arange(filled.shape[0], device=filled.device)
     columns = {
-        "length": batch.length_B,
-        "log_ratio_sum": log_ratio.sum(dim=1),
-        "log_ratio_mean": sequence_mean(batch, log_ratio),
-        "log_ratio_min": -lowest,
-        "log_ratio_max": highest,
-        "log_ratio_min_position": lowest_at,
-        "log_ratio_max_position": highest_at,
-        "k3_sum": k3(log_ratio).sum(dim=1),
-        "log_ratio_abs_sum": log_ratio.abs().sum(dim=1),
-        "training_logprob_sum": batch.training_logprobs_BT.double().sum(dim=1),
-        "rollout_logprob_sum": batch.rollout_logprobs_BT.double().sum(dim=1),
-        "weight_mean": weight,
-        "kept_fraction": outcome.kept_BT.sum(dim=1) / valid.clamp(min=1),
+        "length": sums["tokens"],
+        "log_ratio_sum": sums["log_ratio"],
+        "log_ratio_mean": mean_of(sums, "log_ratio"),
+        "log_ratio_min": (-sums["minus_lowest"]).masked_fill(~filled, 0),
+        "log_ratio_max": sums["highest"].masked_fill(~filled, 0),
+        "log_ratio_min_position": sums["lowest_at"].masked_fill(~filled, -1),
+        "log_ratio_max_position": sums["highest_at"].masked_fill(~filled, -1),
+        "k3_sum": sums["k3"],
+        "log_ratio_abs_sum": sums["log_ratio_abs"],
+        "training_logprob_sum": sums["training_logprob"],
+        "rollout_logprob_sum": sums["rollout_logprob"],
+        "weight_mean": filled if config.rollout_is is None else mean_of(sums, f"{WEIGHT}.value"),
+        "kept_fraction": (valid - sums["removed_tokens"]) / valid.clamp(min=1),
+        "group": torch.full_like(place, -1) if groups is None else groups.ids,
+        "sample_id": place if sample_ids is None else sample_ids,
     }
-    return torch.stack([columns[name].float() for name in SEQUENCE_COLUMNS], dim=1)
-
-
-def _extreme(batch: Batch, values_BT: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the highest counted value of each sequence and where it stands; 0 and -1 for an empty one."""
-    # a column of -inf in front lets a batch of no columns have a maximum too
-    masked = values_BT.masked_fill(~batch.counted_BT, -torch.inf)
-    value, position = torch.nn.functional.pad(masked, (1, 0), value=-torch.inf).max(dim=1)
-    return value.masked_fill(~batch.filled_B, 0), (position - 1).masked_fill(~batch.filled_B, -1)
+    return torch.stack([columns[name].double() for name in SEQUENCE_COLUMNS], dim=1)

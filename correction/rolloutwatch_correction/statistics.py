@@ -4,256 +4,247 @@ They add up over micro-batches and ranks, which metrics do not: averages of aver
 Everything is float64, and second moments are taken about 1, so that policies that nearly agree do not cancel to 0,
 and about 0, so that ratios that nearly vanish do not cancel to an effective sample size of 1.
 
-Axes: B sequences, T response tokens.
+Axes: B sequences, G groups, S sums, M maxima.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
-from rolloutwatch_contract.tables import HISTOGRAM_BINS, HISTOGRAM_EDGES
-from rolloutwatch_correction.config import CorrectionConfig
-from rolloutwatch_correction.ratios import LOG_RATIO_BOUND, Batch
+from rolloutwatch_contract.tables import HISTOGRAM_BINS
+from rolloutwatch_correction.config import Bounds, CorrectionConfig
+from rolloutwatch_correction.exponential import LARGEST_EXPONENT
+from rolloutwatch_correction.groups import Groups
+from rolloutwatch_correction.quantities import Interval, Sums, own_bounds
+from rolloutwatch_correction.ratios import LOG_RATIO_BOUND
+from rolloutwatch_correction.sums import BLOCK_SUMS
 
-LOG_2 = 0.6931471805599453
-LARGEST_EXPONENT = 600.0  # exp of it is 4e260: the sum of a batch of them is still a number
-
-SUMS = (
-    "valid_tokens", "tokens", "sequences", "valid_sequences", "filled_sequences",
-    "log_ratio", "log_ratio_abs", "k3", "ratio_off_one", "ratio_off_one_squared", "ratio_squared",
+_OF_TOKENS = (
+    "valid_tokens", "tokens",
+    "log_ratio", "log_ratio_abs", "k3", "ratio", "ratio_squared", "ratio_off_one", "ratio_off_one_squared",
     "saturated", "outside_2x", "zero_logprob",
     "training_logprob", "rollout_logprob",
-    "training_prob", "rollout_prob", "training_prob_squared", "rollout_prob_squared", "prob_product",
+    "rollout_prob", "rollout_prob_squared", "prob_difference", "prob_difference_squared", "prob_product",
     "entropy", "entropy_tokens",
-    "training_ppl", "training_log_ppl", "rollout_ppl", "rollout_log_ppl",
-    "ppl_ratio", "log_ppl_diff", "log_ppl_abs_diff",
-    "seq_ratio_off_one", "seq_ratio_off_one_squared", "seq_ratio_squared",
-    "weight_off_one", "bounded_weight_off_one", "bounded_weight_off_one_squared", "bounded_weight_squared",
-    "weight_high", "weight_low",
-    "seq_weight_off_one", "seq_weight_off_one_squared", "seq_weight_high", "seq_weight_low",
-    "catastrophic_tokens", "vetoed_sequences", "removed_tokens", "sequences_removed_from",
+    "rejected_tokens", "catastrophic_tokens", "removed_tokens",
 )  # fmt: skip
-MAXIMA = (
-    "log_ratio_abs", "ratio", "minus_ratio", "seq_ratio", "minus_seq_ratio",
-    "log_ppl_diff", "minus_log_ppl_diff",
-    "weight", "minus_weight", "seq_weight", "minus_seq_weight",
+_OF_SEQUENCES = (
+    "sequences", "valid_sequences", "filled_sequences",
+    "training_ppl", "training_log_ppl", "rollout_ppl", "rollout_log_ppl", "ppl_ratio", "log_ppl_diff", "log_ppl_abs_diff",
+    "seq_ratio", "seq_ratio_squared", "seq_ratio_off_one", "seq_ratio_off_one_squared",
+    "vetoed_sequences", "sequences_rejected_from", "sequences_removed_from",
 )  # fmt: skip
-LENGTH = len(SUMS) + len(MAXIMA) + HISTOGRAM_BINS
-MAXIMA_AT = slice(len(SUMS), len(SUMS) + len(MAXIMA))
-HISTOGRAM_AT = slice(len(SUMS) + len(MAXIMA), LENGTH)
+_MAXIMA = (
+    "log_ratio",
+    "minus_log_ratio",
+    "seq_log_ratio",
+    "minus_seq_log_ratio",
+    "log_ppl_diff",
+    "minus_log_ppl_diff",
+)
+
+_SEQ_SUMS = ("seq_off_ideal", "seq_off_ideal_squared", "seq_high", "seq_low")
+_BLOCK_MAXIMA = ("highest", "minus_lowest", "seq_highest", "minus_seq_lowest")
+_REJECTED = ("rejected", "sequences_rejected_from")
+
+WEIGHT = "rollout_is"
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What stands where in a vector of statistics under one configuration: sums, then maxima, then the histogram."""
+
+    sums: tuple[str, ...]
+    maxima: tuple[str, ...]
+
+    @property
+    def length(self) -> int:
+        """Return the length of the vector."""
+        return len(self.sums) + len(self.maxima) + HISTOGRAM_BINS
+
+    @property
+    def maxima_at(self) -> slice:
+        """Return where the maxima stand."""
+        return slice(len(self.sums), len(self.sums) + len(self.maxima))
+
+    @property
+    def histogram_at(self) -> slice:
+        """Return where the counts of the histogram stand."""
+        return slice(len(self.sums) + len(self.maxima), self.length)
+
+
+def fields_of(config: CorrectionConfig) -> Fields:
+    """Return what the statistics under a configuration consist of."""
+    blocks = ([WEIGHT] if config.rollout_is is not None else []) + [r.name for r in config.rejections]
+    return Fields(
+        (
+            *_OF_TOKENS,
+            *_OF_SEQUENCES,
+            *(f"{block}.{field}" for block in blocks for field in (*BLOCK_SUMS, *_SEQ_SUMS)),
+            *(f"{r.name}.{field}" for r in config.rejections for field in _REJECTED),
+        ),
+        (*_MAXIMA, *(f"{block}.{field}" for block in blocks for field in _BLOCK_MAXIMA)),
+    )
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """`vector` is float64 [LENGTH], on the device of the batch: SUMS, then MAXIMA, then the histogram's counts."""
+    """Statistics of one batch, or of several merged.
+
+    Attributes:
+        vector: float64 [length of `fields_of(config)`], on the device of the batch.
+        config: What was computed.
+        groups: Names of the groups, () without.
+        by_group: float64 [G, S + M]: the sums and maxima of each group.
+    """
 
     vector: Tensor
+    config: CorrectionConfig
+    groups: tuple[str, ...] = ()
+    by_group: Tensor | None = None
 
     def merge(self, other: "Statistics") -> "Statistics":
-        """Return the statistics of both batches together."""
-        merged = self.vector + other.vector
-        merged[MAXIMA_AT] = torch.maximum(self.vector[MAXIMA_AT], other.vector[MAXIMA_AT])
-        return Statistics(merged)
+        """Return the statistics of both batches together.
 
+        Raises:
+            ValueError: They are of different configurations or groups, whose sums do not add up.
+        """
+        if self.config != other.config:
+            raise ValueError(
+                f"statistics under {other.config} cannot be merged with those under {self.config}: "
+                "expected the same configuration."
+            )
+        if self.groups != other.groups:
+            raise ValueError(
+                f"statistics have groups {other.groups} and {self.groups}: expected the same names in the same order; "
+                "name all groups in every batch, Groups.of(labels, names=...)."
+            )
+        by_group = None
+        if self.by_group is not None and other.by_group is not None:
+            by_group = self._merged(self.by_group, other.by_group)
+        return Statistics(self._merged(self.vector, other.vector), self.config, self.groups, by_group)
 
-@dataclass(frozen=True)
-class Outcome:
-    """What the correction did to a batch, as far as figures tell of it. `ratio_BT` and `weight_BT` are None without weights."""
-
-    ratio_BT: Tensor | None
-    weight_BT: Tensor | None
-    catastrophic_BT: Tensor
-    vetoed_B: Tensor
-    kept_BT: Tensor
+    def _merged(self, one: Tensor, other: Tensor) -> Tensor:
+        at = fields_of(self.config).maxima_at
+        highest = torch.maximum(one[..., at], other[..., at])
+        return torch.cat(
+            [
+                one[..., : at.start] + other[..., : at.start],
+                highest,
+                one[..., at.stop :] + other[..., at.stop :],
+            ],
+            dim=-1,
+        )
 
 
 def statistics_of(
-    batch: Batch, outcome: Outcome, config: CorrectionConfig, entropy: Tensor | None
+    sums: Mapping[str, Tensor], histogram: Tensor, config: CorrectionConfig, groups: Groups | None
 ) -> Statistics:
-    """Reduce a batch to its statistics."""
-    sums = {**_counts(batch, outcome), **_tokens(batch), **_sequences(batch), **_entropy(batch, entropy)}
-    maxima = {**_token_extremes(batch), **_sequence_extremes(batch)}
-    if outcome.ratio_BT is not None and outcome.weight_BT is not None:
-        sums |= _weights(batch, outcome.ratio_BT, outcome.weight_BT, config)
-        maxima |= _weight_extremes(batch, outcome.weight_BT)
-    zero = torch.zeros((), dtype=torch.float64, device=batch.log_ratio_BT.device)
-    lowest = zero - torch.inf
-    numbers = [sums.get(name, zero).double() for name in SUMS] + [
-        maxima.get(name, lowest).double() for name in MAXIMA
-    ]
-    return Statistics(torch.cat([torch.stack(numbers), _histogram(batch)]))
+    """Reduce the sums of sequences to statistics of the batch, and of each group."""
+    fields = fields_of(config)
+    figures = dict(sums) | _sequences(sums) | _removal(sums) | _blocks(sums, config)
+    filled = sums["tokens"] > 0
+    extremes = {
+        name: value.masked_fill(~filled, -torch.inf)
+        for name, value in _extremes(sums, figures, config).items()
+    }
+    sums_BS = torch.stack([figures[name] for name in fields.sums], dim=1)
+    maxima_BM = torch.stack([extremes[name] for name in fields.maxima], dim=1)
+    nothing = maxima_BM.new_full((1, maxima_BM.shape[1]), -torch.inf)
+    vector = torch.cat([sums_BS.sum(dim=0), torch.cat([maxima_BM, nothing]).amax(dim=0), histogram])
+    if groups is None:
+        return Statistics(vector, config)
+    return Statistics(vector, config, groups.names, groups.reduce(sums_BS, maxima_BM))
 
 
-def _counts(batch: Batch, outcome: Outcome) -> dict[str, Tensor]:
-    removed_BT = batch.valid_BT & ~outcome.kept_BT
+def mean_of(sums: Mapping[str, Tensor], name: str) -> Tensor:
+    """Return a mean over the tokens of each sequence that count, float64 [B], 0 for an empty one."""
+    return sums[name] / sums["tokens"].clamp(min=1)
+
+
+def _sequences(sums: Mapping[str, Tensor]) -> Sums:
+    """Return what each sequence adds to figures of sequences: 0 if it is empty."""
+    filled = (sums["tokens"] > 0).double()
+    training, rollout = -mean_of(sums, "training_logprob"), -mean_of(sums, "rollout_logprob")
+    difference = -mean_of(sums, "log_ratio")
+    total = sums["log_ratio"].clamp(-LOG_RATIO_BOUND, LOG_RATIO_BOUND)
+    ratio, off_one = total.exp() * filled, total.expm1()
     return {
-        "valid_tokens": batch.valid_BT.sum(),
-        "tokens": batch.length_B.sum(),
-        "sequences": torch.ones_like(batch.length_B).sum(),
-        "valid_sequences": batch.valid_BT.any(dim=1).sum(),
-        "filled_sequences": batch.filled_B.sum(),
-        "catastrophic_tokens": outcome.catastrophic_BT.sum(),
-        "vetoed_sequences": outcome.vetoed_B.sum(),
-        "removed_tokens": removed_BT.sum(),
-        "sequences_removed_from": removed_BT.any(dim=1).sum(),
+        "sequences": torch.ones_like(filled),
+        "valid_sequences": (sums["valid_tokens"] > 0).double(),
+        "filled_sequences": filled,
+        "training_ppl": _exp(training) * filled,
+        "training_log_ppl": training,
+        "rollout_ppl": _exp(rollout) * filled,
+        "rollout_log_ppl": rollout,
+        "ppl_ratio": _exp(difference) * filled,
+        "log_ppl_diff": difference,
+        "log_ppl_abs_diff": difference.abs(),
+        "seq_ratio": ratio,
+        "seq_ratio_squared": ratio * ratio,
+        "seq_ratio_off_one": off_one,
+        "seq_ratio_off_one_squared": off_one * off_one,
     }
 
 
-def _tokens(batch: Batch) -> dict[str, Tensor]:
-    log_ratio = batch.log_ratio_BT.double()
-    off_one = log_ratio.clamp(-LOG_RATIO_BOUND, LOG_RATIO_BOUND).expm1()
-    training, rollout = batch.training_logprobs_BT.double(), batch.rollout_logprobs_BT.double()
-    counted = batch.counted_BT
-    training_prob, rollout_prob = training.clamp(max=0).exp() * counted, rollout.clamp(max=0).exp() * counted
+def _removal(sums: Mapping[str, Tensor]) -> Sums:
     return {
-        "log_ratio": log_ratio.sum(),
-        "log_ratio_abs": log_ratio.abs().sum(),
-        "k3": k3(log_ratio).sum(),
-        "ratio_off_one": off_one.sum(),
-        "ratio_off_one_squared": off_one.square().sum(),
-        "ratio_squared": _squares(log_ratio, counted),
-        "saturated": (log_ratio.abs() > LOG_RATIO_BOUND).sum(),
-        "outside_2x": (log_ratio.abs() > LOG_2).sum(),
-        "zero_logprob": ((rollout == 0) & counted).sum(),
-        "training_logprob": training.sum(),
-        "rollout_logprob": rollout.sum(),
-        "training_prob": training_prob.sum(),
-        "rollout_prob": rollout_prob.sum(),
-        "training_prob_squared": training_prob.square().sum(),
-        "rollout_prob_squared": rollout_prob.square().sum(),
-        "prob_product": (training_prob * rollout_prob).sum(),
+        "sequences_rejected_from": (sums["rejected_tokens"] > 0).double(),
+        "sequences_removed_from": (sums["removed_tokens"] > 0).double(),
     }
 
 
-def _sequences(batch: Batch) -> dict[str, Tensor]:
-    training = log_perplexity(batch, batch.training_logprobs_BT)
-    rollout = log_perplexity(batch, batch.rollout_logprobs_BT)
-    filled = batch.filled_B
-    off_one = _seq_ratio_off_one(batch)
-    return {
-        "training_ppl": (_exp(training) * filled).sum(),
-        "training_log_ppl": training.sum(),
-        "rollout_ppl": (_exp(rollout) * filled).sum(),
-        "rollout_log_ppl": rollout.sum(),
-        "ppl_ratio": (_exp(training - rollout) * filled).sum(),
-        "log_ppl_diff": (training - rollout).sum(),
-        "log_ppl_abs_diff": (training - rollout).abs().sum(),
-        "seq_ratio_off_one": off_one.sum(),
-        "seq_ratio_off_one_squared": off_one.square().sum(),
-        "seq_ratio_squared": _squares(batch.log_ratio_BT.double().sum(dim=1), filled),
+def _blocks(sums: Mapping[str, Tensor], config: CorrectionConfig) -> Sums:
+    figures: Sums = {}
+    filled = (sums["tokens"] > 0).double()
+    for name, (of_tokens, bounds) in _bounded(config).items():
+        off_ideal, raw = mean_of(sums, f"{name}.off_ideal"), mean_of(sums, f"{name}.raw")
+        # what is one for the whole sequence has been compared already, in its own precision
+        high = (raw > bounds.upper).double() * filled if of_tokens else mean_of(sums, f"{name}.high")
+        low = (raw < bounds.lower).double() * filled if of_tokens else mean_of(sums, f"{name}.low")
+        figures |= {
+            f"{name}.seq_off_ideal": off_ideal,
+            f"{name}.seq_off_ideal_squared": off_ideal * off_ideal,
+            f"{name}.seq_high": high,
+            f"{name}.seq_low": low,
+        }
+    for rejection in config.rejections:
+        rejected = sums[f"{rejection.name}.rejected"]
+        figures[f"{rejection.name}.sequences_rejected_from"] = (rejected > 0).double()
+    return figures
+
+
+def _bounded(config: CorrectionConfig) -> dict[str, tuple[bool, Bounds | Interval]]:
+    """Return whether each quantity is one of tokens, and its bounds."""
+    bounded: dict[str, tuple[bool, Bounds | Interval]] = {
+        r.name: (r.level == "token", own_bounds(r)) for r in config.rejections
     }
+    if config.rollout_is is not None:
+        bounded[WEIGHT] = config.rollout_is == "token", config.bounds
+    return bounded
 
 
-def _entropy(batch: Batch, entropy: Tensor | None) -> dict[str, Tensor]:
-    if entropy is None:
-        return {}
-    each_BT = entropy.detach().double().expand(batch.counted_BT.shape)
-    known_BT = batch.counted_BT & each_BT.isfinite()
-    return {"entropy": each_BT.masked_fill(~known_BT, 0).sum(), "entropy_tokens": known_BT.sum()}
-
-
-def _weights(
-    batch: Batch, ratio_BT: Tensor, weight_BT: Tensor, config: CorrectionConfig
-) -> dict[str, Tensor]:
-    upper, lower = config.rollout_is_threshold, config.lower
-    counted, filled = batch.counted_BT, batch.filled_B
-    bounded = weight_BT.double().clamp(lower, upper)
-    bounded_off_one = (bounded - 1) * counted
-    seq_weight, seq_ratio = sequence_mean(batch, weight_BT), sequence_mean(batch, ratio_BT)
-    seq_off_one = (seq_weight - 1) * filled
-    return {
-        "weight_off_one": ((weight_BT.double() - 1) * counted).sum(),
-        "bounded_weight_off_one": bounded_off_one.sum(),
-        "bounded_weight_off_one_squared": bounded_off_one.square().sum(),
-        "bounded_weight_squared": (bounded.square() * counted).sum(),
-        "weight_high": ((ratio_BT > upper) & counted).sum(),
-        "weight_low": ((ratio_BT < lower) & counted).sum(),
-        "seq_weight_off_one": seq_off_one.sum(),
-        "seq_weight_off_one_squared": seq_off_one.square().sum(),
-        "seq_weight_high": ((seq_ratio > upper) & filled).sum(),
-        "seq_weight_low": ((seq_ratio < lower) & filled).sum(),
+def _extremes(sums: Mapping[str, Tensor], figures: Mapping[str, Tensor], config: CorrectionConfig) -> Sums:
+    extremes = {
+        "log_ratio": sums["highest"],
+        "minus_log_ratio": sums["minus_lowest"],
+        "seq_log_ratio": sums["log_ratio"],
+        "minus_seq_log_ratio": -sums["log_ratio"],
+        "log_ppl_diff": figures["log_ppl_diff"],
+        "minus_log_ppl_diff": -figures["log_ppl_diff"],
     }
-
-
-def _token_extremes(batch: Batch) -> dict[str, Tensor]:
-    log_ratio = batch.log_ratio_BT.double()
-    ratio = log_ratio.clamp(-LOG_RATIO_BOUND, LOG_RATIO_BOUND).exp()
-    return {
-        "log_ratio_abs": highest(log_ratio.abs(), batch.counted_BT),
-        "ratio": highest(ratio, batch.counted_BT),
-        "minus_ratio": highest(-ratio, batch.counted_BT),
-    }
-
-
-def _sequence_extremes(batch: Batch) -> dict[str, Tensor]:
-    difference = log_perplexity(batch, batch.training_logprobs_BT) - log_perplexity(
-        batch, batch.rollout_logprobs_BT
-    )
-    ratio = 1 + _seq_ratio_off_one(batch)
-    return {
-        "log_ppl_diff": highest(difference, batch.filled_B),
-        "minus_log_ppl_diff": highest(-difference, batch.filled_B),
-        "seq_ratio": highest(ratio, batch.filled_B),
-        "minus_seq_ratio": highest(-ratio, batch.filled_B),
-    }
-
-
-def _weight_extremes(batch: Batch, weight_BT: Tensor) -> dict[str, Tensor]:
-    seq_weight = sequence_mean(batch, weight_BT)
-    return {
-        "weight": highest(weight_BT, batch.counted_BT),
-        "minus_weight": highest(-weight_BT, batch.counted_BT),
-        "seq_weight": highest(seq_weight, batch.filled_B),
-        "minus_seq_weight": highest(-seq_weight, batch.filled_B),
-    }
-
-
-def _histogram(batch: Batch) -> Tensor:
-    bins = torch.bucketize(batch.log_ratio_BT.double(), _edges(batch.log_ratio_BT.device)).flatten()
-    counts = torch.zeros(HISTOGRAM_BINS, dtype=torch.float64, device=bins.device)
-    return counts.scatter_add_(0, bins, batch.counted_BT.double().flatten())
-
-
-@lru_cache(maxsize=16)
-def _edges(device: torch.device) -> Tensor:
-    return torch.tensor(HISTOGRAM_EDGES, dtype=torch.float64, device=device)
-
-
-def k3(log_ratio: Tensor) -> Tensor:
-    """K3 estimate of KL(rollout || training) of each token; never negative beyond rounding.
-
-    Schulman, "Approximating KL divergence" (2020). Zero exactly where the policies agree.
-    """
-    # exp(x) - 1 - x cancels for small x, which is the healthy case
-    return log_ratio.clamp(max=LARGEST_EXPONENT).expm1() - log_ratio
-
-
-def log_perplexity(batch: Batch, logprobs_BT: Tensor) -> Tensor:
-    """Return minus the mean log-prob of each sequence, float64 [B], 0 for an empty one."""
-    return -sequence_mean(batch, logprobs_BT)
-
-
-def sequence_mean(batch: Batch, values_BT: Tensor) -> Tensor:
-    """Return the mean over each sequence's counted tokens, float64 [B], 0 for an empty one; `values_BT` is 0 elsewhere."""
-    return values_BT.double().sum(dim=1) / batch.length_B.clamp(min=1)
-
-
-def highest(values: Tensor, where: Tensor) -> Tensor:
-    """Return the highest value where a condition holds, -inf if it holds nowhere, also for an empty batch."""
-    masked = values.double().masked_fill(~where, -torch.inf).flatten()
-    return torch.cat([masked, masked.new_full((1,), -torch.inf)]).max()
-
-
-def _seq_ratio_off_one(batch: Batch) -> Tensor:
-    total = batch.log_ratio_BT.double().sum(dim=1)
-    return total.clamp(-LOG_RATIO_BOUND, LOG_RATIO_BOUND).expm1()
-
-
-def _squares(log_ratio: Tensor, where: Tensor) -> Tensor:
-    return ((2 * log_ratio.clamp(-LOG_RATIO_BOUND, LOG_RATIO_BOUND)).exp() * where).sum()
+    for name in _bounded(config):
+        mean = mean_of(sums, f"{name}.value")
+        extremes |= {
+            f"{name}.highest": sums[f"{name}.highest"],
+            f"{name}.minus_lowest": sums[f"{name}.minus_lowest"],
+            f"{name}.seq_highest": mean,
+            f"{name}.minus_seq_lowest": -mean,
+        }
+    return extremes
 
 
 def _exp(values: Tensor) -> Tensor:
-    return values.clamp(max=LARGEST_EXPONENT).exp()
+    return values.clamp(max=LARGEST_EXPONENT[torch.float64]).exp()

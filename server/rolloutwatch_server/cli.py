@@ -1,10 +1,12 @@
 """The command `rolloutwatch`."""
 
+import argparse
 import logging
 import os
 import sys
 from collections.abc import Sequence
 
+from rolloutwatch_contract.presets import PRESETS, as_yaml, preset
 from rolloutwatch_server import __version__
 from rolloutwatch_server.settings import SettingError, parse
 
@@ -12,6 +14,7 @@ _USAGE = """usage: rolloutwatch COMMAND [OPTION ...]
 
 commands:
   serve      read what trainers push, archive it, serve API and dashboard (rolloutwatch serve --help)
+  presets    print configurations of the correction by name, as YAML to copy (rolloutwatch presets --help)
   version    print the version
 """
 
@@ -21,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, *rest = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if command == "serve":
         return _serve(rest)
+    if command == "presets":
+        return _presets(rest)
     if command in ("version", "--version"):
         print(f"rolloutwatch {__version__}")
         return 0
@@ -44,4 +49,21 @@ def _serve(arguments: Sequence[str]) -> int:
     except (SettingError, CannotServe) as error:
         print(f"rolloutwatch serve: {error}", file=sys.stderr)
         return 2
+    return 0
+
+
+def _presets(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="rolloutwatch presets",
+        description="Print configurations of the correction as YAML that can be copied into verl's.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which ones; all of them if none is named")
+    names = parser.parse_args(arguments).names or PRESETS
+    try:
+        chosen = [preset(name) for name in names]
+    except ValueError as error:
+        print(f"rolloutwatch presets: {error}", file=sys.stderr)
+        return 2
+    print("---\n".join(map(as_yaml, chosen)), end="")
     return 0

@@ -12,7 +12,7 @@ import torch
 from rolloutwatch import Correction, CorrectionConfig, MemorySink, Monitor
 from rolloutwatch_contract import METRICS, Outcome, RunEnd, RunStart
 from rolloutwatch_contract.tables import HISTOGRAM_BINS, SEQUENCE_COLUMNS
-from rolloutwatch_correction import correct, metrics_of
+from rolloutwatch_correction import correct
 from tests.client.batches import batch, monitor, steps
 
 CONFIG = {"rollout_is": "token", "rollout_is_threshold": 2.0, "rollout_token_veto_threshold": 1e-4}
@@ -44,13 +44,13 @@ def test_what_is_pushed_is_what_the_correction_says() -> None:
     assert torch.equal(given.weights, alone.weights)
     assert torch.equal(given.response_mask, alone.response_mask)
     (record,) = steps(sink.records)
-    assert record.metrics == metrics_of(alone.statistics.vector.numpy(), alone.config)
+    assert record.metrics == alone.metrics.as_dict()
     assert record.metrics.keys() <= METRICS.keys()
     assert record.histogram is not None
     assert record.histogram.numpy().sum() == 24
     assert record.histogram.numpy().shape == (HISTOGRAM_BINS,)
     assert record.sequences is not None
-    assert np.array_equal(record.sequences.numpy(), alone.sequences.numpy())
+    assert np.array_equal(record.sequences.numpy(), alone.sequences.float().numpy())
     assert record.sequences.numpy().shape == (4, len(SEQUENCE_COLUMNS))
 
 
@@ -213,7 +213,7 @@ def test_an_entropy_that_cannot_be_costs_its_own_figure_and_no_other(entropy: ob
     assert given.weights is not None
     assert torch.equal(given.weights, alone.weights)
     for record in steps(sink.records):
-        assert record.metrics == metrics_of(alone.statistics.vector.numpy(), alone.config)
+        assert record.metrics == alone.metrics.as_dict()
 
 
 def test_a_wrong_step_does_not_cost_the_trainer_its_correction() -> None:

@@ -2,49 +2,89 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from rolloutwatch_correction import Correction, CorrectionConfig, Metrics
-from tests.correction.batches import FOREIGN, Batch, batch, batches, configs, quick
+from tests.correction.batches import (
+    ESTIMATED,
+    FOREIGN,
+    LAYOUTS,
+    Batch,
+    batch,
+    batches,
+    configs,
+    quick,
+)
 
 TOKEN = CorrectionConfig(rollout_is="token")
 SEQUENCE = CorrectionConfig(rollout_is="sequence")
+LEVELS = ("token", "sequence", "geometric")
+UNBOUNDED = 6e8  # above every ratio, which ends at exp(20)
+EXTREMES = ("mean", "max", "min")
+RATIOS = (
+    "eff_sample_size",
+    *(f"{name}_{x}" for name in ("ratio", "is", "rs", "is_seq", "rs_seq") for x in EXTREMES),
+)
+ESTIMATES = tuple(f"{name}_{x}" for name in ESTIMATED for x in (*EXTREMES, *(f"seq_{y}" for y in EXTREMES)))
+REMOVED = ("_high", "_low", "_masked_fraction", "_veto_fraction", "_token_fraction")
+
+few = settings(quick, max_examples=20)  # of each of many
 
 
 def same_figures(one: Correction, other: Correction) -> bool:
     """Up to the order in which floats are summed, which decides the last digits."""
     a, b = one.metrics.as_dict(), other.metrics.as_dict()
     # a root shows the rounding of what is under it
-    near = [
-        math.isclose(a[n], b[n], rel_tol=1e-6, abs_tol=1e-6 * max(1, abs(a.get("ratio_max", 1))))
-        for n in a
-        if n in b
-    ]
+    scale = 1e-6 * max(1, abs(a.get("ratio_max", 1)))
+    near = [math.isclose(a[n], b[n], rel_tol=1e-6, abs_tol=scale) for n in a if n in b]
     return a.keys() == b.keys() and all(near)
+
+
+def with_rejection(config: CorrectionConfig, name: str | None, threshold: Any) -> CorrectionConfig:
+    return dataclasses.replace(
+        config, rollout_rs=name, rollout_rs_threshold=threshold, rollout_rs_threshold_lower=None
+    )
+
+
+def without_rejection(config: CorrectionConfig) -> CorrectionConfig:
+    return with_rejection(config, None, None)
+
+
+def one_token_each(b: Batch) -> Batch:
+    """Every token as a sequence of its own."""
+    return Batch(*(tensor.reshape(-1, 1) for tensor in b.tensors))
+
+
+def row_sums(values: Tensor) -> Tensor:
+    return values.double().sum(dim=1)
+
+
+# what no correction changes
 
 
 @quick
 @given(batches(strange=()), configs())
 def test_equal_policies_need_no_correction(b: Batch, config: CorrectionConfig) -> None:
-    """When both policies agree on every token, weights are 1, KL is 0 and every sample counts fully."""
-    equal = Batch(b.rollout, b.rollout, b.mask)
+    """When both policies agree on every token, weights are 1, KL is 0, every sample counts fully and none is removed."""
+    equal = dataclasses.replace(b, training=b.rollout)
     assume((b.mask != 0).any())
     correction = equal.correct(config)
-    metrics = correction.metrics.as_dict()
-    ones = [
-        n
-        for n in metrics
-        if n.endswith(("ratio_mean", "ratio_max", "ratio_min", "eff_sample_size", "_is_mean"))
-    ]
+    metrics = {name: x for name, x in correction.metrics.as_dict().items() if "@" not in name}
+    ones = [n for n in metrics if n.endswith(RATIOS) or n == "rollout_is_batch_norm_factor"]
     zeros = [
-        n for n in metrics if "kl" in n or "diff" in n or "chi2" in n or n.endswith(("_std", "_high", "_low"))
+        *(n for n in metrics if "kl" in n or "diff" in n or "chi2" in n),
+        *(n for n in metrics if n.endswith(("_std", "_max_deviation", *REMOVED, *ESTIMATES))),
     ]
     assert len(ones) >= 8
-    assert len(zeros) >= 13
+    assert len(zeros) >= 9
     assert {n: metrics[n] for n in ones} == dict.fromkeys(ones, 1.0)
     assert {n: metrics[n] for n in zeros} == dict.fromkeys(zeros, 0.0)
     assert torch.equal(b.mask, correction.response_mask)
@@ -53,56 +93,11 @@ def test_equal_policies_need_no_correction(b: Batch, config: CorrectionConfig) -
 
 
 @quick
-@given(batches(), configs())
-@example(batch([[-19.0]]), TOKEN)  # 1 + (w - 1) is not w
-def test_weights_stay_within_their_bounds_and_the_mean_between_the_extremes(
-    b: Batch, config: CorrectionConfig
-) -> None:
-    correction = b.correct(dataclasses.replace(config, rollout_is=config.rollout_is or "token"))
-    weights, metrics = correction.weights, correction.metrics.as_dict()
-    assert weights is not None
-    counted = (b.mask != 0) & b.training.isfinite() & b.rollout.isfinite()
-    upper = torch.tensor(config.rollout_is_threshold, dtype=weights.dtype)
-    assert ((weights > 0) == counted).all()
-    assert (weights <= upper).all()
-    if counted.any():
-        for level in ("rollout_is", "rollout_is_seq", "ratio", "seq_ratio"):
-            low, middle, high = (metrics[f"{level}_{name}"] for name in ("min", "mean", "max"))
-            assert low <= middle <= high
-        assert metrics["mismatch_k3_kl"] >= 0
-        assert 0 <= metrics["ratio_eff_sample_size"] <= 1
-
-
-@quick
-@given(batches(strange=FOREIGN), configs())
-@example(batch([[math.inf, 6e38, 1e308, 800.0]], rollout=-3e38), SEQUENCE)
-@example(Batch(torch.tensor([[3e38, -1.0]]), torch.tensor([[-3e38, -1.0]]), torch.ones(1, 2)), TOKEN)
-def test_every_figure_is_finite_whatever_comes(b: Batch, config: CorrectionConfig) -> None:
-    """NaN, infinities, numbers whose difference is infinite: counted as not finite, and left out."""
-    correction = b.correct(config)
-    assert {n: x for n, x in correction.metrics.as_dict().items() if not math.isfinite(x)} == {}
-    assert correction.weights is None or correction.weights.isfinite().all()
-
-
-@quick
-@given(batches(), configs())
-def test_veto_only_removes_and_only_whole_sequences(b: Batch, config: CorrectionConfig) -> None:
-    lenient = b.correct(dataclasses.replace(config, rollout_token_veto_threshold=None))
-    strict = b.correct(dataclasses.replace(config, rollout_token_veto_threshold=0.1))
-    gone = (strict.response_mask != lenient.response_mask).any(dim=1)
-    assert torch.equal(b.mask, lenient.response_mask)
-    assert (strict.response_mask[gone] == 0).all()
-    assert torch.equal(lenient.response_mask[~gone], strict.response_mask[~gone])
-    if strict.weights is not None and lenient.weights is not None:
-        assert torch.equal(lenient.weights, strict.weights)
-
-
-@quick
 @given(batches(strange=FOREIGN), configs())
 def test_correcting_leaves_what_came_in_as_it_was(b: Batch, config: CorrectionConfig) -> None:
-    before = [tensor.clone() for tensor in dataclasses.astuple(b)]
+    before = [tensor.clone() for tensor in b.tensors]
     b.correct(config).metrics.as_dict()
-    for old, new in zip(before, dataclasses.astuple(b), strict=True):
+    for old, new in zip(before, b.tensors, strict=True):
         assert torch.equal(old.nan_to_num(7), new.nan_to_num(7))
 
 
@@ -113,18 +108,249 @@ def test_without_a_configuration_nothing_is_changed(b: Batch) -> None:
     correction = b.correct()
     assert correction.weights is None
     assert torch.equal(b.mask, correction.response_mask)
-    assert not [name for name in correction.metrics.as_dict() if name.startswith("rollout_is")]
+    assert not [name for name in correction.metrics.as_dict() if name.startswith("rollout_")]
+
+
+# bounds
+
+
+@quick
+@given(batches(), configs(levels=LEVELS))
+@example(batch([[-19.0]]), TOKEN)  # 1 + (w - 1) is not w
+def test_weights_stay_within_their_bounds(b: Batch, config: CorrectionConfig) -> None:
+    config = dataclasses.replace(config, rollout_is_batch_normalize=False)
+    weights = b.weights(config)
+    lower, upper = (torch.tensor(x, dtype=weights.dtype) for x in (config.bounds.lower, config.bounds.upper))
+    assert (weights <= upper).all()
+    assert not weights[~b.counted].any()
+    if config.rollout_is_mode == "truncate":
+        assert ((weights > 0) == b.counted).all()
+    else:
+        assert ((weights == 0) | (weights >= lower)).all()
+
+
+@quick
+@given(batches(), configs())
+@example(batch([[-19.0]]), TOKEN)
+def test_a_mean_lies_between_its_extremes(b: Batch, config: CorrectionConfig) -> None:
+    """At every level, of ratios, weights and what a rule of rejection looks at, in every group too."""
+    metrics = b.correct(config).metrics.as_dict()
+    means = 0
+    for name, mean in metrics.items():
+        figure, at, group = name.partition("@")
+        low, high = (figure.removesuffix("_mean") + end + at + group for end in ("_min", "_max"))
+        if figure.endswith("_mean") and low in metrics and high in metrics:
+            assert metrics[low] <= mean <= metrics[high], name
+            means += not group
+    if b.counted.any():
+        assert metrics["mismatch_k3_kl"] >= 0
+        assert 0 <= metrics["ratio_eff_sample_size"] <= 1
+        assert means == 2 + 2 * (config.rollout_is is not None) + 2 * len(config.rejections)
+
+
+@quick
+@given(batches(strange=FOREIGN), configs())
+@example(batch([[math.inf, 6e38, 1e308, 800.0]], rollout=-3e38), SEQUENCE)
+@example(Batch(torch.tensor([[3e38, -1.0]]), torch.tensor([[-3e38, -1.0]]), torch.ones(1, 2)), TOKEN)
+def test_every_figure_is_finite_whatever_comes(b: Batch, config: CorrectionConfig) -> None:
+    """NaN, infinities, numbers whose difference is infinite: counted as not finite, and left out."""
+    correction = b.correct(config)
+    assert {n: x for n, x in correction.metrics.as_dict().items() if not math.isfinite(x)} == {}
+    assert correction.sequences.isfinite().all()
+    assert correction.weights is None or correction.weights.isfinite().all()
+
+
+# weights at their levels
+
+
+@quick
+@given(batches(strange=(), grouped=False))
+def test_the_geometric_ratio_is_the_root_of_the_sequences(b: Batch) -> None:
+    """Of as many tokens as it has: ratio^(1/T)."""
+    assume((row_sums(b.log_ratio).abs() < 20).all())
+    sequence, geometric = (
+        b.weights(CorrectionConfig(rollout_is=level, rollout_is_threshold=UNBOUNDED)).double()
+        for level in ("sequence", "geometric")
+    )
+    length = row_sums(b.counted).clamp(min=1)[:, None]
+    assert torch.allclose(sequence ** (1 / length) * b.counted, geometric, rtol=1e-5, atol=0)
+
+
+@quick
+@given(batches(grouped=False), configs(levels=LEVELS))
+def test_a_sequence_of_one_token_has_one_ratio_at_every_level(b: Batch, config: CorrectionConfig) -> None:
+    """Weights, figures and what is rejected are the same at token, sequence and geometric level."""
+    single = one_token_each(b)
+    token, sequence, geometric = (
+        single.correct(dataclasses.replace(with_rejection(config, level, 1.5), rollout_is=level))
+        for level in LEVELS
+    )
+    for other in (sequence, geometric):
+        assert torch.equal(token.weights, other.weights)
+        assert torch.equal(token.response_mask, other.response_mask)
+        assert same_figures(token, other)
+
+
+@quick
+@given(batches(grouped=False), st.sampled_from(["k1", "k2", "k3"]), st.sampled_from([1.1, 2.5]))
+def test_the_options_agree_on_sequences_of_one_token(b: Batch, estimator: str, threshold: float) -> None:
+    """A sum, a mean and a maximum of one number are that number."""
+    single = one_token_each(b)
+    masks = [
+        single.kept(CorrectionConfig(rollout_rs=name, rollout_rs_threshold=threshold))
+        for name in ESTIMATED
+        if name.endswith(estimator)
+    ]
+    assert len(masks) >= 3
+    assert all(torch.equal(masks[0], mask) for mask in masks)
+
+
+@quick
+@given(batches(), configs(levels=LEVELS))
+def test_masking_and_truncation_agree_within_the_bounds(b: Batch, config: CorrectionConfig) -> None:
+    """Outside of them a masked weight is 0, above them a truncated one is the bound; the mask is not touched by either."""
+    bounds = config.bounds
+    truncated, masked = (
+        without_rejection(
+            dataclasses.replace(
+                config, rollout_is_mode=mode, rollout_is_threshold=bounds.upper,
+                rollout_is_threshold_lower=bounds.lower, rollout_is_batch_normalize=False,
+                rollout_token_veto_threshold=None,
+            )
+        )
+        for mode in ("truncate", "mask")
+    )  # fmt: skip
+    weights = b.weights(truncated)
+    lower, upper = (torch.tensor(x, dtype=weights.dtype) for x in (bounds.lower, bounds.upper))
+    ratios = b.weights(dataclasses.replace(truncated, rollout_is_threshold=UNBOUNDED))
+    inside = (ratios >= lower) & (ratios <= upper)
+    assert torch.equal(weights, ratios.clamp(max=upper))
+    assert torch.equal(b.weights(masked), ratios * inside)
+    assert torch.equal(b.correct(masked).response_mask, b.mask)
+
+
+@quick
+@given(batches(), configs(levels=LEVELS))
+def test_normalized_weights_have_the_mean_one(b: Batch, config: CorrectionConfig) -> None:
+    """Over tokens, or over sequences where each has one weight; weights that all but vanish are left as they are."""
+    plain, normalized = (
+        b.weights(dataclasses.replace(config, rollout_is_batch_normalize=on)).double() for on in (False, True)
+    )
+    tokens = row_sums(b.counted)
+    filled = tokens > 0
+    assume(filled.any())
+
+    def mean(weights: Tensor) -> float:
+        if config.rollout_is == "token":
+            return (weights.sum() / tokens.sum()).item()
+        return (row_sums(weights) / tokens)[filled].mean().item()
+
+    assume(not 0.5e-8 < mean(plain) < 2e-8)
+    if mean(plain) > 1e-8:
+        assert mean(normalized) == pytest.approx(1, rel=1e-5)
+        assert torch.allclose(normalized * mean(plain), plain, rtol=1e-5, atol=0)
+    else:
+        assert torch.equal(plain, normalized)
+
+
+# rejection and veto
+
+
+@quick
+@given(batches(), configs())
+def test_rejection_and_veto_never_change_a_weight(b: Batch, config: CorrectionConfig) -> None:
+    """Weights and mask do not know of each other."""
+    lenient = dataclasses.replace(without_rejection(config), rollout_token_veto_threshold=None)
+    strict, plain = b.correct(config), b.correct(lenient)
+    assert torch.equal(b.mask, plain.response_mask)
+    if plain.weights is not None:
+        assert torch.equal(plain.weights, strict.weights)
+
+
+@quick
+@given(batches(), configs())
+def test_veto_only_removes_and_only_whole_sequences(b: Batch, config: CorrectionConfig) -> None:
+    lenient = b.correct(dataclasses.replace(config, rollout_token_veto_threshold=None))
+    strict = b.correct(dataclasses.replace(config, rollout_token_veto_threshold=0.1))
+    gone = (strict.response_mask != lenient.response_mask).any(dim=1)
+    assert (strict.response_mask[gone] == 0).all()
+    assert torch.equal(lenient.response_mask[~gone], strict.response_mask[~gone])
+
+
+@pytest.mark.parametrize("name", [*LEVELS, *ESTIMATED])
+@given(b=batches(grouped=False), data=st.data())
+@few
+def test_widening_a_threshold_never_rejects_more(name: str, b: Batch, data: st.DataObject) -> None:
+    """Neither of the bounds, for every mode and option."""
+    above = sorted(data.draw(st.lists(st.floats(1, 100), min_size=2, max_size=2)))
+    below = sorted(data.draw(st.lists(st.floats(0.01, 1), min_size=2, max_size=2)))
+    if name.endswith(("k2", "k3")):
+        narrow, wide = ({"rollout_rs_threshold": x / 10} for x in above)
+    else:
+        narrow, wide = (
+            {"rollout_rs_threshold": upper, "rollout_rs_threshold_lower": lower}
+            for upper, lower in zip(above, reversed(below), strict=True)
+        )
+    kept, kept_by_more = (b.kept(CorrectionConfig(rollout_rs=name, **bounds)) for bounds in (narrow, wide))
+    assert not (kept & ~kept_by_more).any()
+    assert not (kept & ~b.counted).any()
+
+
+@quick
+@given(batches(grouped=False), st.lists(st.sampled_from(ESTIMATED), min_size=2, max_size=4, unique=True))
+def test_several_options_keep_what_each_of_them_keeps(b: Batch, names: list[str]) -> None:
+    both = CorrectionConfig(rollout_rs=names, rollout_rs_threshold=1.3)
+    each = [b.kept(CorrectionConfig(rollout_rs=name, rollout_rs_threshold=1.3)) for name in names]
+    assert torch.equal(torch.stack(each).all(dim=0), b.kept(both))
+
+
+@pytest.mark.parametrize(
+    ("option", "mode", "ratios"),
+    [
+        ("token_k1", "token", lambda log_ratio: log_ratio),
+        ("seq_sum_k1", "sequence", row_sums),
+        ("seq_mean_k1", "geometric", lambda x: row_sums(x) / row_sums(x != 0).clamp(min=1)),
+    ],
+)
+@given(b=batches(strange=(), grouped=False), bounds=st.sampled_from([(0.5, 2.0), (0.3, 1.2), (0.999, 1.003)]))
+@few
+def test_k1_rejects_what_the_seeds_mode_rejects(
+    option: str, mode: str, ratios: Callable[[Tensor], Tensor], b: Batch, bounds: tuple[float, float]
+) -> None:
+    """Both hold the ratio within the same bounds, as long as no token saturates and nothing stands on a bound."""
+    lower, upper = bounds
+    assume((b.log_ratio.abs() <= 20).all())
+    assume(all(((ratios(b.log_ratio) - math.log(bound)).abs() > 1e-4).all() for bound in bounds))
+    by_text = CorrectionConfig(rollout_rs=option, rollout_rs_threshold=f"{lower}_{upper}")
+    seed = CorrectionConfig(rollout_rs=mode, rollout_rs_threshold=upper, rollout_rs_threshold_lower=lower)
+    assert torch.equal(b.kept(seed), b.kept(by_text))
+
+
+@quick
+@given(batches(strange=(), grouped=False), st.sampled_from([1e-4, 0.1, 0.7]))
+def test_the_highest_k2_is_a_veto_to_both_sides(b: Batch, veto: float) -> None:
+    """A token whose ratio is below 1e-4, or above 1e4, removes its sequence: half the square of ln 1e-4 is 42.4."""
+    assume(((b.log_ratio.abs() + math.log(veto)).abs() > 1e-4).all())
+    swapped = Batch(b.rollout, b.training, b.mask)
+    config = CorrectionConfig(rollout_token_veto_threshold=veto)
+    option = CorrectionConfig(rollout_rs="seq_max_k2", rollout_rs_threshold=math.log(veto) ** 2 / 2)
+    assert torch.equal(b.kept(config) & swapped.kept(config), b.kept(option))
+
+
+# what a batch is made of does not matter
 
 
 @quick
 @given(batches(), configs(), st.data())
 def test_order_of_sequences_does_not_matter(b: Batch, config: CorrectionConfig, data: st.DataObject) -> None:
     order = torch.tensor(data.draw(st.permutations(range(len(b.mask)))), dtype=torch.int64)
-    straight = b.correct(config)
-    mixed = Batch(*(tensor[order] for tensor in dataclasses.astuple(b))).correct(config)
+    straight = b.correct(config, sample_ids=torch.arange(len(b.mask)))
+    mixed = b.rows(order).correct(config, sample_ids=order)
     assert same_figures(straight, mixed)
     assert torch.equal(straight.response_mask[order], mixed.response_mask)
-    assert torch.equal(straight.sequences[order], mixed.sequences)
+    assert torch.allclose(straight.sequences[order], mixed.sequences, rtol=1e-6, atol=1e-9)
+    if straight.weights is not None:
+        assert torch.allclose(straight.weights[order], mixed.weights, rtol=1e-6, atol=0)
 
 
 @quick
@@ -137,26 +363,46 @@ def test_padding_does_not_matter(b: Batch, config: CorrectionConfig, more: int, 
         torch.nn.functional.pad(x.masked_fill(outside, foreign), (0, more), value=foreign)
         for x in (b.training, b.rollout)
     )
-    padded = Batch(training, rollout, torch.nn.functional.pad(b.mask, (0, more))).correct(config)
+    padded = Batch(training, rollout, torch.nn.functional.pad(b.mask, (0, more)), b.groups).correct(config)
     length = b.mask.shape[1]
     assert same_figures(plain, padded)
     assert torch.equal(plain.response_mask, padded.response_mask[:, :length])
-    if plain.weights is not None and padded.weights is not None:
+    if plain.weights is not None:
         assert torch.allclose(plain.weights, padded.weights[:, :length], rtol=1e-6, atol=0)
         assert not padded.weights[:, length:].any()
 
 
+@pytest.mark.parametrize("layout", LAYOUTS[1:])
+@given(b=batches(strange=FOREIGN), config=configs(), entropy=st.sampled_from([None, 0.7, math.nan]))
 @quick
-@given(batches(), configs(), st.integers(0, 5))
-def test_micro_batches_add_up_to_the_batch(b: Batch, config: CorrectionConfig, cut: int) -> None:
-    """Statistics of parts, empty ones too, merge into those of the whole."""
-    parts = [
-        Batch(*(t[at] for t in dataclasses.astuple(b))).correct(config)
-        for at in (slice(cut), slice(cut, None))
-    ]
+def test_layout_does_not_matter(
+    layout: str, b: Batch, config: CorrectionConfig, entropy: float | None
+) -> None:
+    """A list of responses of different lengths, or all of them in one row, with holes and responses of no token."""
+    assume(layout == "packed" or len(b.mask))  # an empty list has neither precision nor device
+    entropies = None if entropy is None else torch.full(b.mask.shape, entropy)
+    padded = b.correct(config, entropy=entropies)
+    other = b.correct(config, entropy=entropies, layout=layout)
+    assert same_figures(padded, other)
+    assert torch.allclose(padded.sequences, other.sequences, rtol=1e-6, atol=1e-9)
+    assert torch.equal(padded.response_mask, b.padded(other.response_mask, layout))
+    assert (padded.weights is None) == (other.weights is None)
+    if padded.weights is not None:
+        assert torch.allclose(padded.weights, b.padded(other.weights, layout), rtol=1e-6, atol=0)
+
+
+@quick
+@given(batches(), configs(), st.lists(st.integers(0, 5), min_size=1, max_size=3).map(sorted))
+def test_micro_batches_add_up_to_the_batch(b: Batch, config: CorrectionConfig, cuts: list[int]) -> None:
+    """Statistics of two parts or more, empty ones too, merge into those of the whole, in whatever order."""
+    edges = [0, *cuts, len(b.mask)]
+    parts = [b.rows(slice(*at)).correct(config) for at in pairwise(edges)]
     whole = b.correct(config)
-    merged = dataclasses.replace(whole, statistics=parts[0].statistics.merge(parts[1].statistics))
-    assert same_figures(whole, merged)
+    for order in (parts, parts[::-1]):
+        merged = order[0].statistics
+        for part in order[1:]:
+            merged = merged.merge(part.statistics)
+        assert same_figures(whole, dataclasses.replace(whole, statistics=merged))
 
 
 @quick
@@ -210,12 +456,17 @@ def test_no_gradient_flows_through_the_correction(config: CorrectionConfig) -> N
     assert [tensor.requires_grad for tensor in tensors if tensor is not None] == [False] * 4
 
 
-def test_a_batch_without_a_valid_token_has_counts_and_nothing_else() -> None:
+@quick
+@given(configs(), st.integers(0, 3), st.integers(0, 4))
+def test_a_batch_without_a_valid_token_has_counts_and_nothing_else(
+    config: CorrectionConfig, count: int, length: int
+) -> None:
     """A rank may get no data: it takes part all the same."""
-    empty = batch([[0.1], [0.2]], mask=[[0], [0]]).correct(TOKEN)
-    assert empty.metrics.as_dict() == {"n_tokens": 0.0, "n_sequences": 2.0, "n_empty_sequences": 2.0}
-    nothing = Batch(torch.zeros(0, 4), torch.zeros(0, 4), torch.zeros(0, 4)).correct(TOKEN)
-    assert nothing.metrics.as_dict() == {"n_tokens": 0.0, "n_sequences": 0.0, "n_empty_sequences": 0.0}
+    foreign = torch.full((count, length), math.nan)
+    empty = Batch(foreign, foreign, torch.zeros(count, length)).correct(config)
+    assert empty.metrics.as_dict() == {"n_tokens": 0, "n_sequences": count, "n_empty_sequences": count}
+    assert not empty.response_mask.any()
+    assert empty.weights is None or not empty.weights.any()
 
 
 def test_a_sequence_that_the_training_policy_finds_impossible_is_vetoed() -> None:

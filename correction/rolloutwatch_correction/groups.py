@@ -1,0 +1,78 @@
+"""Groups of sequences, such as environments or data sources, that have figures of their own.
+
+Axes: B sequences, G groups.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The group of each sequence.
+
+    Attributes:
+        ids: [B] integers, places in `names`; a sequence with another number belongs to no group.
+        names: What the groups are called.
+
+    Raises:
+        ValueError: `ids` is no tensor of integers, or a name stands twice.
+    """
+
+    ids: Tensor
+    names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without looking at values."""
+        ids: object = self.ids
+        if not isinstance(ids, Tensor) or ids.ndim != 1 or ids.is_floating_point():
+            raise ValueError(
+                f"ids of groups are {_told(ids)}: expected a tensor of integers, one for each sequence. "
+                "Groups.of(labels) makes one."
+            )
+        if len(set(self.names)) != len(self.names):
+            raise ValueError(f"names of groups are {self.names}: expected each once.")
+
+    @classmethod
+    def of(
+        cls,
+        labels: Sequence[str],
+        *,
+        names: Sequence[str] | None = None,
+        device: torch.device | str | None = None,
+    ) -> "Groups":
+        """Return the groups of sequences by their labels, one for each sequence.
+
+        Args:
+            labels: The name of each sequence's group.
+            names: All groups there are; None means those that occur, in alphabetical order.
+                Statistics of several batches or ranks can only be merged if they name the same groups.
+            device: Where the log-probs are.
+        """
+        known = tuple(sorted(set(labels))) if names is None else tuple(names)
+        places = {name: place for place, name in enumerate(known)}
+        ids = torch.tensor([places.get(label, -1) for label in labels], dtype=torch.int64)
+        if device is not None and torch.device(device).type == "cuda":
+            # from pinned memory, so that the host need not wait
+            return cls(ids.pin_memory().to(device, non_blocking=True), known)
+        return cls(ids.to(device), known)
+
+    def reduce(self, sums_BS: Tensor, maxima_BM: Tensor) -> Tensor:
+        """Return sums and maxima of each group, float64 [G, S + M]."""
+        count = len(self.names)
+        ids = self.ids.long()
+        nobody = (ids < 0) | (ids >= count)
+        ids = torch.where(nobody, count, ids)
+        sums = sums_BS.new_zeros((count + 1, sums_BS.shape[1])).index_add_(0, ids, sums_BS)
+        maxima = maxima_BM.new_full((count + 1, maxima_BM.shape[1]), -torch.inf)
+        maxima = maxima.scatter_reduce(0, ids[:, None].expand_as(maxima_BM), maxima_BM, "amax")
+        return torch.cat([sums, maxima], dim=1)[:count]
+
+
+def _told(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"of {value.dtype} and shape {tuple(value.shape)}"
+    return f"a {type(value).__name__}"

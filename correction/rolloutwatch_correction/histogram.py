@@ -1,0 +1,47 @@
+"""How many tokens have a log ratio in each bin, by the bits of a float32.
+
+The bins of HISTOGRAM_EDGES are quarters of an octave, which are the exponent and the first two bits of the mantissa.
+"""
+
+import torch
+from torch import Tensor
+
+from rolloutwatch_contract.tables import HISTOGRAM_BINS, SMALLEST_EXPONENT
+
+_MIDDLE = HISTOGRAM_BINS // 2
+_BITS_BELOW = 21  # 23 bits of mantissa less the two that count
+_FIRST = (
+    (127 + SMALLEST_EXPONENT) << 2
+) - 1  # what the magnitudes just below the first edge have above those bits
+_AT_ONCE = 2**16
+
+
+def histogram(log_ratio: Tensor) -> Tensor:
+    """Return float64 [HISTOGRAM_BINS], counts of the bins of HISTOGRAM_EDGES; a magnitude on an edge is in the outer one."""
+    bits = log_ratio.float().view(torch.int32)
+    magnitude = ((bits & 0x7FFFFFFF) >> _BITS_BELOW).sub_(_FIRST).clamp_(0, _MIDDLE)
+    sign = bits >> 31  # 0, or -1 which turns a number into its complement
+    bins = (magnitude ^ sign).sub_(sign).add_(_MIDDLE)
+    counts: Tensor = count_bins(bins.to(torch.uint8))
+    return counts[:HISTOGRAM_BINS].double()
+
+
+# Its own operator, because a compiler that fuses it counts one token at a time, under a lock.
+@torch.library.custom_op("rolloutwatch::count_bins", mutates_args=())
+def count_bins(bins: Tensor) -> Tensor:
+    """Return how often each of the numbers from 0 to 255 occurs, int64 [256]."""
+    counts = torch.zeros(256, dtype=torch.int64, device=bins.device)
+    for part in bins.reshape(-1).split(_AT_ONCE):
+        counts.scatter_add_(0, part.long(), torch.ones_like(part, dtype=torch.int64))
+    return counts
+
+
+@count_bins.register_kernel("cuda")
+def _(bins: Tensor) -> Tensor:
+    # counts in shared memory; of whole numbers, so that it is exact and always the same
+    return torch.histc(bins.long(), bins=256, min=0, max=256)
+
+
+@count_bins.register_fake
+def _(bins: Tensor) -> Tensor:
+    return torch.empty(256, dtype=torch.int64, device=bins.device)

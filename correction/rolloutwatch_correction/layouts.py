@@ -1,0 +1,126 @@
+"""How the tokens of a batch lie in memory, behind the few verbs that the rest needs of it.
+
+Axes: B sequences, T response tokens; N tokens of all sequences, packed. "Of tokens" is [B, T] or [N].
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+class Layout(Protocol):
+    """Sums and extremes over each sequence, and the way back. Of a sequence without tokens every sum is 0."""
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the sum over each sequence, float64 [B]."""
+
+    def moments(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the sums over each sequence of values and of their squares, float64 [B] each."""
+
+    def total(self, values: Tensor) -> Tensor:
+        """Return the sum over each sequence of values of which none is negative, [B].
+
+        It may be taken in their own precision: nothing cancels, and flags are exact up to 16 million tokens in a sequence.
+        """
+
+    def highest(self, values: Tensor) -> Tensor:
+        """Return the highest value of each sequence, [B]."""
+
+    def first_highest(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the highest value of each sequence and where it first stands in it, [B] each."""
+
+    def spread(self, values_B: Tensor) -> Tensor:
+        """Return each sequence's value at each of its tokens, in a shape that broadcasts with them."""
+
+
+@dataclass(frozen=True)
+class Padded:
+    """Tokens are [B, T]."""
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Sum over the tokens."""
+        return values.sum(dim=1, dtype=torch.float64)
+
+    def moments(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Sum over the tokens; squares are of float64, so that what does not vary has no variance."""
+        precise = values.to(torch.float64, copy=True)
+        return precise.sum(dim=1), precise.square_().sum(dim=1)
+
+    def total(self, values: Tensor) -> Tensor:
+        """Sum over the tokens, pairwise in their own precision.
+
+        A compiled sum would be neither pairwise nor, in float32, the same code for any length.
+        """
+        return values.sum(dim=1, dtype=torch.float64 if torch.compiler.is_compiling() else None)
+
+    def highest(self, values: Tensor) -> Tensor:
+        """Look along the tokens."""
+        return _with_a_column(values).amax(dim=1)
+
+    def first_highest(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Look along the tokens."""
+        value, position = _with_a_column(values).max(dim=1)
+        return value, position
+
+    def spread(self, values_B: Tensor) -> Tensor:
+        """Add the axis of the tokens."""
+        return values_B[:, None]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Tokens are [N]; those of sequence b are starts_B[b] and following, and sequence_N names each token's sequence."""
+
+    starts_B: Tensor
+    sequence_N: Tensor
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Add each token to its sequence."""
+        sums = torch.zeros(self.starts_B.shape, dtype=torch.float64, device=values.device)
+        return sums.index_add_(0, self.sequence_N, values.double())
+
+    def moments(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Add each token to its sequence."""
+        precise = values.double()
+        return self.sum(precise), self.sum(precise * precise)
+
+    def total(self, values: Tensor) -> Tensor:
+        """Add each token to its sequence."""
+        return self.sum(values)
+
+    def highest(self, values: Tensor) -> Tensor:
+        """Compare each token with what its sequence has."""
+        lowest = torch.finfo(values.dtype).min
+        top = torch.full(self.starts_B.shape, lowest, dtype=values.dtype, device=values.device)
+        return top.scatter_reduce(0, self.sequence_N, values, "amax")
+
+    def first_highest(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Look for the value, then for the first place that has it."""
+        top = self.highest(values)
+        here = torch.arange(values.shape[0], device=values.device)
+        nowhere = values.shape[0]
+        place = torch.where(values == top[self.sequence_N], here, nowhere)
+        first = torch.full_like(self.starts_B, nowhere).scatter_reduce(0, self.sequence_N, place, "amin")
+        return top, first - self.starts_B
+
+    def spread(self, values_B: Tensor) -> Tensor:
+        """Look up each token's sequence."""
+        return values_B[self.sequence_N]
+
+
+def _with_a_column(values: Tensor) -> Tensor:
+    """Let a batch of no columns have a maximum too, the lowest number there is."""
+    if values.shape[1]:
+        return values
+    return values.new_full((values.shape[0], 1), torch.finfo(values.dtype).min)
+
+
+def packed(cu_seqlens: Tensor, tokens: int) -> tuple[Packed, Tensor]:
+    """Return the layout of tokens packed by cumulative lengths, [B + 1] from 0, and which of the tokens are in it, bool [N]."""
+    ends = cu_seqlens[1:].long()
+    here = torch.arange(tokens, device=cu_seqlens.device)
+    sequence = torch.bucketize(here, ends, right=True)
+    inside = (sequence < ends.shape[0]) & (here >= cu_seqlens[0])
+    return Packed(cu_seqlens[:-1].long(), sequence.clamp(max=ends.shape[0] - 1)), inside

@@ -1,0 +1,46 @@
+"""`rolloutwatch presets`: configurations of the correction, printed where there is no trainer and no torch."""
+
+import pytest
+import yaml
+
+from rolloutwatch_contract.presets import PRESETS, as_yaml
+from rolloutwatch_server.cli import main
+
+
+def test_all_presets_are_printed_as_yaml(capsys: pytest.CaptureFixture[str]) -> None:
+    """One document each, in the order of the table, with its name and sentence above it."""
+    assert main(["presets"]) == 0
+    told = capsys.readouterr()
+    documents = list(yaml.safe_load_all(told.out))
+    assert documents == [{"algorithm": {"rollout_correction": one.keys}} for one in PRESETS.values()]
+    for one in PRESETS.values():
+        assert f"# {one.name}: {one.summary}\n" in told.out
+    assert told.err == ""
+
+
+def test_those_that_are_named_are_printed_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """An earlier name will do; a single one can be written into a file as it comes."""
+    assert main(["presets", "token_tis"]) == 0
+    assert capsys.readouterr().out == as_yaml(PRESETS["decoupled_token_is"])
+    assert main(["presets", "disabled", "bypass_ppo_clip"]) == 0
+    assert capsys.readouterr().out == "---\n".join(
+        [as_yaml(PRESETS["disabled"]), as_yaml(PRESETS["bypass_ppo_clip"])]
+    )
+
+
+def test_a_name_that_is_none_is_told_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing is printed of those that are."""
+    assert main(["presets", "disabled", "decoupled_geo"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == (
+        "rolloutwatch presets: no preset is called 'decoupled_geo'. Did you mean 'decoupled_geo_rs'?\n"
+    )
+
+
+def test_the_command_tells_of_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "presets    print configurations of the correction by name" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        main(["presets", "--help"])
+    assert "usage: rolloutwatch presets [-h] [NAME ...]" in capsys.readouterr().out
