@@ -1,6 +1,8 @@
 """The HTTP API: its shapes are promised, its numbers are the archive's, and its refusals help."""
 
+import asyncio
 import base64
+import contextlib
 import math
 
 import numpy as np
@@ -169,8 +171,8 @@ SERIES = f"/api/v1/runs/{RUN}/series"
         ("OPTIONS", "/api/none", 404, "there is no OPTIONS /api/none: see /docs."),
         ("GET", "/api/v1", 404, "there is no GET /api/v1: see /docs."),
         ("GET", "/api/v2/runs", 404, "there is no GET /api/v2/runs: see /docs."),
-        ("POST", "/api/v1/runs", 404, "there is no POST /api/v1/runs: see /docs."),
-        ("PATCH", "/api/v1/runs", 404, "there is no PATCH /api/v1/runs: see /docs."),
+        ("POST", "/api/none", 404, "there is no POST /api/none: see /docs."),
+        ("BREW", "/api/v1/none", 404, "there is no BREW /api/v1/none: see /docs."),
         ("GET", "/api/v1/runs/math~x", 404, "there is no run 'math~x': GET /api/v1/runs lists those there are."),
         ("GET", "/api/v1/runs/%00%FF", 404, "there is no run"),
         ("GET", "/api/v1/runs/..%2F..%2Fetc", 404, "there is no"),
@@ -197,6 +199,61 @@ def test_a_refusal_is_json_that_names_the_thing(
     assert (answer.status_code, problem["status"]) == (status, status)
     assert problem["detail"].startswith(detail)
     assert set(problem) == {"type", "title", "status", "detail"}
+
+
+PATHS = ("/api/v1/runs", f"/api/v1/runs/{RUN}", SERIES, f"/api/v1/runs/{RUN}/live", "/api/v1/catalogue")
+PATHS += ("/api/v1/dead-letters", "/healthz", "/readyz", "/docs", "/openapi.json", "/", "/assets/feed.js")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
+def test_a_path_that_is_there_names_the_methods_it_has(method: str, api: Asking) -> None:
+    """405 is not 404: the address is right. The cure stands in Allow, and in words."""
+    for url in PATHS:
+        answer = api.ask(url, method)
+        assert answer.status_code == 405, url
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["allow"] == "GET, HEAD"
+        assert answer.json() == {
+            "type": "about:blank",
+            "title": "Method not allowed",
+            "status": 405,
+            "detail": f"{method} is not allowed on {url}: use GET or HEAD.",
+        }
+
+
+def test_a_path_that_is_only_posted_to_says_so(api: Asking) -> None:
+    answer = api.ask("/_dash-update-component")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert "use POST." in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("/api/v1/runs", 200), (f"/api/v1/runs/{RUN}", 200), (SERIES + "?metric=kl", 200), (SERIES, 422),
+        ("/api/v1/catalogue", 200), ("/api/v1/dead-letters", 200), ("/api/v1/runs/math~x", 404), ("/api/none", 404),
+        ("/healthz", 200), ("/readyz", 503), ("/docs", 200), ("/openapi.json", 200), ("/assets/feed.js", 200),
+    ],
+)  # fmt: skip
+def test_head_is_answered_as_get_without_the_body(url: str, status: int, api: Asking, store: Store) -> None:
+    """The same status and headers, the length too; a monitor that asks by HEAD learns what GET would say."""
+    store.archive(STREAM, batch(step(1, kl=1.0)))
+    got, headed = api.ask(url), api.ask(url, "HEAD")
+    assert (headed.status_code, headed.content) == (status, b"")
+    assert got.status_code == status
+    assert got.content
+    assert headed.headers == got.headers
+
+
+def test_head_of_a_live_feed_ends_at_once_and_leaves_no_viewer(api: Asking, store: Store) -> None:
+    """A stream has no end, but its head has."""
+    store.archive(STREAM, batch(step(1, kl=1.0)))
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        api.feed.open(loop)  # the stream of a closed feed would end by itself
+        answer = api.ask(f"/api/v1/runs/{RUN}/live", "HEAD")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert api.feed.watched() == []
 
 
 def test_an_archive_that_cannot_be_read_is_a_problem_too(api: Asking, store: Store) -> None:

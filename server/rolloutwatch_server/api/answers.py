@@ -1,5 +1,6 @@
 """How the API answers: JSON in which a value that is not finite is null, and problems as RFC 9457 has them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -18,10 +19,10 @@ def answer(body: Any, status: int = 200) -> Response:
     return Response(msgspec.json.encode(body), status, NOT_STORED, "application/json")
 
 
-def problem(status: int, title: str, detail: str) -> Response:
+def problem(status: int, title: str, detail: str, headers: Mapping[str, str] = NOT_STORED) -> Response:
     """Return a refusal: what is wrong, what was expected, what came."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return Response(msgspec.json.encode(body), status, NOT_STORED, PROBLEM)
+    return Response(msgspec.json.encode(body), status, headers, PROBLEM)
 
 
 class NoSuchRun(HTTPException):
@@ -39,6 +40,15 @@ def install_problems(app: FastAPI) -> None:
         return problem(
             error.status_code, "Refused" if error.status_code != 404 else "Not found", str(error.detail)
         )
+
+    @app.exception_handler(405)
+    async def not_allowed(request: Request, error: HTTPException) -> Response:
+        allowed = set((error.headers or {}).get("Allow", "GET").split(", "))
+        if "GET" in allowed:
+            allowed.add("HEAD")  # HeadAsGet sees to it
+        names = sorted(allowed)
+        detail = f"{request.method[:30]} is not allowed on {request.url.path[:300]}: use {' or '.join(names)}."
+        return problem(405, "Method not allowed", detail, NOT_STORED | {"Allow": ", ".join(names)})
 
     @app.exception_handler(StoreError)
     async def unreadable(_: Request, error: StoreError) -> Response:
