@@ -12,7 +12,7 @@ from rolloutwatch_contract.protocol import RunSummary
 from rolloutwatch_dashboard import create_dashboard
 from rolloutwatch_server import __version__
 from rolloutwatch_server.api import catalogue, dead_letters, docs, health, live, runs
-from rolloutwatch_server.api.answers import install_problems
+from rolloutwatch_server.api.answers import REFUSALS, install_problems
 from rolloutwatch_server.api.methods import HeadAsGet, refuse_what_is_not_there
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed, rewind_event, run_event
@@ -38,6 +38,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
+        responses=REFUSALS,
     )
     app.state.store, app.state.feed, app.state.ingest = store, feed, ingest
     for noun in (runs, live, catalogue, dead_letters):

@@ -3,13 +3,22 @@
 import asyncio
 import base64
 import contextlib
+import json
 import math
+from html import unescape
+from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 
 from rolloutwatch_contract import METRICS, Heartbeat, RunStart, StepRecord, run_id, stream_key
+from rolloutwatch_contract.protocol import RunState
 from rolloutwatch_contract.rules import DEFAULT_RULES
+from rolloutwatch_server.api.answers import Problem
+from rolloutwatch_server.api.catalogue import Catalogue
+from rolloutwatch_server.api.dead_letters import DeadLetters
+from rolloutwatch_server.api.health import Health, Readiness
 from rolloutwatch_server.api.runs import DEFAULT_POINTS, Runs, RunWithDetails, SeriesByMetric
 from rolloutwatch_server.store import MEMORY, DeadLetter, Entry, Position, Store
 from tests.server.asking import Asking
@@ -19,6 +28,11 @@ from tests.server.records import RUN, STREAM, batch, start, step
 @pytest.fixture
 def api(store: Store) -> Asking:
     return Asking.of(store)
+
+
+def has_shape(model: type[BaseModel], answer: Any) -> bool:
+    """Tell whether an answer is what the documentation says: every field of it, of its type, and no other one."""
+    return bool(model.model_validate(answer).model_dump(mode="json") == answer)
 
 
 def test_all_runs() -> None:
@@ -43,7 +57,7 @@ def test_all_runs() -> None:
             second | {"started_at": 5.0, "updated_at": 7.0},
         ]
     }
-    assert Runs.model_validate(answer).model_dump() == answer
+    assert has_shape(Runs, answer)
 
 
 def test_an_archive_without_runs(api: Asking) -> None:
@@ -63,7 +77,7 @@ def test_one_run(api: Asking, store: Store) -> None:
         "environment": {"host": "h"},
         "dropped": {"queue_full": 2},
     }
-    assert RunWithDetails.model_validate(answer).model_dump() == answer
+    assert has_shape(RunWithDetails, answer)
 
 
 def test_series_have_every_value_exactly_and_null_where_it_is_not_finite(api: Asking, store: Store) -> None:
@@ -80,7 +94,7 @@ def test_series_have_every_value_exactly_and_null_where_it_is_not_finite(api: As
         },
     }
     assert math.copysign(1.0, answer["series"]["kl"]["value"][4]) == -1.0
-    assert SeriesByMetric.model_validate(answer).model_dump() == answer
+    assert has_shape(SeriesByMetric, answer)
 
 
 def test_a_range_of_steps_may_be_asked_for(api: Asking, store: Store) -> None:
@@ -132,6 +146,7 @@ def test_every_name_that_is_allowed_works_in_a_url(
 def test_the_catalogue_explains_every_metric_and_rule(api: Asking) -> None:
     """As the contract has them; a limit that a rule does not have is null, for JSON has no infinity."""
     answer = api.get("/catalogue")
+    assert has_shape(Catalogue, answer)
     assert [metric["name"] for metric in answer["metrics"]] == list(METRICS)
     for metric in answer["metrics"]:
         known = METRICS[metric["name"]]
@@ -149,6 +164,7 @@ def test_dead_letters_are_shown(api: Asking, store: Store) -> None:
     letters = [DeadLetter(STREAM, f"{n}-0", f"reason {n}", bytes([255, 0, n]), float(n)) for n in (1, 2, 3)]
     store.archive(STREAM, [Entry(Position(n), letter) for n, letter in enumerate(letters, 1)])
     answer = api.get("/dead-letters", limit=2)
+    assert has_shape(DeadLetters, answer)
     assert [letter["entry"] for letter in answer["dead_letters"]] == ["3-0", "2-0"]
     assert answer["dead_letters"][0] == {
         "stream": STREAM,
@@ -157,6 +173,61 @@ def test_dead_letters_are_shown(api: Asking, store: Store) -> None:
         "head": base64.b64encode(b"\xff\x00\x03").decode(),
         "time": 3.0,
     }
+
+
+def test_health_is_what_is_documented(api: Asking) -> None:
+    """Ready or not, the answer is of one shape."""
+    assert has_shape(Health, api.ask("/healthz").json())
+    answer = api.ask("/readyz")
+    assert (answer.status_code, has_shape(Readiness, answer.json())) == (503, True)
+
+
+def test_every_answer_is_documented_by_its_shape(api: Asking) -> None:
+    """In the OpenAPI document, and on the page for people, by every field there is."""
+    document, page = api.ask("/openapi.json").json(), unescape(api.ask("/docs").text)
+    documented = {
+        (path, status, kind): body.get("schema", {}).get("$ref", "").rpartition("/")[2]
+        for path, verbs in document["paths"].items()
+        for status, told in verbs["get"]["responses"].items()
+        for kind, body in told["content"].items()
+        if status != "default"
+    }
+    assert documented == {
+        ("/api/v1/runs", "200", "application/json"): "Runs",
+        ("/api/v1/runs/{run}", "200", "application/json"): "RunWithDetails",
+        ("/api/v1/runs/{run}/series", "200", "application/json"): "SeriesByMetric",
+        ("/api/v1/runs/{run}/live", "200", "text/event-stream"): "",
+        ("/api/v1/catalogue", "200", "application/json"): "Catalogue",
+        ("/api/v1/dead-letters", "200", "application/json"): "DeadLetters",
+        ("/healthz", "200", "application/json"): "Health",
+        ("/readyz", "200", "application/json"): "Readiness",
+        ("/readyz", "503", "application/json"): "Readiness",
+    }
+    for schema in (Problem.model_json_schema(), *document["components"]["schemas"].values()):
+        for field in schema.get("properties", {}):
+            assert f'"{field}": ' in page
+    for path, verbs in document["paths"].items():  # as install_problems answers, not as FastAPI would
+        refusals = {
+            status: told for status, told in verbs["get"]["responses"].items() if status[0] not in "25"
+        }
+        assert list(refusals) == ["default"], path
+        (body,) = refusals["default"]["content"].items()
+        assert body == ("application/problem+json", {"schema": Problem.model_json_schema()})
+
+
+def test_the_page_shows_shapes_as_one_would_write_them_down(api: Asking) -> None:
+    page = unescape(api.ask("/docs").text)
+    series = """
+  "run": string,
+  "series": {string: {  # Values by step, ascending; null where a value is not finite.
+    "step": [integer, ...],
+    "value": [number or null, ...]
+  }, ...}
+}"""
+    assert series in page
+    assert '"state": ' + " or ".join(json.dumps(state.value) for state in RunState) in page
+    assert "above <code>above</code> or below <code>below</code>; null where" in page
+    assert "`" not in page
 
 
 SERIES = f"/api/v1/runs/{RUN}/series"
@@ -198,7 +269,7 @@ def test_a_refusal_is_json_that_names_the_thing(
     problem = answer.json()
     assert (answer.status_code, problem["status"]) == (status, status)
     assert problem["detail"].startswith(detail)
-    assert set(problem) == {"type", "title", "status", "detail"}
+    assert has_shape(Problem, problem)
 
 
 PATHS = ("/api/v1/runs", f"/api/v1/runs/{RUN}", SERIES, f"/api/v1/runs/{RUN}/live", "/api/v1/catalogue")

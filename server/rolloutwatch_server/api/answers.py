@@ -6,12 +6,30 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from rolloutwatch_server.store import StoreError
 
 PROBLEM = "application/problem+json"
 NOT_STORED = {"Cache-Control": "no-store"}
+
+
+class Problem(BaseModel):
+    """A refusal, as RFC 9457 has it: `detail` says what is wrong, what was expected, and what came."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "Any other status",
+        "content": {PROBLEM: {"schema": Problem.model_json_schema()}},
+    }
+}
 
 
 def answer(body: Any, status: int = 200) -> Response:
@@ -47,7 +65,9 @@ def install_problems(app: FastAPI) -> None:
         if "GET" in allowed:
             allowed.add("HEAD")  # HeadAsGet sees to it
         names = sorted(allowed)
-        detail = f"{request.method[:30]} is not allowed on {request.url.path[:300]}: use {' or '.join(names)}."
+        detail = (
+            f"{request.method[:30]} is not allowed on {request.url.path[:300]}: use {' or '.join(names)}."
+        )
         return problem(405, "Method not allowed", detail, NOT_STORED | {"Allow": ", ".join(names)})
 
     @app.exception_handler(StoreError)
