@@ -25,7 +25,7 @@ def demo(data_dir: Path, port: int, *options: str) -> subprocess.Popen[str]:
 def refused(*options: str) -> str:
     """What a demo says that does not start."""
     command = [sys.executable, "examples/demo.py", *options]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert told.returncode != 0
     assert told.stdout == ""
     return told.stderr
@@ -86,7 +86,7 @@ def test_a_taken_port_is_told_with_its_cure(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_suggested_is_free() -> None:
-    """Neither the one that is asked for nor one that somebody else has; after the last one come others."""
+    """Neither the one that is asked for nor one that somebody else has."""
     with socket.create_server(("127.0.0.1", 0)) as one:
         port = one.getsockname()[1]
         cure = re.search(r"make demo PORT=(\d+)$", refused("--port", str(port)).strip())
