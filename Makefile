@@ -1,10 +1,14 @@
-# demo   start everything and a small real training run:  make demo [PORT=8050] [STEPS=2000] [FAULT=stale]
+# demo   start everything and a small real training run; it can be told, as in make demo PORT=8051 FAULT=stale,
+#          PORT=8050            of the dashboard
+#          STEPS=2000           to train, 0 = until stopped
+#          FAULT=stale          to break something on purpose; an unknown one is told those there are
+#          DATA=.rolloutwatch   the folder of the archive; demos at the same time need one each
 # test   all tests, against a real Redis-protocol server and in a real browser
 # quick  the tests that need neither
 # check  lint, types, import contracts, generated docs
 # bench  the benchmarks, one after the other
 # docs   print the generated docs anew
-# clean  remove what the other verbs made, the demo's archive too
+# clean  remove what the other verbs made, the demo's archives too, but none that DATA= put elsewhere
 
 PYTHON ?= python3
 PORT ?= 8050
@@ -20,10 +24,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# //p' Makefile | head -7
+	@sed -n 's/^# //p' Makefile | head -11
 
 demo: .venv/installed
-	@$(BIN)/python examples/demo.py --port $(PORT) --steps $(STEPS) --data-dir $(DATA) $(if $(FAULT),--fault $(FAULT))
+	@$(BIN)/python examples/demo.py --port '$(PORT)' --steps '$(STEPS)' --data-dir '$(DATA)' $(if $(FAULT),--fault '$(FAULT)')
 
 test: .venv/installed-tests
 	$(BIN)/python -m pytest
@@ -46,7 +50,7 @@ docs: .venv/installed-tests
 	$(BIN)/python docs/generate_metrics.py
 
 clean:
-	rm -rf .venv .rolloutwatch .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf .venv .rolloutwatch .rolloutwatch-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

@@ -5,6 +5,9 @@ This is what `make demo` runs. For the code that a trainer needs, read tiny_rl.p
 
 import argparse
 import ctypes
+import difflib
+import fcntl
+import itertools
 import json
 import os
 import signal
@@ -14,7 +17,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -22,6 +25,7 @@ HERE = Path(__file__).parent
 HOST = "127.0.0.1"
 SECONDS_TO_START = 60.0
 SECONDS_TO_STOP = 15.0
+LOCK, ANNOUNCEMENT = "lock", "server.json"  # what a server keeps in its data folder while it runs
 STEPS_A_SECOND = 10  # slow enough to be watched
 PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
@@ -33,11 +37,8 @@ class Stop(Exception):
 def main() -> int:
     """Run the demo until it is interrupted; returns the exit code."""
     args = parse_arguments()
-    if port_is_taken(args.port):
-        print(
-            f"Port {args.port} is taken by another program. Choose another one: make demo PORT={args.port + 1}",
-            file=sys.stderr,
-        )
+    if obstacle := find_obstacle(args):
+        print(obstacle, file=sys.stderr)
         return 1
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
@@ -68,7 +69,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--steps", type=steps, default=2000, help="training steps, 0 = until stopped (default: %(default)s)"
     )
-    parser.add_argument("--fault", help="break something in the run on purpose; see tiny_rl.py --list-faults")
+    parser.add_argument(
+        "--fault", type=fault, help="break something in the run on purpose; see tiny_rl.py --list-faults"
+    )
     parser.add_argument(
         "--data-dir", type=Path, default=Path(".rolloutwatch"), help="where the archive lives"
     )
@@ -91,6 +94,52 @@ def steps(text: str) -> int:
             f"{text!r} is no number of steps: expected 0 or more, as in make demo STEPS=500"
         )
     return int(text)
+
+
+def fault(text: str) -> str:
+    """Read the name of a fault."""
+    from tiny.faults import FAULTS  # brings torch, which a demo without a fault need not wait for
+
+    if text in FAULTS:
+        return text
+    near = difflib.get_close_matches(text.lower(), FAULTS, n=1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is no fault. {hint}Expected one of {', '.join(FAULTS)}, as in make demo FAULT={(near or ['stale'])[0]}"
+    )
+
+
+def find_obstacle(args: argparse.Namespace) -> str | None:
+    """Return what keeps a demo from starting, and the cure; None if nothing does."""
+    free = next_free_port(args.port) if port_is_taken(args.port) else args.port
+    if is_in_use(args.data_dir):
+        told = read_json(args.data_dir / ANNOUNCEMENT)
+        shown = f", whose dashboard is {told['url']}/" if "url" in told else ""
+        other = next(folder for folder in numbered(args.data_dir) if not is_in_use(folder))
+        return (
+            f"The data folder {args.data_dir} is in use by a server that runs{shown}. Look at that one, "
+            f"or give this demo a folder of its own: make demo DATA={other} PORT={free}"
+        )
+    if free != args.port:
+        return f"Port {args.port} is taken by another program. Choose another one: make demo PORT={free}"
+    return None
+
+
+def numbered(folder: Path) -> Iterator[Path]:
+    """Return names for more folders like one."""
+    return (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
+
+
+def is_in_use(data_dir: Path) -> bool:
+    """Tell whether a server runs on a data folder."""
+    try:
+        with (data_dir / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # not there yet, or not to be read, which the server will tell
+        return False
+    return False
 
 
 def server_command(args: argparse.Namespace) -> list[str]:
@@ -132,11 +181,14 @@ def die_with_parent() -> Callable[[], None] | None:
 
 def wait_until_ready(server: subprocess.Popen[bytes], args: argparse.Namespace) -> str:
     """Wait until the server serves, and return the URL of the Redis that trainers push to."""
-    announcement = args.data_dir / "server.json"
+    announcement = args.data_dir / ANNOUNCEMENT
     deadline = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise SystemExit(server.returncode or 1)
+            raise SystemExit(
+                "The server did not start; its message stands above. "
+                "What it calls --data-dir and --port is DATA= and PORT= of make demo."
+            )
         told = read_json(announcement)
         if told.get("pid") == server.pid and answers(f"http://{HOST}:{args.port}/readyz"):
             return str(told["redis_url"])
@@ -177,6 +229,12 @@ def port_is_taken(port: int) -> bool:
         except OSError:
             return True
         return False
+
+
+def next_free_port(port: int) -> int:
+    """Return the next port that nobody listens on."""
+    others: Iterable[int] = itertools.chain(range(port + 1, 65536), range(1024, port + 1))
+    return next(other for other in others if not port_is_taken(other))
 
 
 def answers(url: str) -> bool:

@@ -4,23 +4,22 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 
 from rolloutwatch_contract.protocol import RunSummary
 from rolloutwatch_dashboard import create_dashboard
 from rolloutwatch_server import __version__
 from rolloutwatch_server.api import catalogue, dead_letters, docs, health, live, runs
-from rolloutwatch_server.api.answers import install_problems
+from rolloutwatch_server.api.answers import REFUSALS, install_problems
+from rolloutwatch_server.api.methods import HeadAsGet, refuse_what_is_not_there
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed, rewind_event, run_event
 from rolloutwatch_server.middleware import KnownHosts, SecurityHeaders
 from rolloutwatch_server.store import Store, StoreError
 
 API = "/api/v1"
-METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"]
 SECONDS_BETWEEN_STATE_CHECKS = 2.0
 
 
@@ -39,20 +38,21 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
+        responses=REFUSALS,
     )
     app.state.store, app.state.feed, app.state.ingest = store, feed, ingest
     for noun in (runs, live, catalogue, dead_letters):
         app.include_router(noun.router, prefix=API)
     for noun in (health, docs):
         app.include_router(noun.router)
-    for path in ("/api", "/api/{path:path}"):
-        app.add_api_route(path, _no_such_path, methods=METHODS, include_in_schema=False)
+    refuse_what_is_not_there(app, "/api")
     install_problems(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     app.add_middleware(SecurityHeaders)
     if hosts is not None:
         app.add_middleware(KnownHosts, names=hosts)
     create_dashboard(store, server=app)
+    app.add_middleware(HeadAsGet)
     return app
 
 
@@ -86,7 +86,3 @@ async def _watch_states(store: Store, feed: LiveFeed) -> None:
                     feed.publish(run, [rewind_event(summary.last_step)])
             told = summaries
         await asyncio.sleep(SECONDS_BETWEEN_STATE_CHECKS)
-
-
-def _no_such_path(request: Request) -> None:
-    raise HTTPException(404, f"there is no {request.method} {request.url.path[:300]}: see /docs.")

@@ -1,5 +1,6 @@
 """`make demo` as a newcomer meets it: it shows a run that grows, and leaves nothing behind."""
 
+import re
 import signal
 import socket
 import subprocess
@@ -9,8 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.processes import ROOT, alive, interrupt, run_in_session, wait_for
+from tests.processes import ROOT, ServerProcess, alive, interrupt, run_in_session, wait_for
 from tests.redis_process import free_port
+from tiny.faults import FAULTS
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.redis]
 
@@ -18,6 +20,15 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.redis]
 def demo(data_dir: Path, port: int, *options: str) -> subprocess.Popen[str]:
     command = [sys.executable, "examples/demo.py", "--port", str(port), "--data-dir", str(data_dir), *options]
     return run_in_session(command)
+
+
+def refused(*options: str) -> str:
+    """What a demo says that does not start."""
+    command = [sys.executable, "examples/demo.py", *options]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert told.returncode != 0
+    assert told.stdout == ""
+    return told.stderr
 
 
 def last_steps(port: int) -> list[int]:
@@ -72,3 +83,66 @@ def test_a_taken_port_is_told_with_its_cure(tmp_path: Path) -> None:
     assert told.returncode != 0
     assert f"Port {port} is taken" in told.stderr
     assert f"make demo PORT={port + 1}" in told.stderr
+
+
+def test_a_port_that_is_suggested_is_free() -> None:
+    """Neither the one that is asked for nor one that somebody else has."""
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        port = one.getsockname()[1]
+        cure = re.search(r"make demo PORT=(\d+)$", refused("--port", str(port)).strip())
+        assert cure is not None
+        with socket.create_server(("127.0.0.1", int(cure[1]))):
+            other = re.search(r"make demo PORT=(\d+)$", refused("--port", str(port)).strip())
+    assert other is not None
+    assert int(other[1]) not in (port, int(cure[1]))
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("nonsense", ""), ("stail", "Did you mean stale? "), ("ZERO", "Did you mean zeros? ")]
+)
+def test_an_unknown_fault_is_told_before_anything_starts(name: str, hint: str, tmp_path: Path) -> None:
+    """With those there are, and the one that was meant; not after the dashboard has been opened on an empty page."""
+    data_dir = tmp_path / "archive"
+    told = refused("--fault", name, "--data-dir", str(data_dir), "--port", str(free_port()))
+    assert f"{name!r} is no fault. {hint}Expected one of {', '.join(FAULTS)}, as in make demo FAULT=" in told
+    assert not data_dir.exists()
+
+
+def test_a_data_folder_in_use_is_told_with_its_cure(tmp_path: Path) -> None:
+    """In the words of make: where the other one is to be seen, and a folder and a port that are free."""
+    data_dir = tmp_path / "archive"
+    with ServerProcess(data_dir) as server:
+        told = refused("--data-dir", str(data_dir), "--port", str(server.port))
+        free = free_port()
+        told_of_a_free_port = refused("--data-dir", str(data_dir), "--port", str(free))
+        assert server.is_ready()
+    assert f"The data folder {data_dir} is in use by a server that runs" in told
+    assert f"whose dashboard is {server.url}/" in told
+    cure = re.search(rf"make demo DATA={re.escape(str(data_dir))}-2 PORT=(\d+)$", told.strip())
+    assert cure is not None
+    assert int(cure[1]) != server.port
+    assert told_of_a_free_port.strip().endswith(f" PORT={free}")
+
+
+def test_a_server_that_does_not_start_is_explained_in_the_words_of_make(tmp_path: Path) -> None:
+    """The server speaks of its own options, which make does not have."""
+    data_dir = tmp_path / "archive"
+    data_dir.write_text("not a folder")
+    told = refused("--data-dir", str(data_dir), "--port", str(free_port()))
+    assert f"--data-dir {data_dir} cannot be used" in told
+    assert "What it calls --data-dir and --port is DATA= and PORT= of make demo." in told
+
+
+def test_make_tells_all_that_can_be_asked_of_it() -> None:
+    """Every verb, and every variable of the demo with its default."""
+    makefile = (ROOT / "Makefile").read_text()
+    told = subprocess.run(
+        ["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+    verbs = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert verbs is not None
+    for verb in set(verbs[1].split()) - {"help"}:
+        assert re.search(rf"^{verb} ", told, re.MULTILINE), verb
+    for name, default in re.findall(r"^(PORT|STEPS|FAULT|DATA) \?= ?(.*)$", makefile, re.MULTILINE):
+        assert f" {name}={default}" in told
+    assert told.count("PORT=8050") == told.count("DATA=.rolloutwatch") == 1

@@ -1,13 +1,24 @@
 """The HTTP API: its shapes are promised, its numbers are the archive's, and its refusals help."""
 
+import asyncio
 import base64
+import contextlib
+import json
 import math
+from html import unescape
+from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import BaseModel
 
 from rolloutwatch_contract import METRICS, Heartbeat, RunStart, StepRecord, run_id, stream_key
+from rolloutwatch_contract.protocol import RunState
 from rolloutwatch_contract.rules import DEFAULT_RULES
+from rolloutwatch_server.api.answers import Problem
+from rolloutwatch_server.api.catalogue import Catalogue
+from rolloutwatch_server.api.dead_letters import DeadLetters
+from rolloutwatch_server.api.health import Health, Readiness
 from rolloutwatch_server.api.runs import DEFAULT_POINTS, Runs, RunWithDetails, SeriesByMetric
 from rolloutwatch_server.store import MEMORY, DeadLetter, Entry, Position, Store
 from tests.server.asking import Asking
@@ -17,6 +28,11 @@ from tests.server.records import RUN, STREAM, batch, start, step
 @pytest.fixture
 def api(store: Store) -> Asking:
     return Asking.of(store)
+
+
+def has_shape(model: type[BaseModel], answer: Any) -> bool:
+    """Tell whether an answer is what the documentation says: every field of it, of its type, and no other one."""
+    return bool(model.model_validate(answer).model_dump(mode="json") == answer)
 
 
 def test_all_runs() -> None:
@@ -41,7 +57,7 @@ def test_all_runs() -> None:
             second | {"started_at": 5.0, "updated_at": 7.0},
         ]
     }
-    assert Runs.model_validate(answer).model_dump() == answer
+    assert has_shape(Runs, answer)
 
 
 def test_an_archive_without_runs(api: Asking) -> None:
@@ -61,7 +77,7 @@ def test_one_run(api: Asking, store: Store) -> None:
         "environment": {"host": "h"},
         "dropped": {"queue_full": 2},
     }
-    assert RunWithDetails.model_validate(answer).model_dump() == answer
+    assert has_shape(RunWithDetails, answer)
 
 
 def test_series_have_every_value_exactly_and_null_where_it_is_not_finite(api: Asking, store: Store) -> None:
@@ -78,7 +94,7 @@ def test_series_have_every_value_exactly_and_null_where_it_is_not_finite(api: As
         },
     }
     assert math.copysign(1.0, answer["series"]["kl"]["value"][4]) == -1.0
-    assert SeriesByMetric.model_validate(answer).model_dump() == answer
+    assert has_shape(SeriesByMetric, answer)
 
 
 def test_a_range_of_steps_may_be_asked_for(api: Asking, store: Store) -> None:
@@ -130,6 +146,7 @@ def test_every_name_that_is_allowed_works_in_a_url(
 def test_the_catalogue_explains_every_metric_and_rule(api: Asking) -> None:
     """As the contract has them; a limit that a rule does not have is null, for JSON has no infinity."""
     answer = api.get("/catalogue")
+    assert has_shape(Catalogue, answer)
     assert [metric["name"] for metric in answer["metrics"]] == list(METRICS)
     for metric in answer["metrics"]:
         known = METRICS[metric["name"]]
@@ -147,6 +164,7 @@ def test_dead_letters_are_shown(api: Asking, store: Store) -> None:
     letters = [DeadLetter(STREAM, f"{n}-0", f"reason {n}", bytes([255, 0, n]), float(n)) for n in (1, 2, 3)]
     store.archive(STREAM, [Entry(Position(n), letter) for n, letter in enumerate(letters, 1)])
     answer = api.get("/dead-letters", limit=2)
+    assert has_shape(DeadLetters, answer)
     assert [letter["entry"] for letter in answer["dead_letters"]] == ["3-0", "2-0"]
     assert answer["dead_letters"][0] == {
         "stream": STREAM,
@@ -155,6 +173,61 @@ def test_dead_letters_are_shown(api: Asking, store: Store) -> None:
         "head": base64.b64encode(b"\xff\x00\x03").decode(),
         "time": 3.0,
     }
+
+
+def test_health_is_what_is_documented(api: Asking) -> None:
+    """Ready or not, the answer is of one shape."""
+    assert has_shape(Health, api.ask("/healthz").json())
+    answer = api.ask("/readyz")
+    assert (answer.status_code, has_shape(Readiness, answer.json())) == (503, True)
+
+
+def test_every_answer_is_documented_by_its_shape(api: Asking) -> None:
+    """In the OpenAPI document, and on the page for people, by every field there is."""
+    document, page = api.ask("/openapi.json").json(), unescape(api.ask("/docs").text)
+    documented = {
+        (path, status, kind): body.get("schema", {}).get("$ref", "").rpartition("/")[2]
+        for path, verbs in document["paths"].items()
+        for status, told in verbs["get"]["responses"].items()
+        for kind, body in told["content"].items()
+        if status != "default"
+    }
+    assert documented == {
+        ("/api/v1/runs", "200", "application/json"): "Runs",
+        ("/api/v1/runs/{run}", "200", "application/json"): "RunWithDetails",
+        ("/api/v1/runs/{run}/series", "200", "application/json"): "SeriesByMetric",
+        ("/api/v1/runs/{run}/live", "200", "text/event-stream"): "",
+        ("/api/v1/catalogue", "200", "application/json"): "Catalogue",
+        ("/api/v1/dead-letters", "200", "application/json"): "DeadLetters",
+        ("/healthz", "200", "application/json"): "Health",
+        ("/readyz", "200", "application/json"): "Readiness",
+        ("/readyz", "503", "application/json"): "Readiness",
+    }
+    for schema in (Problem.model_json_schema(), *document["components"]["schemas"].values()):
+        for field in schema.get("properties", {}):
+            assert f'"{field}": ' in page
+    for path, verbs in document["paths"].items():  # as install_problems answers, not as FastAPI would
+        refusals = {
+            status: told for status, told in verbs["get"]["responses"].items() if status[0] not in "25"
+        }
+        assert list(refusals) == ["default"], path
+        (body,) = refusals["default"]["content"].items()
+        assert body == ("application/problem+json", {"schema": Problem.model_json_schema()})
+
+
+def test_the_page_shows_shapes_as_one_would_write_them_down(api: Asking) -> None:
+    page = unescape(api.ask("/docs").text)
+    series = """
+  "run": string,
+  "series": {string: {  # Values by step, ascending; null where a value is not finite.
+    "step": [integer, ...],
+    "value": [number or null, ...]
+  }, ...}
+}"""
+    assert series in page
+    assert '"state": ' + " or ".join(json.dumps(state.value) for state in RunState) in page
+    assert "above <code>above</code> or below <code>below</code>; null where" in page
+    assert "`" not in page
 
 
 SERIES = f"/api/v1/runs/{RUN}/series"
@@ -169,8 +242,8 @@ SERIES = f"/api/v1/runs/{RUN}/series"
         ("OPTIONS", "/api/none", 404, "there is no OPTIONS /api/none: see /docs."),
         ("GET", "/api/v1", 404, "there is no GET /api/v1: see /docs."),
         ("GET", "/api/v2/runs", 404, "there is no GET /api/v2/runs: see /docs."),
-        ("POST", "/api/v1/runs", 404, "there is no POST /api/v1/runs: see /docs."),
-        ("PATCH", "/api/v1/runs", 404, "there is no PATCH /api/v1/runs: see /docs."),
+        ("POST", "/api/none", 404, "there is no POST /api/none: see /docs."),
+        ("BREW", "/api/v1/none", 404, "there is no BREW /api/v1/none: see /docs."),
         ("GET", "/api/v1/runs/math~x", 404, "there is no run 'math~x': GET /api/v1/runs lists those there are."),
         ("GET", "/api/v1/runs/%00%FF", 404, "there is no run"),
         ("GET", "/api/v1/runs/..%2F..%2Fetc", 404, "there is no"),
@@ -196,7 +269,62 @@ def test_a_refusal_is_json_that_names_the_thing(
     problem = answer.json()
     assert (answer.status_code, problem["status"]) == (status, status)
     assert problem["detail"].startswith(detail)
-    assert set(problem) == {"type", "title", "status", "detail"}
+    assert has_shape(Problem, problem)
+
+
+PATHS = ("/api/v1/runs", f"/api/v1/runs/{RUN}", SERIES, f"/api/v1/runs/{RUN}/live", "/api/v1/catalogue")
+PATHS += ("/api/v1/dead-letters", "/healthz", "/readyz", "/docs", "/openapi.json", "/", "/assets/feed.js")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])
+def test_a_path_that_is_there_names_the_methods_it_has(method: str, api: Asking) -> None:
+    """405 is not 404: the address is right. The cure stands in Allow, and in words."""
+    for url in PATHS:
+        answer = api.ask(url, method)
+        assert answer.status_code == 405, url
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["allow"] == "GET, HEAD"
+        assert answer.json() == {
+            "type": "about:blank",
+            "title": "Method not allowed",
+            "status": 405,
+            "detail": f"{method} is not allowed on {url}: use GET or HEAD.",
+        }
+
+
+def test_a_path_that_is_only_posted_to_says_so(api: Asking) -> None:
+    answer = api.ask("/_dash-update-component")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    assert "use POST." in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("/api/v1/runs", 200), (f"/api/v1/runs/{RUN}", 200), (SERIES + "?metric=kl", 200), (SERIES, 422),
+        ("/api/v1/catalogue", 200), ("/api/v1/dead-letters", 200), ("/api/v1/runs/math~x", 404), ("/api/none", 404),
+        ("/healthz", 200), ("/readyz", 503), ("/docs", 200), ("/openapi.json", 200), ("/assets/feed.js", 200),
+    ],
+)  # fmt: skip
+def test_head_is_answered_as_get_without_the_body(url: str, status: int, api: Asking, store: Store) -> None:
+    """The same status and headers, the length too; a monitor that asks by HEAD learns what GET would say."""
+    store.archive(STREAM, batch(step(1, kl=1.0)))
+    got, headed = api.ask(url), api.ask(url, "HEAD")
+    assert (headed.status_code, headed.content) == (status, b"")
+    assert got.status_code == status
+    assert got.content
+    assert headed.headers == got.headers
+
+
+def test_head_of_a_live_feed_ends_at_once_and_leaves_no_viewer(api: Asking, store: Store) -> None:
+    """A stream has no end, but its head has."""
+    store.archive(STREAM, batch(step(1, kl=1.0)))
+    with contextlib.closing(asyncio.new_event_loop()) as loop:
+        api.feed.open(loop)  # the stream of a closed feed would end by itself
+        answer = api.ask(f"/api/v1/runs/{RUN}/live", "HEAD")
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert api.feed.watched() == []
 
 
 def test_an_archive_that_cannot_be_read_is_a_problem_too(api: Asking, store: Store) -> None:

@@ -1,10 +1,12 @@
 """How the API answers: JSON in which a value that is not finite is null, and problems as RFC 9457 has them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from rolloutwatch_server.store import StoreError
@@ -13,15 +15,32 @@ PROBLEM = "application/problem+json"
 NOT_STORED = {"Cache-Control": "no-store"}
 
 
+class Problem(BaseModel):
+    """A refusal, as RFC 9457 has it: `detail` says what is wrong, what was expected, and what came."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "Any other status",
+        "content": {PROBLEM: {"schema": Problem.model_json_schema()}},
+    }
+}
+
+
 def answer(body: Any, status: int = 200) -> Response:
     """Return a JSON answer."""
     return Response(msgspec.json.encode(body), status, NOT_STORED, "application/json")
 
 
-def problem(status: int, title: str, detail: str) -> Response:
+def problem(status: int, title: str, detail: str, headers: Mapping[str, str] = NOT_STORED) -> Response:
     """Return a refusal: what is wrong, what was expected, what came."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return Response(msgspec.json.encode(body), status, NOT_STORED, PROBLEM)
+    return Response(msgspec.json.encode(body), status, headers, PROBLEM)
 
 
 class NoSuchRun(HTTPException):
@@ -39,6 +58,17 @@ def install_problems(app: FastAPI) -> None:
         return problem(
             error.status_code, "Refused" if error.status_code != 404 else "Not found", str(error.detail)
         )
+
+    @app.exception_handler(405)
+    async def not_allowed(request: Request, error: HTTPException) -> Response:
+        allowed = set((error.headers or {}).get("Allow", "GET").split(", "))
+        if "GET" in allowed:
+            allowed.add("HEAD")  # HeadAsGet sees to it
+        names = sorted(allowed)
+        detail = (
+            f"{request.method[:30]} is not allowed on {request.url.path[:300]}: use {' or '.join(names)}."
+        )
+        return problem(405, "Method not allowed", detail, NOT_STORED | {"Allow": ", ".join(names)})
 
     @app.exception_handler(StoreError)
     async def unreadable(_: Request, error: StoreError) -> Response:

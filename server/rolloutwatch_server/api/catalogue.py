@@ -1,20 +1,56 @@
 """What every metric means, and the limits that charts and tiles show."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Response
+from pydantic import BaseModel
 
 from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.catalogue import Better, Group, Level
 from rolloutwatch_contract.rules import DEFAULT_RULES, Rule
 from rolloutwatch_server.api.answers import answer
 
 router = APIRouter(tags=["catalogue"])
 
 
-@router.get("/catalogue")
+class OneMetric(BaseModel):
+    """A figure. `needs` names the configuration key that brings it; empty means it always comes."""
+
+    name: str
+    title: str
+    group: Group
+    level: Level
+    unit: str
+    better: Better
+    ideal: float | None
+    meaning: str
+    formula: str
+    needs: str
+
+
+class OneRule(BaseModel):
+    """A metric must not stand above `above` or below `below`; null where there is no such limit."""
+
+    name: str
+    metric: str
+    severity: Literal["ok", "warning", "critical"]
+    above: float | None
+    below: float | None
+    summary: str
+    cure: str
+
+
+class Catalogue(BaseModel):
+    """Every metric there is, and every rule."""
+
+    metrics: list[OneMetric]
+    rules: list[OneRule]
+
+
+@router.get("/catalogue", responses={200: {"model": Catalogue}})
 def get_catalogue() -> Response:
-    """List the metrics of the catalogue, and the rules; a rule without an upper or lower limit has null there."""
+    """List the metrics that Rolloutwatch knows, and the limits that charts and tiles show."""
     return answer({"metrics": list(METRICS.values()), "rules": [_rule(rule) for rule in DEFAULT_RULES]})
 
 

@@ -1,6 +1,7 @@
 """Whether the server is there, and whether it can do its work."""
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel
 
 from rolloutwatch_server.api.answers import answer
 from rolloutwatch_server.ingest import Ingest, Trouble
@@ -8,13 +9,50 @@ from rolloutwatch_server.ingest import Ingest, Trouble
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz")
+class Health(BaseModel):
+    """Always true: a server that is not there does not answer."""
+
+    ok: bool
+
+
+class Part(BaseModel):
+    """Whether a part works, and why it does not; empty if it does."""
+
+    ok: bool
+    why: str
+
+
+class IngestCounts(BaseModel):
+    """What was read since the server began, and how many streams are being read."""
+
+    records: int
+    dead_letters: int
+    streams: int
+
+
+class Readiness(BaseModel):
+    """Whether everything works, and each part. `unforeseen` is an error of the server's own."""
+
+    ok: bool
+    redis: Part
+    archive: Part
+    unforeseen: Part
+    ingest: IngestCounts
+
+
+@router.get("/healthz", responses={200: {"model": Health}})
 def get_health() -> Response:
     """Answer that the process is there."""
     return answer({"ok": True})
 
 
-@router.get("/readyz")
+@router.get(
+    "/readyz",
+    responses={
+        200: {"model": Readiness},
+        503: {"model": Readiness, "description": "Something does not work"},
+    },
+)
 def get_readiness(request: Request) -> Response:
     """Tell what works and what does not; 503 if anything does not."""
     ingest: Ingest = request.app.state.ingest

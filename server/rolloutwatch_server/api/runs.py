@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from rolloutwatch_contract.protocol import RunDetail, Source
+from rolloutwatch_contract.protocol import RunDetail, RunState, Source
 from rolloutwatch_server.api.answers import NoSuchRun, answer
 
 router = APIRouter(tags=["runs"])
@@ -18,12 +18,12 @@ Steps = Annotated[int | None, Query(ge=0, le=2**53 - 1)]
 
 
 class Run(BaseModel):
-    """A run in one line. Times are seconds since 1970; state is live, stalled, finished or crashed."""
+    """A run in one line. Steps are null before the first one; times are seconds since 1970."""
 
     id: str
     project: str
     name: str
-    state: str
+    state: RunState
     first_step: int | None
     last_step: int | None
     started_at: float
