@@ -65,4 +65,7 @@ def power_of_two(k: Tensor) -> Tensor:
 
 def probability(logprob: Tensor) -> Tensor:
     """Return exp of log-probs, held at 1; in float32 right to 2e-7, or to 1e-6 where it is below 1e-5 (relative)."""
-    return (logprob.clamp(max=0) * LOG2_E).exp2_()
+    held = logprob.clamp(max=0)
+    if torch.compiler.is_compiling() and held.dtype == torch.float32:
+        return _float32(held, LARGEST_EXPONENT[held.dtype]).exp  # which is fused, where exp2 is a call
+    return held.mul_(LOG2_E).exp2_()

@@ -22,8 +22,11 @@ class Layout(Protocol):
     def total(self, values: Tensor) -> Tensor:
         """Return the sum over each sequence of values of which none is negative, [B].
 
-        It may be taken in their own precision: nothing cancels, and flags are exact up to 16 million tokens in a sequence.
+        It may be taken in their own precision, since nothing cancels.
         """
+
+    def count(self, flags: Tensor) -> Tensor:
+        """Return how many flags are set in each sequence, [B], exactly up to 16 million."""
 
     def highest(self, values: Tensor) -> Tensor:
         """Return the highest value of each sequence, [B]."""
@@ -59,10 +62,22 @@ class Padded:
         """Look along the tokens."""
         return _with_a_column(values).amax(dim=1)
 
+    def count(self, flags: Tensor) -> Tensor:
+        """Sum over the tokens; what is compiled adds integers faster than floats."""
+        if torch.compiler.is_compiling():
+            return (flags > 0).sum(dim=1, dtype=torch.int32)
+        return flags.sum(dim=1)
+
     def first_highest(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Look along the tokens."""
-        value, position = _with_a_column(values).max(dim=1)
-        return value, position
+        values = _with_a_column(values)
+        if not torch.compiler.is_compiling():
+            value, position = values.max(dim=1)
+            return value, position
+        # one pass more, which costs less than to carry places along
+        value = values.amax(dim=1)
+        places = torch.arange(values.shape[1], dtype=torch.float32, device=values.device)
+        return value, torch.where(values == value[:, None], places, float(2**24)).amin(dim=1)
 
     def spread(self, values_B: Tensor) -> Tensor:
         """Add the axis of the tokens."""
@@ -95,6 +110,10 @@ class Packed:
         lowest = torch.finfo(values.dtype).min
         top = torch.full(self.starts_B.shape, lowest, dtype=values.dtype, device=values.device)
         return top.scatter_reduce(0, self.sequence_N, values, "amax")
+
+    def count(self, flags: Tensor) -> Tensor:
+        """Add each flag to its sequence."""
+        return self.sum(flags)
 
     def first_highest(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Look for the value, then for the first place that has it."""

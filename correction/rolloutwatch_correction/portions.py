@@ -17,9 +17,10 @@ from rolloutwatch_correction.layouts import Padded
 from rolloutwatch_correction.quantities import (
     Quantity,
     Sums,
-    compared_tokens,
     divergence_sums,
+    ratio_within,
     sequence_ratios,
+    token_quantities,
     weight_of,
 )
 from rolloutwatch_correction.ratios import Batch, batch_of
@@ -65,17 +66,20 @@ def corrected(inputs: Inputs, config: CorrectionConfig) -> Corrected:
 def _portion_corrected(inputs: Inputs, config: CorrectionConfig) -> Corrected:
     batch = batch_of(inputs.layout, inputs.training_logprobs, inputs.rollout_logprobs, inputs.response_mask)
     sums = token_sums(batch) | entropy_sums(batch, inputs.training_entropy)
-    weight = _weight(batch, sums, config)
-    compared = {r.name: compared_tokens(r, batch) for r in config.rejections if r.level == "token"}
+    weight, compared = token_quantities(batch, config)
     sums |= _quantity_sums(batch, sums, weight, compared, config)
+    if config.rollout_is in ("sequence", "geometric"):
+        ratios = sequence_ratios(config.rollout_is, sums, batch.counted.dtype)
+        weight = weight_of(ratio_within(ratios, config.bounds), config)
     if config.rollout_token_veto_threshold is not None:
         flags = catastrophic(batch, config.rollout_token_veto_threshold)
-        sums["catastrophic_tokens"] = batch.layout.total(flags)
+        sums["catastrophic_tokens"] = batch.layout.count(flags)
     kept = kept_of(batch, compared, sums, config)
-    sums["kept_tokens"] = batch.layout.total(kept.tokens)
+    if len(compared) > 1:  # what one alone keeps is known
+        sums["kept_tokens"] = batch.layout.count(kept.tokens)
     if weight is not None and weights_mask_tokens(config):
         outside = (1 - weight.inside) * batch.counted
-        sums["tokens_in_loss"] = batch.layout.total(kept.tokens * (1 - outside))
+        sums["tokens_in_loss"] = batch.layout.count(kept.tokens * (1 - outside))
     mask = inputs.response_mask
     return Corrected(
         weights=None if weight is None else _at_tokens(weight, batch, config),
@@ -91,7 +95,7 @@ def _quantity_sums(
     """Return the sums of quantities of tokens, and what those of sequences need."""
     adder = Adder(batch, sums)
     added: Sums = {}
-    if weight is not None and config.rollout_is == "token":
+    if weight is not None:
         added |= adder.sums_of(WEIGHT, weight)
         if weights_mask_tokens(config):
             added |= extremes_of_tokens(WEIGHT, weight, batch)
@@ -109,14 +113,6 @@ def _quantity_sums(
 def weights_mask_tokens(config: CorrectionConfig) -> bool:
     """Tell whether weights are 0 where a token's ratio is out of bounds."""
     return config.rollout_is == "token" and config.rollout_is_mode == "mask"
-
-
-def _weight(batch: Batch, sums: Sums, config: CorrectionConfig) -> Quantity | None:
-    if config.rollout_is is None:
-        return None
-    if config.rollout_is == "token":
-        return weight_of(batch.ratios, config)
-    return weight_of(sequence_ratios(config.rollout_is, sums, batch.counted.dtype), config)
 
 
 def _at_tokens(weight: Quantity, batch: Batch, config: CorrectionConfig) -> Tensor:

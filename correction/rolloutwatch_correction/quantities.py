@@ -18,6 +18,8 @@ from rolloutwatch_correction.ratios import LOG_RATIO_BOUND, Batch, Ratios, above
 
 Sums = dict[str, Tensor]
 
+SMALL_BOUND = 0.01  # a ratio held above it is told by its distance from 1
+
 
 class Interval(NamedTuple):
     """Bounds of anything, which belong to it."""
@@ -38,6 +40,7 @@ class Quantity:
         raw: What is compared with the bounds.
         high: Flags `raw` above the upper bound.
         low: Flags `raw` below the lower bound.
+        may_vanish: Whether `held` can be so near 0 that its moments about 1 do not tell it.
     """
 
     value: Tensor
@@ -47,6 +50,7 @@ class Quantity:
     raw: Tensor
     high: Tensor
     low: Tensor
+    may_vanish: bool
 
     @property
     def inside(self) -> Tensor:
@@ -65,6 +69,7 @@ def ratio_within(ratios: Ratios, bounds: Bounds) -> Quantity:
         raw=ratio,
         high=above(ratio, bounds.upper),
         low=below(ratio, bounds.lower),
+        may_vanish=bounds.lower < SMALL_BOUND,
     )
 
 
@@ -82,28 +87,38 @@ def masked(ratio: Quantity, bounds: Bounds) -> Quantity:
     inside = ratio.inside
     value = ratio.raw * inside
     off_one = ratio.off_ideal * inside - (1 - inside)
-    return replace(ratio, value=value, off_ideal=off_one, held=value, held_off_ideal=off_one)
+    return replace(ratio, value=value, off_ideal=off_one, held=value, held_off_ideal=off_one, may_vanish=True)
 
 
 def divergence_within(value: Tensor, bounds: Interval) -> Quantity:
     """Return k1, k2 or k3 and its own bounds; it is 0 where the policies agree."""
     held = value.clamp(bounds.lower, bounds.upper)
-    return Quantity(value, value, held, held, value, above(value, bounds.upper), below(value, bounds.lower))
+    high, low = above(value, bounds.upper), below(value, bounds.lower)
+    return Quantity(value, value, held, held, value, high, low, may_vanish=False)
 
 
 MODES: Mapping[str, Callable[[Quantity, Bounds], Quantity]] = {"truncate": truncated, "mask": masked}
 
 
-def weight_of(ratios: Ratios, config: CorrectionConfig) -> Quantity:
-    """Return the importance weights that ratios at the level of `rollout_is` give."""
-    return MODES[config.rollout_is_mode or "truncate"](ratio_within(ratios, config.bounds), config.bounds)
+def weight_of(ratio: Quantity, config: CorrectionConfig) -> Quantity:
+    """Return the importance weights that ratios within the bounds of `rollout_is` give."""
+    return MODES[config.rollout_is_mode or "truncate"](ratio, config.bounds)
 
 
-def compared_tokens(rejection: Rejection, batch: Batch) -> Quantity:
-    """Return what a rejection of tokens looks at."""
-    if rejection.statistic == "ratio":
-        return ratio_within(batch.ratios, rejection.bounds)
-    return divergence_within(divergence(rejection, batch), own_bounds(rejection))
+def token_quantities(batch: Batch, config: CorrectionConfig) -> tuple[Quantity | None, dict[str, Quantity]]:
+    """Return the weights of tokens, None if they are of sequences, and what each rejection of tokens looks at."""
+    ratio = ratio_within(batch.ratios, config.bounds) if config.rollout_is == "token" else None
+    compared = {}
+    for rejection in config.rejections:
+        if rejection.level != "token":
+            continue
+        if rejection.statistic != "ratio":
+            compared[rejection.name] = divergence_within(divergence(rejection, batch), own_bounds(rejection))
+        elif ratio is not None and rejection.bounds == config.bounds:
+            compared[rejection.name] = ratio  # the same within the same bounds, and added up once
+        else:
+            compared[rejection.name] = ratio_within(batch.ratios, rejection.bounds)
+    return None if ratio is None else weight_of(ratio, config), compared
 
 
 def compared_sequences(rejection: Rejection, sums: Mapping[str, Tensor], dtype: torch.dtype) -> Quantity:

@@ -66,7 +66,7 @@ def batch_of(
     # in float32, so that two finite extremes whose difference or sum is infinite are left out too
     difference = training.float() - rollout.float()
     counted = below(difference.abs(), math.inf).to(precise) * valid
-    training, rollout = finite(training).mul_(counted), finite(rollout).mul_(counted)
+    training, rollout = where_counted(training, counted), where_counted(rollout, counted)
     log_ratio = training - rollout
     exp = exponential(log_ratio)
     return Batch(layout, valid, counted, difference, training, rollout, _held(log_ratio, exp), exp.k3)
@@ -85,9 +85,12 @@ def _held(log_ratio: Tensor, exp: Exponential) -> Ratios:
     )
 
 
-def finite(values: Tensor) -> Tensor:
-    """Return 0 where a value is not finite."""
-    return values.nan_to_num(0.0, 0.0, 0.0)
+def where_counted(values: Tensor, counted: Tensor) -> Tensor:
+    """Return 0 where a value does not count, whatever it is there."""
+    if torch.compiler.is_compiling():
+        return torch.where(counted > 0, values, 0.0)
+    # several times faster than `where` if nothing is fused
+    return values.nan_to_num(0.0, 0.0, 0.0).mul_(counted)
 
 
 def precision(*logprobs: Tensor) -> torch.dtype:

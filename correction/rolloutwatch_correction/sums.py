@@ -15,7 +15,7 @@ from torch import Tensor
 
 from rolloutwatch_correction.exponential import probability
 from rolloutwatch_correction.quantities import Quantity, Sums
-from rolloutwatch_correction.ratios import LOG_RATIO_BOUND, Batch, above, below, finite
+from rolloutwatch_correction.ratios import LOG_RATIO_BOUND, Batch, above, below, where_counted
 
 BLOCK_SUMS = (
     "value", "off_ideal", "raw", "held", "held_squared", "held_off_ideal", "held_off_ideal_squared", "high", "low",
@@ -29,11 +29,12 @@ def token_sums(batch: Batch) -> Sums:
     not_counted = lowest_where_not(counted)
     highest, highest_at = layout.first_highest(not_counted + log_ratio)
     lowest, lowest_at = layout.first_highest(not_counted - log_ratio)
+    training, rollout = layout.sum(batch.training_logprobs), layout.sum(batch.rollout_logprobs)
     off_one, off_one_squared = layout.moments(batch.ratios.off_one)
     return {
-        "valid_tokens": layout.total(batch.valid),
-        "tokens": layout.total(counted),
-        "log_ratio": layout.sum(log_ratio),
+        "valid_tokens": layout.count(batch.valid),
+        "tokens": layout.count(counted),
+        "log_ratio": training - rollout,
         "log_ratio_abs": layout.sum(size),
         "highest": highest,
         "highest_at": highest_at,
@@ -44,11 +45,11 @@ def token_sums(batch: Batch) -> Sums:
         "ratio_squared": layout.total(ratio * ratio),
         "ratio_off_one": off_one,
         "ratio_off_one_squared": off_one_squared,
-        "saturated": layout.total(above(size, LOG_RATIO_BOUND)),
-        "outside_2x": layout.total(above(size, math.log(2))),
-        "zero_logprob": layout.total(batch.rollout_logprobs.clone().eq_(0).mul_(counted)),
-        "training_logprob": layout.sum(batch.training_logprobs),
-        "rollout_logprob": layout.sum(batch.rollout_logprobs),
+        "saturated": layout.count(above(size, LOG_RATIO_BOUND)),
+        "outside_2x": layout.count(above(size, math.log(2))),
+        "zero_logprob": layout.count(batch.rollout_logprobs.clone().eq_(0).mul_(counted)),
+        "training_logprob": training,
+        "rollout_logprob": rollout,
         **_probabilities(batch),
     }
 
@@ -77,8 +78,8 @@ def entropy_sums(batch: Batch, entropy: Tensor | None) -> Sums:
         return {}
     known = below(entropy.abs(), math.inf) * batch.counted
     return {
-        "entropy": batch.layout.sum(finite(entropy) * batch.counted),
-        "entropy_tokens": batch.layout.total(known),
+        "entropy": batch.layout.sum(where_counted(entropy.to(known.dtype).expand_as(known), known)),
+        "entropy_tokens": batch.layout.count(known),
     }
 
 
@@ -90,6 +91,7 @@ class Adder:
         self._counted = batch.counted
         self._totals: _Done = [(batch.ratios.ratio, sums["ratio"])]
         self._sums: _Done = [(batch.ratios.off_one, sums["ratio_off_one"])]
+        self._counts: _Done = []
         self._squares: _Done = []
         self._moments: _Done = []
 
@@ -99,17 +101,19 @@ class Adder:
         held_off_ideal, held_off_ideal_squared = self._once(
             self._moments, quantity.held_off_ideal, layout.moments
         )
-        return {
+        sums = {
             f"{name}.value": self._once(self._totals, quantity.value, layout.total),
             f"{name}.off_ideal": self._once(self._sums, quantity.off_ideal, layout.sum),
             f"{name}.raw": self._once(self._totals, quantity.raw, layout.total),
-            f"{name}.held": self._once(self._totals, quantity.held, layout.total),
-            f"{name}.held_squared": self._once(self._squares, quantity.held, self._total_of_squares),
             f"{name}.held_off_ideal": held_off_ideal,
             f"{name}.held_off_ideal_squared": held_off_ideal_squared,
-            f"{name}.high": self._once(self._totals, quantity.high, layout.total),
-            f"{name}.low": self._once(self._totals, quantity.low, layout.total),
+            f"{name}.high": self._once(self._counts, quantity.high, layout.count),
+            f"{name}.low": self._once(self._counts, quantity.low, layout.count),
         }
+        if quantity.may_vanish:
+            sums[f"{name}.held"] = self._once(self._totals, quantity.held, layout.total)
+            sums[f"{name}.held_squared"] = self._once(self._squares, quantity.held, self._total_of_squares)
+        return sums
 
     def _once(self, done: "_Done", values: Tensor, add: Callable[[Tensor], Any]) -> Any:
         for tensor, result in done:
