@@ -239,8 +239,8 @@ class _Letters:
                 del self._waiting[stream]
                 self._told[stream] = now
                 log.warning(
-                    "%d entries of %s are no records, see /api/v1/dead-letters. The first, %s: %s",
-                    count, stream, first.entry, first.reason,
+                    "Dead letters in %s: %d, see /api/v1/dead-letters. The first, %s: %s",
+                    stream, count, first.entry, first.reason,
                 )  # fmt: skip
 
 

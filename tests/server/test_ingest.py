@@ -155,7 +155,7 @@ def test_a_burst_of_dead_letters_is_one_line_in_the_log(
     with ingesting(store, redis.url) as running:
         running.wait_for(records=1, dead_letters=count)
     told = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert [line.split(", see")[0] for line in told] == [f"{count} entries of {STREAM} are no records"]
+    assert [line.split(", see")[0] for line in told] == [f"Dead letters in {STREAM}: {count}"]
     assert "The first, 2-0: frame begins with b'nois'" in told[0]
     letters = store.dead_letters(1000)
     assert [letter.entry for letter in letters] == [
