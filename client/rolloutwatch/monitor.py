@@ -187,7 +187,10 @@ class Monitor:
         return self._worker.flush(timeout)
 
     def close(self, timeout: float = SECONDS_TO_CLOSE) -> bool:
-        """End the run: deliver what can be delivered within `timeout` seconds; tell whether that was all."""
+        """End the run: deliver what can be delivered within `timeout` seconds; tell whether that was all.
+
+        What could not be delivered is counted as `undelivered`, and the log says how much it was.
+        """
         atexit.unregister(self._close_at_exit)
         return self._worker.close(
             _Ready(lambda dropped: RunEnd(time.time(), self._outcome, dropped)), timeout

@@ -1,10 +1,12 @@
 """Records that have a number, from the first attempt to send them until the server has archived them.
 
-A Redis that was restarted may have lost the last second, or everything;
-what it lost stands here still and is sent again.
+A Redis that was restarted may have lost the last second, or everything, and others may write to it;
+what is not archived stands here still and can be sent again.
 """
 
 from collections import deque
+
+from rolloutwatch.sink import Frame
 
 
 class Outbox:
@@ -14,8 +16,13 @@ class Outbox:
         self.limit_bytes = limit_bytes
         self.archived = 0
         self.last_number = 0
-        self._sent: deque[tuple[int, bytes]] = deque()
-        self._unsent: deque[tuple[int, bytes]] = deque()
+        self._first: bytes = (
+            b""  # the record that every stream begins with, also the one after a stream was lost
+        )
+        self._begins_with = 1  # its number in this stream
+        self._given_up = 0
+        self._sent: deque[Frame] = deque()
+        self._unsent: deque[Frame] = deque()
         self._sent_bytes = 0
         self._unsent_bytes = 0
 
@@ -37,12 +44,13 @@ class Outbox:
     def add(self, frame: bytes) -> None:
         """Give a frame the next number."""
         self.last_number += 1
+        self._first = self._first or frame
         self._unsent.append((self.last_number, frame))
         self._unsent_bytes += len(frame)
 
-    def next_batch(self, frames: int, size: int) -> list[tuple[int, bytes]]:
+    def next_batch(self, frames: int, size: int) -> list[Frame]:
         """Return the first frames that wait, up to a number and a size, at least one if there is one."""
-        batch: list[tuple[int, bytes]] = []
+        batch: list[Frame] = []
         for number, frame in self._unsent:
             size -= len(frame)
             if len(batch) == frames or (batch and size < 0):
@@ -66,15 +74,28 @@ class Outbox:
         while self._sent and self._sent[0][0] <= self.archived:
             self._forget()
 
-    def rewind(self, top: int) -> None:
-        """Send again whatever stands behind `top`; what the sink holds already counts as sent."""
-        while self._sent and self._sent[-1][0] > top:
+    def rewind(self) -> int:
+        """Send again whatever is not archived, to where nothing has been sent yet.
+
+        The first frame of all goes before it, under a number that is free because what had it is archived.
+        Returns how many frames can be neither sent again nor known to be archived, because room was needed.
+        """
+        while self._sent:
             number, frame = self._sent.pop()
             self._sent_bytes -= len(frame)
-            self._unsent.appendleft((number, frame))
-            self._unsent_bytes += len(frame)
-        while self._unsent and self._unsent[0][0] <= top:
-            self.sent(1)
+            self._put_first(number, frame)
+        if self._unsent and self._unsent[0][0] == self._begins_with:
+            self._unsent_bytes -= len(self._unsent.popleft()[1])
+        before = self.sent_to
+        given_up = max(before - max(self.archived, self._given_up, 1), 0)
+        self._given_up = max(before, self._given_up)
+        self._begins_with = max(before, 1)
+        self._put_first(self._begins_with, self._first)
+        return given_up
+
+    def _put_first(self, number: int, frame: bytes) -> None:
+        self._unsent.appendleft((number, frame))
+        self._unsent_bytes += len(frame)
 
     def _forget(self) -> None:
         _, frame = self._sent.popleft()

@@ -2,22 +2,26 @@
 
 The number of a record is its stream id, so Redis itself says how far the records have come,
 also after an error that left it open whether the last ones were taken.
+What Redis says is believed only where it speaks of records that are this session's own.
 """
 
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from rolloutwatch.sink import Reached, SinkError
+from rolloutwatch.sink import Frame, SinkError, StreamLost
 from rolloutwatch_contract import ack_key, stream_key
-from rolloutwatch_contract.keys import RECORD_FIELD, entry_id, sequence_of
+from rolloutwatch_contract.keys import RECORD_FIELD, entry_id, part_of
 
 SECONDS_TO_ANSWER = 1.0
 SCHEMES = ("redis", "rediss", "unix")
+Entry = tuple[bytes, dict[bytes, bytes]]
 
 
 def check_url(url: object) -> str:
@@ -28,7 +32,10 @@ def check_url(url: object) -> str:
         sound = parts.scheme in SCHEMES and bool(parts.hostname or parts.path) and parts.port != 0
         if sound and isinstance(url, str):
             _try_options(url)
-            return url
+            # redis-py takes what is no number for database 0
+            if parts.scheme == "unix" or re.fullmatch(r"/?[0-9]*", unquote(parts.path)):
+                return url
+            why = f" (the database {parts.path[1:]!r} is no number)"
     except (ValueError, TypeError, redis.RedisError) as error:
         why = f" ({without_password(str(error))})"
     shown = without_password(url) if isinstance(url, str) else url
@@ -52,18 +59,34 @@ def without_password(url: str) -> str:
     return url.replace(f":{password}@", ":***@") if password else url
 
 
+@dataclass(frozen=True)
+class _End:
+    """How a stream ends: the id of the last entry it has had, and that entry unless it was trimmed."""
+
+    top: str
+    entry: "Entry | None"
+
+
+_NOTHING = _End("0-0", None)
+
+
 class RedisSink:
-    """A session's stream in Redis.
+    """A session's stream in Redis, and the ones after it if that is spoilt.
 
     Every call ends within a few seconds, whatever Redis does:
     redis-py's own retries, which hold a call for up to a minute, are off; trying again is the caller's business.
+
+    A stream is gone on with only while it ends with this session's own last record.
+    If it ends with anything else, because somebody wrote to it or Redis lost what it held,
+    nobody can tell what has become of the records in it, and a new stream is begun.
     """
 
     def __init__(self, url: str, run: str, session: str) -> None:
         self.shown_url = without_password(url)
-        self._top = 0  # what the stream's last number is, as far as we know
-        self._stream = stream_key(run, session)
-        self._ack = ack_key(run, session)
+        self._run, self._session = run, session
+        self._archived = 0
+        self._unread_at = -1
+        self._begin(0)
         self._client = redis.Redis.from_url(
             url,
             socket_timeout=SECONDS_TO_ANSWER,
@@ -71,57 +94,118 @@ class RedisSink:
             retry=Retry(NoBackoff(), 0),
         )
 
-    def reached(self) -> Reached:
-        """Ask for the stream's last id and the server's acknowledgement, on a new connection."""
+    def send(self, frames: Sequence[Frame]) -> int:
+        """Add frames in one transaction, after finding out about former ones that nobody answered for."""
         try:
+            if self._in_doubt:
+                self._settle()
+            if new := [frame for frame in frames if frame[0] > self._last[0]]:
+                self._add(new)
+        except (redis.RedisError, OSError, ValueError) as error:
             self._client.connection_pool.disconnect()
-            archived = _number(self._client.get(self._ack))
-            self._top = self._last_number(self._client)
-            return Reached(self._top, archived)
-        except (redis.RedisError, OSError, ValueError) as error:
-            raise SinkError(self._complaint(error)) from error
-
-    def send(self, frames: Sequence[tuple[int, bytes]]) -> int:
-        """Add frames in one transaction, provided that the stream ends where it did.
-
-        Without a transaction a full Redis may refuse one frame and take the next, and the hole could never be filled.
-        Without the proviso a Redis that has lost its memory, and to which redis-py connects again by itself,
-        would take new frames though the old ones are gone.
-        """
-        try:
-            with self._client.pipeline(transaction=True) as pipe:
-                pipe.watch(self._stream)  # type: ignore[no-untyped-call]  # redis-py leaves it without types
-                top = self._last_number(pipe)
-                if top != self._top:
-                    raise SinkError(
-                        f"Redis at {self.shown_url} ends the stream at {top} instead of {self._top}: it has lost records"
-                    )
-                pipe.multi()
-                for number, frame in frames:
-                    pipe.xadd(self._stream, {RECORD_FIELD: frame}, id=entry_id(number))
-                pipe.get(self._ack)
-                archived = _number(pipe.execute()[-1])
-        except (redis.RedisError, OSError, ValueError) as error:
-            raise SinkError(self._complaint(error)) from error
-        self._top = frames[-1][0]
-        return archived
+            raise SinkError(
+                f"Redis at {self.shown_url} does not take records: {type(error).__name__}: {error}"
+            ) from error
+        return self._archived
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
 
-    def _last_number(self, client: "redis.Redis") -> int:
-        try:
-            answer: Any = client.xinfo_stream(self._stream)
-        except redis.ResponseError as error:
-            if "no such key" in str(error):
-                return 0
-            raise
-        return sequence_of(answer["last-generated-id"])
+    def _begin(self, part: int) -> None:
+        """Go to a stream that nobody has written to."""
+        self._part = part
+        name = part_of(self._session, part)
+        self._stream, self._ack = stream_key(self._run, name), ack_key(self._run, name)
+        self._last: Frame = (0, b"")
+        self._in_doubt: list[Frame] = []
 
-    def _complaint(self, error: Exception) -> str:
-        return f"Redis at {self.shown_url} does not take records: {type(error).__name__}: {error}"
+    def _add(self, frames: Sequence[Frame]) -> None:
+        """Add frames and see, in the same transaction, behind what they were added.
+
+        Without a transaction a full Redis may refuse one frame and take the next, and the hole could never be filled.
+        To WATCH the stream would not do: the server's trimming touches it all the time.
+        """
+        with self._client.pipeline(transaction=True) as pipe:
+            pipe.xinfo_stream(self._stream)
+            for number, frame in frames:
+                pipe.xadd(self._stream, {RECORD_FIELD: frame}, id=entry_id(number))
+            pipe.get(self._ack)
+            self._in_doubt = list(frames)
+            try:
+                info, *added, ack = pipe.execute(raise_on_error=False)
+            except redis.ResponseError:
+                self._in_doubt = []  # refused as a whole
+                raise
+        end = _end_of(info)
+        acknowledged = self._acknowledged(ack, self._last[0])
+        self._check(end, acknowledged)
+        if refusal := next((one for one in added if isinstance(one, Exception)), None):
+            self._lose(f"a record was refused ({refusal})")
+        self._last, self._in_doubt = frames[-1], []
+
+    def _settle(self) -> None:
+        """Find out whether the frames were taken whose answer did not come, and behind what."""
+        # the one before them too: had Redis lost it, it would have taken these all the same
+        expected = [self._last] * (self._last[0] > 0) + self._in_doubt
+        first, last = expected[0][0], expected[-1][0]
+        with self._client.pipeline(transaction=True) as pipe:
+            pipe.xinfo_stream(self._stream)
+            pipe.xrange(self._stream, entry_id(first), entry_id(last))
+            pipe.get(self._ack)
+            info, entries, ack = pipe.execute(raise_on_error=False)
+        end = _end_of(info)
+        acknowledged = self._acknowledged(ack, last)
+        there = dict(entries) if isinstance(entries, list) else {}
+        # a run that has ended leaves an acknowledgement and no stream
+        taken = (end.top == entry_id(last) or acknowledged == last) and all(
+            number <= acknowledged or _is(frame, there.get(entry_id(number).encode()))
+            for number, frame in expected
+        )
+        if taken:
+            self._last = self._in_doubt[-1]
+        else:
+            self._check(end, acknowledged)
+        self._in_doubt = []
+
+    def _check(self, end: _End, acknowledged: int) -> None:
+        """StreamLost unless a stream ends with our own last record, or had not begun."""
+        number, frame = self._last
+        if end.top != (entry_id(number) if number else "0-0"):
+            self._lose(f"it ended with {end.top} instead of {entry_id(number)}")
+        if number <= acknowledged:
+            return
+        if end.entry is not None and not _is(frame, end.entry[1]):
+            self._lose(f"what stands under {end.top} is not what was sent")
+        if end.entry is None and self._unread_at != self._archived:
+            # tried once at each record: what the server cannot read it cannot read in another stream either
+            self._unread_at = self._archived
+            self._lose(f"{end.top} was taken out of it and not archived")
+
+    def _lose(self, why: str) -> None:
+        lost = self._stream
+        self._begin(self._part + 1)
+        raise StreamLost(
+            f"The stream {lost} in Redis at {self.shown_url} is not as it was left: {why}. "
+            "Somebody else has written to it, or Redis has lost what it held",
+            self._archived,
+        )
+
+    def _acknowledged(self, answer: object, most: int) -> int:
+        """Return up to where the server says that it has archived; 0 if it cannot have said so."""
+        number = int(answer) if isinstance(answer, bytes) and answer.isdigit() else 0
+        if number > most:
+            return 0
+        self._archived = max(self._archived, number)
+        return number
 
 
-def _number(answer: Any) -> int:
-    return int(answer) if answer is not None else 0
+def _end_of(info: Any) -> _End:
+    if isinstance(info, redis.ResponseError):
+        return _NOTHING if "no such key" in str(info) else _End(f"an error ({info})", None)
+    entry = info["last-entry"]
+    return _End(info["last-generated-id"].decode(), entry if entry and entry[0] is not None else None)
+
+
+def _is(frame: bytes, fields: "dict[bytes, bytes] | None") -> bool:
+    return fields == {RECORD_FIELD: frame}

@@ -6,29 +6,32 @@ from typing import Protocol
 
 from rolloutwatch_contract import Record, decode
 
+Frame = tuple[int, bytes]
+
 
 class SinkError(Exception):
     """A sink could not be reached, or did not say whether it took what it was given."""
 
 
-@dataclass(frozen=True)
-class Reached:
-    """How far a session's records have come: the last number the sink holds, and the last one that is archived."""
+class StreamLost(SinkError):
+    """What a sink had taken is lost or mixed with what others wrote; it has begun anew, and holds nothing.
 
-    top: int
-    archived: int
+    `archived` is the number up to which the server is known to have archived all records:
+    those behind it are to be sent again.
+    """
+
+    def __init__(self, message: str, archived: int) -> None:
+        super().__init__(message)
+        self.archived = archived
 
 
 class Sink(Protocol):
     """Takes a session's records in the order of their numbers. Used by one thread."""
 
-    def reached(self) -> Reached:
-        """Ask how far the records have come; SinkError if there is no answer."""
+    def send(self, frames: Sequence[Frame]) -> int:
+        """Take frames with ascending numbers, all or none; return the number up to which all are archived.
 
-    def send(self, frames: Sequence[tuple[int, bytes]]) -> int:
-        """Take frames with ascending numbers, all or none; return the last number that is archived.
-
-        SinkError means that nobody knows whether they were taken: ask `reached` before sending again.
+        SinkError means that nobody knows whether they were taken: give the same ones again, others may follow them.
         """
 
     def close(self) -> None:
@@ -54,11 +57,7 @@ class MemorySink:
         """Return what has come, in order."""
         return [decode(self.frames[number]) for number in sorted(self.frames)]
 
-    def reached(self) -> Reached:
-        """Return the highest number that has come."""
-        return Reached(max(self.frames, default=0), self.archived)
-
-    def send(self, frames: Sequence[tuple[int, bytes]]) -> int:
+    def send(self, frames: Sequence[Frame]) -> int:
         """Keep frames."""
         self.frames.update(frames)
         return self.archived

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rolloutwatch.outbox import Outbox
-from rolloutwatch.sink import Sink, SinkError
+from rolloutwatch.sink import Sink, SinkError, StreamLost
 from rolloutwatch_contract import Heartbeat, Record, RecordError, encode
 
 log = logging.getLogger("rolloutwatch")
@@ -41,6 +41,8 @@ class DropReason(enum.Enum):
     NOT_MEASURED = "not_measured"
     NOT_CORRECTED = "not_corrected"
     NOT_ENCODED = "not_encoded"
+    NOT_KEPT = "not_kept"
+    UNDELIVERED = "undelivered"
     CLOSED = "closed"
 
 
@@ -49,7 +51,8 @@ class Health:
     """How the monitoring is: `state` is "starting", "delivering", "retrying" or "closed".
 
     `queued` records wait to be sent, `pushed` have been taken by Redis, `archived` by the server;
-    `dropped` counts what was not delivered, by reason; `last_error` says why it last failed, "" if it never did.
+    `dropped` counts what was not delivered, by reason; `last_error` says what is wrong now, "" if nothing is;
+    `streams_lost` counts how often records went on in a new stream, because Redis or somebody else spoilt the old one.
     """
 
     state: str
@@ -58,6 +61,7 @@ class Health:
     archived: int
     dropped: dict[str, int]
     last_error: str
+    streams_lost: int = 0
 
 
 class Job(Protocol):
@@ -78,7 +82,7 @@ class Worker:
     Full means that the oldest job is dropped, and counted: the newest figures matter most.
     """
 
-    def __init__(self, make_sink: Callable[[], Sink]) -> None:
+    def __init__(self, make_sink: Callable[[], Sink], limit_bytes: int = MAX_BYTES) -> None:
         self._make_sink = make_sink
         self._lock = threading.Lock()
         self._jobs: deque[Job] = deque()
@@ -89,9 +93,12 @@ class Worker:
         self._idle = threading.Event()
         self._closing = False
         self._deadline = float("inf")
-        self._outbox = Outbox(MAX_BYTES)
+        self._outbox = Outbox(limit_bytes)
         self._state = "starting"
         self._last_error = ""
+        self._streams_lost = 0
+        self._overflowed = 0  # what the full queue had dropped when the trouble began
+        self._gave_up = False
         self._pid = os.getpid()
         self._thread = threading.Thread(target=self._run, name="rolloutwatch", daemon=True)
         _workers.add(self)
@@ -138,7 +145,10 @@ class Worker:
         with self._lock:
             queued, dropped = len(self._jobs), dict(self._dropped)
         box = self._outbox
-        return Health(self._state, queued + box.unsent, box.sent_to, box.archived, dropped, self._last_error)
+        waiting = 0 if self._gave_up else queued + box.unsent
+        return Health(
+            self._state, waiting, box.sent_to, box.archived, dropped, self._last_error, self._streams_lost
+        )
 
     def flush(self, timeout: float) -> bool:
         """Wait until everything queued is in the sink, at most `timeout` seconds; tell whether it is."""
@@ -153,6 +163,8 @@ class Worker:
         self._closing = True
         self._wake.set()
         self._thread.join(timeout + 0.5)
+        if not self._idle.is_set():
+            self._give_up(timeout)
         return self._idle.is_set()
 
     def disown(self) -> None:
@@ -160,14 +172,26 @@ class Worker:
         self._lock = threading.Lock()
         self._jobs, self._bytes, self._state = deque(), 0, "closed"
 
-    def _count(self, reason: DropReason) -> None:
-        self._dropped[reason.value] = self._dropped.get(reason.value, 0) + 1
+    def _give_up(self, timeout: float) -> None:
+        """Count what was not delivered, and say so: these are the last words."""
+        with self._lock:
+            left = len(self._jobs) + self._outbox.unsent
+            self._count(DropReason.UNDELIVERED, left)
+            self._gave_up = True
+        log.warning(
+            "%d records were not delivered, and are gone: %.1f seconds were not enough to do it at the end%s.",
+            left,
+            timeout,
+            f" ({self._last_error})" if self._last_error else "",
+        )
+
+    def _count(self, reason: DropReason, times: int = 1) -> None:
+        self._dropped[reason.value] = self._dropped.get(reason.value, 0) + times
 
     # -- the thread ----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         sink: Sink | None = None
-        synced = False
         wait = BACKOFF_SECONDS[0]
         heard = time.monotonic()
         while not self._is_done():
@@ -179,21 +203,18 @@ class Worker:
                     self._rest()
                     continue
                 sink = sink or self._make_sink()
-                if not synced:
-                    reached = sink.reached()
-                    self._outbox.acknowledge(reached.archived)
-                    self._outbox.rewind(reached.top)
-                    synced = True
                 self._send(sink)
                 self._recovered()
                 heard, wait = time.monotonic(), BACKOFF_SECONDS[0]
+            except StreamLost as lost:
+                self._begin_anew(lost)
+                self._pause(wait * random.uniform(0.5, 1.0))
+                wait = min(wait * 2, BACKOFF_SECONDS[1])
             except SinkError as error:
-                synced = False
                 self._troubled(str(error))
                 self._pause(wait * random.uniform(0.5, 1.0))
                 wait = min(wait * 2, BACKOFF_SECONDS[1])
             except Exception as error:
-                synced = False
                 log.exception("Rolloutwatch met an error of its own and goes on; please report it.")
                 self._last_error = f"{type(error).__name__}: {error}"
                 self._pause(BACKOFF_SECONDS[1])
@@ -234,6 +255,26 @@ class Worker:
             self._outbox.sent(len(batch))
             self._outbox.acknowledge(archived)
 
+    def _begin_anew(self, lost: StreamLost) -> None:
+        """Send again what is not archived."""
+        self._outbox.acknowledge(lost.archived)
+        given_up = self._outbox.rewind()
+        with self._lock:
+            self._idle.clear()
+            self._streams_lost += 1
+            if given_up:
+                self._count(DropReason.NOT_KEPT, given_up)
+        self.say_once(
+            "streams_lost",
+            f"{lost}. Records go on in a new stream, first those that are not archived yet; "
+            "further times are only counted, see Monitor.health().",
+        )
+        if given_up:
+            self.say_once(
+                DropReason.NOT_KEPT.value,
+                f"{given_up} records may be lost: they were sent, not archived, and no longer kept here.",
+            )
+
     def _rest(self) -> None:
         """Sleep until there is something to do."""
         with self._lock:
@@ -258,6 +299,7 @@ class Worker:
         self._last_error = error
         if self._state != "retrying":
             self._state = "retrying"
+            self._overflowed = self._tally().get(DropReason.QUEUE_FULL.value, 0)
             log.warning(
                 "%s. Training goes on, records wait in memory and are sent when it works again. "
                 "Start the server (rolloutwatch serve), or name the right Redis with redis_url= or ROLLOUTWATCH_REDIS_URL.",
@@ -266,8 +308,12 @@ class Worker:
 
     def _recovered(self) -> None:
         if self._state == "retrying":
-            log.warning("Redis takes records again; nothing of what waited is lost.")
-        self._state = "delivering"
+            overflow = self._tally().get(DropReason.QUEUE_FULL.value, 0) - self._overflowed
+            log.warning(
+                "Redis takes records again; %s.",
+                f"{overflow} were too many to wait" if overflow else "nothing of what waited is lost",
+            )
+        self._state, self._last_error = "delivering", ""
 
 
 _workers: "weakref.WeakSet[Worker]" = weakref.WeakSet()

@@ -4,8 +4,13 @@ A run is a project and a name; each process that writes to a run is a session an
 The run's id stands in braces so that on a cluster all keys of a run live in one slot.
 
     rolloutwatch:stream:{<run id>}:<session>   stream, ids "1-0", "2-0", ...: one record each, in field RECORD
-    rolloutwatch:ack:{<run id>}:<session>      string: the last sequence number that the server has archived
+    rolloutwatch:ack:{<run id>}:<session>      string: the server has archived all records up to this number
+
+A stream that is no longer as its session left it is not written to any more:
+the session goes on in another one, `<session>.part1`, then `<session>.part2`, and so on.
 """
+
+import re
 
 from rolloutwatch_contract.names import check_name
 
@@ -17,6 +22,7 @@ DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 REDIS_URL_VARIABLE = "ROLLOUTWATCH_REDIS_URL"
 
 _BETWEEN_PROJECT_AND_NAME = "~"
+_PART = re.compile(r"\.part[1-9][0-9]*\Z")
 
 
 def run_id(project: str, name: str) -> str:
@@ -40,6 +46,16 @@ def stream_key(run: str, session: str) -> str:
 def ack_key(run: str, session: str) -> str:
     """Return the key under which the server says how far it has archived a session's stream."""
     return f"{ACK_PREFIX}{{{run}}}:{check_name('session', session)}"
+
+
+def part_of(session: str, part: int) -> str:
+    """Return what a session is called in the keys of its stream number `part`, of which 0 is the first."""
+    return f"{session}.part{part}" if part else session
+
+
+def first_stream_key(key: str) -> str:
+    """Return the key of the first stream of the session that writes the stream `key`."""
+    return _PART.sub("", key)
 
 
 def split_stream_key(key: str) -> tuple[str, str]:

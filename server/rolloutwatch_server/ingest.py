@@ -4,12 +4,14 @@ The order is the promise: what is trimmed or acknowledged is in the archive,
 and what was archived but not trimmed comes again and is ignored.
 """
 
+import contextlib
 import enum
 import logging
+import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -19,12 +21,13 @@ from rolloutwatch_contract import RecordError, RunEnd, ack_key, decode
 from rolloutwatch_contract.keys import RECORD_FIELD, STREAM_PATTERN, sequence_of, split_stream_key
 from rolloutwatch_contract.record import declared_bytes
 from rolloutwatch_server.store import DeadLetter, Entry, Position, Store, StoreError
-from rolloutwatch_server.transport import BLOCK_SECONDS
+from rolloutwatch_server.transport import BLOCK_SECONDS, CURE_OF_GIVEN
 
 log = logging.getLogger(__name__)
 
 ENTRIES_PER_READ = 200  # of each stream, so that a run that catches up does not keep the others waiting
 SECONDS_BETWEEN_SCANS = 1.0
+SECONDS_BETWEEN_WARNINGS = 60.0  # of dead letters in one stream
 DECODED_AT_ONCE = (
     32 * 1024 * 1024
 )  # bytes of records in memory: what compresses well is small in Redis and large here
@@ -58,17 +61,30 @@ class Health:
 
 
 class Ingest:
-    """One thread that reads every stream from its cursor on. `announce(run, entries)` is called after the commit."""
+    """One thread that reads every stream from its cursor on. `announce(run, entries)` is called after the commit.
 
-    def __init__(self, store: Store, connect: Callable[[], "redis.Redis"], announce: Announce) -> None:
+    `cure` is what to do about a Redis that cannot be read.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        connect: Callable[[], "redis.Redis"],
+        announce: Announce,
+        *,
+        cure: str = CURE_OF_GIVEN,
+    ) -> None:
         self._store = store
         self._connect = connect
         self._announce = announce
+        self._cure = cure
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rolloutwatch-ingest", daemon=True)
         self._cursors: dict[str, Position] = {}
         self._streams: set[str] = set()
         self._strangers: set[str] = set()
+        self._untidy: set[str] = set()
+        self._letters = _Letters()
         self._next_scan = 0.0
         self.health = Health(Trouble.REDIS, NOT_CONNECTED)
 
@@ -96,7 +112,7 @@ class Ingest:
                         self._recovered()
                         wait = BACKOFF_SECONDS[0]
             except (redis.RedisError, OSError) as error:
-                why = f"Redis cannot be read: {str(error).rstrip('.')}. Start it, or name another one with --redis-url"
+                why = f"Redis cannot be read: {str(error).rstrip('.')}. {self._cure}"
                 self._troubled(Trouble.REDIS, why)
             except StoreError as error:
                 self._troubled(Trouble.ARCHIVE, str(error))
@@ -106,17 +122,21 @@ class Ingest:
                 self._troubled(Trouble.UNFORESEEN, f"{type(error).__name__}: {error}")
             self._stopping.wait(wait * random.uniform(0.5, 1.0))
             wait = min(wait * 2, BACKOFF_SECONDS[1])
+        self._letters.tell(among=(), at_once=True)
 
     def _pass(self, client: "redis.Redis") -> None:
         if time.monotonic() >= self._next_scan:
             self._discover(client)
             self._next_scan = time.monotonic() + SECONDS_BETWEEN_SCANS
         if not self._streams:
+            self._letters.tell(among=())
             self._stopping.wait(BLOCK_SECONDS)
             return
-        for stream, raw in read(client, {s: str(self._cursors.get(s, Position())) for s in self._streams}):
+        came = read(client, {s: str(self._cursors.get(s, Position())) for s in self._streams})
+        for stream, raw in came:
             for portion in portions(raw):
                 self._take(client, stream, portion)
+        self._letters.tell(among={stream for stream, _ in came})
 
     def _discover(self, client: "redis.Redis") -> None:
         found = {
@@ -144,30 +164,32 @@ class Ingest:
         self._announce(run, fresh)
 
     def _let_go(self, client: "redis.Redis", stream: str, entries: Sequence[Entry]) -> None:
-        """Trim what is archived, then say so: a Redis that is full refuses the second but not the first."""
-        last = entries[-1].position
-        key = ack_key(*split_stream_key(stream))
+        """Trim what is archived and say so, at once: to the client, what is trimmed and not acknowledged is lost."""
+        number = self._store.archived_to(stream)
         ended = isinstance(entries[-1].content, RunEnd)
-        with client.pipeline(transaction=False) as pipe:
-            if ended:
-                pipe.delete(stream)
-            else:
-                pipe.xtrim(stream, minid=f"{last.major}-{last.minor + 1}", approximate=False)
-            pipe.set(key, last.major, ex=ACK_SECONDS if ended else None)
-            for answer in pipe.execute(raise_on_error=False):
-                if isinstance(answer, redis.ConnectionError | redis.TimeoutError):
-                    raise answer
-                if isinstance(answer, redis.RedisError):
-                    log.warning(
-                        "Stream %s was archived but not tidied up, which is tried again: %s", stream, answer
-                    )
+        try:
+            with client.pipeline(transaction=True) as pipe:
+                _trim(pipe, stream, entries)
+                if number:
+                    pipe.set(ack_key(*split_stream_key(stream)), number, ex=ACK_SECONDS if ended else None)
+                pipe.execute()
+            self._untidy.discard(stream)
+        except redis.ResponseError as error:
+            self._tell_untidy(stream, error)
+            # a Redis that is full refuses to be told anything, but not to be emptied
+            with contextlib.suppress(redis.ResponseError):
+                _trim(client, stream, entries)
+
+    def _tell_untidy(self, stream: str, error: Exception) -> None:
+        if stream not in self._untidy:
+            self._untidy.add(stream)
+            log.warning("Stream %s was archived but not tidied up, which is tried again: %s", stream, error)
 
     # -- what others are told -----------------------------------------------------------------------------------
 
     def _count(self, stream: str, fresh: Iterable[Entry]) -> None:
         letters = [entry.content for entry in fresh if isinstance(entry.content, DeadLetter)]
-        for letter in letters:
-            log.warning("Dead letter %s in %s: %s", letter.entry, stream, letter.reason)
+        self._letters.add(stream, letters)
         records = sum(1 for _ in fresh) - len(letters)
         health = self.health
         self.health = _with(
@@ -183,6 +205,43 @@ class Ingest:
         if self.health.trouble is not None:
             log.info("Reading from Redis, archiving to %s.", self._store.path)
             self.health = _with(self.health, trouble=None, reason="")
+
+
+def _trim(client: "redis.Redis", stream: str, entries: Sequence[Entry]) -> None:
+    """Take entries, the first ones of a stream, out of it; the whole stream when its session has ended."""
+    behind = entries[-1].position.following
+    if isinstance(entries[-1].content, RunEnd):
+        client.delete(stream)
+    elif behind is None:
+        client.xtrim(stream, maxlen=0, approximate=False)
+    else:
+        client.xtrim(stream, minid=str(behind), approximate=False)
+
+
+class _Letters:
+    """Dead letters that the log has not told of yet: a burst of them is one line."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, tuple[int, DeadLetter]] = {}
+        self._told: dict[str, float] = {}
+
+    def add(self, stream: str, letters: Sequence[DeadLetter]) -> None:
+        if letters:
+            count, first = self._waiting.get(stream, (0, letters[0]))
+            self._waiting[stream] = (count + len(letters), first)
+
+    def tell(self, among: Collection[str], *, at_once: bool = False) -> None:
+        """Tell of streams whose burst is over, which is of all but those `among` which entries come; seldom of one."""
+        now = time.monotonic()
+        for stream, (count, first) in list(self._waiting.items()):
+            seldom = now - self._told.get(stream, -math.inf) >= SECONDS_BETWEEN_WARNINGS
+            if at_once or (seldom and stream not in among):
+                del self._waiting[stream]
+                self._told[stream] = now
+                log.warning(
+                    "Dead letters in %s: %d, see /api/v1/dead-letters. The first, %s: %s",
+                    stream, count, first.entry, first.reason,
+                )  # fmt: skip
 
 
 def read(client: "redis.Redis", cursors: dict[str, str]) -> list[tuple[str, list[RawEntry]]]:

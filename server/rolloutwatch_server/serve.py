@@ -41,7 +41,7 @@ def serve(settings: Settings) -> None:
         store = stack.enter_context(_archive(settings.data_dir / ARCHIVE))
         transport = stack.enter_context(_transport(settings, wish))
         feed = LiveFeed()
-        ingest = Ingest(store, lambda: connect(transport.url), feed.announce)
+        ingest = Ingest(store, lambda: connect(transport.url), feed.announce, cure=transport.cure)
         server = _Server(create_app(store, feed, ingest, hosts=_hosts(settings)), feed)
         stack.enter_context(_announced(settings.data_dir, _url(listener), transport, server))
         wish.concerns(server)

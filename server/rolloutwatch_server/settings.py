@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 DEFAULT_REDIS_PORT = 6379
 
@@ -66,13 +66,13 @@ def _hosts(text: str) -> tuple[str, ...]:
 def _redis_url(text: str) -> str:
     try:
         parts = urlsplit(text)
-        sound = (
-            parts.scheme in ("redis", "rediss", "unix")
-            and (parts.hostname or parts.path)
-            and (parts.port or True)
-        )
+        sound = parts.scheme in ("redis", "rediss", "unix") and bool(parts.hostname or parts.path)
+        sound = sound and parts.port != 0
     except ValueError:
         sound = False
+    # redis-py takes what is no number for database 0
+    if sound and parts.scheme != "unix":
+        sound = re.fullmatch(r"/?[0-9]*", unquote(parts.path)) is not None
     if not sound:
         raise ValueError("redis://host:port/0, rediss://host:port/0 or unix:///path")
     return text

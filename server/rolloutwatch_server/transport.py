@@ -3,7 +3,7 @@
 A Redis that is started here belongs to the data dir, not to the server's process:
 a server that was killed leaves it running, so that trainers go on pushing,
 and the next server on the same data dir adopts it instead of starting a second one.
-A server that ends in good order stops it.
+A server that ends in good order stops it. While a server runs it starts its Redis again if that has ended.
 """
 
 import importlib
@@ -13,6 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ HOST = "127.0.0.1"
 BINARIES = ("valkey-server", "redis-server")
 SECONDS_TO_START = 20.0
 SECONDS_TO_STOP = 10.0
+SECONDS_BETWEEN_LOOKS = 0.2
+SECONDS_OF_A_SOUND_LIFE = 60.0
+BACKOFF_SECONDS = (0.2, 30.0)
+CURE_OF_GIVEN = "Start it, or name another one with --redis-url"
+CURE_OF_OWN = "It is this server's own, which starts it again"
 
 
 class TransportError(RuntimeError):
@@ -39,11 +45,12 @@ class TransportError(RuntimeError):
 
 @dataclass(frozen=True)
 class Transport:
-    """A Redis: its URL, who provides it, and how to let go of it."""
+    """A Redis: its URL, who provides it, how to let go of it, and what to do when it is not there."""
 
     url: str
     provider: str
     release: Callable[[], None]
+    cure: str
 
 
 def connect(url: str) -> "redis.Redis":
@@ -69,15 +76,17 @@ def find(
 ) -> Transport:
     """Return the Redis of `redis_url`, else one that runs on the data dir, else a new one; TransportError if none can be.
 
-    A new one is waited for until it answers, or until `give_up()`.
+    A new one is waited for until it answers, or until `give_up()`. One on the data dir is kept running until released.
     """
     if redis_url is not None:
         _try_options(redis_url)
-        return Transport(redis_url, "given", _leave)
+        return Transport(redis_url, "given", _leave, CURE_OF_GIVEN)
     child = Child(data_dir / "redis")
     if not child.adopt():
         child.start(find_binary(search_path), port, give_up)
-    return Transport(child.url, child.provider, child.stop)
+    keeper = Keeper(child, search_path)
+    keeper.start()
+    return Transport(child.url, child.provider, keeper.release, CURE_OF_OWN)
 
 
 def find_binary(search_path: str | None = None) -> Path:
@@ -131,6 +140,21 @@ class Child:
         self.port = self._choose_port(preferred_port)
         # written first: whoever is killed from here on leaves a Redis that the next one has to find
         self._port_file.write_text(f"{self.port}\n")
+        self._launch(binary, give_up)
+
+    def has_ended(self) -> bool:
+        """Tell whether the server is there no more; one that was started here is no zombie then."""
+        return self._process.poll() is not None if self._process else _is_free(self.port)
+
+    def start_again(self, binary: Path, give_up: Callable[[], bool]) -> None:
+        """Start a server that has ended, where trainers know it to be; TransportError if it cannot be."""
+        if not _is_free(self.port):
+            raise TransportError(
+                f"Port {self.port}, where trainers push to, is taken by another program: end that one."
+            )
+        self._launch(binary, give_up)
+
+    def _launch(self, binary: Path, give_up: Callable[[], bool]) -> None:
         self._process = subprocess.Popen(
             [
                 str(binary), "--port", str(self.port), "--bind", HOST, "--dir", str(self.folder),
@@ -147,7 +171,7 @@ class Child:
     def stop(self) -> None:
         """End the server in good order, and by force if it takes too long."""
         pid = self._process.pid if self._process else _pid_of_server(self.port)
-        if pid is None:
+        if pid is None or self.has_ended():
             return
         try:
             os.kill(pid, signal.SIGTERM)
@@ -211,6 +235,55 @@ class Child:
         os.kill(pid, signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
+
+
+class Keeper:
+    """A thread that starts a child again when it ends though nobody asked it to."""
+
+    def __init__(self, child: Child, search_path: str | None = None) -> None:
+        self._child = child
+        self._search_path = search_path
+        self._ending = threading.Event()
+        self._wait = BACKOFF_SECONDS[0]
+        self._thread = threading.Thread(target=self._run, name="rolloutwatch-redis", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch over the child."""
+        self._thread.start()
+
+    def release(self) -> None:
+        """Leave off, and end the child in good order."""
+        self._ending.set()
+        self._thread.join()
+        self._child.stop()
+
+    def _run(self) -> None:
+        born = time.monotonic()
+        while not self._ending.wait(SECONDS_BETWEEN_LOOKS):
+            if self._child.has_ended():
+                log.warning(
+                    "The Redis of this server, on port %d, has ended unasked. It is started again; "
+                    "trainers keep their records until then.",
+                    self._child.port,
+                )
+                if time.monotonic() - born > SECONDS_OF_A_SOUND_LIFE:
+                    self._wait = BACKOFF_SECONDS[0]
+                self._start_again()
+                born = time.monotonic()
+
+    def _start_again(self) -> None:
+        told = False
+        while not self._ending.wait(self._wait):
+            self._wait = min(self._wait * 2, BACKOFF_SECONDS[1])
+            try:
+                self._child.start_again(find_binary(self._search_path), self._ending.is_set)
+                if not self._ending.is_set():
+                    log.warning("The Redis of this server is there again.")
+                return
+            except (TransportError, OSError) as error:
+                if not told:
+                    log.warning("%s Trying again until it works.", error)
+                told = True
 
 
 def _try_options(url: str) -> None:

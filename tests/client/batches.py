@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from rolloutwatch import MemorySink, Monitor, SinkError
-from rolloutwatch.sink import Reached
+from rolloutwatch.sink import StreamLost
 from rolloutwatch_contract import Record, StepRecord
 
 
@@ -38,13 +38,14 @@ class Gate(MemorySink):
         super().__init__()
         self.open = threading.Event()
         self.silent_takes = 0  # how many batches are taken, and answered by an error
-
-    def reached(self) -> Reached:
-        self._pass()
-        return super().reached()
+        self.forgetting = False  # whether all that was taken is lost before the next batch
 
     def send(self, frames: Sequence[tuple[int, bytes]]) -> int:
         self._pass()
+        if self.forgetting:
+            self.forgetting = False
+            self.frames.clear()
+            raise StreamLost("the stream is spoilt", self.archived)
         super().send(frames)
         if self.silent_takes:
             self.silent_takes -= 1

@@ -309,6 +309,11 @@ def test_a_run_without_a_name_gets_one_of_its_own() -> None:
         ({"redis_url": "redis://"}, "redis_url"),
         ({"redis_url": "redis://host:port/0"}, "redis_url"),
         (
+            {"redis_url": "redis://host/abc"},
+            "redis_url is 'redis://host/abc'.*the database 'abc' is no number",
+        ),
+        ({"redis_url": "redis://host/0/1"}, "redis_url is 'redis://host/0/1'"),
+        (
             {"redis_url": "redis://host/0?foo=bar"},
             "redis_url is .*foo=bar.*unexpected keyword argument 'foo'",
         ),

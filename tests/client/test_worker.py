@@ -6,7 +6,7 @@ import pytest
 
 from rolloutwatch import MemorySink, SinkError
 from rolloutwatch.worker import MAX_JOBS, Worker
-from rolloutwatch_contract import Record, StepRecord
+from rolloutwatch_contract import Record, RunStart, StepRecord
 from tests.client.batches import Gate, monitor, steps
 from tests.processes import wait_for
 
@@ -105,7 +105,7 @@ def test_a_sink_that_is_gone_for_a_while_loses_nothing(caplog: pytest.LogCapture
         assert arrived(sink) == []
         sink.open.set()
         assert one.flush(30)
-        assert one.health().state == "delivering"
+        assert (one.health().state, one.health().last_error) == ("delivering", ""), "what is past is past"
     assert arrived(sink) == list(range(500))
     assert [record.message.split(".")[0] for record in caplog.records] == [
         "nobody is there",
@@ -126,30 +126,55 @@ def test_a_lost_answer_doubles_nothing() -> None:
     assert sorted(sink.frames) == list(range(1, 53))
 
 
-def test_what_a_sink_forgot_is_sent_again_until_it_is_archived() -> None:
-    """A Redis that lost its memory gets back what the server has not archived, and no more."""
+def test_what_a_sink_lost_is_sent_again_until_it_is_archived(caplog: pytest.LogCaptureFixture) -> None:
+    """A stream that is spoilt is followed by another: the start again, then what is not archived; said once, counted."""
     sink = Gate()
     sink.open.set()
-    with monitor(sink) as one:
+    with caplog.at_level(logging.WARNING), monitor(sink) as one:
         for step in range(20):
             one.log(step, {"loss": 1.0})
         assert one.flush(30)
-        sink.archived = 11  # the start and steps 0 to 9
-        sink.open.clear()
-        one.log(20, {"loss": 1.0})
-        wait_for("the failure", lambda: one.health().state == "retrying")
-        sink.frames.clear()
-        sink.open.set()
-        assert one.flush(30)
-    assert arrived(sink) == list(range(10, 21))
+        for archived in (11, 21):
+            sink.archived, sink.forgetting = archived, True  # the start and steps 0 to 9, then all of them
+            one.log(archived + 9, {"loss": 1.0})
+            assert one.flush(30)
+        assert one.health().streams_lost == 2
+        assert one.health().dropped == {}
+    assert isinstance(sink.records[0], RunStart)
+    assert arrived(sink) == [20, 30]
+    (told,) = [record.message for record in caplog.records]
+    assert told.startswith("the stream is spoilt. Records go on in a new stream")
 
 
-def test_closing_is_bounded_when_nobody_is_there() -> None:
-    """It comes back, and says that not all was delivered."""
+def test_what_can_be_sent_no_more_is_counted_when_its_stream_is_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of what was sent as much is kept as there is room for; what was in the stream beyond that may be lost."""
+    sink = Gate()
+    sink.open.set()
+    worker = Worker(lambda: sink, limit_bytes=1000)
+    worker.start()
+    for step in range(100):
+        worker.put(Figures(step))
+    assert worker.flush(30)
+    sink.forgetting = True
+    with caplog.at_level(logging.WARNING):
+        assert worker.close(Figures(100), timeout=20)
+    kept = arrived(sink)[1:]  # behind the first one, which every stream begins with
+    assert kept == list(range(kept[0], 101))
+    assert worker.health().dropped == {"not_kept": 100 - len(kept)}
+    assert f"{100 - len(kept)} records may be lost" in caplog.text
+
+
+def test_closing_is_bounded_when_nobody_is_there(caplog: pytest.LogCaptureFixture) -> None:
+    """It comes back, counts what was not delivered, and says so in its last words."""
     one = monitor(Gate())
     one.log(0, {"loss": 1.0})
-    assert not one.close(timeout=0.2)
-    assert one.health().queued == 3
+    with caplog.at_level(logging.WARNING):
+        assert not one.close(timeout=0.2)
+    assert (one.health().queued, one.health().dropped) == (0, {"undelivered": 3})
+    assert caplog.messages[-1].startswith("3 records were not delivered, and are gone: 0.2 seconds")
+    assert "nobody is there" in caplog.messages[-1]
 
 
 def test_a_sink_that_cannot_even_be_built_is_an_error_like_others() -> None:

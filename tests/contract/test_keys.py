@@ -3,7 +3,14 @@
 import pytest
 
 from rolloutwatch_contract import ack_key, run_id, stream_key
-from rolloutwatch_contract.keys import entry_id, sequence_of, split_run_id, split_stream_key
+from rolloutwatch_contract.keys import (
+    entry_id,
+    first_stream_key,
+    part_of,
+    sequence_of,
+    split_run_id,
+    split_stream_key,
+)
 from rolloutwatch_contract.names import is_metric_name
 
 
@@ -48,3 +55,14 @@ def test_records_are_numbered_from_one_without_holes() -> None:
 def test_an_id_that_redis_chose_itself_is_refused(entry: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         sequence_of(entry)
+
+
+def test_the_streams_of_a_session_lead_back_to_its_first_one() -> None:
+    """A session that goes on in another stream is still the same session."""
+    first = stream_key("math~a", "s1")
+    assert [part_of("s1", part) for part in (0, 1, 12)] == ["s1", "s1.part1", "s1.part12"]
+    for part in (0, 1, 12):
+        key = stream_key("math~a", part_of("s1", part))
+        assert first_stream_key(key) == first
+        assert split_stream_key(key) == ("math~a", part_of("s1", part))
+    assert first_stream_key(stream_key("a~b.part3", "s.part")) == stream_key("a~b.part3", "s.part")

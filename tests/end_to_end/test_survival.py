@@ -1,6 +1,8 @@
 """From the trainer's call to the archive through real processes, one of which is killed on the way."""
 
 import math
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -77,3 +79,19 @@ def test_a_run_measured_while_no_server_was_there_is_archived_later(tmp_path: Pa
         series = server.get(f"/runs/{RUN}/series", metric="reward", points=10_000)["series"]
         assert series["reward"]["step"] == list(range(STEPS))
         assert server.get(f"/runs/{RUN}")["state"] == "finished"
+
+
+def test_a_redis_that_is_killed_is_started_again_and_no_step_is_missing(tmp_path: Path) -> None:
+    """SIGKILL for the Redis that the server started, twice in a run: nobody has to do anything."""
+    with ServerProcess(tmp_path / "data") as server:
+        environment = {"ROLLOUTWATCH_REDIS_URL": server.redis_url}
+        trainer = subprocess.Popen([sys.executable, "-c", TRAINER], env=environment)
+        for seen in (20, 60):
+            wait_for("the run to be under way", lambda seen=seen: last_step(server) >= seen)
+            os.kill(int((tmp_path / "data" / "redis" / "redis.pid").read_text()), signal.SIGKILL)
+        assert trainer.wait(60) == 0
+        wait_for("the end of the run", lambda: server.get(f"/runs/{RUN}")["state"] == "finished")
+        series = server.get(f"/runs/{RUN}/series", metric="reward", points=10_000)["series"]
+        assert series["reward"]["step"] == list(range(STEPS))
+        assert server.get(f"/runs/{RUN}")["dropped"] == {}
+        assert server.is_ready()

@@ -55,6 +55,8 @@ def test_the_network_is_not_let_in_by_accident(host: str) -> None:
         (["--host", "a b"], {}, "--host is 'a b': expected a host name"),
         (["--redis-url", "localhost:6379"], {}, "--redis-url is 'localhost:6379': expected redis://host:port/0"),
         (["--redis-url", "http://h:1"], {}, "--redis-url is 'http://h:1': expected redis://"),
+        (["--redis-url", "redis://h:6379/abc"], {}, "--redis-url is 'redis://h:6379/abc': expected redis://host:port/0"),
+        (["--redis-url", "redis://h/0/1"], {}, "--redis-url is 'redis://h/0/1': expected redis://host:port/0"),
         (["--redis-url", "redis://h:99999"], {}, "--redis-url is 'redis://h:99999': expected redis://"),
         ([], {"ROLLOUTWATCH_REDIS_URL": ""}, "ROLLOUTWATCH_REDIS_URL is '': expected redis://"),
         ([], {"ROLLOUTWATCH_TRUST_NETWORK": "maybe"}, "ROLLOUTWATCH_TRUST_NETWORK is 'maybe': expected 1, true or yes"),

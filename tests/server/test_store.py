@@ -214,7 +214,34 @@ def test_dead_letters_are_kept_and_passed_over(store: Store) -> None:
     assert store.archive(STREAM, entries) == entries
     assert store.archive(STREAM, entries) == []
     assert store.dead_letters(2) == [letters[2], letters[1]]
-    assert store.runs()[0].last_step is None
+    assert store.runs() == [], "no record has come, so there is no run"
+
+
+def test_a_run_is_kept_alive_by_its_own_records_alone(path: Path) -> None:
+    """What strangers write into its stream does not hide that it has stalled."""
+    now = 0.0
+    store = Store(path, clock=lambda: now)
+    store.archive(STREAM, batch(start()))
+    now = SECONDS_UNTIL_STALLED + 1
+    store.archive(STREAM, [Entry(Position(2), DeadLetter(STREAM, "2-0", "noise", b"noise", now))])
+    assert store.runs()[0].state is RunState.STALLED
+    store.close()
+
+
+def test_only_what_is_whole_counts_as_archived(store: Store) -> None:
+    """A stream may begin at any number with a start; from there on no number may be missing or a stranger's."""
+    noise = [Entry(Position(13), DeadLetter(STREAM, "13-0", "noise", b"noise", 0.0))]
+    for entries, expected in (
+        (batch(start(), step(0), first=10), 11),
+        (batch(step(1), first=12), 12),
+        (noise, 12),
+        (batch(start(), step(2), first=14), 12),
+    ):
+        store.archive(STREAM, entries)
+        assert store.archived_to(STREAM) == expected
+    store.archive(OTHER_SESSION, batch(step(0), first=2))
+    assert store.archived_to(OTHER_SESSION) == 0, "what came first is missing"
+    assert store.archived_to(stream_key(RUN, "s3")) == 0
 
 
 def test_any_stream_id_can_be_a_cursor(store: Store) -> None:

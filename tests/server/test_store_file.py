@@ -1,5 +1,6 @@
 """The archive as a file: transactions, readers beside the writer, and files that are not what they should be."""
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -8,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from rolloutwatch_contract.protocol import RunState
 from rolloutwatch_server.store import FOLD_AT, Store, StoreError
-from tests.server.records import RUN, STREAM, batch, step, values
+from rolloutwatch_server.store.database import Database
+from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, step, values
 
 
 def test_a_batch_that_fails_half_way_leaves_nothing(store: Store, path: Path) -> None:
@@ -76,6 +79,35 @@ def test_threads_that_come_and_go_leave_no_open_files(store: Store) -> None:
     assert len(os.listdir("/proc/self/fd")) <= before
 
 
+def test_a_commit_is_on_the_disk_and_not_only_in_the_kernel(path: Path) -> None:
+    """Redis lets go of what was committed, so a power cut must not take it back: synchronous = FULL, in WAL mode."""
+    database = Database(path)
+    with database.write() as db:
+        assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    database.close()
+
+
+def test_an_archive_of_the_first_schema_is_taken_over(path: Path) -> None:
+    """Its series, states, cursors and dead letters are what they were; it goes on where it was."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript((Path(__file__).parent / "archive_of_schema_1.sql").read_text())
+    for _ in range(2):  # also when it is opened again
+        store = Store(path)
+        assert values(store, "kl") == {0: 0.0, 1: 1.0, 2: 20.0, 3: 30.0}
+        assert store.runs()[0].state is RunState.FINISHED
+        assert store.archive(STREAM, batch(step(2, kl=-1.0), first=4)) == []
+        assert [letter.entry for letter in store.dead_letters(9)] == ["3-0"]
+        assert (store.archived_to(STREAM), store.archived_to(OTHER_SESSION)) == (4, 0)
+        assert store.dead_letter_count() == 1
+        store.close()
+    store = Store(path)
+    store.archive(STREAM, batch(step(0, reward=1.0), first=5))
+    assert values(store, "reward") == {0: 1.0}
+    assert store.archived_to(STREAM) == 5
+    store.close()
+
+
 def newer(path: Path) -> None:
     Store(path).close()
     with sqlite3.connect(path) as db:
@@ -93,7 +125,7 @@ def somebody_elses(path: Path) -> None:
     ("make", "complaint"),
     [
         (lambda path: path.write_bytes(b"dear diary, today I trained a model" * 50), "file is not a database"),
-        (newer, "has schema 99, this server knows up to 1: .* Install that version, or name another --data-dir"),
+        (newer, "has schema 99, this server knows up to 2: .* Install that version, or name another --data-dir"),
         (somebody_elses, "is a database of something else"),
     ],
 )  # fmt: skip

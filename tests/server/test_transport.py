@@ -141,6 +141,70 @@ def test_the_redis_of_a_killed_server_is_adopted(when: str, tmp_path: Path) -> N
     assert not answers(url)
 
 
+def kill(url: str) -> int:
+    pid = int(ask(url, "INFO", "server")["process_id"])
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def test_a_redis_that_is_killed_is_started_again_where_it_was(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As often as it is; with what it held, leaving no zombie; said once each time."""
+    with found(tmp_path) as transport:
+        ask(transport.url, "XADD", "s", "1-0", "r", "x")
+        for _ in range(2):
+            pid = kill(transport.url)
+            wait_for("the Redis", lambda: answers(transport.url))
+            assert ask(transport.url, "XLEN", "s") == 1
+            assert not Path(f"/proc/{pid}").exists()
+        wait_for("the last words", lambda: len(warnings(caplog)) == 4)
+        assert "It is this server's own" in transport.cure
+    assert [line.split(". ")[0].split(", on")[0] for line in warnings(caplog)] == [
+        "The Redis of this server",
+        "The Redis of this server is there again.",
+    ] * 2
+    assert not answers(transport.url)
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.message for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_a_redis_that_was_adopted_is_started_again_too(tmp_path: Path) -> None:
+    code = (
+        "import os, signal; from pathlib import Path; from rolloutwatch_server.transport import find\n"
+        f"find(None, Path({str(tmp_path)!r}), {free_port()})\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, check=False)
+    with found(tmp_path) as transport:
+        assert transport.provider == "adopted"
+        ask(transport.url, "XADD", "s", "1-0", "r", "x")
+        kill(transport.url)
+        wait_for("the Redis", lambda: answers(transport.url))
+        assert ask(transport.url, "XLEN", "s") == 1
+    assert not answers(transport.url)
+
+
+def test_a_redis_that_cannot_be_started_again_is_tried_until_it_can(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The reason is said once, with the place of its last words."""
+    broken, attempts = tmp_path / "broken", tmp_path / "attempts"
+    script = f'echo >> "{attempts}"\n[ -e "{broken}" ] && exit 1\n{REAL}'
+    with found(tmp_path / "data", search_path=program(tmp_path / "bin", "redis-server", script)) as transport:
+        broken.touch()
+        kill(transport.url)
+        wait_for("several attempts", lambda: len(attempts.read_text()) >= 4)
+        broken.unlink()
+        wait_for("the Redis", lambda: answers(transport.url))
+        wait_for("the last words", lambda: "there again" in warnings(caplog)[-1])
+    _, reason, _ = warnings(caplog)
+    assert f"last words are in {tmp_path / 'data' / 'redis' / 'redis.log'}" in reason
+    assert reason.endswith("Trying again until it works.")
+
+
 def test_a_redis_that_hangs_is_not_given_a_second_one_on_its_file(tmp_path: Path) -> None:
     """Two writers would destroy the append-only file; the message names the process and the cure."""
     with found(tmp_path) as transport:

@@ -4,6 +4,7 @@ What it promises:
 - `archive` writes the records of one batch and how far its stream is read in one transaction:
   after a crash at any instant, of the process or of the machine, a batch is there with its cursor, or neither is.
 - A record at or before the cursor is ignored, so that a batch may come twice.
+- `archived_to` never counts a number whose record, or that of one before it, is missing.
 - Of several values for the same run, step and metric the one that arrived last is shown;
   of several sessions the one that started last, from its first step on (`lineage.py`).
 - Readers never wait for the writer.
@@ -16,9 +17,10 @@ which is what makes a long run quick to read and small on disk.
 from rolloutwatch_server.store.database import MEMORY, SCHEMA, StoreError
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
 from rolloutwatch_server.store.store import SECONDS_UNTIL_STALLED, Store
-from rolloutwatch_server.store.writer import FOLD_AT
+from rolloutwatch_server.store.writer import DEAD_LETTERS_KEPT, FOLD_AT
 
 __all__ = [
+    "DEAD_LETTERS_KEPT",
     "FOLD_AT",
     "MEMORY",
     "SCHEMA",

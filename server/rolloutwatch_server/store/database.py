@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-SCHEMA = 1
+SCHEMA = 2
 MEMORY = ":memory:"
 
 _TABLES = """
@@ -19,9 +19,13 @@ CREATE TABLE runs (
 CREATE TABLE sessions (
     id INTEGER PRIMARY KEY, stream TEXT NOT NULL UNIQUE, run TEXT NOT NULL,
     started_at REAL NOT NULL, heard_at REAL NOT NULL,
-    cursor TEXT NOT NULL, outcome TEXT, dropped TEXT NOT NULL DEFAULT '{}'
+    outcome TEXT, dropped TEXT NOT NULL DEFAULT '{}'
 );
 CREATE INDEX sessions_of_run ON sessions (run);
+CREATE TABLE streams (
+    stream TEXT PRIMARY KEY, session INTEGER, cursor TEXT NOT NULL, archived_to TEXT NOT NULL,
+    dead_letters INTEGER NOT NULL
+);
 CREATE TABLE beginnings (
     id INTEGER PRIMARY KEY, run TEXT NOT NULL, session INTEGER NOT NULL, metric TEXT NOT NULL,
     first_step INTEGER NOT NULL, UNIQUE (session, metric)
@@ -44,8 +48,32 @@ CREATE TABLE step_tables (
 );
 CREATE TABLE dead_letters (
     id INTEGER PRIMARY KEY, stream TEXT NOT NULL, entry TEXT NOT NULL, reason TEXT NOT NULL,
-    head BLOB NOT NULL, time REAL NOT NULL
+    head BLOB NOT NULL, time REAL NOT NULL, run TEXT NOT NULL
 );
+CREATE INDEX dead_letters_of_run ON dead_letters (run);
+"""
+
+# from schema 1, in which a session had one stream
+_SECOND_SCHEMA = """
+ALTER TABLE sessions RENAME TO sessions_1;
+CREATE TABLE sessions (
+    id INTEGER PRIMARY KEY, stream TEXT NOT NULL UNIQUE, run TEXT NOT NULL,
+    started_at REAL NOT NULL, heard_at REAL NOT NULL,
+    outcome TEXT, dropped TEXT NOT NULL DEFAULT '{}'
+);
+INSERT INTO sessions SELECT id, stream, run, started_at, heard_at, outcome, dropped FROM sessions_1;
+CREATE TABLE streams (
+    stream TEXT PRIMARY KEY, session INTEGER, cursor TEXT NOT NULL, archived_to TEXT NOT NULL,
+    dead_letters INTEGER NOT NULL
+);
+INSERT INTO streams SELECT stream, id, cursor,
+    CASE WHEN stream IN (SELECT stream FROM dead_letters) THEN '0' ELSE substr(cursor, 1, instr(cursor, '-') - 1) END,
+    (SELECT count(*) FROM dead_letters WHERE dead_letters.stream = sessions_1.stream) FROM sessions_1;
+DROP TABLE sessions_1;
+CREATE INDEX sessions_of_run ON sessions (run);
+ALTER TABLE dead_letters ADD COLUMN run TEXT NOT NULL DEFAULT '';
+UPDATE dead_letters SET run = substr(stream, instr(stream, '{') + 1, instr(stream, '}') - instr(stream, '{') - 1);
+CREATE INDEX dead_letters_of_run ON dead_letters (run);
 """
 
 
@@ -129,6 +157,8 @@ class Database:
         self._writer.execute("PRAGMA journal_mode = WAL")  # of the file, for every connection
         if version == 0:
             self._writer.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
+        elif version == 1:
+            self._writer.executescript(f"BEGIN; {_SECOND_SCHEMA} PRAGMA user_version = {SCHEMA}; COMMIT;")
 
     def _borrow_reader(self) -> sqlite3.Connection:
         """Return a connection for one reader at a time; there are as many as ever read at once, not one for each thread."""

@@ -6,6 +6,8 @@ import msgspec
 
 from rolloutwatch_contract import Record
 
+LARGEST_PART = 2**64 - 1
+
 
 class Position(msgspec.Struct, frozen=True, order=True):
     """How far a stream is read: the two parts of the id of its last entry."""
@@ -22,6 +24,13 @@ class Position(msgspec.Struct, frozen=True, order=True):
 
     def __str__(self) -> str:
         return f"{self.major}-{self.minor}"
+
+    @property
+    def following(self) -> "Position | None":
+        """Return the smallest id behind this one; None behind the last one there is."""
+        if self.minor < LARGEST_PART:
+            return Position(self.major, self.minor + 1)
+        return Position(self.major + 1) if self.major < LARGEST_PART else None
 
 
 class DeadLetter(msgspec.Struct, frozen=True):

@@ -46,6 +46,12 @@ class Store:
             self._writer.forget()
             raise
 
+    def archived_to(self, stream: str) -> int:
+        """Return the number up to which all of a stream's records are archived, without one missing."""
+        with self._database.read() as db:
+            row = db.execute("SELECT archived_to FROM streams WHERE stream = ?", (stream,)).fetchone()
+        return 0 if row is None else int(row[0])
+
     def runs(self) -> list[RunSummary]:
         """Return all runs, the most recently updated first."""
         with self._database.read() as db:
@@ -89,13 +95,18 @@ class Store:
         return {metric: thin(series, points) for metric, series in found.items()}
 
     def dead_letters(self, limit: int) -> list[DeadLetter]:
-        """Return what could not be read, the newest first."""
+        """Return what could not be read, the newest first; of each run only the newest ones are kept."""
         with self._database.read() as db:
             rows = db.execute(
                 "SELECT stream, entry, reason, head, time FROM dead_letters ORDER BY id DESC LIMIT ?",
                 (limit,),
             ).fetchall()
         return [DeadLetter(*row) for row in rows]
+
+    def dead_letter_count(self) -> int:
+        """Return how many entries could ever not be read, whether they are kept or not."""
+        with self._database.read() as db:
+            return int(db.execute("SELECT coalesce(sum(dead_letters), 0) FROM streams").fetchone()[0])
 
     def step_tables(self, run: str, step: int) -> tuple[Array | None, Array | None]:
         """Return histogram and per-sequence table of a step, as the last session brought them; None where none did."""

@@ -8,12 +8,13 @@ import msgspec
 import zstandard
 
 from rolloutwatch_contract import Array, Heartbeat, Record, RunEnd, RunStart, StepRecord
-from rolloutwatch_contract.keys import split_run_id, split_stream_key
+from rolloutwatch_contract.keys import first_stream_key, split_run_id, split_stream_key
 from rolloutwatch_server.store.columns import fold
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
 from rolloutwatch_server.store.lineage import Lineage
 
 FOLD_AT = 1024  # rows of a run before they become columns; a step that is measured and logged brings two
+DEAD_LETTERS_KEPT = 100  # of each run, the newest; all are counted
 
 
 class Writer:
@@ -31,36 +32,66 @@ class Writer:
     def write(self, db: sqlite3.Connection, stream: str, entries: Sequence[Entry], now: float) -> list[Entry]:
         """Write what is new in a batch of one stream, and how far the stream is read; return what was new."""
         run, _ = split_stream_key(stream)
-        session, cursor = self._open_session(db, stream, run, now)
+        session, cursor, archived_to, letters = self._look_up(db, stream)
         fresh = [entry for entry in entries if entry.position > cursor]
+        if not fresh:
+            return []
+        letters += self._write_dead_letters(db, run, fresh)
         for entry in fresh:
+            if isinstance(entry.content, DeadLetter):
+                continue
+            if session is None:  # a stream that has held no record makes no run
+                session = self._open_session(db, first_stream_key(stream), run, now)
             self._write(db, session, run, entry.content)
-        if fresh:
-            position = str(fresh[-1].position)
-            db.execute("UPDATE sessions SET cursor = ?, heard_at = ? WHERE id = ?", (position, now, session))
+            archived_to = _archived_to(archived_to, entry)
+        db.execute(
+            "INSERT OR REPLACE INTO streams (stream, session, cursor, archived_to, dead_letters) VALUES (?, ?, ?, ?, ?)",
+            (stream, session, str(fresh[-1].position), str(archived_to), letters),
+        )
+        if not all(isinstance(entry.content, DeadLetter) for entry in fresh):
+            db.execute("UPDATE sessions SET heard_at = ? WHERE id = ?", (now, session))
         if self._rows.get(run, 0) >= FOLD_AT:
             self._fold(db, run)
         return fresh
 
-    def _open_session(
-        self, db: sqlite3.Connection, stream: str, run: str, now: float
-    ) -> tuple[int, Position]:
-        row = db.execute("SELECT id, cursor FROM sessions WHERE stream = ?", (stream,)).fetchone()
+    def _look_up(self, db: sqlite3.Connection, stream: str) -> tuple[int | None, Position, int, int]:
+        """Return a stream's session, how far it is read, up to where all of it is archived, and its dead letters."""
+        query = "SELECT session, cursor, archived_to, dead_letters FROM streams WHERE stream = ?"
+        row = db.execute(query, (stream,)).fetchone()
+        return (None, Position(), 0, 0) if row is None else (row[0], Position.of(row[1]), int(row[2]), row[3])
+
+    def _open_session(self, db: sqlite3.Connection, first_stream: str, run: str, now: float) -> int:
+        row = db.execute("SELECT id FROM sessions WHERE stream = ?", (first_stream,)).fetchone()
         if row is not None:
-            return row[0], Position.of(row[1])
+            return int(row[0])
         project, name = split_run_id(run)
         db.execute(
             "INSERT OR IGNORE INTO runs (id, project, name, started_at, updated_at) VALUES (?, ?, ?, ?, ?)",
             (run, project, name, now, now),
         )
         added = db.execute(
-            "INSERT INTO sessions (stream, run, started_at, heard_at, cursor) VALUES (?, ?, ?, ?, ?) RETURNING id",
-            (stream, run, now, now, str(Position())),
+            "INSERT INTO sessions (stream, run, started_at, heard_at) VALUES (?, ?, ?, ?) RETURNING id",
+            (first_stream, run, now, now),
         )
         self._lineages.pop(run, None)
-        return added.fetchone()[0], Position()
+        return int(added.fetchone()[0])
 
-    def _write(self, db: sqlite3.Connection, session: int, run: str, content: Record | DeadLetter) -> None:
+    def _write_dead_letters(self, db: sqlite3.Connection, run: str, fresh: Sequence[Entry]) -> int:
+        """Keep the newest dead letters of a run; return how many came."""
+        letters = [entry.content for entry in fresh if isinstance(entry.content, DeadLetter)]
+        if letters:
+            db.executemany(
+                "INSERT INTO dead_letters (stream, entry, reason, head, time, run) VALUES (?, ?, ?, ?, ?, ?)",
+                [(one.stream, one.entry, one.reason, one.head, one.time, run) for one in letters],
+            )
+            db.execute(
+                "DELETE FROM dead_letters WHERE run = ?1 AND id <= "
+                "(SELECT id FROM dead_letters WHERE run = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                (run, DEAD_LETTERS_KEPT),
+            )
+        return len(letters)
+
+    def _write(self, db: sqlite3.Connection, session: int, run: str, content: Record) -> None:
         match content:
             case StepRecord():
                 self._write_step(db, session, run, content)
@@ -73,13 +104,6 @@ class Writer:
                 )
             case Heartbeat():
                 pass
-            case DeadLetter():
-                letter = (content.stream, content.entry, content.reason, content.head, content.time)
-                db.execute(
-                    "INSERT INTO dead_letters (stream, entry, reason, head, time) VALUES (?, ?, ?, ?, ?)",
-                    letter,
-                )
-                return
         if not isinstance(content, RunStart) and content.dropped:
             db.execute("UPDATE sessions SET dropped = ? WHERE id = ?", (json.dumps(content.dropped), session))
 
@@ -163,6 +187,16 @@ class Writer:
         if run not in self._lineages:
             self._lineages[run] = Lineage.read(db, run)
         return self._lineages[run]
+
+
+def _archived_to(before: int, entry: Entry) -> int:
+    """Return up to where all records of a stream are archived, now that one more is.
+
+    A number counts when those before it do: under one that a stranger took, the session's own record is missing.
+    """
+    number = entry.position.major
+    begins = before == 0 and isinstance(entry.content, RunStart)
+    return number if begins or number == before + 1 else before
 
 
 def _pack(array: Array | None) -> bytes | None:
