@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.correction import literal
-from rolloutwatch_correction import Correction, CorrectionConfig, correct
+from rolloutwatch_correction import Correction, CorrectionConfig, compiled_correct
 
 CONFIG = {
     "rollout_is": "token",
@@ -76,7 +76,7 @@ def ours(function: Callable[..., Correction]) -> Contender:
 
 def compiled() -> Callable[..., Correction] | None:
     """Return `correct` compiled once for all shapes, None where there is no C++ compiler."""
-    return torch.compile(correct, fullgraph=True, dynamic=True) if compiler() else None
+    return compiled_correct() if compiler() else None
 
 
 def compiler() -> str | None:

@@ -88,7 +88,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         severity=Severity.CRITICAL,
         above=0.1,
         summary="More than one sequence in ten is vetoed.",
-        cure="Relax rollout_token_veto_threshold (1e-3), and check the log-prob computation. "
+        cure="Lower rollout_token_veto_threshold (1e-5), and check the log-prob computation. "
         + _CHECK_LOGPROBS,
     ),
     Rule(

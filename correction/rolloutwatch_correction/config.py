@@ -77,7 +77,7 @@ class CorrectionConfig:
             None means "truncate", or "mask" where rollout_is_threshold has two bounds.
         rollout_is_threshold: Upper bound of a weight; or both bounds, as "0.5_5.0" (IcePop).
         rollout_is_threshold_lower: Lower bound, used by mode "mask" and by figures; None means 1 / upper.
-        rollout_is_batch_normalize: Divide the weights by their mean over all ranks.
+        rollout_is_batch_normalize: Divide the weights by their mean, over the ranks of the process group that `correct` is given.
         rollout_rs: What is compared to reject: "token", "sequence" or "geometric"; or one or several of token_k1, _k2, _k3,
             seq_sum_k1, _k2, _k3, seq_mean_k1, _k2, _k3, seq_max_k2, _k3, divided by commas or as a list; None for nothing.
         rollout_rs_threshold: Upper bound, or both as "0.5_2.0"; for several options one for all, or one for each.

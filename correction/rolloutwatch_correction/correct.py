@@ -15,9 +15,9 @@ from rolloutwatch_correction.completion import completed
 from rolloutwatch_correction.config import CorrectionConfig
 from rolloutwatch_correction.distributed import ProcessGroup, summed
 from rolloutwatch_correction.groups import Groups
-from rolloutwatch_correction.inputs import Tokens, read_inputs
+from rolloutwatch_correction.inputs import TokensLike, read_inputs
 from rolloutwatch_correction.metrics import SMALLEST_MEAN_WEIGHT, group_metrics_of, metrics_of
-from rolloutwatch_correction.portions import corrected
+from rolloutwatch_correction.portions import Pass, Tokens, corrected, pass_over
 from rolloutwatch_correction.sequences import sequence_table
 from rolloutwatch_correction.statistics import WEIGHT, Statistics, statistics_of
 
@@ -66,13 +66,13 @@ class Correction:
 
 @torch.no_grad()
 def correct(
-    training_logprobs: Tokens,
-    rollout_logprobs: Tokens,
-    response_mask: Tokens,
+    training_logprobs: TokensLike,
+    rollout_logprobs: TokensLike,
+    response_mask: TokensLike,
     config: CorrectionConfig | None = None,
     *,
     cu_seqlens: Tensor | None = None,
-    training_entropy: Tokens | None = None,
+    training_entropy: TokensLike | None = None,
     groups: Groups | None = None,
     sample_ids: Tensor | None = None,
     process_group: ProcessGroup | None = None,
@@ -97,10 +97,28 @@ def correct(
     Raises:
         ValueError: Shapes or dtypes that cannot be; the message names the tensor, what was expected and what came.
     """
+    return _correct(
+        training_logprobs, rollout_logprobs, response_mask, config,
+        cu_seqlens, training_entropy, groups, sample_ids, process_group,
+    )  # fmt: skip
+
+
+def _correct(
+    training_logprobs: TokensLike,
+    rollout_logprobs: TokensLike,
+    response_mask: TokensLike,
+    config: CorrectionConfig | None,
+    cu_seqlens: Tensor | None,
+    training_entropy: TokensLike | None,
+    groups: Groups | None,
+    sample_ids: Tensor | None,
+    process_group: ProcessGroup | None,
+    one_pass: Callable[[Tokens, CorrectionConfig], Pass] | None = None,
+) -> Correction:
     config = config or CorrectionConfig()
     inputs = read_inputs(training_logprobs, rollout_logprobs, response_mask, cu_seqlens, training_entropy)
     _check_rows(inputs.sequences, groups=None if groups is None else groups.ids, sample_ids=sample_ids)
-    of_tokens = corrected(inputs, config)
+    of_tokens = corrected(inputs.tokens, config, one_pass)
     sums = completed(of_tokens.sums, config, inputs.precision)
     weights = of_tokens.weights
     if weights is not None and config.rollout_is_batch_normalize:
@@ -115,10 +133,11 @@ def correct(
 
 
 def compiled_correct(**options: Any) -> Callable[..., Correction]:
-    """Return `correct` compiled by torch: several times faster, after some seconds for the first call.
+    """Return a `correct` whose pass over the tokens torch has compiled: several times faster, after half a minute once.
 
-    One compilation serves all batch sizes and lengths. Reductions over the same tokens are fused into one pass,
-    which torch's own limits on the size of a fused loop would cut into a dozen; `options` override these.
+    One compilation serves all batch sizes and lengths. What is added up over the same tokens is fused into one loop,
+    which torch's own limits on the size of a loop would cut into a dozen; `options` of torch.compile override these.
+    `torch.compile(correct, fullgraph=True)` works too, within those limits.
     """
     fused = {
         "max_fusion_size": 1024,
@@ -126,14 +145,32 @@ def compiled_correct(**options: Any) -> Callable[..., Correction]:
         "realize_reads_threshold": 2**20,
         "realize_opcount_threshold": 2**20,
     }
-    compiled: Callable[..., Correction] = torch.compile(
-        correct, fullgraph=True, dynamic=True, options=fused | options
-    )
+    one_pass: Any = torch.compile(pass_over, fullgraph=True, dynamic=True, options=fused | options)
+
+    @torch.no_grad()
+    def compiled(
+        training_logprobs: TokensLike,
+        rollout_logprobs: TokensLike,
+        response_mask: TokensLike,
+        config: CorrectionConfig | None = None,
+        *,
+        cu_seqlens: Tensor | None = None,
+        training_entropy: TokensLike | None = None,
+        groups: Groups | None = None,
+        sample_ids: Tensor | None = None,
+        process_group: ProcessGroup | None = None,
+    ) -> Correction:
+        """See `correct`."""
+        return _correct(
+            training_logprobs, rollout_logprobs, response_mask, config,
+            cu_seqlens, training_entropy, groups, sample_ids, process_group, one_pass,
+        )  # fmt: skip
+
     return compiled
 
 
 def uncorrected(
-    training_logprobs: object, response_mask: Tokens, config: CorrectionConfig | None = None
+    training_logprobs: object, response_mask: TokensLike, config: CorrectionConfig | None = None
 ) -> Correction:
     """Return what leaves a loss as it is: weights of 1 where `correct` gives weights, the mask as it came, no figures.
 

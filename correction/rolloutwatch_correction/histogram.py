@@ -16,14 +16,25 @@ _FIRST = (
 _AT_ONCE = 2**16
 
 
-def histogram(log_ratio: Tensor) -> Tensor:
-    """Return float64 [HISTOGRAM_BINS], counts of the bins of HISTOGRAM_EDGES; a magnitude on an edge is in the outer one."""
+def bins_of(log_ratio: Tensor) -> Tensor:
+    """Return which bin of HISTOGRAM_EDGES each log ratio is in, uint8; a magnitude on an edge is in the outer one."""
     bits = log_ratio.float().view(torch.int32)
     magnitude = ((bits & 0x7FFFFFFF) >> _BITS_BELOW).sub_(_FIRST).clamp_(0, _MIDDLE)
     sign = bits >> 31  # 0, or -1 which turns a number into its complement
-    bins = (magnitude ^ sign).sub_(sign).add_(_MIDDLE)
-    counts: Tensor = count_bins(bins.to(torch.uint8))
-    return counts[:HISTOGRAM_BINS].double()
+    return (magnitude ^ sign).sub_(sign).add_(_MIDDLE).to(torch.uint8)
+
+
+def histogram(bins: Tensor, counted: Tensor) -> Tensor:
+    """Return float64 [HISTOGRAM_BINS], how many tokens are in each bin.
+
+    Args:
+        bins: uint8 of tokens; those that do not count have a log ratio of 0 and are taken out of its bin.
+        counted: float64, how many tokens count, in all.
+    """
+    counts: Tensor = count_bins(bins)[:HISTOGRAM_BINS].double()
+    middle = torch.zeros_like(counts)
+    middle[_MIDDLE] = 1
+    return counts - middle * (bins.numel() - counted)
 
 
 # Its own operator, because a compiler that fuses it counts one token at a time, under a lock.

@@ -12,10 +12,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from rolloutwatch_correction.layouts import Layout, Padded, packed
+from rolloutwatch_correction.portions import Tokens
 from rolloutwatch_correction.ratios import precision
 
 # A tensor in one of the layouts, or one tensor for each sequence.
-Tokens = Tensor | Sequence[Tensor]
+TokensLike = Tensor | Sequence[Tensor]
 
 MASK_DTYPES = frozenset({
     torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
@@ -25,28 +26,24 @@ MASK_DTYPES = frozenset({
 
 @dataclass(frozen=True)
 class Inputs:
-    """Tensors of tokens in one layout, and the way back to the shape that came."""
+    """Tokens in one layout, of how many sequences, and the way back to the shape that came."""
 
-    layout: Layout
-    training_logprobs: Tensor
-    rollout_logprobs: Tensor
-    response_mask: Tensor
-    training_entropy: Tensor | None
+    tokens: Tokens
     sequences: int
     back: Callable[[Tensor], Any]
 
     @property
     def precision(self) -> torch.dtype:
         """Return the dtype in which ratios are computed."""
-        return precision(self.training_logprobs, self.rollout_logprobs)
+        return precision(self.tokens.training_logprobs, self.tokens.rollout_logprobs)
 
 
 def read_inputs(
-    training_logprobs: Tokens,
-    rollout_logprobs: Tokens,
-    response_mask: Tokens,
+    training_logprobs: TokensLike,
+    rollout_logprobs: TokensLike,
+    response_mask: TokensLike,
     cu_seqlens: Tensor | None,
-    training_entropy: Tokens | None,
+    training_entropy: TokensLike | None,
 ) -> Inputs:
     """Check what came and return it in one layout.
 
@@ -74,15 +71,14 @@ def read_inputs(
 def _inputs(
     layout: Layout, named: dict[str, Any], entropy: Any, sequences: int, back: Callable[[Tensor], Any]
 ) -> Inputs:
-    return Inputs(
+    tokens = Tokens(
         layout,
         named["training_logprobs"].detach(),
         named["rollout_logprobs"].detach(),
         named["response_mask"].detach(),
         None if entropy is None else named.get("training_entropy", entropy).detach(),
-        sequences,
-        back,
     )
+    return Inputs(tokens, sequences, back)
 
 
 def _packed(named: dict[str, Tensor], cu_seqlens: Tensor, entropy: Any) -> Inputs:

@@ -117,7 +117,7 @@ def _perplexity(sums: Numbers, maxima: Numbers) -> Numbers:
     means = {f"mismatch_{name}": sums[name] / sums["filled_sequences"] for name in names}
     return means | {
         "mismatch_log_ppl_diff_max": maxima["log_ppl_diff"],
-        "mismatch_log_ppl_diff_min": -maxima["minus_log_ppl_diff"],
+        "mismatch_log_ppl_diff_min": 0.0 - maxima["minus_log_ppl_diff"],
     }
 
 
@@ -130,7 +130,7 @@ def _ratios(sums: Numbers, maxima: Numbers) -> Numbers:
         mean, std, eff_sample_size = _spread(
             *(sums[f"{name}{moment}"] / n for moment in ("", "_squared", "_off_one", "_off_one_squared"))
         )
-        highest, lowest = _ratio(maxima[of]), _ratio(-maxima[f"minus_{of}"])
+        highest, lowest = _ratio(maxima[of]), _ratio(0.0 - maxima[f"minus_{of}"])
         ratios |= {
             f"{name}_mean": _between(lowest, mean, highest),
             f"{name}_std": std,
@@ -169,7 +169,7 @@ def _ratio_block(name: str, block: str, sums: Numbers, maxima: Numbers, level: s
             for moment in ("held", "held_squared", "held_off_ideal", "held_off_ideal_squared")
         )
     )
-    highest, lowest = maxima[f"{block}.highest"], -maxima[f"{block}.minus_lowest"]
+    highest, lowest = maxima[f"{block}.highest"], 0.0 - maxima[f"{block}.minus_lowest"]
     high, low = (sums[f"{block}.seq_{side}"] / sequences for side in ("high", "low"))
     by_sequence = {"_high": high, "_low": low}
     by_token = {f"_{side}": sums[f"{block}.{side}"] / n for side in ("high", "low")}
@@ -195,7 +195,7 @@ def _divergence_block(rejection: Rejection, sums: Numbers, maxima: Numbers) -> N
     name, n, sequences = f"{REJECTION}_{option}", sums["tokens"], sums["filled_sequences"]
     mean = sums[f"{option}.held_off_ideal"] / n
     variance = sums[f"{option}.held_off_ideal_squared"] / n - mean * mean
-    highest, lowest = maxima[f"{option}.highest"], -maxima[f"{option}.minus_lowest"]
+    highest, lowest = maxima[f"{option}.highest"], 0.0 - maxima[f"{option}.minus_lowest"]
     figures = {
         f"{name}_mean": _between(lowest, sums[f"{option}.off_ideal"] / n, highest),
         f"{name}_std": math.sqrt(max(0.0, variance)),
@@ -215,7 +215,7 @@ def _by_sequence(name: str, block: str, sums: Numbers, maxima: Numbers, *, ideal
     """Return figures of a quantity's mean over each sequence."""
     sequences = sums["filled_sequences"]
     off_ideal = sums[f"{block}.seq_off_ideal"] / sequences
-    highest, lowest = maxima[f"{block}.seq_highest"], -maxima[f"{block}.minus_seq_lowest"]
+    highest, lowest = maxima[f"{block}.seq_highest"], 0.0 - maxima[f"{block}.minus_seq_lowest"]
     return {
         f"{name}_seq_mean": _between(lowest, ideal + off_ideal, highest),
         f"{name}_seq_std": _unbiased(sums[f"{block}.seq_off_ideal_squared"], off_ideal, sequences),

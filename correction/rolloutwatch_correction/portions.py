@@ -3,17 +3,15 @@
 Axes: B sequences, T response tokens; N tokens of all sequences, packed. "Of tokens" is [B, T] or [N].
 """
 
-import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from rolloutwatch_correction.config import CorrectionConfig
-from rolloutwatch_correction.histogram import histogram
-from rolloutwatch_correction.inputs import Inputs
-from rolloutwatch_correction.layouts import Padded
+from rolloutwatch_correction.histogram import bins_of, histogram
+from rolloutwatch_correction.layouts import Layout, Padded
 from rolloutwatch_correction.quantities import (
     Quantity,
     Sums,
@@ -35,8 +33,40 @@ TOKENS_AT_ONCE_ELSEWHERE = 2**23
 
 
 @dataclass(frozen=True)
+class Tokens:
+    """What is looked at together, of tokens each, in one layout."""
+
+    layout: Layout
+    training_logprobs: Tensor
+    rollout_logprobs: Tensor
+    response_mask: Tensor
+    training_entropy: Tensor | None
+
+    def rows(self, at: slice) -> "Tokens":
+        """Return some of the rows of padded tokens."""
+        entropy = self.training_entropy
+        return Tokens(
+            self.layout,
+            self.training_logprobs[at],
+            self.rollout_logprobs[at],
+            self.response_mask[at],
+            entropy if entropy is None or entropy.ndim == 0 else entropy[at],
+        )
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass over tokens gives: weights, mask and bins of the histogram for tokens, and sums of sequences."""
+
+    weights: Tensor | None
+    response_mask: Tensor
+    bins: Tensor
+    sums: Sums
+
+
+@dataclass(frozen=True)
 class Corrected:
-    """Weights and mask of tokens, sums of sequences, and the histogram, of a batch or of a portion of it."""
+    """Weights and mask of tokens, sums of sequences, and the histogram of a batch."""
 
     weights: Tensor | None
     response_mask: Tensor
@@ -44,28 +74,39 @@ class Corrected:
     histogram: Tensor
 
 
-def corrected(inputs: Inputs, config: CorrectionConfig) -> Corrected:
-    """Correct a few rows after the other, so that what is made on the way stays small."""
-    rows = _rows_at_once(inputs)
-    if rows >= inputs.sequences:
-        return _portion_corrected(inputs, config)
-    masks = inputs.response_mask if _keeps_all(config) else torch.empty_like(inputs.response_mask)
-    weights, parts = None, []
-    for at in _portions(inputs.sequences, rows):
-        part = _portion_corrected(_portion(inputs, at), config)
-        parts.append(part)
+def corrected(
+    tokens: Tokens, config: CorrectionConfig, one_pass: Callable[[Tokens, CorrectionConfig], Pass] | None
+) -> Corrected:
+    """Correct a batch in one pass, where one is given that fuses all it does; else a few rows after the other.
+
+    What is made on the way stays small then, and on a CPU in its cache.
+    """
+    mask = tokens.response_mask
+    rows = mask.shape[0] if one_pass is not None else _rows_at_once(tokens)
+    if rows >= mask.shape[0]:
+        whole = (one_pass or pass_over)(tokens, config)
+        return Corrected(whole.weights, whole.response_mask, whole.sums, _histogram(whole))
+    masks = mask if keeps_all(config) else torch.empty_like(mask)
+    weights, sums, histograms = None, [], []
+    for start in range(0, mask.shape[0], rows):
+        at = slice(start, start + rows)
+        part = pass_over(tokens.rows(at), config)
         if part.weights is not None:
-            weights = part.weights.new_empty(inputs.response_mask.shape) if weights is None else weights
+            weights = part.weights.new_empty(mask.shape) if weights is None else weights
             weights[at] = part.weights
-        if masks is not inputs.response_mask:
+        if masks is not mask:
             masks[at] = part.response_mask
-    sums = {name: torch.cat([part.sums[name] for part in parts]) for name in parts[0].sums}
-    return Corrected(weights, masks, sums, torch.stack([part.histogram for part in parts]).sum(dim=0))
+        sums.append(part.sums)
+        histograms.append(_histogram(part))
+    joined = {name: torch.cat([each[name] for each in sums]) for name in sums[0]}
+    return Corrected(weights, masks, joined, torch.stack(histograms).sum(dim=0))
 
 
-def _portion_corrected(inputs: Inputs, config: CorrectionConfig) -> Corrected:
-    batch = batch_of(inputs.layout, inputs.training_logprobs, inputs.rollout_logprobs, inputs.response_mask)
-    sums = token_sums(batch) | entropy_sums(batch, inputs.training_entropy)
+def pass_over(tokens: Tokens, config: CorrectionConfig) -> Pass:
+    """Correct tokens that are looked at together."""
+    mask = tokens.response_mask
+    batch = batch_of(tokens.layout, tokens.training_logprobs, tokens.rollout_logprobs, mask)
+    sums = token_sums(batch) | entropy_sums(batch, tokens.training_entropy)
     weight, compared = token_quantities(batch, config)
     sums |= _quantity_sums(batch, sums, weight, compared, config)
     if config.rollout_is in ("sequence", "geometric"):
@@ -80,13 +121,17 @@ def _portion_corrected(inputs: Inputs, config: CorrectionConfig) -> Corrected:
     if weight is not None and weights_mask_tokens(config):
         outside = (1 - weight.inside) * batch.counted
         sums["tokens_in_loss"] = batch.layout.count(kept.tokens * (1 - outside))
-    mask = inputs.response_mask
-    return Corrected(
+    return Pass(
         weights=None if weight is None else _at_tokens(weight, batch, config),
-        response_mask=mask if _keeps_all(config) else masked_out(mask, kept.at_tokens(batch)),
+        response_mask=mask if keeps_all(config) else masked_out(mask, kept.at_tokens(batch)),
+        bins=bins_of(batch.log_ratio),
         sums=sums,
-        histogram=_histogram(batch, sums),
     )
+
+
+def keeps_all(config: CorrectionConfig) -> bool:
+    """Tell whether nothing can be taken out of the response mask."""
+    return len(config.rejections) == 0 and config.rollout_token_veto_threshold is None
 
 
 def _quantity_sums(
@@ -120,37 +165,14 @@ def _at_tokens(weight: Quantity, batch: Batch, config: CorrectionConfig) -> Tens
     return value * batch.counted
 
 
-def _histogram(batch: Batch, sums: Sums) -> Tensor:
-    """Count the tokens that count; the others have a log ratio of 0 and are taken out of its bin."""
-    counts = histogram(batch.log_ratio)
-    others = batch.log_ratio.numel() - sums["tokens"].double().sum()
-    middle = counts.shape[0] // 2
-    return torch.cat([counts[:middle], counts[middle : middle + 1] - others, counts[middle + 1 :]])
+def _histogram(part: Pass) -> Tensor:
+    return histogram(part.bins, part.sums["tokens"].double().sum())
 
 
-def _keeps_all(config: CorrectionConfig) -> bool:
-    return len(config.rejections) == 0 and config.rollout_token_veto_threshold is None
-
-
-def _rows_at_once(inputs: Inputs) -> int:
+def _rows_at_once(tokens: Tokens) -> int:
     """Return how many rows are looked at together: all where they are fused, or where a row is not a row."""
-    if torch.compiler.is_compiling() or not isinstance(inputs.layout, Padded):
-        return inputs.sequences
-    tokens = TOKENS_AT_ONCE.get(inputs.response_mask.device.type, TOKENS_AT_ONCE_ELSEWHERE)
-    return max(1, tokens // max(1, inputs.response_mask.shape[1]))
-
-
-def _portions(sequences: int, rows: int) -> Iterator[slice]:
-    return (slice(start, start + rows) for start in range(0, sequences, rows))
-
-
-def _portion(inputs: Inputs, at: slice) -> Inputs:
-    entropy = inputs.training_entropy
-    return dataclasses.replace(
-        inputs,
-        training_logprobs=inputs.training_logprobs[at],
-        rollout_logprobs=inputs.rollout_logprobs[at],
-        response_mask=inputs.response_mask[at],
-        training_entropy=entropy if entropy is None or entropy.ndim == 0 else entropy[at],
-        sequences=inputs.training_logprobs[at].shape[0],
-    )
+    mask = tokens.response_mask
+    if torch.compiler.is_compiling() or not isinstance(tokens.layout, Padded):
+        return mask.shape[0]
+    at_once = TOKENS_AT_ONCE.get(mask.device.type, TOKENS_AT_ONCE_ELSEWHERE)
+    return max(1, at_once // max(1, mask.shape[1]))

@@ -56,7 +56,7 @@ def kept_of(
 def catastrophic(batch: Batch, threshold: float) -> Tensor:
     """Flag valid tokens whose ratio is below the threshold, each of which removes its sequence.
 
-    A token that the training policy finds impossible (log-prob -inf) is one too, though no figure counts it.
+    A token that the training policy finds impossible (log-prob -inf) is one too, though figures of ratios leave it out.
     """
     return below(batch.difference, math.log(threshold)).to(batch.valid.dtype) * batch.valid
 

@@ -6,8 +6,7 @@ import msgspec
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from rolloutwatch_contract import METRICS
-from rolloutwatch_contract.catalogue import Better, Group, Level
+from rolloutwatch_contract import METRICS, Better, Group, Level
 from rolloutwatch_contract.rules import DEFAULT_RULES, Rule
 from rolloutwatch_server.api.answers import answer
 
