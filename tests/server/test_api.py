@@ -60,6 +60,7 @@ def test_one_run(api: Asking, store: Store) -> None:
         "config": {"rollout_is": "token", "threshold": None, "x": None},
         "environment": {"host": "h"},
         "dropped": {"queue_full": 2},
+        "generation": answer["generation"],
     }
     assert RunWithDetails.model_validate(answer).model_dump() == answer
 
