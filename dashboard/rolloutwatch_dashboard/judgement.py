@@ -11,9 +11,7 @@ from rolloutwatch_contract.rules import Rule, worst
 
 STEPS_JUDGED = 10
 DISTANCES_LOOKED_AT = 5
-LATE = (
-    1.5  # so many times the usual distance between its values without a new one, and a figure is of the past
-)
+LATE = 1.5  # so many times the usual distance between its values, and a figure is overdue
 
 
 class Verdict(NamedTuple):

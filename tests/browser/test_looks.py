@@ -43,7 +43,7 @@ LINES = """(element) => {
 }"""
 
 
-@pytest.mark.parametrize("width", [390, 1600])
+@pytest.mark.parametrize("width", [320, 390, 1010, 1250, 1600])
 def test_a_number_is_never_broken_and_its_trend_is_always_there(
     width: int, wide_and_small: Site, page: Page
 ) -> None:

@@ -110,6 +110,17 @@ def test_the_charts_carry_the_history(source: MemorySource) -> None:
     assert (list(graph.figure.data[0].x), list(graph.figure.data[0].y)) == ([0, 1], [0.2, None])
 
 
+def test_steps_of_which_nothing_could_be_read_are_holes_of_the_history(source: MemorySource) -> None:
+    """In the charts and in what tiles are filled with; what the trainer logged itself has none."""
+    source.add_step("math~a", 2, {"nonfinite_fraction": 1.0, "train/reward": 0.25})
+    source.add_step("math~a", 3, {"mismatch_ppl_ratio": 1.5})
+    shown, followed = page("/runs/math~a", source, DEFAULT_RULES, NOW)
+    line = found(shown, "chart-ppl").figure.data[0]
+    assert (list(line.x), list(line.y)) == ([0, 2, 3], [1.0, None, 1.5])
+    assert followed["recent"]["mismatch_ppl_ratio"] == {"step": [0, 2, 3], "value": [1.0, None, 1.5]}
+    assert list(found(shown, "chart-logged-0").figure.data[0].y) == [0.5, 0.25]
+
+
 def test_a_run_id_in_an_address_may_be_quoted(source: MemorySource) -> None:
     assert page("/runs/math%7Ea", source, DEFAULT_RULES, NOW)[1]["run"] == "math~a"
 
