@@ -35,13 +35,19 @@ class RunSummary(msgspec.Struct, frozen=True):
 
 
 class RunDetail(msgspec.Struct, frozen=True):
-    """A run as a whole: its summary, the metrics it has, and what its trainer said of itself."""
+    """A run as a whole: its summary, the metrics it has, and what its trainer said of itself.
+
+    `dropped` counts what the trainer could not deliver, by reason.
+    `generation` names the history that series show: it is another one as soon as a session that was resumed
+    takes over steps of an earlier one, and then all that was read before has to be read again.
+    """
 
     summary: RunSummary
     metrics: tuple[str, ...]
     config: dict[str, str | int | float | bool | None]
     environment: dict[str, str]
     dropped: dict[str, int]
+    generation: str = ""
 
 
 class Series(msgspec.Struct, frozen=True):

@@ -168,6 +168,22 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         for metric in ("ratio_std", "rollout_is_std")
     ),
     Rule(
+        name="token_far_too_likely",
+        metric="ratio_max",
+        severity=Severity.WARNING,
+        above=100.0,
+        summary="The trainer finds a sampled token a hundred times likelier than the sampler did.",
+        cure="Look at that token: re-tokenised ids, another temperature and stale weights do this.",
+    ),
+    Rule(
+        name="token_all_but_impossible",
+        metric="ratio_min",
+        severity=Severity.WARNING,
+        below=1e-4,
+        summary="The trainer finds a sampled token all but impossible.",
+        cure="Set rollout_token_veto_threshold (1e-4); truncated sampling, re-tokenised ids and stale weights do this.",
+    ),
+    Rule(
         name="too_much_discarded",
         metric="rollout_is_masked_fraction",
         severity=Severity.CRITICAL,

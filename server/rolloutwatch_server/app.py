@@ -8,14 +8,13 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
 
-from rolloutwatch_contract.protocol import RunSummary
 from rolloutwatch_dashboard import create_dashboard
 from rolloutwatch_server import __version__
 from rolloutwatch_server.api import catalogue, dead_letters, docs, health, live, runs
 from rolloutwatch_server.api.answers import REFUSALS, install_problems
 from rolloutwatch_server.api.methods import HeadAsGet, refuse_what_is_not_there
 from rolloutwatch_server.ingest import Ingest
-from rolloutwatch_server.live import LiveFeed, rewind_event, run_event
+from rolloutwatch_server.live import LiveFeed
 from rolloutwatch_server.middleware import KnownHosts, SecurityHeaders
 from rolloutwatch_server.store import Store, StoreError
 
@@ -71,18 +70,11 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _watch_states(store: Store, feed: LiveFeed) -> None:
-    """Tell viewers when a run's state changes, by a record or by the lack of one, and when it goes back."""
-    told: dict[str, RunSummary] = {}
+    """Tell viewers how their runs are: by a record or by the lack of one, it changes."""
     while True:
         with contextlib.suppress(StoreError):  # /readyz tells of it; the next look may succeed
-            found = {run: await run_in_threadpool(store.run, run) for run in feed.watched()}
-            summaries = {run: detail.summary for run, detail in found.items() if detail is not None}
-            for run, summary in summaries.items():
-                former = told.get(run)
-                # at the first look too: a viewer may have come just before the state changed
-                if former is None or former.state is not summary.state:
-                    feed.publish(run, [run_event(summary)])
-                if former is not None and (former.last_step or 0) > (summary.last_step or 0):
-                    feed.publish(run, [rewind_event(summary.last_step)])
-            told = summaries
+            for run in feed.watched():
+                detail = await run_in_threadpool(store.run, run)
+                if detail is not None:
+                    feed.tell(run, detail)
         await asyncio.sleep(SECONDS_BETWEEN_STATE_CHECKS)

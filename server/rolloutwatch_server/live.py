@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 import msgspec
 
 from rolloutwatch_contract import StepRecord
-from rolloutwatch_contract.protocol import RunSummary
+from rolloutwatch_contract.protocol import RunDetail
 from rolloutwatch_server.store import Entry
 
 SECONDS_BETWEEN_KEEPALIVES = 15.0
@@ -23,14 +23,19 @@ KEEPALIVE = b": keepalive\n\n"
 RESET = b"event: reset\ndata: {}\n\n"
 
 
-def run_event(summary: RunSummary) -> bytes:
-    """Return the event that says how a run is."""
-    return b"event: run\ndata: " + msgspec.json.encode(summary) + b"\n\n"
+def run_event(detail: RunDetail) -> bytes:
+    """Return the event that says how a run is: its summary, its generation, and what it could not deliver."""
+    body = msgspec.structs.asdict(detail.summary) | {
+        "generation": detail.generation,
+        "dropped": detail.dropped,
+    }
+    return b"event: run\ndata: " + msgspec.json.encode(body) + b"\n\n"
 
 
-def rewind_event(last_step: int | None) -> bytes:
+def rewind_event(detail: RunDetail) -> bytes:
     """Return the event that says that a run went back: what is shown now ends at `last_step`."""
-    return b"event: rewind\ndata: " + msgspec.json.encode({"last_step": last_step}) + b"\n\n"
+    body = {"generation": detail.generation, "last_step": detail.summary.last_step}
+    return b"event: rewind\ndata: " + msgspec.json.encode(body) + b"\n\n"
 
 
 def step_event(record: StepRecord) -> bytes:
@@ -40,11 +45,18 @@ def step_event(record: StepRecord) -> bytes:
 
 
 class Viewer:
-    """One open page of one run."""
+    """One open page of one run, which has the history called `generation`, if it has one already.
 
-    def __init__(self, run: str) -> None:
+    Steps are a queue. How the run is, is one value, of which the newest counts:
+    it is compared with what the viewer knows when it is sent, so that nothing that happens in between is lost.
+    """
+
+    def __init__(self, run: str, generation: str | None = None) -> None:
         self.run = run
         self._events: deque[bytes] = deque()
+        self._detail: RunDetail | None = None
+        self._known: tuple[object, ...] = ()
+        self._generation = generation
         self._arrived = asyncio.Event()
         self._ended = False
 
@@ -55,6 +67,16 @@ class Viewer:
             events = [RESET]
         self._events.extend(events)
         self._arrived.set()
+
+    def tell(self, detail: RunDetail) -> None:
+        """Let the viewer know how the run is, if that is news to it."""
+        self._detail = detail
+        if _told(detail) != self._known:
+            self._arrived.set()
+
+    def is_told(self) -> bool:
+        """Whether anybody has told it how the run is."""
+        return self._detail is not None
 
     def end(self) -> None:
         """Let the stream end after what is queued."""
@@ -70,12 +92,23 @@ class Viewer:
                 yield KEEPALIVE
                 continue
             self._arrived.clear()
-            if self._events:
-                waiting = b"".join(self._events)
+            if waiting := b"".join([*self._news(), *self._events]):
                 self._events.clear()
                 yield waiting
             if self._ended:
                 return
+
+    def _news(self) -> list[bytes]:
+        detail = self._detail
+        if detail is None or _told(detail) == self._known:
+            return []
+        went_back = self._generation not in (None, detail.generation)
+        self._known, self._generation = _told(detail), detail.generation
+        return [run_event(detail), *([rewind_event(detail)] if went_back else [])]
+
+
+def _told(detail: RunDetail) -> tuple[object, ...]:
+    return detail.summary.state, detail.generation, detail.dropped
 
 
 class LiveFeed:
@@ -97,9 +130,9 @@ class LiveFeed:
             for viewer in viewers:
                 viewer.end()
 
-    def join(self, run: str) -> Viewer:
-        """Return a new viewer of a run; `leave` when it has gone."""
-        viewer = Viewer(run)
+    def join(self, run: str, generation: str | None = None) -> Viewer:
+        """Return a new viewer of a run, which has the history of a generation; `leave` when it has gone."""
+        viewer = Viewer(run, generation)
         self._viewers.setdefault(run, weakref.WeakSet()).add(viewer)
         if self._loop is None:
             viewer.end()
@@ -113,6 +146,11 @@ class LiveFeed:
         """Return the runs that have viewers."""
         self._viewers = {run: viewers for run, viewers in self._viewers.items() if len(viewers)}
         return list(self._viewers)
+
+    def tell(self, run: str, detail: RunDetail) -> None:
+        """Let the viewers of a run know how it is."""
+        for viewer in self._viewers.get(run, ()):
+            viewer.tell(detail)
 
     def announce(self, run: str, entries: Sequence[Entry]) -> None:
         """Bring archived records to the viewers of their run; may be called from any thread."""

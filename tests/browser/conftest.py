@@ -1,6 +1,7 @@
 """A real Chromium, and pages that may neither complain nor leave this host."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
+QUIET_TYPES = ("log", "info", "debug")  # plotly warns by console.trace, too
+LEFT = re.compile(r"/live(\?generation=\w*)?: net::ERR_ABORTED$")
 MS_TO_WAIT = 20_000
 DESKTOP = {"width": 1280, "height": 900}
 
@@ -74,7 +77,7 @@ class Complaints:
     def listen(self, page: Page) -> None:
         page.on(
             "console",
-            lambda message: self.hear(message.text) if message.type in ("error", "warning") else None,
+            lambda message: self.hear(message.text) if message.type not in QUIET_TYPES else None,
         )
         page.on("pageerror", lambda error: self.hear(str(error)))
         page.on("requestfailed", lambda request: self.hear(f"{request.url}: {request.failure}"))
@@ -85,7 +88,7 @@ class Complaints:
 
     def hear(self, text: str) -> None:
         # whoever leaves a page cuts its event stream off
-        if not text.endswith("/live: net::ERR_ABORTED") and not any(part in text for part in self.expected):
+        if not LEFT.search(text) and not any(part in text for part in self.expected):
             self.heard.append(text)
 
 

@@ -28,6 +28,11 @@ HEALTHY = {
     "rollout_is_std": 0.01,
     "rollout_is_max": 1.1,
     "rollout_is_min": 0.9,
+    "rollout_is_masked_fraction": 0.0,
+    "ratio_mean": 1.0,
+    "ratio_std": 0.01,
+    "ratio_max": 1.1,
+    "ratio_min": 0.9,
 }
 STALE = HEALTHY | {"ratio_eff_sample_size": 0.11, "mismatch_ppl_ratio": 2.5, "mismatch_k3_kl": 0.7}
 CONFIG: dict[str, str | int | float | bool | None] = {

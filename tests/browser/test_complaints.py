@@ -8,6 +8,7 @@ from tests.browser.site import Site
 
 OFFENCES = {
     "console.error('spilt milk')": "spilt milk",
+    "console.trace('too much ado')": "too much ado",
     "console.warn('thin ice')": "thin ice",
     "setTimeout(() => { throw new Error('lost marbles') })": "lost marbles",
     "fetch('http://localhost:9/away').catch(() => {})": "left the host: http://localhost:9/away",

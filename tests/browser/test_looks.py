@@ -6,7 +6,9 @@ from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import Complaints
 from tests.browser.site import HEALTHY, STALE, Site
 
-RUN = "a-project-with-a-long-name~grpo-7b.with_a-name.that-does-not-end-soon-2026-11-23"
+# as long as names may be: one that can be broken nowhere, one in many places
+RUN = f"{'a-project-' * 12}with-a-n~{'g' * 128}"
+LONG_METRIC = "m" * 128
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 GROUND = "getComputedStyle(document.body).backgroundColor"
 
@@ -15,7 +17,7 @@ GROUND = "getComputedStyle(document.body).backgroundColor"
 def wide_and_small(site: Site) -> Site:
     site.begin(RUN)
     for step in range(30):
-        site.step(RUN, step, STALE | {"train/reward": step / 30})
+        site.step(RUN, step, STALE | {LONG_METRIC: step / 30, "mismatch_k3_kl": 2.917e-5})
     site.begin("empty~run")
     return site
 
@@ -32,6 +34,35 @@ def test_no_page_is_wider_than_the_screen(path: str, width: int, wide_and_small:
         expect(page.locator("#reasons li").first).to_be_visible()
         expect(page.locator("#chart-ess .main-svg").first).to_be_visible()
     assert page.evaluate(OVERFLOW) == 0
+
+
+LINES = """(element) => {
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    return new Set(Array.from(range.getClientRects(), (box) => Math.round(box.top))).size;
+}"""
+
+
+@pytest.mark.parametrize("width", [320, 390, 1010, 1250, 1600])
+def test_a_number_is_never_broken_and_its_trend_is_always_there(
+    width: int, wide_and_small: Site, page: Page
+) -> None:
+    """On a tile and in the table, on a phone and beside a name that takes all the room there is."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{wide_and_small.url}/runs/{RUN}")
+    tile = page.locator("#tile-mismatch_k3_kl")
+    expect(tile.locator(".value")).to_have_text("2.92e-5")
+    expect(tile.locator(".trend span")).to_have_text("→ steady")
+    expect(tile.locator(".trend span")).to_be_visible()
+    expect(tile.locator(".trend svg")).to_be_visible()
+    expect(page.locator("#chart-ess .main-svg").first).to_be_visible()
+    for value in page.locator(".tile .value").all():
+        assert value.evaluate(LINES) == 1
+        assert value.evaluate("(one) => one.scrollWidth <= one.clientWidth")
+    page.goto(wide_and_small.url)
+    expect(page.locator("#runs td.figure", has_text="2.92e-5")).to_be_visible()
+    for cell in page.locator("#runs td.figure").all():
+        assert cell.evaluate(LINES) == 1
 
 
 def test_the_page_follows_the_system_and_remembers_who_said_otherwise(

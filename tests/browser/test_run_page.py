@@ -1,18 +1,21 @@
 """The page of a run, as someone who watches it sees it."""
 
+import itertools
 import math
+import time
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
+from rolloutwatch_contract import Heartbeat, RunEnd, StepRecord
 from tests.browser.conftest import Complaints
 from tests.browser.site import CONFIG, HEALTHY, STALE, Site
 
 RUN = "math~grpo"
 
 DRAWN = """(id) => {
-    const plot = document.querySelector(`#${id} .js-plotly-plot`);
-    return plot && plot.data ? plot.data.map((trace) => [Array.from(trace.x), Array.from(trace.y)]) : null;
+    const lines = document.querySelector(`#${id} .js-plotly-plot`)?.data?.filter((trace) => trace.mode === "lines");
+    return lines ? lines.map((trace) => [Array.from(trace.x), Array.from(trace.y)]) : null;
 }"""
 
 
@@ -69,6 +72,21 @@ def test_a_run_that_goes_wrong_says_so_and_why(site: Site, page: Page) -> None:
     expect(page).to_have_title("critical · grpo · Rolloutwatch")
 
 
+CHARTS = ("ess", "veto", "ppl", "k3", "k1", "mean", "std", "extremes", "removed")
+SHAPES = """(id) => {
+    const plot = document.querySelector(`#${id} .nsewdrag`).getBoundingClientRect();
+    return Array.from(document.querySelectorAll(`#${id} .shapelayer path`), (path) => {
+        const [box, style] = [path.getBoundingClientRect(), getComputedStyle(path)];
+        const isLine = path.getAttribute("fill-rule") === null && box.height < 2;
+        const isSeen = style.visibility === "visible" && style.display !== "none" && Number(style.opacity) > 0;
+        const fill = isSeen && style.fill !== "none" && Number(style.fillOpacity) > 0.02;
+        const [top, bottom] = [Math.max(box.top, plot.top), Math.min(box.bottom, plot.bottom)];
+        const inside = isSeen && box.top > plot.top && box.bottom < plot.bottom && style.stroke !== "none";
+        return { isLine: box.height < 3, inside, height: fill ? bottom - top : 0 };
+    });
+}"""
+
+
 def test_a_figure_that_jumps_in_and_out_of_its_limits_is_not_called_healthy(site: Site, page: Page) -> None:
     """Health looks at ten steps; after ten good ones all is well again."""
     site.begin(RUN)
@@ -76,10 +94,17 @@ def test_a_figure_that_jumps_in_and_out_of_its_limits_is_not_called_healthy(site
     for step in range(1, 10):
         site.step(RUN, step, HEALTHY)
     follow(page, site)
+    tile = page.locator("#tile-ratio_eff_sample_size")
     expect(page.locator("#health")).to_have_text("critical")
-    expect(page.locator("#tile-ratio_eff_sample_size .word")).to_have_text("healthy")
+    expect(tile.locator(".value")).to_have_text("0.999")
+    expect(tile.locator(".word")).to_have_text("critical")
+    expect(tile.locator(".small")).to_have_text("0.11 at step 0")
+    reason = page.locator("#reasons li", has_text="ESS")
+    expect(reason).to_contain_text("ESS 0.11 at step 0 below 0.3 in 1 of the last 10 steps.")
     site.step(RUN, 10, HEALTHY)
     expect(page.locator("#health")).to_have_text("healthy")
+    expect(tile.locator(".word")).to_have_text("healthy")
+    expect(tile.locator(".small")).to_have_text("of weights 0.9995")
 
 
 def test_a_run_that_is_resumed_from_an_earlier_step_is_judged_by_what_it_does_now(
@@ -101,6 +126,32 @@ def test_a_run_that_is_resumed_from_an_earlier_step_is_judged_by_what_it_does_no
     wait_until_drawn(page, "chart-k3", list(range(13)))
     page.goto(site.url)
     expect(page.locator("#runs tbody .critical").first).to_have_text("0.11")
+
+
+def test_a_run_that_goes_back_between_the_making_of_a_page_and_its_connecting_is_seen_as_it_is(
+    site: Site, page: Page
+) -> None:
+    """And gets farther than it was, so that its last step does not tell: what was given up is not on the page."""
+    site.begin(RUN)
+    for step in range(30):
+        site.step(RUN, step, HEALTHY | {"mismatch_ppl_ratio": 1.02})
+    connected: list[str] = []
+    resumed = [
+        step for step in range(10, 40) if step != 20
+    ]  # which step 20 of the former session would betray
+
+    def resume(route: Route) -> None:
+        if not connected:
+            site.begin(RUN)
+            for step in resumed:
+                site.step(RUN, step, HEALTHY)
+        connected.append(route.request.url)
+        route.continue_()
+
+    page.route("**/live?*", resume)
+    follow(page, site)
+    ((_, values),) = wait_until_drawn(page, "chart-ppl", [*range(10), *resumed])
+    assert values == [1.02] * 10 + [1.001] * len(resumed)
 
 
 def test_a_run_that_went_back_while_the_server_was_away_is_seen_to_have_done_so(
@@ -127,14 +178,21 @@ def test_figures_that_have_stopped_coming_are_not_the_present(site: Site, page: 
     site.begin(RUN)
     for step in range(5):
         site.step(RUN, step, HEALTHY)
-    for step in range(5, 60):
-        site.step(RUN, step, {"reward": 1.0})
     follow(page, site)
-    expect(page.locator("#health")).to_have_text("not measured")
     tile = page.locator("#tile-ratio_eff_sample_size")
+    site.step(RUN, 5, {"reward": 1.0})
+    expect(page.locator("#step")).to_have_text("step 5")
+    expect(tile.locator(".word")).to_have_text("healthy")  # what is measured of step 5 may be on its way
+    site.step(RUN, 6, {"reward": 1.0})
+    expect(page.locator("#health")).to_have_text("not measured")
     expect(tile.locator(".word")).to_have_text("unknown")
-    expect(tile.locator(".small")).to_have_text("last at step 4")
-    site.step(RUN, 60, HEALTHY)
+    expect(tile.locator(".value")).to_have_text("–")
+    expect(tile.locator(".small")).to_have_text("0.999 at step 4, none since")
+    expect(page.locator("#reasons li")).to_contain_text(
+        "ESS, Veto fraction, PPL ratio, KL: unknown. No value since step 4."
+    )
+    for step in (7, 8):
+        site.step(RUN, step, HEALTHY)
     expect(page.locator("#health")).to_have_text("healthy")
     expect(tile.locator(".word")).to_have_text("healthy")
 
@@ -147,7 +205,10 @@ def test_a_figure_that_comes_seldom_is_given_time(site: Site, page: Page) -> Non
     site.step(RUN, 299, {"reward": 1.0})
     follow(page, site)
     expect(page.locator("#health")).to_have_text("healthy")
-    site.step(RUN, 501, {"reward": 1.0})
+    site.step(RUN, 350, {"reward": 1.0})
+    expect(page.locator("#step")).to_have_text("step 350")
+    expect(page.locator("#health")).to_have_text("healthy")
+    site.step(RUN, 351, {"reward": 1.0})
     expect(page.locator("#health")).to_have_text("not measured")
 
 
@@ -179,8 +240,129 @@ def test_a_value_that_is_not_a_number_is_a_gap_and_never_healthy(site: Site, pag
     follow(page, site)
     ((_, values),) = wait_until_drawn(page, "chart-ppl", [0, 1, 2, 3])
     assert values == [1.0, None, 1.0, None]
-    expect(page.locator("#tile-mismatch_ppl_ratio .value")).to_have_text("NaN")
-    expect(page.locator("#tile-mismatch_ppl_ratio .word")).to_have_text("unknown")
+    tile = page.locator("#tile-mismatch_ppl_ratio")
+    expect(tile.locator(".value")).to_have_text("NaN")
+    expect(tile.locator(".word")).to_have_text("unknown")
+    expect(tile.locator(".small")).to_have_text("last 1 at step 2")
+    expect(page.locator("#health")).to_have_text("unknown")
+    dots = "() => document.querySelector('#chart-ppl .js-plotly-plot').data[1].x.join()"
+    assert page.evaluate(dots) == "0,2", "a value that no line reaches is a dot"
+    assert page.locator("#chart-ppl .points path").count() == 2
+
+
+UNREADABLE = {"nonfinite_fraction": 1.0, "rollout_is_veto_fraction": 0.0}
+
+
+def test_steps_of_which_nothing_could_be_read_are_unknown_at_once_and_a_gap(site: Site, page: Page) -> None:
+    """All log-probs NaN: no figure of the steps before is shown as the present, and no line bridges them afterwards.
+
+    The chart of the tokens that are not finite, which nobody needed so far, comes by itself.
+    """
+    site.begin(RUN)
+    for step in range(5):
+        site.step(RUN, step, HEALTHY | {"nonfinite_fraction": 0.0})
+    follow(page, site)
+    wait_until_drawn(page, "chart-k3", list(range(5)))
+    expect(page.locator("h3", has_text="Tokens not finite")).to_have_count(0)
+    site.step(RUN, 5, UNREADABLE)
+    for metric in ("ratio_eff_sample_size", "mismatch_ppl_ratio", "mismatch_k3_kl"):
+        tile = page.locator(f"#tile-{metric}")
+        expect(tile.locator(".word")).to_have_text("unknown")
+        expect(tile.locator(".value")).to_have_text("NaN")
+        expect(tile.locator(".small")).to_contain_text("at step 4")
+        expect(tile).to_have_class("tile unknown")
+    expect(page.locator("#health")).to_have_text("critical")
+    expect(page.locator("#reasons li").first).to_contain_text(
+        "Tokens not finite 1 above 0 in 1 of the last 6 steps."
+    )
+    expect(page.locator("h3", has_text="Tokens not finite")).to_be_visible()
+    for step in range(6, 8):
+        site.step(RUN, step, UNREADABLE)
+    site.step(RUN, 8, HEALTHY | {"nonfinite_fraction": 0.0})
+    for _ in range(2):
+        ((_, values),) = wait_until_drawn(page, "chart-k3", list(range(9)))
+        assert values == [1e-4] * 5 + [None] * 3 + [1e-4]
+        expect(page.locator("#tile-mismatch_k3_kl .word")).to_have_text("healthy")
+        page.reload()
+
+
+def test_a_stretch_in_which_nothing_was_measured_is_a_gap(site: Site, page: Page) -> None:
+    """Whether the page was there or came later."""
+    site.begin(RUN)
+    for step in (*range(10), *range(20, 25)):
+        site.step(RUN, step, HEALTHY)
+    follow(page, site)
+    shown = [*range(11), *range(20, 25)]
+    ((_, values),) = wait_until_drawn(page, "chart-ppl", shown)
+    assert values[10] is None
+    for step in range(40, 43):
+        site.step(RUN, step, HEALTHY)
+    ((_, values),) = wait_until_drawn(page, "chart-ppl", [*shown, 25, *range(40, 43)])
+    assert [at for at, value in enumerate(values) if value is None] == [10, 16]
+
+
+def test_a_run_of_one_step_is_seen(site: Site, page: Page) -> None:
+    """Every chart of it has a dot, and the dot is gone when a second step makes a line."""
+    site.begin(RUN)
+    site.step(RUN, 0, HEALTHY)
+    follow(page, site)
+    for chart in CHARTS:
+        wait_until_drawn(page, f"chart-{chart}", [0])
+        expect(page.locator(f"#chart-{chart} .points path").first).to_be_visible()
+    site.step(RUN, 1, HEALTHY)
+    wait_until_drawn(page, "chart-ess", [0, 1])
+    expect(page.locator("#chart-ess .points path")).to_have_count(0)
+
+
+def test_a_limit_is_seen_on_a_healthy_chart_and_so_is_its_bad_side(site: Site, page: Page) -> None:
+    """What the browser really draws: a line within the chart, and a shade beside it that has a colour and an area."""
+    site.begin(RUN)
+    for step in range(3):
+        site.step(RUN, step, HEALTHY)
+    follow(page, site)
+    for chart in CHARTS:
+        wait_until_drawn(page, f"chart-{chart}", [0, 1, 2])
+        shapes = page.evaluate(SHAPES, f"chart-{chart}")
+        assert any(one["isLine"] and one["inside"] for one in shapes), chart
+        assert any(not one["isLine"] and one["height"] > 6 for one in shapes), chart
+        labels = page.locator(f"#chart-{chart} .ytick text").all_text_contents()
+        assert len(labels) >= 2
+        if chart in ("ess", "veto", "removed"):
+            assert not any(label.startswith(("-", "−")) for label in labels), "a fraction is never negative"
+
+
+def test_a_run_in_which_no_step_could_be_corrected_says_so(site: Site, page: Page) -> None:
+    """In the head, on the tiles and among the reasons, with the count, which goes on counting."""
+    site.begin(RUN, CONFIG | {"rollout_token_veto_threshold": None})
+    for step in range(3):
+        site.put(RUN, StepRecord(step, time.time(), {"reward": 1.0}, dropped={"not_corrected": step + 1}))
+    follow(page, site)
+    expect(page.locator("#health")).to_have_text("not measured")
+    expect(page.locator("#health")).to_have_class("health critical")
+    tile = page.locator("#tile-ratio_eff_sample_size")
+    expect(tile.locator(".word")).to_have_text("not measured")
+    expect(tile.locator(".small")).to_have_text("3 steps not corrected")
+    expect(page.locator("#tile-rollout_is_veto_fraction .small")).to_contain_text("off: set")
+    expect(page.locator("#reasons li.critical")).to_contain_text(
+        "3 steps not corrected. Log-probs and mask did not fit together: these steps trained uncorrected"
+    )
+    expect(page.locator("#chart-ess")).to_contain_text("nothing to draw")
+    site.put(RUN, Heartbeat(time.time(), dropped={"not_corrected": 4}))
+    expect(tile.locator(".small")).to_have_text("4 steps not corrected")
+    site.step(RUN, 3, HEALTHY)
+    expect(page.locator("#health")).to_have_text("healthy")
+    expect(page.locator("#reasons li.unknown")).to_contain_text("4 steps not corrected.")
+    expect(page.locator("#chart-ess")).not_to_contain_text("nothing to draw")
+
+
+def test_a_run_that_ended_without_a_step_does_not_wait_for_one(site: Site, page: Page) -> None:
+    site.begin(RUN)
+    site.put(RUN, RunEnd(time.time()))
+    follow(page, site)
+    expect(page.locator("#health")).to_have_text("no step")
+    tile = page.locator("#tile-mismatch_k3_kl")
+    expect(tile.locator(".small")).to_have_text("no step came")
+    expect(tile.locator(".word")).to_have_text("")
 
 
 def test_a_scalar_that_is_logged_for_the_first_time_gets_its_chart(site: Site, page: Page) -> None:
@@ -214,15 +396,60 @@ def test_a_server_that_is_gone_is_said_and_what_was_missed_is_fetched(
     site.step(RUN, 0, HEALTHY)
     follow(page, site)
     wait_until_drawn(page, "chart-ess", [0])
+    expect(page.locator("#state")).to_have_css("color", MUTED)
     site.stop()
     expect(page.locator("#notice")).to_have_text(
         "The server does not answer; trying again. What you see is the past."
     )
+    see_that_nothing_looks_alive(page, "disconnected")
     site.step(RUN, 1, HEALTHY)
     site.start()
     expect(page.locator("#notice")).to_be_hidden()
     site.step(RUN, 2, HEALTHY)
     wait_until_drawn(page, "chart-ess", [0, 1, 2])
+    expect(page.locator("#health")).to_have_class("health ok")
+    expect(page.locator("#state")).to_have_text("live")
+
+
+MUTED = "rgb(89, 99, 111)"
+
+
+def see_that_nothing_looks_alive(page: Page, state: str) -> None:
+    """The words of health are in the past tense, and nothing that says it has a colour."""
+    expect(page.locator("#state")).to_have_text(state)
+    expect(page.locator("#health")).to_have_text("was healthy")
+    expect(page.locator("#health")).to_have_css("color", MUTED)
+    tile = page.locator("#tile-ratio_eff_sample_size")
+    expect(tile.locator(".word")).to_have_text("was healthy")
+    for part in (tile.locator(".word"), tile.locator(".value")):
+        expect(part).to_have_css("color", MUTED)
+    expect(tile).to_have_css("border-left-color", MUTED)
+    expect(page.locator(".charts").first).to_have_css("filter", "grayscale(1)")
+    expect(page.locator("#speed")).to_have_text("")
+    expect(page).to_have_title(f"{state} · grpo · Rolloutwatch")
+
+
+def test_speed_is_by_the_clock_of_the_trainer(site: Site, page: Page, complaints: Complaints) -> None:
+    """Two steps a second stay two, however the records come: all at once, or fetched after an outage."""
+    complaints.expected += ["ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING"]
+    site.begin(RUN)
+    site.put(RUN, StepRecord(0, 100.0, HEALTHY))
+    follow(page, site)
+    wait_until_drawn(page, "chart-ess", [0])
+    for step in range(1, 5):
+        site.put(RUN, StepRecord(step, 100.0 + step / 2, HEALTHY))
+    expect(page.locator("#speed")).to_have_text("2.0 steps/s")
+    site.stop()
+    expect(page.locator("#state")).to_have_text("disconnected")
+    for step in range(5, 20):
+        site.put(RUN, StepRecord(step, 100.0 + step / 2, HEALTHY))
+    site.start()
+    expect(page.locator("#step")).to_have_text("step 19")
+    expect(page.locator("#speed")).to_have_text("2.0 steps/s")
+    for step in range(20, 22):
+        site.put(RUN, StepRecord(step, 100.0 + step / 2, HEALTHY))
+    expect(page.locator("#step")).to_have_text("step 21")
+    expect(page.locator("#speed")).to_have_text("2.0 steps/s")
 
 
 def test_a_run_that_falls_silent_is_stalled_and_says_since_when(site: Site, page: Page) -> None:
@@ -233,6 +460,37 @@ def test_a_run_that_falls_silent_is_stalled_and_says_since_when(site: Site, page
     site.late_seconds = 60.0
     expect(page.locator("#state")).to_have_text("stalled")
     expect(page.locator("#notice")).to_contain_text("No record since step 12")
+    see_that_nothing_looks_alive(page, "stalled")
+
+
+def test_redraws_are_collected_and_leave_the_browser_most_of_its_time(site: Site, page: Page) -> None:
+    """However fast steps come: after all charts are drawn there is a rest, and the longer the longer that took."""
+    site.begin(RUN)
+    site.step(RUN, 0, HEALTHY)
+    follow(page, site)
+    wait_until_drawn(page, "chart-ess", [0])
+    page.evaluate(
+        """() => {
+            const update = Plotly.update;
+            window.drawings = [];
+            Plotly.update = async (graph, ...rest) => {
+                const began = performance.now();
+                if (drawings.length > 20) await new Promise((done) => setTimeout(done, 200));
+                await update(graph, ...rest);
+                drawings.push([Boolean(graph.closest("#chart-ess")), began, performance.now()]);
+            };
+        }"""
+    )
+    for step in range(1, 5000):
+        site.step(RUN, step, HEALTHY)
+        if page.evaluate("drawings.length") > 60:
+            break
+    drawings = page.evaluate("drawings")
+    rounds = [at for at, (is_first, _, _) in enumerate(drawings) if is_first]
+    assert len(rounds) > 3
+    for first, following in itertools.pairwise(rounds):
+        began, ended, next_began = drawings[first][1], drawings[following - 1][2], drawings[following][1]
+        assert next_began - ended > 0.95 * max(250, 4 * (ended - began))
 
 
 def test_what_a_user_zoomed_into_stays_until_he_lets_go(site: Site, page: Page) -> None:

@@ -1,7 +1,7 @@
 """What the browser computes about figures is what Python computes."""
 
+import itertools
 import math
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page
@@ -9,7 +9,8 @@ from playwright.sync_api import Page
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.rules import DEFAULT_RULES, worst
 from rolloutwatch_dashboard.app import HERE
-from rolloutwatch_dashboard.figures.timeseries import Chart, value_range
+from rolloutwatch_dashboard.figures.timeseries import Chart, drawn, isolated, value_range, with_gaps
+from rolloutwatch_dashboard.judgement import is_past, verdict
 from rolloutwatch_dashboard.pages.run import _followed_rule
 from rolloutwatch_dashboard.text import age, number
 
@@ -51,19 +52,76 @@ def test_rules_are_judged_alike(blank: Page) -> None:
     assert blank.evaluate("([rules]) => rolloutwatch.worst(rules, 'mismatch_kl', null)", [rules]) is None
 
 
-@pytest.mark.parametrize(
-    "values", [[], [1.0], [0.5, None, 1.5], [1.0, 1.0001], [1e-6, 1e-3], [None], [3.0, 8.0, 1e4], [0.02, 0.2]]
-)
-@pytest.mark.parametrize("ideal", [None, 0.0, 1.0])
-@pytest.mark.parametrize("log", [False, True])
-@pytest.mark.parametrize("limits", [[], [1.05, 0.95], [0.01, 0.1]])
-def test_the_value_axis_has_the_same_range(
-    values: list[float | None], ideal: float | None, log: bool, limits: list[float], blank: Page
-) -> None:
-    chart = Chart("c", "C", "factor", {"m": "m"}, ideal, log)
-    told: dict[str, Any] = {"limits": limits, "ideal": ideal, "log": log}
-    found = blank.evaluate("([values, chart]) => rolloutwatch.valueRange([values], chart)", [values, told])
-    assert found == pytest.approx(value_range(values, limits, chart), rel=1e-12, abs=1e-15)
+COLUMNS: list[list[float | None]] = [
+    [], [1.0], [0.5, None, 1.5], [1.0, 1.0001], [1e-6, 1e-3], [None], [3.0, 8.0, 1e4], [0.02, 0.2], [0.0, 0.0], [-4.0, 1.0],
+]  # fmt: skip
+LIMITS: list[list[float]] = [[], [1.05, 0.95], [0.01, 0.1], [-0.01, 0.01, -0.1]]
+
+
+def test_the_value_axis_has_the_same_range(blank: Page) -> None:
+    """Data of every kind, with and without limits, ideal and home, on both kinds of axis."""
+    choices = itertools.product(COLUMNS, LIMITS, [None, 0.0, 1.0], [0.0, 1e-7], [(), (0.0, 0.1)])
+    asked, expected = [], []
+    for values, limits, ideal, floor, home in choices:
+        chart = Chart("c", "C", "factor", {"m": "m"}, ideal, floor, home)
+        places = drawn(values, chart)
+        asked.append([places, {"limits": limits, "ideal": ideal, "floor": floor, "home": home}])
+        expected.append(value_range(places, limits, chart))
+    judge = "(asked) => asked.map(([values, chart]) => rolloutwatch.valueRange([values], chart))"
+    for question, found, wanted in zip(asked, blank.evaluate(judge, asked), expected, strict=True):
+        assert found == pytest.approx(wanted, rel=1e-12, abs=1e-15), question
+
+
+@pytest.mark.parametrize("floor", [0.0, 1e-7])
+def test_values_stand_at_the_same_places(floor: float, blank: Page) -> None:
+    """With its gaps and its dots; what no axis can count to, Python leaves out when it reads a series."""
+    chart = Chart("c", "C", "factor", {"m": "m"}, None, floor)
+    assert blank.evaluate(
+        "([values, floor]) => rolloutwatch.drawn(values, { floor })", [[*VALUES, None], floor]
+    ) == (drawn([*VALUES, None], chart))
+    assert blank.evaluate("() => rolloutwatch.drawn([1e200, -1e300, 1e308], { floor: 0 })") == [
+        1e200,
+        None,
+        None,
+    ]
+
+
+STEPS = [
+    [], [7], [0, 50], [0, 1, 2, 3, 20, 21], [0, 100, 200, 300, 400], [0, 100, 200, 300, 700, 800], [0, 1, 2, 40, 41],
+    [5, 6, 9, 10, 30, 31, 90],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_gaps_and_overdue_figures_are_found_alike(steps: list[int], blank: Page) -> None:
+    values: list[float | None] = [None if step % 5 == 1 else step / 7 for step in steps]
+    found = blank.evaluate("([steps, values]) => rolloutwatch.withGaps(steps, values)", [steps, values])
+    expected = with_gaps(steps, values)
+    assert (found["step"], found["value"]) == expected
+    assert blank.evaluate("(values) => rolloutwatch.isolated(values)", expected[1]) == isolated(expected[1])
+    nows = [step for last in steps[-1:] for step in range(last, last + 400)]
+    overdue = blank.evaluate(
+        "([steps, nows]) => nows.map((now) => rolloutwatch.isPast(steps, now))", [steps, nows]
+    )
+    assert overdue == [is_past(steps, now) for now in nows]
+    assert blank.evaluate("rolloutwatch.isPast([], 0)") is is_past([], 0) is True
+
+
+def test_verdicts_are_alike(blank: Page) -> None:
+    rules = [_followed_rule(rule) for rule in DEFAULT_RULES]
+    for metric in ("mismatch_k3_kl", "mismatch_kl", "ratio_eff_sample_size"):
+        for first in range(len(VALUES)):
+            values = VALUES[first:]
+            expected = verdict(DEFAULT_RULES, metric, values)
+            found = blank.evaluate(
+                "([rules, metric, values]) => rolloutwatch.verdict(rules, metric, values)",
+                [rules, metric, values],
+            )
+            if expected is None:
+                assert found is None
+                continue
+            assert (found["value"], found["at"], found["times"], found["of"]) == expected[1:]
+            assert found["rule"]["severity"] == expected.rule.severity
 
 
 def test_a_trend_needs_a_change_beyond_chance(blank: Page) -> None:

@@ -2,17 +2,23 @@
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
+from dash import html
 from dash.development.base_component import Component
 
+from rolloutwatch.worker import DropReason
 from rolloutwatch_contract import METRICS
-from rolloutwatch_contract.protocol import RunState
+from rolloutwatch_contract.protocol import RunState, Series
 from rolloutwatch_contract.rules import DEFAULT_RULES
 from rolloutwatch_dashboard import MemorySource
 from rolloutwatch_dashboard.app import page
 from rolloutwatch_dashboard.charts import SMALL_PRINT, TILES, charts_of
+from rolloutwatch_dashboard.figures.timeseries import timeseries
+from rolloutwatch_dashboard.text import LOSSES
 
 NOW = 1000.0
 CONFIG: dict[str, str | int | float | bool | None] = {
@@ -52,6 +58,21 @@ def test_runs_show_their_latest_core_figures(source: MemorySource) -> None:
     shown, followed = page("/", source, DEFAULT_RULES, NOW)
     assert followed is None
     assert "math /  a live 1 10 s ago – 0 1 NaN" in text_of(shown)
+    source.add_step("math~a", 2, {"train/reward": 0.5})
+    assert "math /  a live 2 10 s ago – – – NaN" in text_of(page("/", source, DEFAULT_RULES, NOW)[0])
+
+
+def test_runs_are_judged_as_on_their_own_pages(source: MemorySource) -> None:
+    """By the last ten values: which one was bad is told when one points at the figure; a stalled run is of the past."""
+    source.add_run("math~b", updated_at=980.0, state=RunState.STALLED)
+    for step, value in enumerate([0.0, 0.2, 0.0]):
+        source.add_step("math~b", step, {"rollout_is_veto_fraction": value})
+    shown, _ = page("/", source, DEFAULT_RULES, NOW)
+    cells = {one.title: one for one in shown._traverse() if getattr(one, "title", None)}
+    bad = cells["0.2 at step 1: More than one sequence in ten is vetoed."]
+    assert (bad.children, bad.className) == ("0", "figure critical")
+    rows = [one for one in shown._traverse() if getattr(one, "className", None) == "past"]
+    assert [text_of(row)[:9] for row in rows] == ["math /  b"]
 
 
 def test_every_chart_says_its_limits_in_words(source: MemorySource) -> None:
@@ -77,7 +98,8 @@ def test_a_run_page_tells_the_browser_what_to_follow(source: MemorySource) -> No
         "metrics": ["mismatch_k3_kl"],
         "limits": [0.01, 0.1],
         "ideal": 0.0,
-        "log": True,
+        "floor": 1e-7,
+        "home": [1e-5, 0.1],
     }
     json.dumps(followed, allow_nan=False)  # raises at what is not finite, for which JSON has no word
 
@@ -86,6 +108,17 @@ def test_the_charts_carry_the_history(source: MemorySource) -> None:
     shown, _ = page("/runs/math~a", source, DEFAULT_RULES, NOW)
     graph = found(shown, "chart-k3")
     assert (list(graph.figure.data[0].x), list(graph.figure.data[0].y)) == ([0, 1], [0.2, None])
+
+
+def test_steps_of_which_nothing_could_be_read_are_holes_of_the_history(source: MemorySource) -> None:
+    """In the charts and in what tiles are filled with; what the trainer logged itself has none."""
+    source.add_step("math~a", 2, {"nonfinite_fraction": 1.0, "train/reward": 0.25})
+    source.add_step("math~a", 3, {"mismatch_ppl_ratio": 1.5})
+    shown, followed = page("/runs/math~a", source, DEFAULT_RULES, NOW)
+    line = found(shown, "chart-ppl").figure.data[0]
+    assert (list(line.x), list(line.y)) == ([0, 2, 3], [1.0, None, 1.5])
+    assert followed["recent"]["mismatch_ppl_ratio"] == {"step": [0, 2, 3], "value": [1.0, None, 1.5]}
+    assert list(found(shown, "chart-logged-0").figure.data[0].y) == [0.5, 0.25]
 
 
 def test_a_run_id_in_an_address_may_be_quoted(source: MemorySource) -> None:
@@ -115,7 +148,9 @@ def test_a_run_that_only_observes_shows_ratios_instead_of_weights() -> None:
     source.add_run("math~b", config={"rollout_is": None})
     run = source.run("math~b")
     assert run is not None
-    metrics = [metric for chart in charts_of(run)["Mismatch by step"] for metric in chart.metrics]
+    charts = charts_of(run)["Mismatch by step"]
+    metrics = [metric for chart in charts for metric in chart.metrics]
+    assert not any("eight" in chart.title for chart in charts)
     assert metrics == [
         "ratio_eff_sample_size", "mismatch_ppl_ratio", "mismatch_k3_kl", "mismatch_kl",
         "ratio_mean", "ratio_std", "ratio_max", "ratio_min",
@@ -124,6 +159,107 @@ def test_a_run_that_only_observes_shows_ratios_instead_of_weights() -> None:
 
 def test_tiles_and_small_print_are_metrics_of_the_catalogue() -> None:
     assert {*TILES, *(metric for metric, _ in SMALL_PRINT.values())} <= METRICS.keys()
+
+
+CONFIGS: list[dict[str, str | int | float | bool | None]] = [
+    {"rollout_is": "token", "rollout_token_veto_threshold": 1e-4},
+    {"rollout_is": "token"},
+    {},
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_what_a_reason_may_name_has_a_chart_that_shows_its_limit(
+    config: dict[str, str | int | float | bool | None],
+) -> None:
+    """Whatever a run brings and a rule judges is drawn; nonfinite_fraction, as soon as it is not 0."""
+    source = MemorySource()
+    source.add_run("math~b", config=config)
+    needed = {metric for metric, one in METRICS.items() if one.needs and not config.get(one.needs)}
+    source.add_step("math~b", 0, dict.fromkeys(METRICS.keys() - needed, 0.5))
+    _, followed = page("/runs/math~b", source, DEFAULT_RULES, NOW)
+    drawn = {metric for chart in followed["charts"] if chart["limits"] for metric in chart["metrics"]}
+    assert {rule.metric for rule in DEFAULT_RULES} - needed <= drawn
+
+
+def test_a_healthy_chart_shows_its_limit_and_shades_the_bad_side(source: MemorySource) -> None:
+    """In view, with room on the bad side; the critical limits of the four core figures with one side too."""
+    source.add_run("math~b", config=CONFIG)
+    run = source.run("math~b")
+    assert run is not None
+    in_view = {}
+    for chart in charts_of(run)["Mismatch by step"]:
+        values = {metric: Series(np.arange(2), np.full(2, chart.ideal)) for metric in chart.metrics}
+        layout = timeseries(chart, values, DEFAULT_RULES).layout
+        scale = math.log10 if chart.log else float
+        low, high = layout.yaxis.range
+        shades = {
+            shape.y0: [scale(edge) for edge in sorted((shape.y0, shape.y1))]
+            for shape in layout.shapes
+            if shape.name.endswith(": bad side") and shape.visible is not False and shape.fillcolor
+        }
+        lines = [shape.y0 for shape in layout.shapes if shape.name.endswith(": limit")]
+        in_view[chart.name] = sorted({limit for limit in lines if low < scale(limit) < high})
+        for limit in in_view[chart.name]:
+            bottom, top = shades[limit]
+            assert min(top, high) - max(bottom, low) > 0.05 * (high - low), f"{chart.name}, shade at {limit}"
+    assert in_view == {
+        "ess": [0.3, 0.8],
+        "veto": [0.02, 0.1],
+        "ppl": [0.95, 1.05],
+        "k3": [0.01, 0.1],
+        "k1": [-0.01, 0.01],
+        "mean": [0.5, 2.0],
+        "std": [1.0],
+        "extremes": [1e-4, 100.0],
+        "removed": [0.5],
+    }
+
+
+def test_a_data_quality_chart_comes_when_there_is_something_to_see(source: MemorySource) -> None:
+    """While every log-prob is finite its chart would be a line at 0; the browser is told to ask for it when it is not."""
+
+    def titles() -> list[str]:
+        return [
+            text_of(one)
+            for one in page("/runs/math~a", source, DEFAULT_RULES, NOW)[0]._traverse()
+            if isinstance(one, html.H3)
+        ]
+
+    source.add_step("math~a", 1, {"nonfinite_fraction": 0.0})
+    assert "Tokens not finite" not in titles()
+    assert page("/runs/math~a", source, DEFAULT_RULES, NOW)[1]["shown_when_not_zero"] == [
+        "nonfinite_fraction"
+    ]
+    source.add_step("math~a", 2, {"nonfinite_fraction": 0.25})
+    assert "Tokens not finite" in titles()
+
+
+def test_the_newest_figures_are_told_one_by_one_also_of_a_long_run() -> None:
+    """Charts of a long run are thinned to its extremes; health is about the last steps, and not about extremes."""
+
+    class Thinning(MemorySource):
+        def series(self, run: str, metrics: Sequence[str], **which: Any) -> Mapping[str, Series]:
+            found = super().series(run, metrics, **which)
+            return {
+                m: Series(s.step[::5], s.value[::5]) if "points" in which else s for m, s in found.items()
+            }
+
+    source = Thinning()
+    source.add_run("math~a")
+    for step in range(1000):
+        source.add_step(
+            "math~a", step, {"mismatch_k3_kl": 0.001, **({"mismatch_kl": 0.0} if step % 100 == 0 else {})}
+        )
+    recent = page("/runs/math~a", source, DEFAULT_RULES, NOW)[1]["recent"]
+    assert recent["mismatch_k3_kl"]["step"] == list(range(940, 1000))
+    assert recent["mismatch_kl"]["step"] == [0, 500], "one that comes seldom is taken from its whole series"
+
+
+def test_every_loss_a_client_may_count_has_words() -> None:
+    """The client's reasons are its own; here is looked whether a person is told what each of them means."""
+    assert {reason.value for reason in DropReason} == LOSSES.keys()
+    assert all(what and isinstance(meaning, str) for what, meaning, _ in LOSSES.values())
 
 
 def test_an_archive_without_runs_shows_the_lines_for_a_trainer() -> None:

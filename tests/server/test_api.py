@@ -76,6 +76,7 @@ def test_one_run(api: Asking, store: Store) -> None:
         "config": {"rollout_is": "token", "threshold": None, "x": None},
         "environment": {"host": "h"},
         "dropped": {"queue_full": 2},
+        "generation": answer["generation"],
     }
     assert has_shape(RunWithDetails, answer)
 

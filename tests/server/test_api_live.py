@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rolloutwatch_contract import RunEnd
+from rolloutwatch_contract import Heartbeat, RunEnd
 from rolloutwatch_server.store import SECONDS_UNTIL_STALLED
 from tests.browser.site import Site
 from tests.redis_process import free_port
@@ -28,9 +28,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 @contextmanager
-def watching(url: str, run: str = RUN) -> Iterator[tuple[httpx.Response, Iterator[tuple[str, Any]]]]:
+def watching(
+    url: str, run: str = RUN, **query: str
+) -> Iterator[tuple[httpx.Response, Iterator[tuple[str, Any]]]]:
     """Open a run's stream; its events come as name and data."""
-    with httpx.stream("GET", f"{url}/api/v1/runs/{run}/live", headers=EVERYTHING, timeout=20) as answer:
+    live = f"{url}/api/v1/runs/{run}/live"
+    with httpx.stream("GET", live, params=query, headers=EVERYTHING, timeout=20) as answer:
         yield answer, events(answer.iter_lines())
 
 
@@ -52,7 +55,9 @@ def test_a_viewer_is_told_how_the_run_is_and_then_each_step(site: Site) -> None:
         assert answer.headers["content-type"].startswith("text/event-stream")
         assert "content-encoding" not in answer.headers
         assert (answer.headers["cache-control"], answer.headers["x-accel-buffering"]) == ("no-store", "no")
-        assert next(happening) == ("run", summary)
+        detail = httpx.get(f"{site.url}/api/v1/runs/{RUN}").json()
+        told = summary | {"generation": detail["generation"], "dropped": {}}
+        assert next(happening) == ("run", told)
         for step in (2, 3):
             site.step(RUN, step, {"kl": step / 7, "ppl": float("nan")})
             name, data = next(event for event in happening if event[0] != "run")
@@ -67,6 +72,66 @@ def test_a_viewer_learns_that_a_run_has_ended(site: Site) -> None:
         assert next(happening)[1]["state"] == "live"
         site.put(RUN, RunEnd(time=1.0))
         assert next(data["state"] for _, data in happening if data["state"] != "live") == "finished"
+
+
+def test_a_viewer_learns_what_could_not_be_delivered(site: Site) -> None:
+    site.begin(RUN)
+    with watching(site.url) as (_, happening):
+        assert next(happening)[1]["dropped"] == {}
+        site.put(RUN, Heartbeat(1.0, dropped={"not_corrected": 7}))
+        assert next(data for _, data in happening)["dropped"] == {"not_corrected": 7}
+
+
+def test_a_viewer_learns_that_a_run_has_gone_back(site: Site) -> None:
+    """Wherever it stands after that: also if it has got farther again before anybody looked."""
+    site.begin(RUN)
+    for step in range(5):
+        site.step(RUN, step, {"kl": 0.5})
+    with watching(site.url) as (_, happening):
+        before = next(happening)[1]["generation"]
+        site.begin(RUN)
+        for step in range(2, 9):
+            site.step(RUN, step, {"kl": 0.1})
+        after = next(data for name, data in happening if name == "rewind")
+        assert after["generation"] != before
+        assert after["generation"] == httpx.get(f"{site.url}/api/v1/runs/{RUN}").json()["generation"]
+
+
+def test_a_viewer_that_comes_too_late_is_told_that_its_history_is_past(site: Site) -> None:
+    """A page is made, the run goes back, and only then the page connects: there is no moment to hit."""
+    site.begin(RUN)
+    for step in range(5):
+        site.step(RUN, step, {"kl": 0.5})
+    generation = httpx.get(f"{site.url}/api/v1/runs/{RUN}").json()["generation"]
+    site.begin(RUN)
+    site.step(RUN, 2, {"kl": 0.1})
+    with watching(site.url, f"{RUN}", generation=generation) as (_, happening):
+        assert [next(happening)[0] for _ in range(2)] == ["run", "rewind"]
+    with watching(site.url, RUN, generation="of another archive") as (_, happening):
+        assert [next(happening)[0] for _ in range(2)] == ["run", "rewind"]
+
+
+def test_a_viewer_of_the_present_is_not_told_to_go_back(site: Site) -> None:
+    """Neither a session that goes on nor one that brings something else takes anything over."""
+    site.begin(RUN)
+    site.step(RUN, 0, {"kl": 0.5})
+    generation = httpx.get(f"{site.url}/api/v1/runs/{RUN}").json()["generation"]
+    with watching(site.url, RUN, generation=generation) as (_, happening):
+        assert next(happening)[0] == "run"
+        site.step(RUN, 1, {"kl": 0.5})
+        site.begin(RUN)
+        site.step(RUN, 0, {"eval/score": 0.5})
+        site.put(RUN, RunEnd(time=1.0))
+        heard = list(until_ended(happening))
+        assert {name for name, _ in heard} == {"run", "step"}
+        assert heard[-1][1]["generation"] == generation
+
+
+def until_ended(happening: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    for name, data in happening:
+        yield name, data
+        if data.get("state") == "finished":
+            return
 
 
 def test_a_viewer_learns_that_a_run_has_fallen_silent(site: Site) -> None:

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator
 from starlette.requests import Request
 
 from rolloutwatch_contract import Heartbeat, RunEnd, StepRecord
+from rolloutwatch_contract.protocol import RunDetail, RunState, RunSummary
 from rolloutwatch_server.api.live import get_live
-from rolloutwatch_server.live import EVENTS_PER_VIEWER, RESET, LiveFeed, step_event
+from rolloutwatch_server.live import EVENTS_PER_VIEWER, RESET, LiveFeed, rewind_event, run_event, step_event
 from rolloutwatch_server.store import DeadLetter, Entry, Position, Store
 from tests.server.asking import Asking
 from tests.server.records import RUN, STREAM, batch, start, step
@@ -83,6 +84,46 @@ def test_a_viewer_that_does_not_keep_up_is_told_to_fetch_again() -> None:
         return await next_of(viewer.stream())
 
     assert asyncio.run(watch()) == RESET + b"new"
+
+
+def detail(generation: str, state: RunState = RunState.LIVE) -> RunDetail:
+    return RunDetail(RunSummary(RUN, "math", "a", state, 0, 9, 0.0, 1.0), (), {}, {}, {}, generation)
+
+
+def test_how_a_run_is_does_not_get_lost_in_a_full_queue() -> None:
+    """It is no event among many: whoever did not keep up still learns that the run went back."""
+
+    async def watch() -> bytes:
+        feed = opened()
+        viewer = feed.join(RUN, "old")
+        feed.tell(RUN, detail("new"))
+        viewer.put([b"x"] * EVENTS_PER_VIEWER)
+        viewer.put([b"y"])
+        return await next_of(viewer.stream())
+
+    assert asyncio.run(watch()) == run_event(detail("new")) + rewind_event(detail("new")) + RESET
+
+
+def test_news_is_told_once_and_to_everyone_to_whom_it_is_news() -> None:
+    """One viewer knows the history, one has an older one, one has none yet."""
+
+    async def watch() -> list[bytes]:
+        feed = opened()
+        viewers = [feed.join(RUN, "g1"), feed.join(RUN, "g0"), feed.join(RUN)]
+        for _ in range(2):
+            feed.tell(RUN, detail("g1"))
+        first = [await next_of(viewer.stream()) for viewer in viewers]
+        feed.tell(RUN, detail("g1"))
+        feed.tell(RUN, detail("g1", RunState.FINISHED))
+        feed.publish(RUN, [b"step"])
+        return [*first, *[await next_of(viewer.stream()) for viewer in viewers]]
+
+    told, back = run_event(detail("g1")), rewind_event(detail("g1"))
+    ended = run_event(detail("g1", RunState.FINISHED))
+    heard = asyncio.run(watch())
+    first, later = heard[:3], heard[3:]
+    assert first == [told, told + back, told]
+    assert [one.removesuffix(b"step") for one in later] == [ended] * 3
 
 
 def test_a_full_queue_is_still_delivered() -> None:

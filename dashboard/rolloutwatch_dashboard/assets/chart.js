@@ -16,20 +16,18 @@
       this.isZoomed = false;
     }
 
-    put(step, metrics) {
-      if (!this.told.metrics.some((metric) => metric in metrics)) return;
+    put(step, metrics, leftOut) {
+      const has = (metric) => metric in metrics || leftOut.includes(metric);
+      if (!this.told.metrics.some(has)) return;
       if (!this.columns) {
-        this.early.push([step, metrics]);
+        this.early.push([step, metrics, leftOut]);
         return;
       }
       this.told.metrics.forEach((metric, index) => {
-        if (metric in metrics) this.columns[index].put(step, this.drawable(metrics[metric]));
+        if (metric in metrics) this.columns[index].put(step, metrics[metric]);
+        else if (leftOut.includes(metric)) this.columns[index].leaveOut(step);
       });
       this.changed = true;
-    }
-
-    drawable(value) {
-      return value === null || (this.told.log && value <= 0) ? null : value;
     }
 
     replace(series) {
@@ -37,7 +35,7 @@
       const last = this.columns.map((column) => column.step[column.step.length - 1]);
       this.columns = this.told.metrics.map((metric, index) => {
         const fetched = series[metric];
-        const fresh = new rolloutwatch.Column(fetched.step, fetched.value.map((value) => this.drawable(value)));
+        const fresh = new rolloutwatch.Column(fetched.step, fetched.value);
         // a step may have come by the feed while this answer was on its way
         const old = this.columns[index];
         const end = fresh.step.length ? fresh.step[fresh.step.length - 1] : -1;
@@ -71,14 +69,21 @@
       const graph = this.plot();
       if (!graph || !this.adopt(graph) || !this.changed || !this.isSeen(graph)) return;
       this.changed = false;
-      const layout = this.isZoomed ? {} : { "yaxis.range": this.range() };
-      // copies: plotly keeps what it is given, and must not find it changed before the next drawing
-      const data = { x: this.columns.map((c) => c.step.slice()), y: this.columns.map((c) => c.value.slice()) };
+      const lines = this.columns.map((column) => rolloutwatch.withGaps(column.step, column.value));
+      for (const line of lines) line.drawn = rolloutwatch.drawn(line.value, this.told);
+      const dots = lines.map((line) => {
+        const alone = rolloutwatch.isolated(line.drawn);
+        return { step: alone.map((at) => line.step[at]), drawn: alone.map((at) => line.drawn[at]), value: [] };
+      });
+      const traces = [...lines, ...dots];
+      const data = {
+        x: traces.map((trace) => trace.step),
+        y: traces.map((trace) => trace.drawn),
+        customdata: traces.map((trace) => trace.value),
+      };
+      const layout = { "annotations[0].visible": lines.every((line) => line.drawn.every((value) => value === null)) };
+      if (!this.isZoomed) layout["yaxis.range"] = rolloutwatch.valueRange(lines.map((line) => line.drawn), this.told);
       await window.Plotly.update(graph, data, layout);
-    }
-
-    range() {
-      return rolloutwatch.valueRange(this.columns.map((column) => column.value), this.told);
     }
 
     // Take over the figure that came with the page.
@@ -86,8 +91,9 @@
       if (this.graph === graph) return true;
       if (!graph.data || graph.layout.meta !== this.page) return false;
       this.graph = graph;
-      this.columns = graph.data.map((trace) => new rolloutwatch.Column(trace.x, trace.y));
-      for (const [step, metrics] of this.early.splice(0)) this.put(step, metrics);
+      const lines = graph.data.slice(0, this.told.metrics.length); // the rest are dots
+      this.columns = lines.map((line) => new rolloutwatch.Column(line.x, line.customdata));
+      for (const early of this.early.splice(0)) this.put(...early);
       graph.on("plotly_relayout", (change) => this.zoomed(change));
       return true;
     }

@@ -7,11 +7,15 @@
   const LONGEST_WAIT_MS = 5000;
   const METRICS_AT_ONCE = 100;
   const STEPS_BACK = 50; // a figure may be logged some steps late
+  const MOST_TO_CATCH_UP = 1000; // after more, the page is built anew, from every one of the newest steps
 
   rolloutwatch.Feed = class {
-    // tell: {run(summary), step(step, metrics), rewound(), connected(yes)}; from: the last step the page has, null for none
-    constructor(run, metrics, points, from, tell) {
+    // tell: {run(summary), step(step, metrics, time), rewound(), connected(yes)}; `time` is undefined for what is old.
+    // from: the last step the page has, null for none; generation: which history the page has, so that the server
+    // can say when that is past, also if it was so before the page connected
+    constructor(run, generation, metrics, points, from, tell) {
       this.path = `/api/v1/runs/${encodeURIComponent(run)}`;
+      this.generation = generation;
       this.metrics = metrics;
       this.points = points;
       this.from = from;
@@ -28,7 +32,7 @@
     }
 
     connect() {
-      const events = (this.events = new EventSource(`${this.path}/live`));
+      const events = (this.events = new EventSource(`${this.path}/live?generation=${this.generation}`));
       events.addEventListener("run", (event) => this.began(JSON.parse(event.data)));
       events.addEventListener("step", (event) => this.stepped(JSON.parse(event.data)));
       events.addEventListener("reset", () => this.catchUp());
@@ -42,14 +46,13 @@
       if (this.isConnected) return;
       this.isConnected = true;
       this.tell.connected(true);
-      // the run may have gone back while nobody told
-      if (this.from !== null && summary.last_step < this.from) this.tell.rewound();
+      if (this.from !== null && summary.last_step > this.from + MOST_TO_CATCH_UP) this.tell.rewound();
       else this.catchUp();
     }
 
     stepped(event) {
       this.from = Math.max(this.from === null ? 0 : this.from, event.step);
-      this.tell.step(event.step, event.metrics);
+      this.tell.step(event.step, event.metrics, event.time);
     }
 
     // a browser's own reconnecting gives up at the first refusal, as of a proxy whose server restarts

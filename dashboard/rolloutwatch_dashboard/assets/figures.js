@@ -3,8 +3,16 @@
   "use strict";
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
 
-  const MARGIN_SHARE = 0.08;
-  const REACH = 1.0;
+  const AIR_SHARE = 0.08;
+  const BELOW_ZERO_SHARE = 0.03;
+  const LEAST_DECADES = 0.02;
+  const LEAST_SHARE = 0.01;
+  const USUAL_SHARE = 0.9;
+  const GAP = 3;
+  const LARGEST = 1e200;
+  const STEPS_JUDGED = 10;
+  const DISTANCES_LOOKED_AT = 5;
+  const LATE = 1.5;
   const STEPS_NOW = 10; // of the trend: the mean of so many steps against that of those before
 
   // text.number
@@ -38,14 +46,64 @@
     return found;
   };
 
+  // judgement.verdict; null where all is well
+  rolloutwatch.verdict = function (rules, metric, values) {
+    const first = Math.max(0, values.length - STEPS_JUDGED);
+    const broken = values.slice(first).map((value) => rolloutwatch.worst(rules, metric, value));
+    const severity = Math.max(0, ...broken.map((rule) => (rule ? rule.severity : 0)));
+    const isWorst = (rule) => rule !== null && rule.severity === severity;
+    const at = broken.findLastIndex(isWorst);
+    if (at < 0) return null;
+    const times = broken.filter(isWorst).length;
+    return { rule: broken[at], value: values[first + at], at: first + at, times, of: broken.length };
+  };
+
+  // judgement.is_past
+  rolloutwatch.isPast = function (steps, now) {
+    if (!steps.length) return true;
+    const tail = steps.slice(-DISTANCES_LOOKED_AT - 1);
+    const distances = tail.slice(1).map((step, index) => step - tail[index]).sort((one, other) => one - other);
+    const usual = distances.length ? distances[(distances.length - 1) >> 1] : 1;
+    return now - tail[tail.length - 1] > Math.max(1, LATE * usual);
+  };
+
+  // timeseries.drawn, of what may come: null for what is not finite, and for what no axis can count to
+  rolloutwatch.drawn = function (values, chart) {
+    return values.map((value) => {
+      if (value === null || Math.abs(value) > LARGEST) return null;
+      return chart.floor > 0 ? Math.max(value, chart.floor) : value;
+    });
+  };
+
+  // timeseries.with_gaps
+  rolloutwatch.withGaps = function (steps, values) {
+    const distances = steps.slice(1).map((step, index) => step - steps[index]).sort((one, other) => one - other);
+    const most = distances.length ? GAP * distances[Math.trunc(USUAL_SHARE * (distances.length - 1))] : Infinity;
+    const found = { step: [], value: [] };
+    steps.forEach((step, at) => {
+      if (at && step - steps[at - 1] > most && values[at - 1] !== null) {
+        found.step.push(steps[at - 1] + 1);
+        found.value.push(null);
+      }
+      found.step.push(step);
+      found.value.push(values[at]);
+    });
+    return found;
+  };
+
+  // timeseries.isolated
+  rolloutwatch.isolated = function (values) {
+    const isThere = (at) => values[at] !== null && values[at] !== undefined;
+    return values.flatMap((_, at) => (isThere(at) && !isThere(at - 1) && !isThere(at + 1) ? [at] : []));
+  };
+
   // timeseries.value_range; values that cannot be drawn are null
   rolloutwatch.valueRange = function (columns, chart) {
-    const scale = chart.log ? Math.log10 : (value) => value;
-    const marks = [...chart.limits, chart.ideal]
-      .filter((mark) => mark !== null && (mark > 0 || !chart.log))
-      .map(scale);
-    let low = Infinity;
-    let high = -Infinity;
+    const isLog = chart.floor > 0;
+    const scale = isLog ? Math.log10 : (value) => value;
+    const known = (list) => list.filter((mark) => mark !== null && (mark > 0 || !isLog)).map(scale);
+    const [marks, home] = [known(chart.limits), known([...chart.home, chart.ideal])];
+    let [low, high] = [Math.min(...home), Math.max(...home)];
     for (const values of columns) {
       for (const value of values) {
         if (value === null) continue;
@@ -54,19 +112,20 @@
         if (point > high) high = point;
       }
     }
-    if (low > high) {
-      low = marks.length ? Math.min(...marks) : 0;
-      high = marks.length ? Math.max(...marks) : 0;
+    if (low > high) [low, high] = marks.length ? [Math.min(...marks), Math.max(...marks)] : [0, 0];
+    const [below, above] = [marks.filter((mark) => mark < low), marks.filter((mark) => mark > high)];
+    if (below.length) low = Math.max(...below);
+    if (above.length) high = Math.min(...above);
+    const least = isLog ? LEAST_DECADES : LEAST_SHARE * Math.max(Math.abs(low), Math.abs(high)) || 1;
+    const isSigned = isLog || low < 0;
+    if (high - low < least) {
+      const middle = (low + high - least) / 2;
+      low = isSigned ? middle : Math.max(0, middle);
+      high = low + least;
     }
-    const span = Math.max(high - low, chart.log ? 0.3 : 1e-3 * Math.max(Math.abs(low), Math.abs(high), 1e-3));
-    const [least, most] = [low - REACH * span, high + REACH * span];
-    for (const mark of marks) {
-      if (mark < least || mark > most) continue;
-      low = Math.min(low, mark);
-      high = Math.max(high, mark);
-    }
-    const air = MARGIN_SHARE * Math.max(high - low, span);
-    return [low - air, high + air];
+    const span = high - low;
+    const bottom = low - AIR_SHARE * span;
+    return [isSigned ? bottom : Math.max(bottom, -BELOW_ZERO_SHARE * span), high + AIR_SHARE * span];
   };
 
   // "rising", "falling", "steady", or "" while there is too little to tell
@@ -105,12 +164,19 @@
       this.value.splice(at, present, value);
     }
 
-    lastStep() {
-      return this.step[this.step.length - 1];
+    // a step of which is known that it has no value; one that came all the same stays
+    leaveOut(step) {
+      if (this.step.length && !this.step.includes(step)) this.put(step, null);
     }
 
     last() {
       return this.value.length ? this.value[this.value.length - 1] : undefined;
+    }
+
+    // the last step that has a value, and the value
+    lastKnown() {
+      const at = this.value.findLastIndex((value) => value !== null);
+      return at < 0 ? null : { step: this.step[at], value: this.value[at] };
     }
   };
 })();

@@ -9,9 +9,7 @@
   const LEAST_MS_BETWEEN_PAINTS = 250;
   const SHARE_OF_TIME = 4; // painting takes at most one part in so many of the browser's time
   const STEPS_OF_TREND = 60;
-  const STEPS_JUDGED = 10;
-  const STEPS_BACK = 50; // a figure that has not come for so many steps is not the present
-  const MS_FOR_SPEED = 20000;
+  const SECONDS_FOR_SPEED = 20;
   const MS_FOR_REBUILDING = 5000;
   const TITLE = "Rolloutwatch";
 
@@ -26,19 +24,22 @@
       this.told = told;
       this.state = told.state;
       this.step = told.step;
-      this.heard = Date.now() - 1000 * told.seconds_since_update;
+      this.dropped = told.dropped;
+      this.madeAt = Date.now();
+      this.heard = this.madeAt - 1000 * told.seconds_since_update;
       this.arrivals = [];
       this.connected = true;
       this.known = new Set(told.metrics);
+      this.drawn = new Set(told.charts.flatMap((chart) => chart.metrics));
       this.recent = {};
       for (const [metric, one] of Object.entries(told.recent)) {
         this.recent[metric] = new rolloutwatch.Column(one.step, one.value);
       }
       this.charts = told.charts.map((chart) => new rolloutwatch.LiveChart(chart, told.page));
-      const wanted = new Set([...told.charts.flatMap((chart) => chart.metrics), ...Object.keys(told.recent)]);
-      this.feed = new rolloutwatch.Feed(told.run, [...wanted], told.points, told.step, {
+      const wanted = new Set([...this.drawn, ...Object.keys(told.recent)]);
+      this.feed = new rolloutwatch.Feed(told.run, told.generation, [...wanted], told.points, told.step, {
         run: (summary) => this.began(summary),
-        step: (step, metrics) => this.stepped(step, metrics),
+        step: (step, metrics, time) => this.stepped(step, metrics, time),
         rewound: () => this.rebuild(),
         connected: (yes) => this.isConnected(yes),
       });
@@ -61,23 +62,28 @@
     began(summary) {
       if (this.state !== summary.state && summary.state === "live") this.rebuild();
       this.state = summary.state;
+      this.dropped = summary.dropped;
+      // by the server's clock, as when the page was made; what was fetched late did not happen now
+      const updated = 1000 * (summary.updated_at - this.told.updated_at - this.told.seconds_since_update);
+      this.heard = Math.max(this.heard, this.madeAt + updated);
       this.schedule();
     }
 
     isConnected(yes) {
       this.connected = yes;
-      this.paintHead();
+      this.schedule();
     }
 
-    stepped(step, metrics) {
-      const now = Date.now();
+    stepped(step, metrics, time) {
       if (this.step === null || step > this.step) {
         this.step = step;
-        this.heard = now;
-        this.arrivals.push([now, step]);
+        if (time !== undefined) this.arrivals.push([time, step]);
       }
+      if (time !== undefined) this.heard = Date.now();
+      const leftOut = this.leftOut(metrics);
+      for (const metric of leftOut) if (this.recent[metric]) this.recent[metric].leaveOut(step);
       for (const [metric, value] of Object.entries(metrics)) {
-        if (!this.known.has(metric)) this.rebuild();
+        if (!this.known.has(metric) || this.isToBeShown(metric, value)) this.rebuild();
         const column = (this.recent[metric] = this.recent[metric] || new rolloutwatch.Column());
         column.put(step, value);
         if (column.step.length > 2 * STEPS_OF_TREND) {
@@ -85,8 +91,18 @@
           column.value.splice(0, STEPS_OF_TREND);
         }
       }
-      for (const chart of this.charts) chart.put(step, metrics);
+      for (const chart of this.charts) chart.put(step, metrics, leftOut);
       this.schedule();
+    }
+
+    // The figures that a step does not have because not one of its log-probs was finite.
+    leftOut(metrics) {
+      const isUnreadable = (metrics[this.told.unreadable] || 0) >= 1;
+      return isUnreadable ? this.told.measured.filter((metric) => !(metric in metrics)) : [];
+    }
+
+    isToBeShown(metric, value) {
+      return this.told.shown_when_not_zero.includes(metric) && value !== 0 && !this.drawn.has(metric);
     }
 
     // A metric nobody drew yet, or steps that are given up: the server draws the page anew, which is rare.
@@ -145,22 +161,38 @@
       }
     }
 
-    paintTiles() {
-      for (const tile of this.told.tiles) {
-        const column = this.recent[tile.metric];
-        const element = $(tile.id);
-        if (!element || !column) continue;
-        const value = column.last();
-        const broken = rolloutwatch.worst(this.told.rules, tile.metric, value);
-        const severity = broken ? broken.severity : 0;
-        const past = this.isPast(column);
-        const unknown = value === null || past;
-        element.className = `tile ${unknown ? "unknown" : CLASSES[severity]}`;
-        say(element.querySelector(".value"), rolloutwatch.number(value));
-        say(element.querySelector(".word"), unknown ? "unknown" : WORDS[severity]);
-        say(element.querySelector(".small"), past ? `last at step ${column.lastStep()}` : this.beside(tile));
-        paintTrend(element.querySelector(".trend"), column.value.slice(-STEPS_OF_TREND));
+    // What is shown is how it was: the server does not answer, or the trainer has fallen silent.
+    isOver() {
+      return !this.connected || this.state === "stalled";
+    }
+
+    // How a figure is. `now` is its value, undefined if there is none at present; `small` says what there was.
+    judge(tile) {
+      const column = this.recent[tile.metric];
+      if (!column) return { ...this.absent(tile), state: "unknown", values: [] };
+      const values = column.value.slice(-STEPS_OF_TREND);
+      const known = column.lastKnown();
+      const last = known ? `${rolloutwatch.number(known.value)} at step ${known.step}` : "no finite value yet";
+      if (rolloutwatch.isPast(column.step, this.step)) {
+        return { state: "unknown", word: "unknown", small: known ? `${last}, none since` : last, values };
       }
+      const [now, found] = [column.last(), rolloutwatch.verdict(this.told.rules, tile.metric, column.value)];
+      if (found) {
+        const lately = `${rolloutwatch.number(found.value)} at step ${column.step[found.at]}`;
+        const isNow = found.at === column.value.length - 1;
+        const small = isNow ? this.beside(tile) : lately;
+        return { state: CLASSES[found.rule.severity], word: WORDS[found.rule.severity], now, isNow, small, values };
+      }
+      if (now === null) return { state: "unknown", word: "unknown", now, small: known ? `last ${last}` : last, values };
+      return { state: "ok", word: "healthy", now, small: this.beside(tile), values };
+    }
+
+    absent(tile) {
+      if (tile.off) return { word: "", small: tile.off, isOff: true };
+      const failed = this.failed();
+      if (failed.length) return { word: "not measured", small: failed.map(([, text]) => text).join(", ") };
+      if (this.step !== null) return { word: "not measured", small: `no value up to step ${this.step}` };
+      return this.state === "live" ? { word: "waiting", small: "no step yet" } : { word: "", small: "no step came" };
     }
 
     beside(tile) {
@@ -168,61 +200,115 @@
       return column ? `${tile.beside[1]} ${rolloutwatch.number(column.last())}` : "";
     }
 
-    // Whether a figure has stopped coming while the run goes on; one that comes seldom is given time.
-    isPast(column) {
-      const [former, last] = [-1, 0].map((back) => column.step[column.step.length - 1 + back]);
-      return this.step - last > Math.max(STEPS_BACK, former === undefined ? 0 : 3 * (last - former));
+    paintTiles() {
+      for (const tile of this.told.tiles) {
+        const element = $(tile.id);
+        if (!element) continue;
+        const { state, word, now, isNow, isOff, small, values } = this.judge(tile);
+        const classes = ["tile", this.isOver() ? "unknown" : state, isOff ? "off" : "", isNow ? "now" : ""];
+        element.className = classes.filter(Boolean).join(" ");
+        say(element.querySelector(".value"), now === undefined ? "–" : rolloutwatch.number(now));
+        say(element.querySelector(".word"), this.isOver() && CLASSES.includes(state) ? `was ${word}` : word);
+        say(element.querySelector(".small"), small);
+        paintTrend(element.querySelector(".trend"), values);
+      }
+    }
+
+    // What could not be corrected or measured at all: reason and words, with the count.
+    failed() {
+      return ["not_corrected", "not_measured"]
+        .filter((reason) => this.dropped[reason])
+        .map((reason) => [reason, `${steps(this.dropped[reason])} ${this.told.losses[reason][0]}`]);
     }
 
     // Figures that are judged, and are of the present.
     judged() {
       const names = new Set(this.told.rules.map((rule) => rule.metric));
-      return Object.entries(this.recent).filter(([metric, column]) => names.has(metric) && !this.isPast(column));
+      const isPresent = (column) => !rolloutwatch.isPast(column.step, this.step) && column.last() !== null;
+      return Object.entries(this.recent).filter(([metric, column]) => names.has(metric) && isPresent(column));
     }
 
     // What is wrong, the worst first: a figure that jumps in and out of its limits is not healthy in between.
     broken() {
-      const found = [];
-      for (const [metric, column] of this.judged()) {
-        const now = column.value.slice(-STEPS_JUDGED);
-        const broken = now.map((value) => rolloutwatch.worst(this.told.rules, metric, value));
-        const severity = Math.max(0, ...broken.map((rule) => (rule ? rule.severity : 0)));
-        const at = broken.findLastIndex((rule) => rule && rule.severity === severity);
-        if (at < 0) continue;
-        const times = broken.filter((rule) => rule && rule.severity === severity).length;
-        found.push({ rule: broken[at], value: now[at], times, of: now.length });
-      }
+      const names = new Set(this.told.rules.map((rule) => rule.metric));
+      const found = Object.entries(this.recent)
+        .filter(([metric, column]) => names.has(metric) && !rolloutwatch.isPast(column.step, this.step))
+        .map(([metric, column]) => rolloutwatch.verdict(this.told.rules, metric, column.value))
+        .filter((one) => one !== null);
       return found.sort((one, other) => other.rule.severity - one.rule.severity || other.times - one.times);
+    }
+
+    // The tiles whose figure came once and has no value now.
+    unknown() {
+      return this.told.tiles.filter((tile) => this.recent[tile.metric] && this.judge(tile).state === "unknown");
+    }
+
+    // Health in a word, with its colour.
+    health(broken) {
+      if (broken.length) return [WORDS[broken[0].rule.severity], CLASSES[broken[0].rule.severity]];
+      if (this.judged().length === 0) {
+        if (this.failed().length) return ["not measured", "critical"];
+        if (this.step !== null) return ["not measured", "unknown"];
+        return [this.state === "live" ? "no step yet" : "no step", "unknown"];
+      }
+      return this.unknown().length ? ["unknown", "unknown"] : ["healthy", "ok"];
     }
 
     paintHead() {
       const broken = this.broken();
-      const none = this.judged().length === 0;
-      const severity = broken.length ? broken[0].rule.severity : 0;
-      const state = none ? "unknown" : CLASSES[severity];
-      const word = none ? (this.step === null ? "no step yet" : "not measured") : WORDS[severity];
-      const health = $("health");
-      if (!health) return;
-      say(health, word);
-      health.className = `health ${state}`;
-      say($("state"), this.state);
-      $("state").className = `state state-${this.state}`;
+      let [word, state] = this.health(broken);
+      const element = $("health");
+      if (!element) return;
+      if (this.isOver()) [word, state] = [state === "unknown" ? word : `was ${word}`, "unknown"];
+      say(element, word);
+      element.className = `health ${state}`;
+      const shown = this.connected ? this.state : "disconnected";
+      say($("state"), shown);
+      $("state").className = `state state-${shown}`;
       say($("step"), this.step === null ? "" : `step ${this.step}`);
       say($("speed"), this.speed());
       say($("age"), `updated ${rolloutwatch.age((Date.now() - this.heard) / 1000)}`);
-      paintReasons($("reasons"), broken);
+      paintReasons($("reasons"), [
+        ...broken.map((one) => reason(one, this.recent[one.rule.metric])),
+        ...this.losses(),
+        ...this.missing(),
+      ]);
       notice(this.notice());
-      document.title = none ? `${this.told.name} · ${TITLE}` : `${word} · ${this.told.name} · ${TITLE}`;
-      paintIcon(this.connected ? state : "unknown");
-      document.body.classList.toggle("out-of-date", !this.connected);
+      const first = this.isOver() ? shown : state === "unknown" ? "" : word;
+      document.title = [first, this.told.name, TITLE].filter(Boolean).join(" · ");
+      paintIcon(state);
+      document.body.classList.toggle("out-of-date", this.isOver());
     }
 
+    losses() {
+      const isBad = this.judged().length === 0;
+      const failed = this.failed().map(([name]) => name);
+      return Object.entries(this.dropped)
+        .filter(([, count]) => count)
+        .map(([name, count]) => {
+          const [what, meaning, cure] = this.told.losses[name] || [`lost: ${name}`, "", ""];
+          const ofWhat = failed.includes(name) ? steps(count) : `${count} ${count === 1 ? "record" : "records"}`;
+          return [isBad && failed.includes(name) ? "critical" : "unknown", `${ofWhat} ${what}.`, meaning, cure];
+        });
+    }
+
+    missing() {
+      const tiles = this.unknown();
+      if (!tiles.length) return [];
+      const names = tiles.map((tile) => tile.title).join(", ");
+      const last = Math.max(...tiles.map((tile) => (this.recent[tile.metric].lastKnown() || { step: -1 }).step));
+      return [["unknown", `${names}: unknown.`, last < 0 ? "No finite value came." : `No value since step ${last}.`, ""]];
+    }
+
+    // By the trainer's clock: records that waited somewhere do not come faster than they were made.
     speed() {
-      const now = Date.now();
-      this.arrivals = this.arrivals.filter(([when]) => now - when < MS_FOR_SPEED);
-      if (this.arrivals.length < 2 || this.state !== "live") return "";
-      const [first, last] = [this.arrivals[0], this.arrivals[this.arrivals.length - 1]];
-      const perSecond = (1000 * (last[1] - first[1])) / Math.max(last[0] - first[0], 1);
+      const newest = this.arrivals[this.arrivals.length - 1];
+      if (!newest || this.state !== "live" || !this.connected) return "";
+      if (Date.now() - this.heard > 1000 * SECONDS_FOR_SPEED) this.arrivals = [];
+      this.arrivals = this.arrivals.filter(([time]) => newest[0] - time < SECONDS_FOR_SPEED);
+      if (this.arrivals.length < 2) return "";
+      const oldest = this.arrivals[0];
+      const perSecond = (newest[1] - oldest[1]) / Math.max(newest[0] - oldest[0], 1e-3);
       return perSecond >= 1 ? `${perSecond.toFixed(1)} steps/s` : `${(1 / perSecond).toFixed(1)} s/step`;
     }
 
@@ -238,23 +324,32 @@
     }
   }
 
+  function steps(count) {
+    return `${count} ${count === 1 ? "step" : "steps"}`;
+  }
+
   function notice(text) {
     const element = $("notice");
     say(element, text);
     element.hidden = !text;
   }
 
-  function paintReasons(list, broken) {
-    const texts = broken.map(({ rule, value, times, of }) => {
-      const limit = rule.above !== null && value > rule.above ? rule.above : rule.below;
-      const side = limit === rule.above ? "above" : "below";
-      return [
-        CLASSES[rule.severity],
-        `${rule.title} ${rolloutwatch.number(value)}`,
-        `${side} ${rolloutwatch.number(limit)} in ${times} of the last ${of} steps. ${rule.summary}`,
-        rule.cure,
-      ];
-    });
+  // A reason is a list: its state, what is wrong, what that means, what helps.
+  function reason({ rule, value, at, times, of }, column) {
+    const limit = rule.above !== null && value > rule.above ? rule.above : rule.below;
+    const side = limit === rule.above ? "above" : "below";
+    const isGapless = column.step[column.step.length - 1] - column.step[column.step.length - of] === of - 1;
+    const when = `in ${times} of the last ${of} ${isGapless ? "steps" : "values"}`;
+    const last = at === column.value.length - 1 ? "" : ` at step ${column.step[at]}`;
+    return [
+      CLASSES[rule.severity],
+      `${rule.title} ${rolloutwatch.number(value)}${last}`,
+      `${side} ${rolloutwatch.number(limit)} ${when}. ${rule.summary}`,
+      rule.cure,
+    ];
+  }
+
+  function paintReasons(list, texts) {
     const given = new Set();
     for (const text of texts) {
       // the same advice is given once
@@ -283,6 +378,11 @@
   const ARROWS = { rising: "↗ rising", falling: "↘ falling", steady: "→ steady", "": "" };
 
   function paintTrend(element, values) {
+    const known = values.filter((value) => value !== null);
+    if (!known.length) {
+      element.replaceChildren();
+      return;
+    }
     if (!element.firstChild) {
       const drawing = document.createElementNS(SVG, "svg");
       drawing.setAttribute("viewBox", "0 0 100 24");
@@ -291,7 +391,6 @@
       drawing.append(document.createElementNS(SVG, "path"));
       element.append(drawing, document.createElement("span"));
     }
-    const known = values.filter((value) => value !== null);
     const [low, high] = [Math.min(...known), Math.max(...known)];
     let pen = "M";
     const path = values.map((value, index) => {
@@ -331,6 +430,7 @@
       if (!shown) return notice("");
       if (shown.dataset.now !== this.shown) [this.shown, this.since] = [shown.dataset.now, Date.now()];
       const late = Date.now() - this.since > 10000;
+      document.body.classList.toggle("out-of-date", late);
       notice(late ? "The server does not answer; trying again. What you see is the past." : "");
     }
 

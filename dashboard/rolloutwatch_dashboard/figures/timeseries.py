@@ -1,5 +1,6 @@
 """A chart of figures over training steps, with the limits that the rules set."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,62 +13,136 @@ from rolloutwatch_contract.rules import Rule
 from rolloutwatch_dashboard import theme
 from rolloutwatch_dashboard.text import number, plain
 
-MARGIN_SHARE = 0.08  # air above and below the data, as a share of its span
-REACH = 1.0  # a limit that is at most this many spans away is shown, one farther away would flatten the data
+AIR_SHARE = 0.08  # above and below what is shown, as a share of it
+BELOW_ZERO_SHARE = (
+    0.03  # of what cannot be negative: enough to see a line at 0, too little for a negative label
+)
+LEAST_DECADES = 0.02
+LEAST_SHARE = 0.01  # of the value itself: what varies by less is as good as constant
+USUAL_SHARE = 0.9
+GAP = 3.0  # so many times the usual distance between values without one is a gap
+LARGEST = 1e200  # beyond this a value axis cannot count any more
+
+Values = Sequence[float | None]
 
 
 @dataclass(frozen=True)
 class Chart:
-    """What one chart shows: `metrics` by name with a short label for each, the first one being the chart's own."""
+    """What one chart shows: `metrics` by name with a short label for each; those of the same label have one colour.
+
+    With a `floor` above 0 the value axis is logarithmic, and what is below the floor, such as 0, is drawn on it.
+    The values of `home` are always in view.
+    """
 
     name: str
     title: str
     unit: str
     metrics: Mapping[str, str]
     ideal: float | None = None
-    log: bool = False
+    floor: float = 0.0
+    home: tuple[float, ...] = ()
+
+    @property
+    def log(self) -> bool:
+        """Whether the value axis is logarithmic."""
+        return self.floor > 0
 
 
 def timeseries(chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule]) -> go.Figure:
-    """Draw a chart. A value that is not finite is a gap in its line; on a log axis so is one that is not above 0."""
+    """Draw a chart: a line for each metric, then for each its dots, which are the points that no line would show.
+
+    A value that is not finite is a gap in its line, and so is a stretch without values.
+    """
     figure = go.Figure()
-    for color, (metric, label) in zip(theme.SERIES, chart.metrics.items(), strict=False):
-        step, value = visible(series.get(metric), chart.log)
+    colors = dict(zip(dict.fromkeys(chart.metrics.values()), theme.SERIES, strict=False))
+    lines = [with_gaps(*visible(series.get(metric))) for metric in chart.metrics]
+    hover = "%{customdata:.6~g}" if chart.log else "%{y:.6~g}"
+    told: set[str] = set()
+    for place, ((step, value), label) in enumerate(zip(lines, chart.metrics.values(), strict=True)):
         figure.add_scatter(
-            x=step, y=value, name=plain(label), mode="lines", connectgaps=False,
-            line={"color": color, "width": 1.6}, hovertemplate="%{y:.6~g}",
+            zorder=-place,  # the chart's own figure is on top
+            x=step, y=drawn(value, chart), customdata=value, name=plain(label), mode="lines", connectgaps=False,
+            line={"color": colors[label], "width": 1.6}, hovertemplate=hover,
+            legendgroup=label, showlegend=len(colors) > 1 and label not in told,
         )  # fmt: skip
+        told.add(label)
+    for (step, value), label in zip(lines, chart.metrics.values(), strict=True):
+        alone = isolated(value)
+        figure.add_scatter(
+            x=[step[at] for at in alone], y=drawn([value[at] for at in alone], chart), mode="markers",
+            marker={"color": colors[label], "size": 6}, hoverinfo="skip", showlegend=False, legendgroup=label,
+        )  # fmt: skip
+    figure.add_annotation(text="nothing to draw", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
+    figure.layout.annotations[0].visible = not any(value is not None for _, line in lines for value in line)
     limits = [rule for rule in rules if rule.metric in chart.metrics]
-    low, high = value_range([point for trace in figure.data for point in trace.y], limits_of(limits), chart)
+    values = [point for _, value in lines for point in drawn(value, chart)]
+    low, high = value_range(values, limits_of(limits), chart)
     figure.update_layout(
         shapes=[shape for rule in limits for shape in _shapes(rule, chart.log)] + _ideal(chart),
-        showlegend=len(chart.metrics) > 1,
+        showlegend=len(colors) > 1,
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom", "font": {"size": 11}},
-        margin={"l": 58, "r": 12, "t": 22, "b": 24},
+        # as it is: a margin that plotly fits to what is in it moves from chart to chart, and costs another drawing
+        margin={"l": 60, "r": 12, "t": 22, "b": 26, "autoexpand": False},
         paper_bgcolor=theme.CLEAR,
         plot_bgcolor=theme.CLEAR,
         font={"family": theme.FONT, "size": 11},
         hovermode="x unified",
         dragmode="zoom",
         uirevision=chart.name,
-        xaxis={"gridcolor": theme.GRID, "zeroline": False, "hoverformat": "d", "unifiedhovertitle": {"text": "step %{x}"}},
+        xaxis={
+            "rangemode": "nonnegative", "gridcolor": theme.GRID, "zeroline": False,
+            "hoverformat": "d", "unifiedhovertitle": {"text": "step %{x}"},
+        },
         yaxis={
-            "title": {"text": axis_title(chart)}, "gridcolor": theme.GRID, "zeroline": False,
+            "title": {"text": axis_title(chart)}, "gridcolor": theme.GRID, "zeroline": False, "nticks": 4 if chart.log else 6,
             "type": "log" if chart.log else "linear", "range": [low, high], "exponentformat": "e",
         },
     )  # fmt: skip
     return figure
 
 
-def visible(series: Series | None, log: bool) -> tuple[list[int], list[float | None]]:
+def visible(series: Series | None) -> tuple[list[int], list[float | None]]:
     """Return steps and values as lists, which live traces need, with None where there is nothing to draw."""
     if series is None:
         return [], []
-    drawable = np.isfinite(series.value) & ((series.value > 0) | (not log))
-    values = [
-        value if good else None for value, good in zip(series.value.tolist(), drawable.tolist(), strict=True)
+    good = np.isfinite(series.value) & (np.abs(series.value) <= LARGEST)
+    return series.step.tolist(), [
+        value if fine else None for value, fine in zip(series.value.tolist(), good.tolist(), strict=True)
     ]
-    return series.step.tolist(), values
+
+
+def drawn(values: Values, chart: Chart) -> list[float | None]:
+    """Return where values stand on a chart; figures.js does the same."""
+    return [None if value is None else max(value, chart.floor) if chart.log else value for value in values]
+
+
+def with_gaps(steps: Sequence[int], values: Values) -> tuple[list[int], list[float | None]]:
+    """Return steps and values with None where values stopped coming for a while; figures.js does the same.
+
+    How long that is follows from what is usual: a figure may come at every step, or at every hundredth.
+    """
+    distances = sorted(later - step for step, later in itertools.pairwise(steps))
+    if not distances:
+        return list(steps), list(values)
+    most = GAP * distances[int(USUAL_SHARE * (len(distances) - 1))]
+    found: tuple[list[int], list[float | None]] = ([], [])
+    for at, (step, value) in enumerate(zip(steps, values, strict=True)):
+        if at and step - steps[at - 1] > most and values[at - 1] is not None:
+            found[0].append(steps[at - 1] + 1)
+            found[1].append(None)
+        found[0].append(step)
+        found[1].append(value)
+    return found
+
+
+def isolated(values: Values) -> list[int]:
+    """Return the places of values that have no neighbour to draw a line to; figures.js does the same."""
+    around = [None, *values, None]
+    return [
+        at
+        for at, value in enumerate(values)
+        if value is not None and around[at] is None and around[at + 2] is None
+    ]
 
 
 def limits_of(rules: Sequence[Rule]) -> list[float]:
@@ -75,29 +150,35 @@ def limits_of(rules: Sequence[Rule]) -> list[float]:
     return [limit for rule in rules for limit in (rule.above, rule.below) if math.isfinite(limit)]
 
 
-def value_range(values: Sequence[float | None], limits: Sequence[float], chart: Chart) -> tuple[float, float]:
+def value_range(values: Values, limits: Sequence[float], chart: Chart) -> tuple[float, float]:
     """Return the range of the value axis, in powers of ten on a log axis; figures.js does the same.
 
-    It follows the data, and takes in a limit or the ideal value that is near.
+    In view are the data, the ideal value, what is at home on the chart,
+    and the next limit in either direction: how far the data are from it is what one wants to see.
     """
     scale = math.log10 if chart.log else float
     points = [scale(value) for value in values if value is not None]
-    marks = [
-        scale(mark) for mark in (*limits, chart.ideal) if mark is not None and (mark > 0 or not chart.log)
-    ]
-    if not points:
-        points = marks or [0.0]
-    low, high = min(points), max(points)
-    span = max(high - low, 0.3 if chart.log else 1e-3 * max(abs(low), abs(high), 1e-3))
-    for mark in marks:
-        if low - REACH * span <= mark <= high + REACH * span:
-            low, high = min(low, mark), max(high, mark)
-    air = MARGIN_SHARE * max(high - low, span)
-    return low - air, high + air
+    marks = [scale(limit) for limit in limits if limit > 0 or not chart.log]
+    home = [scale(v) for v in (*chart.home, chart.ideal) if v is not None and (v > 0 or not chart.log)]
+    shown = points + home or marks or [0.0]
+    low, high = min(shown), max(shown)
+    low, high = (
+        max((mark for mark in marks if mark < low), default=low),
+        min((mark for mark in marks if mark > high), default=high),
+    )
+    least = LEAST_DECADES if chart.log else LEAST_SHARE * max(abs(low), abs(high)) or 1.0
+    signed = chart.log or low < 0
+    if high - low < least:
+        low = (low + high - least) / 2 if signed else max(0.0, (low + high - least) / 2)
+        high = low + least
+    span = high - low
+    bottom = low - AIR_SHARE * span
+    return (bottom if signed else max(bottom, -BELOW_ZERO_SHARE * span)), high + AIR_SHARE * span
 
 
 def axis_title(chart: Chart) -> str:
     """Return unit and ideal value, as they stand at the value axis."""
+    # a metric of the trainer's own has neither
     return chart.unit if chart.ideal is None else f"{chart.unit} (ideal {number(chart.ideal)})"
 
 

@@ -10,14 +10,16 @@ from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.protocol import RunDetail, Series, Source
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_dashboard import ids
-from rolloutwatch_dashboard.charts import SMALL_PRINT, TILES, charts_of
+from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, SMALL_PRINT, TILES, UNREADABLE, charts_of
 from rolloutwatch_dashboard.components import badge
-from rolloutwatch_dashboard.components.tile import tile
+from rolloutwatch_dashboard.components.tile import off, tile
 from rolloutwatch_dashboard.figures.timeseries import Chart, limits_of, timeseries
-from rolloutwatch_dashboard.text import number, where
+from rolloutwatch_dashboard.judgement import with_voids
+from rolloutwatch_dashboard.text import LOSSES, number, where
 
 POINTS = 1500  # of a series on the page; more than twice as many are fetched anew, thinned
 STEPS_OF_TREND = 60
+LEAST_OF_TREND = 20  # a figure that has come less often in the last steps is taken from its whole series
 CHART_HEIGHT = "220px"
 
 Charts = Mapping[str, Sequence[Chart]]
@@ -27,16 +29,32 @@ def show(
     run: RunDetail, source: Source, rules: Sequence[Rule], now: float
 ) -> tuple[html.Div, dict[str, Any]]:
     """Return the page, and what run.js needs to keep it up to date."""
-    charts = charts_of(run)
-    drawn = [metric for group in charts.values() for chart in group for metric in chart.metrics]
-    judged = {rule.metric for rule in rules} & set(run.metrics)
+    most = charts_of(run, SHOWN_WHEN_NOT_ZERO)
+    drawn = [metric for group in most.values() for chart in group for metric in chart.metrics]
+    judged = ({rule.metric for rule in rules} & set(run.metrics)) | {*TILES, UNREADABLE}
     beside = {metric for metric, _ in SMALL_PRINT.values()}
-    series = source.series(run.summary.id, sorted({*drawn, *judged, *beside}), points=POINTS)
+    series = _read(source, run, sorted({*drawn, *judged, *beside}), points=POINTS)
+    tail = _read(source, run, sorted(judged | beside), from_step=_first_of_trend(run))
+    not_zero = [metric for metric in SHOWN_WHEN_NOT_ZERO if (series[metric].value != 0).any()]
+    charts = charts_of(run, not_zero)
     drawing = f"{run.summary.id} {now}"
+    recent = {name: one if len(one.step) >= LEAST_OF_TREND else series[name] for name, one in tail.items()}
     return (
         layout(run, charts, series, rules, drawing),
-        {"page": drawing, **followed(run, charts, series, rules, now)},
+        {"page": drawing, **followed(run, charts, recent, rules, now)},
     )
+
+
+def _read(source: Source, run: RunDetail, metrics: Sequence[str], **which: int) -> Mapping[str, Series]:
+    """Read series, with NaN where a figure did not come because no log-prob was finite."""
+    series = source.series(run.summary.id, metrics, **which)
+    return {
+        name: with_voids(one, series[UNREADABLE]) if name in METRICS else one for name, one in series.items()
+    }
+
+
+def _first_of_trend(run: RunDetail) -> int:
+    return max(0, (run.summary.last_step or 0) - 2 * STEPS_OF_TREND)
 
 
 def layout(
@@ -57,12 +75,12 @@ def layout(
         if group
     ]
     return html.Div(
-        [_head(run), html.Div(_tiles(run), className="tiles"), html.Ul(id=ids.REASONS), *groups, _facts(run)]
+        [_head(run), html.Div(_tiles(), className="tiles"), html.Ul(id=ids.REASONS), *groups, _facts(run)]
     )
 
 
 def followed(
-    run: RunDetail, charts: Charts, series: Mapping[str, Series], rules: Sequence[Rule], now: float
+    run: RunDetail, charts: Charts, recent: Mapping[str, Series], rules: Sequence[Rule], now: float
 ) -> dict[str, Any]:
     """Return what run.js needs: where figures go, how they are judged, and the most recent ones."""
     summary = run.summary
@@ -70,16 +88,21 @@ def followed(
         "run": summary.id,
         "name": summary.name,
         "state": summary.state.value,
+        "generation": run.generation,
         "step": summary.last_step,
         "metrics": list(run.metrics),
+        "measured": [metric for metric in run.metrics if metric in METRICS],
+        "unreadable": UNREADABLE,
+        "shown_when_not_zero": list(SHOWN_WHEN_NOT_ZERO),
+        "dropped": run.dropped,
+        "losses": LOSSES,
+        "updated_at": summary.updated_at,
         "seconds_since_update": now - summary.updated_at,
         "points": POINTS,
         "charts": [_followed_chart(chart, rules) for group in charts.values() for chart in group],
-        "tiles": [
-            {"id": ids.tile(metric), "metric": metric, "beside": SMALL_PRINT.get(metric)} for metric in TILES
-        ],
+        "tiles": [_followed_tile(run, metric, title) for metric, title in TILES.items()],
         "rules": [_followed_rule(rule) for rule in rules],
-        "recent": {metric: _recent(one) for metric, one in series.items() if len(one.step)},
+        "recent": {metric: _recent(one) for metric, one in recent.items() if len(one.step)},
     }
 
 
@@ -97,8 +120,8 @@ def _head(run: RunDetail) -> html.Div:
     )
 
 
-def _tiles(run: RunDetail) -> list[html.Section]:
-    return [tile(title, METRICS[metric], off=_is_off(run, metric)) for metric, title in TILES.items()]
+def _tiles() -> list[html.Section]:
+    return [tile(title, METRICS[metric]) for metric, title in TILES.items()]
 
 
 def _is_off(run: RunDetail, metric: str) -> bool:
@@ -110,13 +133,15 @@ def _card(chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule], dra
     meanings = [
         f"{label}: {METRICS[name].meaning}" for name, label in chart.metrics.items() if name in METRICS
     ]
+    if chart.log:
+        meanings.append(f"What is below {number(chart.floor)} is drawn there.")
     graph = dcc.Graph(
         id=ids.chart(chart.name),
         figure=timeseries(chart, series, rules).update_layout(meta=drawing),
         style={"height": CHART_HEIGHT},
         config={"displayModeBar": False, "responsive": True, "doubleClick": "reset", "scrollZoom": False},
     )
-    # in words too: a limit that is far from the data is outside the value axis
+    # in words too: of several limits in one direction the farther one may be outside the value axis
     drawn = sorted((rule for rule in rules if rule.metric in chart.metrics), key=lambda rule: rule.severity)
     words = dict.fromkeys((rule.severity.name.lower(), where(rule)) for rule in drawn)
     limits = [html.Span(f"{severity} {place}", className=severity) for severity, place in words]
@@ -141,13 +166,24 @@ def _fact(value: object) -> str:
     return "not set" if value is None else number(value) if isinstance(value, float) else str(value)
 
 
+def _followed_tile(run: RunDetail, metric: str, title: str) -> dict[str, Any]:
+    return {
+        "id": ids.tile(metric),
+        "metric": metric,
+        "title": title,
+        "beside": SMALL_PRINT.get(metric),
+        "off": off(METRICS[metric]) if _is_off(run, metric) else None,
+    }
+
+
 def _followed_chart(chart: Chart, rules: Sequence[Rule]) -> dict[str, Any]:
     return {
         "id": ids.chart(chart.name),
         "metrics": list(chart.metrics),
         "limits": limits_of([rule for rule in rules if rule.metric in chart.metrics]),
         "ideal": chart.ideal,
-        "log": chart.log,
+        "floor": chart.floor,
+        "home": list(chart.home),
     }
 
 

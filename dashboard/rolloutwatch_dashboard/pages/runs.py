@@ -1,21 +1,22 @@
 """The page of all runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 from dash import dcc, html
 
-from rolloutwatch_contract.protocol import RunSummary, Source
-from rolloutwatch_contract.rules import Rule, Severity, worst
+from rolloutwatch_contract.protocol import RunState, RunSummary, Series, Source
+from rolloutwatch_contract.rules import Rule, Severity
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.charts import TILES
 from rolloutwatch_dashboard.components import badge, frame
+from rolloutwatch_dashboard.judgement import is_past, verdict
 from rolloutwatch_dashboard.text import age, number
 
 MOST_RUNS = 100
-STEPS_BACK = 50  # a figure that has not come for so many steps is not shown as the present
+STEPS_BACK = 300  # in which a figure is looked for; one that comes less often is shown on the run's page
 
 TRAINER = """import rolloutwatch
 
@@ -62,8 +63,11 @@ def _row(run: RunSummary, source: Source, rules: Sequence[Rule], now: float) -> 
     link = dcc.Link(
         [html.Span(f"{run.project} / ", className="project"), run.name], href=f"/runs/{quote(run.id)}"
     )
-    latest = _latest(run, source)
-    figures = [_figure(title, metric, latest.get(metric), rules) for metric, title in TILES.items()]
+    from_step = max(0, (run.last_step or 0) - STEPS_BACK)
+    lately = source.series(run.id, list(TILES), from_step=from_step)
+    figures = [
+        _figure(title, metric, lately[metric], run.last_step or 0, rules) for metric, title in TILES.items()
+    ]
     step = "–" if run.last_step is None else str(run.last_step)
     return html.Tr(
         [
@@ -72,24 +76,26 @@ def _row(run: RunSummary, source: Source, rules: Sequence[Rule], now: float) -> 
             _cell("Step", step),
             _cell("Updated", age(now - run.updated_at)),
             *figures,
-        ]
+        ],
+        className="past" if run.state is RunState.STALLED else "",
     )
 
 
-def _latest(run: RunSummary, source: Source) -> Mapping[str, float]:
-    if run.last_step is None:
-        return {}
-    series = source.series(run.id, list(TILES), from_step=max(0, run.last_step - STEPS_BACK))
-    return {metric: float(one.value[-1]) for metric, one in series.items() if len(one.value)}
-
-
-def _figure(title: str, metric: str, value: float | None, rules: Sequence[Rule]) -> html.Td:
-    if value is None:
+def _figure(title: str, metric: str, series: Series, now: int, rules: Sequence[Rule]) -> html.Td:
+    """Return the newest value, judged as on the run's page."""
+    if is_past(series.step.tolist(), now):
         return _cell(title, "–", "none")
-    broken = worst(rules, metric, value)
-    severity = Severity.OK if broken is None else broken.severity
-    word = "unknown" if np.isnan(value) else severity.name.lower()
-    return _cell(title, number(value), word, "" if broken is None else broken.summary)
+    found = verdict(rules, metric, series.value.tolist())
+    value = float(series.value[-1])
+    if found is not None:
+        step, limit = int(series.step[found.at]), found.rule.summary
+        return _cell(
+            title,
+            number(value),
+            found.rule.severity.name.lower(),
+            f"{number(found.value)} at step {step}: {limit}",
+        )
+    return _cell(title, number(value), "unknown" if np.isnan(value) else Severity.OK.name.lower())
 
 
 def _cell(label: str, text: str, word: str = "", title: str = "") -> html.Td:

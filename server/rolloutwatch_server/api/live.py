@@ -1,14 +1,15 @@
 """A run as it happens, as server-sent events."""
 
 from collections.abc import AsyncIterator
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from rolloutwatch_server.api.answers import NOT_STORED
 from rolloutwatch_server.api.runs import find_run
-from rolloutwatch_server.live import LiveFeed, run_event
+from rolloutwatch_server.live import LiveFeed
 
 router = APIRouter(tags=["runs"])
 
@@ -22,24 +23,29 @@ _HEADERS = NOT_STORED | {
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {}}}},
 )
-async def get_live(run: str, request: Request) -> StreamingResponse:
-    """Stream a run: `run` (its summary) at once and whenever its state changes, `step` for each record.
+async def get_live(
+    run: str, request: Request, generation: Annotated[str | None, Query(max_length=100)] = None
+) -> StreamingResponse:
+    """Stream a run: `run` (how it is) at once and whenever that changes, `step` for each record.
 
     `reset` asks to fetch again what was missed; `rewind` to fetch everything again,
     because the run was resumed from an earlier step and what came after that is not shown any more.
+    Who has read series already names the generation they belong to, as the run had it when reading began:
+    if it is past, a `rewind` comes at once.
 
     A step may come in several events, each with some of its metrics.
     What was there before is not sent: a page that connects fetches it by `/series`.
     """
     feed: LiveFeed = request.app.state.feed
-    viewer = feed.join(run)
+    viewer = feed.join(run, generation)
     try:
         # joined first and read second: what is archived in between comes twice rather than not at all
         detail = await run_in_threadpool(find_run, request, run)
     except BaseException:
         feed.leave(viewer)
         raise
-    viewer.put([run_event(detail.summary)])
+    if not viewer.is_told():
+        viewer.tell(detail)
 
     async def events() -> AsyncIterator[bytes]:
         try:

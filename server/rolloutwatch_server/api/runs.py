@@ -37,12 +37,16 @@ class Runs(BaseModel):
 
 
 class RunWithDetails(Run):
-    """A run, the metrics it has, its configuration, its environment, and what it could not deliver, by reason."""
+    """A run, the metrics it has, its configuration, its environment, and what it could not deliver, by reason.
+
+    The generation changes when a resumed session takes over steps: what was read before is then to be read again.
+    """
 
     metrics: list[str]
     config: dict[str, str | int | float | bool | None]
     environment: dict[str, str]
     dropped: dict[str, int]
+    generation: str
 
 
 class OneSeries(BaseModel):
@@ -103,6 +107,7 @@ def flat(detail: RunDetail) -> dict[str, object]:
         "config": detail.config,
         "environment": detail.environment,
         "dropped": detail.dropped,
+        "generation": detail.generation,
     }
 
 

@@ -36,6 +36,11 @@ class Lineage:
         """Return the step a session began a metric with, None if it has not."""
         return self._beginnings.get((session, metric))
 
+    def takeovers(self) -> list[tuple[int, str, float]]:
+        """Return which session gives up which metric from which step on; while this stays, no shown step is withdrawn."""
+        ends = ((session, metric, self.end(session, metric)) for session, metric in sorted(self._beginnings))
+        return [takeover for takeover in ends if takeover[-1] < math.inf]
+
     def begin(self, session: int, metric: str, step: int) -> None:
         """Note that a session has a metric from this step on."""
         self._beginnings[session, metric] = step

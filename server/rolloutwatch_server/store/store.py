@@ -1,5 +1,6 @@
 """The archive as everyone else sees it."""
 
+import hashlib
 import json
 import sqlite3
 import time
@@ -71,11 +72,13 @@ class Store:
             query = "SELECT metric FROM beginnings WHERE run = ? GROUP BY metric ORDER BY min(id)"
             names = tuple(metric for (metric,) in db.execute(query, (run,)))
             dropped = db.execute("SELECT dropped FROM sessions WHERE run = ?", (run,)).fetchall()
+            summary = _summary(row[:-2], states)
+            generation = _generation(summary, Lineage.read(db, run))
         counts: dict[str, int] = {}
         for (text,) in dropped:
             for reason, count in json.loads(text).items():
                 counts[reason] = counts.get(reason, 0) + count
-        return RunDetail(_summary(row[:-2], states), names, json.loads(row[-2]), json.loads(row[-1]), counts)
+        return RunDetail(summary, names, json.loads(row[-2]), json.loads(row[-1]), counts, generation)
 
     def series(
         self,
@@ -139,6 +142,12 @@ def _summary(row: Sequence[Any], states: Mapping[str, RunState]) -> RunSummary:
     run, project, name, first_step, last_step, started_at, updated_at = row
     state = states.get(run, RunState.STALLED)
     return RunSummary(run, project, name, state, first_step, last_step, started_at, updated_at)
+
+
+def _generation(summary: RunSummary, lineage: Lineage) -> str:
+    """Return a name for the history that is shown: which run of that id, and which sessions speak for which steps."""
+    history = repr((summary.started_at, lineage.takeovers())).encode()
+    return hashlib.blake2b(history, digest_size=8).hexdigest()
 
 
 def _unpack(packed: bytes | None) -> Array | None:

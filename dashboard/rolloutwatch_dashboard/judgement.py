@@ -1,0 +1,60 @@
+"""How a run is judged by its newest figures. Where figures.js does the same, a test compares the two."""
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from rolloutwatch_contract.protocol import Series
+from rolloutwatch_contract.rules import Rule, worst
+
+STEPS_JUDGED = 10
+DISTANCES_LOOKED_AT = 5
+LATE = 1.5  # so many times the usual distance between its values, and a figure is overdue
+
+
+class Verdict(NamedTuple):
+    """The worst that a figure did lately: which rule it broke, with which value, at which place, how often, of how many."""
+
+    rule: Rule
+    value: float
+    at: int
+    times: int
+    of: int
+
+
+def verdict(rules: Sequence[Rule], metric: str, values: Sequence[float]) -> Verdict | None:
+    """Judge a figure by its last values, since one that jumps in and out of its limits is not healthy in between."""
+    lately = values[-STEPS_JUDGED:]
+    rules_by_place = [(at, worst(rules, metric, value)) for at, value in enumerate(lately)]
+    broken = [(at, rule) for at, rule in rules_by_place if rule is not None]
+    if not broken:
+        return None
+    severity = max(rule.severity for _, rule in broken)
+    worst_ones = [(at, rule) for at, rule in broken if rule.severity is severity]
+    at, rule = worst_ones[-1]
+    return Verdict(rule, lately[at], len(values) - len(lately) + at, len(worst_ones), len(lately))
+
+
+def is_past(steps: Sequence[int], now: int) -> bool:
+    """Tell whether a figure has stopped coming while the run goes on; one that comes seldom is given time.
+
+    One step without it is none too many: what is logged and what is measured arrive one after the other.
+    """
+    if not len(steps):
+        return True
+    tail = [int(step) for step in steps[-DISTANCES_LOOKED_AT - 1 :]]
+    distances = sorted(later - step for step, later in itertools.pairwise(tail)) or [1]
+    return now - tail[-1] > max(1, LATE * distances[(len(distances) - 1) // 2])
+
+
+def with_voids(series: Series, unreadable: Series) -> Series:
+    """Return a measured figure with NaN at the steps of which not one log-prob was finite, and so no figure came."""
+    voids = np.setdiff1d(unreadable.step[unreadable.value >= 1.0], series.step)
+    if not len(voids) or not len(series.step):
+        return series
+    step = np.concatenate([series.step, voids])
+    value = np.concatenate([series.value, np.full(len(voids), np.nan)])
+    order = np.argsort(step, kind="stable")
+    return Series(step[order], value[order])
