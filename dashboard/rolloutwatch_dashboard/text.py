@@ -30,6 +30,16 @@ LOSSES = {
     "bad_value": ("lost, the value was no number", "", "The trainer's log shows the value."),
     "not_encoded": ("lost, the record was too large", "", "The trainer's log says why."),
     "closed": ("lost, the monitor was closed already", "", ""),
+    "undelivered": (
+        "not delivered when the monitor was closed",
+        "Redis did not take these records before the time to close was over.",
+        "Look whether Redis is there, and give close() more seconds.",
+    ),
+    "not_kept": (
+        "not kept for a second delivery",
+        "Redis lost records that the server had not archived, and the trainer's memory had no room to keep them.",
+        "Look whether the server runs, and give Redis more memory.",
+    ),
 }  # of what a trainer could not deliver, by reason: what happened, what that means, and what helps
 
 
