@@ -3,7 +3,7 @@
 Nothing here logs, waits for a device, or branches on a tensor's value.
 """
 
-from rolloutwatch_correction.config import Bounds, CorrectionConfig, Rejection
+from rolloutwatch_correction.config import CorrectionConfig
 from rolloutwatch_correction.correct import Correction, Metrics, compiled_correct, correct, uncorrected
 from rolloutwatch_correction.distributed import all_reduce_statistics
 from rolloutwatch_correction.groups import Groups
@@ -16,6 +16,7 @@ from rolloutwatch_correction.losses import (
 )
 from rolloutwatch_correction.metrics import group_metrics_of, histogram_of, metrics_of
 from rolloutwatch_correction.statistics import Statistics
+from rolloutwatch_correction.values import Bounds, Rejection
 
 __version__ = "0.1.0"
 

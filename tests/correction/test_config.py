@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from rolloutwatch_contract.presets import PRESETS
 from rolloutwatch_correction import CorrectionConfig
-from rolloutwatch_correction.config import LEVELS, REJECTIONS, Bounds, Rejection
+from rolloutwatch_correction.values import LEVELS, REJECTIONS, Bounds, Rejection
 
 # The configurations of the mission's document, verbatim.
 QUICK_START = """
