@@ -13,7 +13,7 @@ _BITS_BELOW = 21  # 23 bits of mantissa less the two that count
 _FIRST = (
     (127 + SMALLEST_EXPONENT) << 2
 ) - 1  # what the magnitudes just below the first edge have above those bits
-_AT_ONCE = 2**16
+_AT_ONCE = 2**14
 
 
 def bins_of(log_ratio: Tensor) -> Tensor:
@@ -42,8 +42,9 @@ def histogram(bins: Tensor, counted: Tensor) -> Tensor:
 def count_bins(bins: Tensor) -> Tensor:
     """Return how often each of the numbers from 0 to 255 occurs, int64 [256]."""
     counts = torch.zeros(256, dtype=torch.int64, device=bins.device)
+    one = torch.ones((), dtype=torch.int64, device=bins.device)
     for part in bins.reshape(-1).split(_AT_ONCE):
-        counts.scatter_add_(0, part.long(), torch.ones_like(part, dtype=torch.int64))
+        counts.scatter_add_(0, part.long(), one.expand(part.shape))
     return counts
 
 

@@ -40,16 +40,29 @@ class Layout(Protocol):
 
 @dataclass(frozen=True)
 class Padded:
-    """Tokens are [B, T]."""
+    """Tokens are [B, T].
+
+    `scratch` is a vector of float64 with room for them, in which they are made precise to be added up:
+    memory that is asked for anew costs more than the sum. Without it, as where all is fused, there is none.
+    """
+
+    scratch: Tensor | None = None
 
     def sum(self, values: Tensor) -> Tensor:
         """Sum over the tokens."""
-        return values.sum(dim=1, dtype=torch.float64)
+        if self.scratch is None or values.dtype == torch.float64:
+            return values.sum(dim=1, dtype=torch.float64)
+        return self._precise(values).sum(dim=1)
 
     def moments(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Sum over the tokens; squares are of float64, so that what does not vary has no variance."""
-        precise = values.to(torch.float64, copy=True)
+        precise = self._precise(values)
         return precise.sum(dim=1), precise.square_().sum(dim=1)
+
+    def _precise(self, values: Tensor) -> Tensor:
+        if self.scratch is None:
+            return values.to(torch.float64, copy=True)
+        return self.scratch[: values.numel()].view(values.shape).copy_(values)
 
     def total(self, values: Tensor) -> Tensor:
         """Sum over the tokens, pairwise in their own precision.

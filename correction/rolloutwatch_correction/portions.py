@@ -42,11 +42,11 @@ class Tokens:
     response_mask: Tensor
     training_entropy: Tensor | None
 
-    def rows(self, at: slice) -> "Tokens":
+    def rows(self, at: slice, layout: Padded) -> "Tokens":
         """Return some of the rows of padded tokens."""
         entropy = self.training_entropy
         return Tokens(
-            self.layout,
+            layout,
             self.training_logprobs[at],
             self.rollout_logprobs[at],
             self.response_mask[at],
@@ -82,29 +82,29 @@ def corrected(
     What is made on the way stays small then, and on a CPU in its cache.
     """
     mask = tokens.response_mask
-    rows = mask.shape[0] if one_pass is not None else _rows_at_once(tokens)
-    if rows >= mask.shape[0]:
+    rows = None if one_pass is not None else _rows_at_once(tokens)
+    if rows is None:
         whole = (one_pass or pass_over)(tokens, config)
         return Corrected(whole.weights, whole.response_mask, whole.sums, _histogram(whole))
     masks = mask if keeps_all(config) else torch.empty_like(mask)
     weights, sums, histograms = None, [], []
+    layout = Padded(torch.empty(rows * mask.shape[1], dtype=torch.float64, device=mask.device))
     for start in range(0, mask.shape[0], rows):
         at = slice(start, start + rows)
-        part = pass_over(tokens.rows(at), config)
+        part = pass_over(tokens.rows(at, layout), config, None if masks is mask else masks[at])
         if part.weights is not None:
             weights = part.weights.new_empty(mask.shape) if weights is None else weights
             weights[at] = part.weights
-        if masks is not mask:
-            masks[at] = part.response_mask
         sums.append(part.sums)
         histograms.append(_histogram(part))
     joined = {name: torch.cat([each[name] for each in sums]) for name in sums[0]}
     return Corrected(weights, masks, joined, torch.stack(histograms).sum(dim=0))
 
 
-def pass_over(tokens: Tokens, config: CorrectionConfig) -> Pass:
-    """Correct tokens that are looked at together."""
+def pass_over(tokens: Tokens, config: CorrectionConfig, masked: Tensor | None = None) -> Pass:
+    """Correct tokens that are looked at together; `masked` is where the mask is to be written, None to make one."""
     mask = tokens.response_mask
+    masked = torch.empty_like(mask) if masked is None and not keeps_all(config) else masked
     batch = batch_of(tokens.layout, tokens.training_logprobs, tokens.rollout_logprobs, mask)
     sums = token_sums(batch) | entropy_sums(batch, tokens.training_entropy)
     weight, compared = token_quantities(batch, config)
@@ -123,7 +123,7 @@ def pass_over(tokens: Tokens, config: CorrectionConfig) -> Pass:
         sums["tokens_in_loss"] = batch.layout.count(kept.tokens * (1 - outside))
     return Pass(
         weights=None if weight is None else _at_tokens(weight, batch, config),
-        response_mask=mask if keeps_all(config) else masked_out(mask, kept.at_tokens(batch)),
+        response_mask=mask if masked is None else masked_out(mask, kept.at_tokens(batch), masked),
         bins=bins_of(batch.log_ratio),
         sums=sums,
     )
@@ -169,10 +169,10 @@ def _histogram(part: Pass) -> Tensor:
     return histogram(part.bins, part.sums["tokens"].double().sum())
 
 
-def _rows_at_once(tokens: Tokens) -> int:
-    """Return how many rows are looked at together: all where they are fused, or where a row is not a row."""
+def _rows_at_once(tokens: Tokens) -> int | None:
+    """Return how many rows are looked at together; None for all where they are fused, or where a row is not a row."""
     mask = tokens.response_mask
-    if torch.compiler.is_compiling() or not isinstance(tokens.layout, Padded):
-        return mask.shape[0]
+    if torch.compiler.is_compiling() or not isinstance(tokens.layout, Padded) or mask.shape[0] == 0:
+        return None
     at_once = TOKENS_AT_ONCE.get(mask.device.type, TOKENS_AT_ONCE_ELSEWHERE)
-    return max(1, at_once // max(1, mask.shape[1]))
+    return min(mask.shape[0], max(1, at_once // max(1, mask.shape[1])))

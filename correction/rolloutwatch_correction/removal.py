@@ -100,10 +100,9 @@ def removal_sums(
     return removal
 
 
-def masked_out(response_mask: Tensor, kept: Tensor) -> Tensor:
-    """Return a mask of the dtype that came in, with its values where flags are set and 0 elsewhere."""
-    if response_mask.dtype == torch.bool:
-        return response_mask & kept.bool()
-    if response_mask.is_floating_point():
-        return response_mask.masked_fill(kept == 0, 0)
-    return response_mask * kept.to(response_mask.dtype)
+def masked_out(response_mask: Tensor, kept: Tensor, out: Tensor) -> Tensor:
+    """Write a mask of the dtype that came in, with its values where flags are set and 0 elsewhere, and return it."""
+    if response_mask.is_floating_point():  # whose values may be no numbers
+        return out.copy_(response_mask).masked_fill_(kept == 0, 0)
+    out.copy_(kept)
+    return out.logical_and_(response_mask) if response_mask.dtype == torch.bool else out.mul_(response_mask)
