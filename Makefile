@@ -4,7 +4,7 @@
 #          FAULT=stale          to break something on purpose; an unknown one is told those there are
 #          DATA=.rolloutwatch   the folder of the archive; demos at the same time need one each
 # test   all tests, against a real Redis-protocol server and in a real browser
-# quick  the tests that need neither
+# quick  the tests that need neither, nor machine code that torch has to make first
 # check  lint, types, import contracts, generated docs
 # bench  the benchmarks, one after the other
 # docs   print the generated docs anew
@@ -33,7 +33,7 @@ test: .venv/installed-tests
 	$(BIN)/python -m pytest
 
 quick: .venv/installed-tests
-	$(BIN)/python -m pytest -m "not redis and not end_to_end and not browser"
+	$(BIN)/python -m pytest -m "not redis and not end_to_end and not browser and not compile"
 
 check: .venv/installed-tests
 	$(BIN)/ruff format --check .

@@ -14,8 +14,8 @@ from torch import Tensor
 from rolloutwatch_correction.completion import completed
 from rolloutwatch_correction.config import CorrectionConfig
 from rolloutwatch_correction.distributed import ProcessGroup, summed
-from rolloutwatch_correction.groups import Groups
-from rolloutwatch_correction.inputs import TokensLike, read_inputs
+from rolloutwatch_correction.groups import Groups, is_of_integers
+from rolloutwatch_correction.inputs import Inputs, TokensLike, read_inputs
 from rolloutwatch_correction.metrics import SMALLEST_MEAN_WEIGHT, group_metrics_of, metrics_of
 from rolloutwatch_correction.portions import Pass, Tokens, corrected, pass_over
 from rolloutwatch_correction.sequences import sequence_table
@@ -115,9 +115,10 @@ def _correct(
     process_group: ProcessGroup | None,
     one_pass: Callable[[Tokens, CorrectionConfig], Pass] | None = None,
 ) -> Correction:
-    config = config or CorrectionConfig()
+    config = CorrectionConfig() if config is None else config
+    _check_kinds(config, groups)
     inputs = read_inputs(training_logprobs, rollout_logprobs, response_mask, cu_seqlens, training_entropy)
-    _check_rows(inputs.sequences, groups=None if groups is None else groups.ids, sample_ids=sample_ids)
+    _check_rows(inputs, groups=None if groups is None else groups.ids, sample_ids=sample_ids)
     of_tokens = corrected(inputs.tokens, config, one_pass)
     sums = completed(of_tokens.sums, config, inputs.precision)
     weights = of_tokens.weights
@@ -207,9 +208,33 @@ def _mean_weight(
     return torch.where(mean > SMALLEST_MEAN_WEIGHT, mean, torch.ones_like(mean))
 
 
-def _check_rows(sequences: int, **tensors: Tensor | None) -> None:
-    for name, tensor in tensors.items():
-        if tensor is not None and tuple(tensor.shape) != (sequences,):
-            raise ValueError(
-                f"{name} has shape {tuple(tensor.shape)}: expected ({sequences},), one for each sequence."
-            )
+def _check_kinds(config: object, groups: object) -> None:
+    if not isinstance(config, CorrectionConfig):
+        raise ValueError(
+            f"config is a {type(config).__name__}: expected a CorrectionConfig. "
+            "CorrectionConfig.from_mapping makes one of verl's keys."
+        )
+    if groups is not None and not isinstance(groups, Groups):
+        raise ValueError(
+            f"groups is a {type(groups).__name__}: expected Groups. Groups.of(labels) makes them of names."
+        )
+
+
+def _check_rows(inputs: Inputs, **rows: object) -> None:
+    device = inputs.tokens.response_mask.device
+    for name, tensor in rows.items():
+        if tensor is None:
+            continue
+        if not isinstance(tensor, Tensor):
+            came = f"is a {type(tensor).__name__}"
+        elif tuple(tensor.shape) != (inputs.sequences,):
+            came = f"has shape {tuple(tensor.shape)}"
+        elif not is_of_integers(tensor):
+            came = f"is of {tensor.dtype}"
+        elif tensor.device != device:
+            came = f"is on {tensor.device}"
+        else:
+            continue
+        raise ValueError(
+            f"{name} {came}: expected ({inputs.sequences},), one for each sequence, integers on {device}."
+        )

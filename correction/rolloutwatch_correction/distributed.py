@@ -3,6 +3,8 @@
 A collective is something every rank has to take part in, on every step, with an empty batch too.
 """
 
+import dataclasses
+import zlib
 from functools import reduce
 from typing import Any, TypeAlias
 
@@ -24,27 +26,50 @@ def all_reduce_statistics(statistics: Statistics, process_group: ProcessGroup | 
     Args:
         statistics: Of this rank's part of the batch; an empty part has statistics too.
         process_group: The ranks that share the batch; None means all. None is needed where only one process is.
+
+    Raises:
+        ValueError: Groups are named by what occurs on this rank alone, or ranks have other configurations or names.
+            On a GPU, where to look would be to wait, all figures are NaN in the latter case.
     """
     if not (dist.is_available() and dist.is_initialized()):
         return statistics
+    if statistics.groups and not statistics.declared:
+        raise ValueError(
+            f"groups {', '.join(statistics.groups)} are those of one rank's batch, and other ranks may have others: "
+            "expected the same names on every rank. Groups.of(labels, names=...) names all there are."
+        )
     world = dist.get_world_size(process_group)
-    size = statistics.vector.numel()
-    by_group = statistics.by_group
-    mine = statistics.vector if by_group is None else torch.cat([statistics.vector, by_group.flatten()])
+    size, by_group = statistics.vector.numel(), statistics.by_group
+    what = statistics.vector.new_full((1,), _digest(statistics))
+    mine = torch.cat([what, statistics.vector, *([] if by_group is None else [by_group.flatten()])])
     gathered = mine.new_empty(world * mine.numel())
-    dist.all_gather_into_tensor(gathered, mine.contiguous(), group=process_group)
-    return reduce(
-        Statistics.merge,
-        (
-            Statistics(
-                rank[:size],
-                statistics.config,
-                statistics.groups,
-                None if by_group is None else rank[size:].view_as(by_group),
-            )
-            for rank in gathered.view(world, -1).unbind(0)
-        ),
+    _gather(gathered, mine, group=process_group)
+    ranks = gathered.view(world, -1)
+    alike = ranks[:, 0].eq(what).all()
+    if ranks.device.type == "cpu" and not alike:
+        raise ValueError(
+            "statistics of ranks cannot be added up: expected the same names of groups in the same order, and the same "
+            f"configuration, on every rank; here they are {statistics.groups} and {statistics.config}."
+        )
+    ranks = torch.where(alike, ranks[:, 1:], torch.nan)
+    parts = (
+        dataclasses.replace(
+            statistics,
+            vector=rank[:size],
+            by_group=None if by_group is None else rank[size:].view_as(by_group),
+        )
+        for rank in ranks.unbind(0)
     )
+    return reduce(Statistics.merge, parts)
+
+
+# which has another name since torch 2.13
+_gather: Any = getattr(dist, "all_gather_single", None) or getattr(dist, "all_gather_into_tensor", None)
+
+
+def _digest(statistics: Statistics) -> float:
+    """Return a number that is the same where statistics consist of the same sums."""
+    return float(zlib.crc32(repr((statistics.config, statistics.groups)).encode()))
 
 
 def summed(numbers: Tensor, process_group: ProcessGroup) -> Tensor:

@@ -6,7 +6,8 @@ l = k ln 2 + f with a whole k, |f| <= ln(2) / 2, and exp(l) = 2^k exp(f). Where 
 and the polynomial that gives exp(f) - 1 - f gives K3. It costs one exponential instead of three,
 and it is arithmetic alone, which a compiler can fuse with everything around it.
 
-In float32 exp(l) is right to 9e-8 (relative), K3 to 3e-7 where |l| < 0.34, and to 1e-7 (absolute) beyond.
+In float32 exp(l) is right to 9e-8, and K3 to 3e-7 where |l| < 0.34, to 2e-6 at worst, where |l| is 0.36,
+and to 2e-7 from |l| = 2 on (all relative).
 """
 
 import math
@@ -64,7 +65,7 @@ def power_of_two(k: Tensor) -> Tensor:
 
 
 def probability(logprob: Tensor) -> Tensor:
-    """Return exp of log-probs, held at 1; in float32 right to 2e-7, or to 1e-6 where it is below 1e-5 (relative)."""
+    """Return exp of log-probs, held at 1; in float32 right to 6e-8 (absolute), and to 1e-6 (relative) where it is above 1e-6."""
     held = logprob.clamp(max=0)
     if torch.compiler.is_compiling() and held.dtype == torch.float32:
         return _float32(held, LARGEST_EXPONENT[held.dtype]).exp  # which is fused, where exp2 is a call

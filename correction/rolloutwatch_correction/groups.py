@@ -17,6 +17,8 @@ class Groups:
     Attributes:
         ids: [B] integers, places in `names`; a sequence with another number belongs to no group.
         names: What the groups are called.
+        declared: Whether these are all groups there are, and not just those of one batch;
+            otherwise what another batch or rank calls its groups need not be the same.
 
     Raises:
         ValueError: `ids` is no tensor of integers, or a name stands twice.
@@ -24,17 +26,19 @@ class Groups:
 
     ids: Tensor
     names: tuple[str, ...]
+    declared: bool = True
 
     def __post_init__(self) -> None:
         """Check what can be checked without looking at values."""
         ids: object = self.ids
-        if not isinstance(ids, Tensor) or ids.ndim != 1 or ids.is_floating_point():
+        if not isinstance(ids, Tensor) or ids.ndim != 1 or not is_of_integers(ids):
             raise ValueError(
                 f"ids of groups are {_told(ids)}: expected a tensor of integers, one for each sequence. "
                 "Groups.of(labels) makes one."
             )
-        if len(set(self.names)) != len(self.names):
-            raise ValueError(f"names of groups are {self.names}: expected each once.")
+        names: object = self.names
+        if not isinstance(names, tuple) or len(set(names)) != len(names):
+            raise ValueError(f"names of groups are {names!r:.200}: expected each once, in a tuple.")
 
     @classmethod
     def of(
@@ -57,8 +61,8 @@ class Groups:
         ids = torch.tensor([places.get(label, -1) for label in labels], dtype=torch.int64)
         if device is not None and torch.device(device).type == "cuda":
             # from pinned memory, so that the host need not wait
-            return cls(ids.pin_memory().to(device, non_blocking=True), known)
-        return cls(ids.to(device), known)
+            return cls(ids.pin_memory().to(device, non_blocking=True), known, names is not None)
+        return cls(ids.to(device), known, names is not None)
 
     def reduce(self, sums_BS: Tensor, maxima_BM: Tensor) -> Tensor:
         """Return sums and maxima of each group, float64 [G, S + M]."""
@@ -70,6 +74,11 @@ class Groups:
         maxima = maxima_BM.new_full((count + 1, maxima_BM.shape[1]), -torch.inf)
         maxima = maxima.scatter_reduce(0, ids[:, None].expand_as(maxima_BM), maxima_BM, "amax")
         return torch.cat([sums, maxima], dim=1)[:count]
+
+
+def is_of_integers(tensor: Tensor) -> bool:
+    """Tell whether a tensor is of integers, which flags are not."""
+    return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
 
 
 def _told(value: object) -> str:

@@ -5,12 +5,14 @@ Axes: B sequences, T response tokens; N tokens of all sequences, packed.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from rolloutwatch_correction.groups import is_of_integers
 from rolloutwatch_correction.layouts import Layout, Padded, packed
 from rolloutwatch_correction.portions import Tokens
 from rolloutwatch_correction.ratios import precision
@@ -106,16 +108,27 @@ def _ragged(named: dict[str, Any], cu_seqlens: Tensor | None, entropy: Any) -> I
             )
     for place in range(len(first)):
         _check_all({f"{name}[{place}]": rows[place] for name, rows in named.items()}, dimensions=1)
+    for place, row in enumerate(first):
+        if row.device != first[0].device:
+            raise ValueError(
+                f"training_logprobs[{place}] is on {row.device} but training_logprobs[0] is on {first[0].device}: "
+                "expected the same device."
+            )
     lengths = [row.shape[0] for row in first]
-    padded = {
-        name: pad_sequence(list(rows), batch_first=True) if rows else torch.zeros(0, 0)
-        for name, rows in named.items()
-    }
+    padded = {name: _padded(rows) for name, rows in named.items()}
 
     def back(values: Tensor) -> list[Tensor]:
         return [row[:length] for row, length in zip(values.unbind(0), lengths, strict=True)]
 
     return _inputs(Padded(), padded, entropy, len(lengths), back)
+
+
+def _padded(rows: Sequence[Tensor]) -> Tensor:
+    """Return rows side by side, in the dtype that holds all of theirs."""
+    if len(rows) == 0:
+        return torch.zeros(0, 0)
+    dtype = reduce(torch.promote_types, (row.dtype for row in rows))
+    return pad_sequence([row.to(dtype) for row in rows], batch_first=True)
 
 
 def _check_all(tensors: dict[str, Any], dimensions: int) -> None:
@@ -159,7 +172,7 @@ def _check_dtype(name: str, tensor: Tensor) -> None:
 def _check_cu_seqlens(cu_seqlens: object, logprobs: Tensor) -> None:
     if not isinstance(cu_seqlens, Tensor):
         came = f"a {type(cu_seqlens).__name__}"
-    elif cu_seqlens.ndim != 1 or cu_seqlens.shape[0] == 0 or cu_seqlens.is_floating_point():
+    elif cu_seqlens.ndim != 1 or cu_seqlens.shape[0] == 0 or not is_of_integers(cu_seqlens):
         came = f"of {cu_seqlens.dtype} and shape {tuple(cu_seqlens.shape)}"
     elif cu_seqlens.shape[0] == 1 and logprobs.shape[0]:
         came = f"of no sequence, but there are {logprobs.shape[0]} tokens"

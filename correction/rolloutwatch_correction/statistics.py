@@ -98,6 +98,7 @@ class Statistics:
         vector: float64 [length of `fields_of(config)`], on the device of the batch.
         config: What was computed.
         groups: Names of the groups, () without.
+        declared: Whether these are all groups there are, as `Groups.declared`.
         by_group: float64 [G, S + M]: the sums and maxima of each group.
     """
 
@@ -105,6 +106,7 @@ class Statistics:
     config: CorrectionConfig
     groups: tuple[str, ...] = ()
     by_group: Tensor | None = None
+    declared: bool = True
 
     def merge(self, other: "Statistics") -> "Statistics":
         """Return the statistics of both batches together.
@@ -125,7 +127,8 @@ class Statistics:
         by_group = None
         if self.by_group is not None and other.by_group is not None:
             by_group = self._merged(self.by_group, other.by_group)
-        return Statistics(self._merged(self.vector, other.vector), self.config, self.groups, by_group)
+        vector = self._merged(self.vector, other.vector)
+        return Statistics(vector, self.config, self.groups, by_group, self.declared and other.declared)
 
     def _merged(self, one: Tensor, other: Tensor) -> Tensor:
         at = fields_of(self.config).maxima_at
@@ -157,7 +160,8 @@ def statistics_of(
     vector = torch.cat([sums_BS.sum(dim=0), torch.cat([maxima_BM, nothing]).amax(dim=0), histogram])
     if groups is None:
         return Statistics(vector, config)
-    return Statistics(vector, config, groups.names, groups.reduce(sums_BS, maxima_BM))
+    by_group = groups.reduce(sums_BS, maxima_BM)
+    return Statistics(vector, config, groups.names, by_group, groups.declared)
 
 
 def mean_of(sums: Mapping[str, Tensor], name: str) -> Tensor:
