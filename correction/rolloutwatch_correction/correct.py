@@ -4,6 +4,7 @@ Axes: B sequences, T response tokens; N tokens of all sequences, packed. "Of tok
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +77,7 @@ def correct(
     groups: Groups | None = None,
     sample_ids: Tensor | None = None,
     process_group: ProcessGroup | None = None,
+    one_pass: Callable[[Tokens, CorrectionConfig], Pass] | None = None,
 ) -> Correction:
     """Return importance weights, the mask after rejection and veto, and what metrics are derived from.
 
@@ -93,28 +95,11 @@ def correct(
         sample_ids: [B] integers, the trainer's own numbers of the sequences, for the table.
         process_group: Ranks that have the other parts of the batch, for `rollout_is_batch_normalize` alone:
             one collective of two numbers. Figures of ranks are added up by `all_reduce_statistics`.
+        one_pass: What looks at the tokens, all at once; `compiled_correct` has one. None looks at some after the other.
 
     Raises:
         ValueError: Shapes or dtypes that cannot be; the message names the tensor, what was expected and what came.
     """
-    return _correct(
-        training_logprobs, rollout_logprobs, response_mask, config,
-        cu_seqlens, training_entropy, groups, sample_ids, process_group,
-    )  # fmt: skip
-
-
-def _correct(
-    training_logprobs: TokensLike,
-    rollout_logprobs: TokensLike,
-    response_mask: TokensLike,
-    config: CorrectionConfig | None,
-    cu_seqlens: Tensor | None,
-    training_entropy: TokensLike | None,
-    groups: Groups | None,
-    sample_ids: Tensor | None,
-    process_group: ProcessGroup | None,
-    one_pass: Callable[[Tokens, CorrectionConfig], Pass] | None = None,
-) -> Correction:
     config = CorrectionConfig() if config is None else config
     _check_kinds(config, groups)
     inputs = read_inputs(training_logprobs, rollout_logprobs, response_mask, cu_seqlens, training_entropy)
@@ -148,26 +133,7 @@ def compiled_correct(**options: Any) -> Callable[..., Correction]:
     }
     one_pass: Any = torch.compile(pass_over, fullgraph=True, dynamic=True, options=fused | options)
 
-    @torch.no_grad()
-    def compiled(
-        training_logprobs: TokensLike,
-        rollout_logprobs: TokensLike,
-        response_mask: TokensLike,
-        config: CorrectionConfig | None = None,
-        *,
-        cu_seqlens: Tensor | None = None,
-        training_entropy: TokensLike | None = None,
-        groups: Groups | None = None,
-        sample_ids: Tensor | None = None,
-        process_group: ProcessGroup | None = None,
-    ) -> Correction:
-        """See `correct`."""
-        return _correct(
-            training_logprobs, rollout_logprobs, response_mask, config,
-            cu_seqlens, training_entropy, groups, sample_ids, process_group, one_pass,
-        )  # fmt: skip
-
-    return compiled
+    return functools.partial(correct, one_pass=one_pass)
 
 
 def uncorrected(
