@@ -114,14 +114,22 @@ class Worker:
         if self._closing or self._pid != os.getpid():
             self.drop(DropReason.CLOSED)
             return False
+        full = False
         with self._lock:
             self._jobs.append(job)
             self._bytes += job.size
             while len(self._jobs) > MAX_JOBS or (self._bytes > MAX_BYTES and len(self._jobs) > 1):
                 self._bytes -= self._jobs.popleft().size
                 self._count(DropReason.QUEUE_FULL)
+                full = True
             self._idle.clear()
         self._wake.set()
+        if full:
+            self.say_once(
+                DropReason.QUEUE_FULL.value,
+                "Figures come faster than they can be sent, or Redis has been away for long: the oldest are dropped. "
+                "Training goes on; further ones are only counted, see Monitor.health().",
+            )
         return True
 
     def drop(self, reason: DropReason, detail: str = "") -> None:
@@ -303,7 +311,7 @@ class Worker:
             log.warning(
                 "%s. Training goes on, records wait in memory and are sent when it works again. "
                 "Start the server (rolloutwatch serve), or name the right Redis with redis_url= or ROLLOUTWATCH_REDIS_URL.",
-                error,
+                error.rstrip("."),
             )
 
     def _recovered(self) -> None:

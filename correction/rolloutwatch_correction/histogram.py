@@ -37,10 +37,19 @@ def histogram(bins: Tensor, counted: Tensor) -> Tensor:
     return counts - middle * (bins.numel() - counted)
 
 
-# Its own operator, because a compiler that fuses it counts one token at a time, under a lock.
-@torch.library.custom_op("rolloutwatch::count_bins", mutates_args=())
 def count_bins(bins: Tensor) -> Tensor:
     """Return how often each of the numbers from 0 to 255 occurs, int64 [256]."""
+    counts: Tensor = torch.ops.rolloutwatch.count_bins(bins)
+    return counts
+
+
+# Its own operator, because a compiler that fuses it counts one token at a time, under a lock.
+# Defined by hand, because `custom_op` imports the whole of that compiler at the first step.
+torch.library.define("rolloutwatch::count_bins", "(Tensor bins) -> Tensor")
+
+
+@torch.library.impl("rolloutwatch::count_bins", "CompositeExplicitAutograd")
+def _anywhere(bins: Tensor) -> Tensor:
     counts = torch.zeros(256, dtype=torch.int64, device=bins.device)
     one = torch.ones((), dtype=torch.int64, device=bins.device)
     for part in bins.reshape(-1).split(_AT_ONCE):
@@ -48,12 +57,12 @@ def count_bins(bins: Tensor) -> Tensor:
     return counts
 
 
-@count_bins.register_kernel("cuda")
-def _(bins: Tensor) -> Tensor:
+@torch.library.impl("rolloutwatch::count_bins", "CUDA")
+def _on_a_gpu(bins: Tensor) -> Tensor:
     # counts in shared memory; of whole numbers, so that it is exact and always the same
     return torch.histc(bins.long(), bins=256, min=0, max=256)
 
 
-@count_bins.register_fake
-def _(bins: Tensor) -> Tensor:
+@torch.library.register_fake("rolloutwatch::count_bins")  # type: ignore[untyped-decorator]  # torch's own
+def _nowhere(bins: Tensor) -> Tensor:
     return torch.empty(256, dtype=torch.int64, device=bins.device)

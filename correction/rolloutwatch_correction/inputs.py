@@ -146,7 +146,7 @@ def _check_all(tensors: dict[str, Any], dimensions: int) -> None:
             raise ValueError(
                 f"{name} has shape {tuple(tensor.shape)} but {reference} has {tuple(first.shape)}: "
                 f"expected the same{', or one number' if name.startswith('training_entropy') else ''}. "
-                "If they differ by one, drop the prompt token's shift."
+                f"{_cure(tensor, first)}"
             )
         if tensor.device != first.device:
             raise ValueError(
@@ -154,6 +154,15 @@ def _check_all(tensors: dict[str, Any], dimensions: int) -> None:
                 f"expected the same device; move it with .to({str(first.device)!r})."
             )
         _check_dtype(name, tensor)
+
+
+def _cure(tensor: Tensor, first: Tensor) -> str:
+    """Return what to do about shapes that differ: most often the log-probs of one side begin a token later."""
+    if tensor.ndim == first.ndim and tensor.shape[:-1] == first.shape[:-1]:
+        if abs(tensor.shape[-1] - first.shape[-1]) == 1:
+            return "They differ by one token: drop the prompt token's shift."
+        return "Cut or pad both to the same response length."
+    return "Look whether both are of the same sequences, in the same layout."
 
 
 def _check_dtype(name: str, tensor: Tensor) -> None:

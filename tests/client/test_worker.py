@@ -30,8 +30,8 @@ def arrived(sink: MemorySink) -> list[int]:
     return [record.step for record in steps(sink.records)]
 
 
-def test_a_full_queue_drops_the_oldest_and_says_how_many() -> None:
-    """The newest figures matter most."""
+def test_a_full_queue_drops_the_oldest_and_says_how_many(caplog: pytest.LogCaptureFixture) -> None:
+    """The newest figures matter most; the log tells it once, the tally how often."""
     sink = MemorySink()
     worker = Worker(lambda: sink)
     for step in range(MAX_JOBS + 10):
@@ -42,6 +42,8 @@ def test_a_full_queue_drops_the_oldest_and_says_how_many() -> None:
     assert arrived(sink) == list(range(10, MAX_JOBS + 10))
     assert steps(sink.records)[0].dropped == {"queue_full": 10}
     assert worker.close(Figures(9999), timeout=20)
+    assert [message for message in caplog.messages if "the oldest are dropped" in message] == caplog.messages
+    assert len(caplog.messages) == 1
 
 
 def test_a_queue_is_full_by_size_too() -> None:

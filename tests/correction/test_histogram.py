@@ -1,6 +1,8 @@
 """Every token that counts is in exactly one bin of HISTOGRAM_EDGES, as a plain loop would put it."""
 
 import math
+import subprocess
+import sys
 from bisect import bisect_left, bisect_right
 
 import numpy as np
@@ -106,5 +108,14 @@ def test_a_batch_in_several_portions_is_counted_whole() -> None:
 def test_the_operator_is_one_that_compilers_can_trust(shape: tuple[int, ...]) -> None:
     """Its fake tells shape and dtype as they are, and it changes nothing that came."""
     bins = torch.randint(0, 256, shape, dtype=torch.uint8)
-    torch.library.opcheck(count_bins, (bins,))
+    torch.library.opcheck(torch.ops.rolloutwatch.count_bins.default, (bins,))
     assert torch.equal(torch.bincount(bins.flatten(), minlength=256), count_bins(bins))
+
+
+def test_the_first_step_does_not_wait_for_a_compiler_to_be_imported() -> None:
+    """Which takes most of a second, of a trainer that may never compile anything."""
+    program = (
+        "import sys, torch; from rolloutwatch_correction import correct; x = -torch.ones(2, 3); "
+        "correct(x, x, x.abs()).metrics.as_dict(); sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
