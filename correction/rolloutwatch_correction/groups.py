@@ -77,8 +77,9 @@ class Groups:
 
 
 def is_of_integers(tensor: Tensor) -> bool:
-    """Tell whether a tensor is of integers, which flags are not."""
-    return not (tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool)
+    """Tell whether a tensor is of integers, which flags are not; an empty list makes an empty tensor of floats."""
+    of_others = tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool
+    return tensor.numel() == 0 or not of_others
 
 
 def _told(value: object) -> str:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rolloutwatch_correction import Correction, CorrectionConfig, correct
+from rolloutwatch_correction import Correction, CorrectionConfig, Groups, correct
 from rolloutwatch_correction.portions import TOKENS_AT_ONCE
 from tests.correction.batches import LAYOUTS, Batch
 from tests.correction.families import FAMILIES, entropy_of, sample
@@ -183,3 +183,13 @@ def test_one_entropy_for_all_is_that_of_each(layout: str) -> None:
     one = b.correct(layout=layout, entropy=torch.tensor(0.7)).metrics.as_dict()
     each = b.correct(layout=layout, entropy=torch.full(b.mask.shape, 0.7)).metrics.as_dict()
     assert one["surprise_gap"] == pytest.approx(each["surprise_gap"], rel=1e-9)
+
+
+def test_a_rank_without_sequences_may_make_its_numbers_of_an_empty_list() -> None:
+    """Which torch takes for floats."""
+    nothing = torch.zeros(0, 3)
+    correction = correct(
+        nothing, nothing, nothing, groups=Groups(torch.tensor([]), ("math",)), sample_ids=torch.tensor([])
+    )
+    assert correction.metrics.as_dict()["n_tokens@math"] == 0
+    assert correction.sequences.shape[0] == 0
