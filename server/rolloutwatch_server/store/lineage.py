@@ -41,6 +41,12 @@ class Lineage:
         ends = ((session, metric, self.end(session, metric)) for session, metric in sorted(self._beginnings))
         return [takeover for takeover in ends if takeover[-1] < math.inf]
 
+    def hidden(self, session: int, metrics: Iterable[str], step: int) -> frozenset[str]:
+        """Return for which of these metrics another session speaks at a step."""
+        if session == self._order[-1]:
+            return frozenset()
+        return frozenset(metric for metric in metrics if step >= self.end(session, metric))
+
     def begin(self, session: int, metric: str, step: int) -> None:
         """Note that a session has a metric from this step on."""
         self._beginnings[session, metric] = step

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import zstandard
@@ -37,12 +38,13 @@ class Writer:
         if not fresh:
             return []
         letters += self._write_dead_letters(db, run, fresh)
-        for entry in fresh:
+        for at, entry in enumerate(fresh):
             if isinstance(entry.content, DeadLetter):
                 continue
             if session is None:  # a stream that has held no record makes no run
                 session = self._open_session(db, first_stream_key(stream), run, now)
-            self._write(db, session, run, entry.content)
+            if hidden := self._write(db, session, run, entry.content):
+                fresh[at] = replace(entry, hidden=hidden)
             archived_to = _archived_to(archived_to, entry)
         db.execute(
             "INSERT OR REPLACE INTO streams (stream, session, cursor, archived_to, dead_letters) VALUES (?, ?, ?, ?, ?)",
@@ -91,10 +93,12 @@ class Writer:
             )
         return len(letters)
 
-    def _write(self, db: sqlite3.Connection, session: int, run: str, content: Record) -> None:
+    def _write(self, db: sqlite3.Connection, session: int, run: str, content: Record) -> frozenset[str]:
+        """Write what a record says; return which of its metrics are not shown."""
+        hidden: frozenset[str] = frozenset()
         match content:
             case StepRecord():
-                self._write_step(db, session, run, content)
+                hidden = self._write_step(db, session, run, content)
             case RunStart():
                 self._write_start(db, session, run, content)
             case RunEnd():
@@ -106,6 +110,7 @@ class Writer:
                 pass
         if not isinstance(content, RunStart) and content.dropped:
             db.execute("UPDATE sessions SET dropped = ? WHERE id = ?", (json.dumps(content.dropped), session))
+        return hidden
 
     def _write_start(self, db: sqlite3.Connection, session: int, run: str, start: RunStart) -> None:
         others = db.execute("SELECT count(*) FROM sessions WHERE run = ?", (run,)).fetchone()[0] > 1
@@ -120,7 +125,9 @@ class Writer:
         db.execute("UPDATE sessions SET started_at = ? WHERE id = ?", (start.time, session))
         self._lineages.pop(run, None)  # by when they started they may stand in another order now
 
-    def _write_step(self, db: sqlite3.Connection, session: int, run: str, record: StepRecord) -> None:
+    def _write_step(
+        self, db: sqlite3.Connection, session: int, run: str, record: StepRecord
+    ) -> frozenset[str]:
         db.execute(
             "INSERT INTO recent (run, session, step, time, metrics) VALUES (?, ?, ?, ?, ?)",
             (run, session, record.step, record.time, msgspec.msgpack.encode(record.metrics)),
@@ -138,7 +145,8 @@ class Writer:
             db.execute("INSERT OR REPLACE INTO step_tables VALUES (?, ?, ?, ?, ?, ?)", tables)
         lineage = self._lineage(db, run)
         gave_up = [self._begin(db, lineage, session, run, metric, record.step) for metric in record.metrics]
-        shown = not record.metrics or any(record.step < lineage.end(session, m) for m in record.metrics)
+        hidden = lineage.hidden(session, record.metrics, record.step)
+        shown = not record.metrics or len(hidden) < len(record.metrics)
         db.execute(
             "UPDATE runs SET first_step = min(coalesce(first_step, ?1), ?1), updated_at = ?2, "
             "last_step = CASE WHEN ?3 THEN max(coalesce(last_step, ?1), ?1) ELSE last_step END WHERE id = ?4",
@@ -146,6 +154,7 @@ class Writer:
         )
         if any(gave_up):
             self._find_last_step(db, run)
+        return hidden
 
     def _begin(
         self, db: sqlite3.Connection, lineage: Lineage, session: int, run: str, metric: str, step: int
