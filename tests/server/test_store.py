@@ -99,6 +99,24 @@ def test_which_session_is_the_later_one_is_a_matter_of_its_start_not_of_its_arri
     assert store.runs()[0].last_step == 51
 
 
+def test_two_trainers_at_once_are_one_line_in_the_log(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """Of the one that is not shown, however long both go on; a run that was resumed is none, even if read late."""
+    store.archive(OTHER_SESSION, batch(start(time=50.0), step(51, kl=2.0), step(52, kl=2.0)))
+    store.archive(STREAM, batch(start(time=1.0), *(StepRecord(n, 40.0, {"kl": 1.0}) for n in range(60))))
+    evaluation = stream_key(RUN, "s3")
+    store.archive(evaluation, batch(start(time=30.0), *(step(n, eval=3.0) for n in range(60, 70))))
+    assert caplog.messages == []
+    for n in range(60, 70):
+        store.archive(STREAM, batch(step(n, kl=1.0), step(n, kl=1.5), first=2 * n))
+        store.archive(OTHER_SESSION, batch(step(n, kl=2.0), first=2 * n))
+    (told,) = caplog.messages
+    assert told.startswith(f"Two trainers write to run {RUN}: shown is the one that began last;")
+    store.archive(stream_key(RUN, "s4"), batch(start(time=80.0), step(60, kl=4.0)))
+    store.archive(OTHER_SESSION, batch(step(90, kl=2.0), step(91, kl=2.0), first=200))
+    store.archive(STREAM, batch(step(92, kl=1.0), first=200))
+    assert caplog.messages == [told, told], "each of those that are not shown"
+
+
 def test_a_session_gives_up_only_the_metrics_it_has_itself(store: Store) -> None:
     """An evaluation that logs to the trainer's run at an earlier step hides nothing of the trainer's."""
     store.archive(STREAM, batch(start(time=1.0), *(step(n, kl=1.0, eval=1.0) for n in range(100))))

@@ -1,6 +1,7 @@
 """What a batch does to the archive."""
 
 import json
+import logging
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,6 +15,8 @@ from rolloutwatch_server.store.columns import fold
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
 from rolloutwatch_server.store.lineage import Lineage
 
+log = logging.getLogger(__name__)
+
 FOLD_AT = 1024  # rows of a run before they become columns; a step that is measured and logged brings two
 DEAD_LETTERS_KEPT = 100  # of each run, the newest; all are counted
 
@@ -24,6 +27,9 @@ class Writer:
     def __init__(self) -> None:
         self._rows: dict[str, int] = {}
         self._lineages: dict[str, Lineage] = {}
+        self._beside: set[int] = (
+            set()
+        )  # sessions of which the log has told that they write beside a later one
 
     def forget(self) -> None:
         """Remember nothing, as after a transaction that was undone."""
@@ -154,6 +160,16 @@ class Writer:
         )
         if any(gave_up):
             self._find_last_step(db, run)
+        if (
+            hidden
+            and session not in self._beside
+            and lineage.is_beside(session, hidden, record.step, record.time)
+        ):
+            self._beside.add(session)
+            log.warning(
+                "Two trainers write to run %s: shown is the one that began last; "
+                "steps of the other are kept but not shown.", run,
+            )  # fmt: skip
         return hidden
 
     def _begin(
