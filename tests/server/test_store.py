@@ -163,7 +163,7 @@ def test_a_run_tells_what_its_trainer_said() -> None:
     store.archive(OTHER_SESSION, batch(second, StepRecord(3, 203.0, {"kl": 0.0}, dropped={"queue_full": 1})))
     detail = store.run(RUN)
     assert detail is not None
-    assert detail.summary == RunSummary(RUN, "math", "a", RunState.LIVE, 3, 7, 100.0, 203.0)
+    assert detail.summary == RunSummary(RUN, "math", "a", RunState.LIVE, 3, 7, 100.0, 1000.0)
     assert detail.metrics == (*names, "kl")
     assert detail.config == {"rollout_is": "sequence"}
     assert detail.environment == {"host": "i"}
@@ -172,10 +172,30 @@ def test_a_run_tells_what_its_trainer_said() -> None:
 
 
 def test_the_run_that_was_updated_last_comes_first() -> None:
-    store = Store(MEMORY)
-    for run, time in (("p~old", 1.0), ("p~new", 9.0), ("p~middle", 5.0)):
-        store.archive(stream_key(run, "s"), batch(start("p", run[2:]), StepRecord(0, time, {})))
-    assert [run.id for run in store.runs()] == ["p~new", "p~middle", "p~old"]
+    """By the server's clock: a trainer's may be an hour off. That it lives is no news of it."""
+    now = 0.0
+    store = Store(MEMORY, clock=lambda: now)
+
+    def archive(at: float, run: str, *entries: Entry) -> None:
+        nonlocal now
+        now = at
+        store.archive(stream_key(run, "s"), entries)
+
+    for at, run, time in ((1.0, "p~ended", 0.0), (2.0, "p~behind", -3600.0), (3.0, "p~ahead", 3600.0)):
+        archive(at, run, *batch(start("p", run[2:], time), StepRecord(0, time, {})))
+    archive(5.0, "p~ahead", *batch(Heartbeat(3600.0), first=3))
+    assert [(run.id, run.updated_at) for run in store.runs()] == [
+        ("p~ahead", 3.0),
+        ("p~behind", 2.0),
+        ("p~ended", 1.0),
+    ]
+    archive(6.0, "p~behind", *batch(StepRecord(1, -3590.0, {}), first=3))
+    archive(7.0, "p~ended", *batch(RunEnd(0.0), first=3))
+    assert [(run.id, run.updated_at) for run in store.runs()] == [
+        ("p~ended", 7.0),
+        ("p~behind", 6.0),
+        ("p~ahead", 3.0),
+    ]
 
 
 def test_a_run_is_live_until_it_is_silent_or_ends() -> None:

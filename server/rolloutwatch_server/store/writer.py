@@ -58,6 +58,8 @@ class Writer:
         )
         if not all(isinstance(entry.content, DeadLetter) for entry in fresh):
             db.execute("UPDATE sessions SET heard_at = ? WHERE id = ?", (now, session))
+        if any(isinstance(entry.content, RunStart | StepRecord | RunEnd) for entry in fresh):
+            db.execute("UPDATE runs SET updated_at = ? WHERE id = ?", (now, run))
         if self._rows.get(run, 0) >= FOLD_AT:
             self._fold(db, run)
         return fresh
@@ -109,9 +111,6 @@ class Writer:
                 self._write_start(db, session, run, content)
             case RunEnd():
                 db.execute("UPDATE sessions SET outcome = ? WHERE id = ?", (content.outcome.value, session))
-                db.execute(
-                    "UPDATE runs SET updated_at = max(updated_at, ?) WHERE id = ?", (content.time, run)
-                )
             case Heartbeat():
                 pass
         if not isinstance(content, RunStart) and content.dropped:
@@ -121,10 +120,10 @@ class Writer:
     def _write_start(self, db: sqlite3.Connection, session: int, run: str, start: RunStart) -> None:
         others = db.execute("SELECT count(*) FROM sessions WHERE run = ?", (run,)).fetchone()[0] > 1
         db.execute(
-            "UPDATE runs SET config = ?, environment = ?, updated_at = max(updated_at, ?), "
+            "UPDATE runs SET config = ?, environment = ?, "
             "started_at = CASE WHEN ? THEN min(started_at, ?) ELSE ? END WHERE id = ?",
             (
-                json.dumps(start.config), json.dumps(start.environment), start.time,
+                json.dumps(start.config), json.dumps(start.environment),
                 others, start.time, start.time, run,
             ),
         )  # fmt: skip
@@ -154,9 +153,9 @@ class Writer:
         hidden = lineage.hidden(session, record.metrics, record.step)
         shown = not record.metrics or len(hidden) < len(record.metrics)
         db.execute(
-            "UPDATE runs SET first_step = min(coalesce(first_step, ?1), ?1), updated_at = ?2, "
-            "last_step = CASE WHEN ?3 THEN max(coalesce(last_step, ?1), ?1) ELSE last_step END WHERE id = ?4",
-            (record.step, record.time, shown, run),
+            "UPDATE runs SET first_step = min(coalesce(first_step, ?1), ?1), "
+            "last_step = CASE WHEN ?2 THEN max(coalesce(last_step, ?1), ?1) ELSE last_step END WHERE id = ?3",
+            (record.step, shown, run),
         )
         if any(gave_up):
             self._find_last_step(db, run)
