@@ -8,7 +8,7 @@ it is told to fetch again, which is what it does after any interruption anyway.
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import msgspec
 
@@ -111,6 +111,18 @@ def _told(detail: RunDetail) -> tuple[object, ...]:
     return detail.summary.state, detail.generation, detail.dropped
 
 
+def _shown(entries: Sequence[Entry]) -> Iterator[StepRecord]:
+    """Yield the steps, without what another session speaks for."""
+    for entry in entries:
+        record = entry.content
+        if not isinstance(record, StepRecord):
+            continue
+        if not entry.hidden:
+            yield record
+        elif metrics := {m: value for m, value in record.metrics.items() if m not in entry.hidden}:
+            yield msgspec.structs.replace(record, metrics=metrics)
+
+
 class LiveFeed:
     """Who watches what. Everything but `publish` is called in the event loop."""
 
@@ -153,9 +165,9 @@ class LiveFeed:
             viewer.tell(detail)
 
     def announce(self, run: str, entries: Sequence[Entry]) -> None:
-        """Bring archived records to the viewers of their run; may be called from any thread."""
+        """Bring what the archive shows of these records to the viewers of their run; may be called from any thread."""
         if run in self._viewers:
-            self.publish(run, [step_event(e.content) for e in entries if isinstance(e.content, StepRecord)])
+            self.publish(run, [step_event(record) for record in _shown(entries)])
 
     def publish(self, run: str, events: Sequence[bytes]) -> None:
         """Bring events to the viewers of a run; may be called from any thread."""

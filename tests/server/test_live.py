@@ -14,7 +14,7 @@ from rolloutwatch_server.api.live import get_live
 from rolloutwatch_server.live import EVENTS_PER_VIEWER, RESET, LiveFeed, rewind_event, run_event, step_event
 from rolloutwatch_server.store import DeadLetter, Entry, Position, Store
 from tests.server.asking import Asking
-from tests.server.records import RUN, STREAM, batch, start, step
+from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, start, step, values
 
 SECONDS = 10.0
 
@@ -61,6 +61,26 @@ def test_a_viewer_gets_the_steps_of_its_run_in_order() -> None:
 
     expected = [step(1, kl=0.5), step(2, kl=0.25), step(3, kl=0.125)]
     assert b"".join(step_event(record) for record in expected) == asyncio.run(watch())
+
+
+def test_what_the_archive_does_not_show_is_not_announced(store: Store) -> None:
+    """A trainer that goes on beside its successor is kept; only what the successor does not bring is news."""
+    store.archive(STREAM, batch(start(time=1.0), step(0, kl=1.0)))
+    store.archive(OTHER_SESSION, batch(start(time=2.0), step(5, kl=2.0)))
+
+    async def watch() -> bytes:
+        feed = opened()
+        viewer = feed.join(RUN)
+        late = [step(4, kl=1.0), step(5, kl=1.0), step(6, kl=1.0, eval=1.0)]
+        feed.announce(RUN, store.archive(STREAM, batch(*late, first=3)))
+        feed.announce(RUN, store.archive(OTHER_SESSION, batch(step(6, kl=2.0), first=3)))
+        await asyncio.sleep(0)
+        feed.close()
+        return b"".join([event async for event in viewer.stream()])
+
+    expected = [step(4, kl=1.0), step(6, eval=1.0), step(6, kl=2.0)]
+    assert asyncio.run(watch()) == b"".join(step_event(record) for record in expected)
+    assert values(store, "kl") == {0: 1.0, 4: 1.0, 5: 2.0, 6: 2.0}
 
 
 def test_every_viewer_of_a_run_gets_every_event() -> None:

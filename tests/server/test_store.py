@@ -99,6 +99,24 @@ def test_which_session_is_the_later_one_is_a_matter_of_its_start_not_of_its_arri
     assert store.runs()[0].last_step == 51
 
 
+def test_two_trainers_at_once_are_one_line_in_the_log(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """Of the one that is not shown, however long both go on; a run that was resumed is none, even if read late."""
+    store.archive(OTHER_SESSION, batch(start(time=50.0), step(51, kl=2.0), step(52, kl=2.0)))
+    store.archive(STREAM, batch(start(time=1.0), *(StepRecord(n, 40.0, {"kl": 1.0}) for n in range(60))))
+    evaluation = stream_key(RUN, "s3")
+    store.archive(evaluation, batch(start(time=30.0), *(step(n, eval=3.0) for n in range(60, 70))))
+    assert caplog.messages == []
+    for n in range(60, 70):
+        store.archive(STREAM, batch(step(n, kl=1.0), step(n, kl=1.5), first=2 * n))
+        store.archive(OTHER_SESSION, batch(step(n, kl=2.0), first=2 * n))
+    (told,) = caplog.messages
+    assert told.startswith(f"Two trainers write to run {RUN}: shown is the one that began last;")
+    store.archive(stream_key(RUN, "s4"), batch(start(time=80.0), step(60, kl=4.0)))
+    store.archive(OTHER_SESSION, batch(step(90, kl=2.0), step(91, kl=2.0), first=200))
+    store.archive(STREAM, batch(step(92, kl=1.0), first=200))
+    assert caplog.messages == [told, told], "each of those that are not shown"
+
+
 def test_a_session_gives_up_only_the_metrics_it_has_itself(store: Store) -> None:
     """An evaluation that logs to the trainer's run at an earlier step hides nothing of the trainer's."""
     store.archive(STREAM, batch(start(time=1.0), *(step(n, kl=1.0, eval=1.0) for n in range(100))))
@@ -145,7 +163,7 @@ def test_a_run_tells_what_its_trainer_said() -> None:
     store.archive(OTHER_SESSION, batch(second, StepRecord(3, 203.0, {"kl": 0.0}, dropped={"queue_full": 1})))
     detail = store.run(RUN)
     assert detail is not None
-    assert detail.summary == RunSummary(RUN, "math", "a", RunState.LIVE, 3, 7, 100.0, 203.0)
+    assert detail.summary == RunSummary(RUN, "math", "a", RunState.LIVE, 3, 7, 100.0, 1000.0)
     assert detail.metrics == (*names, "kl")
     assert detail.config == {"rollout_is": "sequence"}
     assert detail.environment == {"host": "i"}
@@ -154,10 +172,30 @@ def test_a_run_tells_what_its_trainer_said() -> None:
 
 
 def test_the_run_that_was_updated_last_comes_first() -> None:
-    store = Store(MEMORY)
-    for run, time in (("p~old", 1.0), ("p~new", 9.0), ("p~middle", 5.0)):
-        store.archive(stream_key(run, "s"), batch(start("p", run[2:]), StepRecord(0, time, {})))
-    assert [run.id for run in store.runs()] == ["p~new", "p~middle", "p~old"]
+    """By the server's clock: a trainer's may be an hour off. That it lives is no news of it."""
+    now = 0.0
+    store = Store(MEMORY, clock=lambda: now)
+
+    def archive(at: float, run: str, *entries: Entry) -> None:
+        nonlocal now
+        now = at
+        store.archive(stream_key(run, "s"), entries)
+
+    for at, run, time in ((1.0, "p~ended", 0.0), (2.0, "p~behind", -3600.0), (3.0, "p~ahead", 3600.0)):
+        archive(at, run, *batch(start("p", run[2:], time), StepRecord(0, time, {})))
+    archive(5.0, "p~ahead", *batch(Heartbeat(3600.0), first=3))
+    assert [(run.id, run.updated_at) for run in store.runs()] == [
+        ("p~ahead", 3.0),
+        ("p~behind", 2.0),
+        ("p~ended", 1.0),
+    ]
+    archive(6.0, "p~behind", *batch(StepRecord(1, -3590.0, {}), first=3))
+    archive(7.0, "p~ended", *batch(RunEnd(0.0), first=3))
+    assert [(run.id, run.updated_at) for run in store.runs()] == [
+        ("p~ended", 7.0),
+        ("p~behind", 6.0),
+        ("p~ahead", 3.0),
+    ]
 
 
 def test_a_run_is_live_until_it_is_silent_or_ends() -> None:

@@ -1,7 +1,7 @@
 """The archive beside a dictionary that does the same in the obvious way."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +76,11 @@ def test_the_archive_is_a_dictionary_that_lasts(story: list[Push], ends: list[in
             former = sent[stream]
             new = [Entry(Position(n), record) for n, record in enumerate(push.records(), len(former) + 1)]
             again = former[-push.seen_before :] if push.seen_before else []
-            assert store.archive(stream, [*again, *new]) == new
+            archived = store.archive(stream, [*again, *new])
+            assert archived == [
+                replace(entry, hidden=hides)
+                for entry, hides in zip(new, hidden(expected, order, push), strict=True)
+            ]
             for _ in range(push.times - 1):
                 assert store.archive(stream, new) == []
             former += new
@@ -90,6 +94,24 @@ def test_the_archive_is_a_dictionary_that_lasts(story: list[Push], ends: list[in
         check(store, shown, min(ends), max(ends))
         assert [entry for stream, entries in sent.items() for entry in store.archive(stream, entries)] == []
         store.close()
+
+
+def hidden(
+    expected: dict[tuple[str, str, str], dict[int, float]], order: list[str], push: Push
+) -> list[frozenset[str]]:
+    """What of each record comes at or after the first step of a later session that has it."""
+    later = order[order.index(push.session) + 1 :]
+    firsts = {
+        metric: min(
+            (step for session in later for step in expected.get((push.run, session, metric), ())),
+            default=None,
+        )
+        for metric in push.metrics
+    }
+    return [
+        frozenset(metric for metric, first in firsts.items() if first is not None and first <= record.step)
+        for record in push.records()
+    ]
 
 
 def show(

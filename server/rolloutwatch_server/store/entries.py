@@ -45,7 +45,11 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a stream: where it stands, and the record in it or why there is none."""
+    """One entry of a stream: where it stands, and the record in it or why there is none.
+
+    Once archived it also has which metrics of its step are `hidden`, because a later session speaks for them.
+    """
 
     position: Position
     content: Record | DeadLetter
+    hidden: frozenset[str] = frozenset()

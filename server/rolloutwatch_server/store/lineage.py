@@ -13,19 +13,22 @@ from collections.abc import Iterable, Mapping
 
 
 class Lineage:
-    """The sessions of a run in the order in which they started, and the step each began a metric with."""
+    """The sessions of a run in the order in which they started, when that was, and the step each began a metric with."""
 
-    def __init__(self, order: Iterable[int], beginnings: Mapping[tuple[int, str], int]) -> None:
-        self._order = list(order)
+    def __init__(self, started: Mapping[int, float], beginnings: Mapping[tuple[int, str], int]) -> None:
+        self._started = dict(started)
+        self._order = list(started)
         self._beginnings = dict(beginnings)
         self._ends: dict[tuple[int, str], float] = {}
 
     @classmethod
     def read(cls, db: sqlite3.Connection, run: str) -> "Lineage":
         """Read what the archive knows of a run."""
-        order = db.execute("SELECT id FROM sessions WHERE run = ? ORDER BY started_at, stream", (run,))
+        order = db.execute(
+            "SELECT id, started_at FROM sessions WHERE run = ? ORDER BY started_at, stream", (run,)
+        )
         rows = db.execute("SELECT session, metric, first_step FROM beginnings WHERE run = ?", (run,))
-        return cls((session for (session,) in order), {(s, metric): first for s, metric, first in rows})
+        return cls(dict(order.fetchall()), {(s, metric): first for s, metric, first in rows})
 
     @property
     def order(self) -> list[int]:
@@ -41,6 +44,17 @@ class Lineage:
         ends = ((session, metric, self.end(session, metric)) for session, metric in sorted(self._beginnings))
         return [takeover for takeover in ends if takeover[-1] < math.inf]
 
+    def hidden(self, session: int, metrics: Iterable[str], step: int) -> frozenset[str]:
+        """Return for which of these metrics another session speaks at a step."""
+        if session == self._order[-1]:
+            return frozenset()
+        return frozenset(metric for metric in metrics if step >= self.end(session, metric))
+
+    def is_beside(self, session: int, metrics: Iterable[str], step: int, time: float) -> bool:
+        """Whether a step was done after a session that speaks for one of these metrics of it had started."""
+        later = [other for other in self._later(session) if self._started[other] < time]
+        return any(self._beginnings.get((other, m), math.inf) <= step for other in later for m in metrics)
+
     def begin(self, session: int, metric: str, step: int) -> None:
         """Note that a session has a metric from this step on."""
         self._beginnings[session, metric] = step
@@ -49,7 +63,9 @@ class Lineage:
     def end(self, session: int, metric: str) -> float:
         """Return the first step from which on another session speaks for a metric; infinity if none does."""
         if (session, metric) not in self._ends:
-            later = self._order[self._order.index(session) + 1 :]
-            firsts = (self._beginnings.get((other, metric), math.inf) for other in later)
+            firsts = (self._beginnings.get((other, metric), math.inf) for other in self._later(session))
             self._ends[session, metric] = min(firsts, default=math.inf)
         return self._ends[session, metric]
+
+    def _later(self, session: int) -> list[int]:
+        return self._order[self._order.index(session) + 1 :]

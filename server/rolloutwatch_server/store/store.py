@@ -39,7 +39,10 @@ class Store:
         self._database.close()
 
     def archive(self, stream: str, entries: Sequence[Entry]) -> list[Entry]:
-        """Archive a batch of one stream with its cursor; return what was new in it. StoreError: nothing happened."""
+        """Archive a batch of one stream with its cursor; return what was new in it, and what of that is hidden.
+
+        StoreError: nothing happened.
+        """
         try:
             with self._database.write() as db:
                 return self._writer.write(db, stream, entries, self._clock())

@@ -1,8 +1,10 @@
 """What a batch does to the archive."""
 
 import json
+import logging
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import replace
 
 import msgspec
 import zstandard
@@ -12,6 +14,8 @@ from rolloutwatch_contract.keys import first_stream_key, split_run_id, split_str
 from rolloutwatch_server.store.columns import fold
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
 from rolloutwatch_server.store.lineage import Lineage
+
+log = logging.getLogger(__name__)
 
 FOLD_AT = 1024  # rows of a run before they become columns; a step that is measured and logged brings two
 DEAD_LETTERS_KEPT = 100  # of each run, the newest; all are counted
@@ -23,6 +27,9 @@ class Writer:
     def __init__(self) -> None:
         self._rows: dict[str, int] = {}
         self._lineages: dict[str, Lineage] = {}
+        self._beside: set[int] = (
+            set()
+        )  # sessions of which the log has told that they write beside a later one
 
     def forget(self) -> None:
         """Remember nothing, as after a transaction that was undone."""
@@ -37,12 +44,13 @@ class Writer:
         if not fresh:
             return []
         letters += self._write_dead_letters(db, run, fresh)
-        for entry in fresh:
+        for at, entry in enumerate(fresh):
             if isinstance(entry.content, DeadLetter):
                 continue
             if session is None:  # a stream that has held no record makes no run
                 session = self._open_session(db, first_stream_key(stream), run, now)
-            self._write(db, session, run, entry.content)
+            if hidden := self._write(db, session, run, entry.content):
+                fresh[at] = replace(entry, hidden=hidden)
             archived_to = _archived_to(archived_to, entry)
         db.execute(
             "INSERT OR REPLACE INTO streams (stream, session, cursor, archived_to, dead_letters) VALUES (?, ?, ?, ?, ?)",
@@ -50,6 +58,8 @@ class Writer:
         )
         if not all(isinstance(entry.content, DeadLetter) for entry in fresh):
             db.execute("UPDATE sessions SET heard_at = ? WHERE id = ?", (now, session))
+        if any(isinstance(entry.content, RunStart | StepRecord | RunEnd) for entry in fresh):
+            db.execute("UPDATE runs SET updated_at = ? WHERE id = ?", (now, run))
         if self._rows.get(run, 0) >= FOLD_AT:
             self._fold(db, run)
         return fresh
@@ -91,36 +101,38 @@ class Writer:
             )
         return len(letters)
 
-    def _write(self, db: sqlite3.Connection, session: int, run: str, content: Record) -> None:
+    def _write(self, db: sqlite3.Connection, session: int, run: str, content: Record) -> frozenset[str]:
+        """Write what a record says; return which of its metrics are not shown."""
+        hidden: frozenset[str] = frozenset()
         match content:
             case StepRecord():
-                self._write_step(db, session, run, content)
+                hidden = self._write_step(db, session, run, content)
             case RunStart():
                 self._write_start(db, session, run, content)
             case RunEnd():
                 db.execute("UPDATE sessions SET outcome = ? WHERE id = ?", (content.outcome.value, session))
-                db.execute(
-                    "UPDATE runs SET updated_at = max(updated_at, ?) WHERE id = ?", (content.time, run)
-                )
             case Heartbeat():
                 pass
         if not isinstance(content, RunStart) and content.dropped:
             db.execute("UPDATE sessions SET dropped = ? WHERE id = ?", (json.dumps(content.dropped), session))
+        return hidden
 
     def _write_start(self, db: sqlite3.Connection, session: int, run: str, start: RunStart) -> None:
         others = db.execute("SELECT count(*) FROM sessions WHERE run = ?", (run,)).fetchone()[0] > 1
         db.execute(
-            "UPDATE runs SET config = ?, environment = ?, updated_at = max(updated_at, ?), "
+            "UPDATE runs SET config = ?, environment = ?, "
             "started_at = CASE WHEN ? THEN min(started_at, ?) ELSE ? END WHERE id = ?",
             (
-                json.dumps(start.config), json.dumps(start.environment), start.time,
+                json.dumps(start.config), json.dumps(start.environment),
                 others, start.time, start.time, run,
             ),
         )  # fmt: skip
         db.execute("UPDATE sessions SET started_at = ? WHERE id = ?", (start.time, session))
         self._lineages.pop(run, None)  # by when they started they may stand in another order now
 
-    def _write_step(self, db: sqlite3.Connection, session: int, run: str, record: StepRecord) -> None:
+    def _write_step(
+        self, db: sqlite3.Connection, session: int, run: str, record: StepRecord
+    ) -> frozenset[str]:
         db.execute(
             "INSERT INTO recent (run, session, step, time, metrics) VALUES (?, ?, ?, ?, ?)",
             (run, session, record.step, record.time, msgspec.msgpack.encode(record.metrics)),
@@ -138,14 +150,26 @@ class Writer:
             db.execute("INSERT OR REPLACE INTO step_tables VALUES (?, ?, ?, ?, ?, ?)", tables)
         lineage = self._lineage(db, run)
         gave_up = [self._begin(db, lineage, session, run, metric, record.step) for metric in record.metrics]
-        shown = not record.metrics or any(record.step < lineage.end(session, m) for m in record.metrics)
+        hidden = lineage.hidden(session, record.metrics, record.step)
+        shown = not record.metrics or len(hidden) < len(record.metrics)
         db.execute(
-            "UPDATE runs SET first_step = min(coalesce(first_step, ?1), ?1), updated_at = ?2, "
-            "last_step = CASE WHEN ?3 THEN max(coalesce(last_step, ?1), ?1) ELSE last_step END WHERE id = ?4",
-            (record.step, record.time, shown, run),
+            "UPDATE runs SET first_step = min(coalesce(first_step, ?1), ?1), "
+            "last_step = CASE WHEN ?2 THEN max(coalesce(last_step, ?1), ?1) ELSE last_step END WHERE id = ?3",
+            (record.step, shown, run),
         )
         if any(gave_up):
             self._find_last_step(db, run)
+        if (
+            hidden
+            and session not in self._beside
+            and lineage.is_beside(session, hidden, record.step, record.time)
+        ):
+            self._beside.add(session)
+            log.warning(
+                "Two trainers write to run %s: shown is the one that began last; "
+                "steps of the other are kept but not shown.", run,
+            )  # fmt: skip
+        return hidden
 
     def _begin(
         self, db: sqlite3.Connection, lineage: Lineage, session: int, run: str, metric: str, step: int
