@@ -523,6 +523,22 @@ def test_what_a_user_zoomed_into_stays_until_he_lets_go(site: Site, page: Page) 
     )
 
 
+def test_a_log_axis_has_whole_numbers_also_when_it_moves_or_is_zoomed_into(site: Site, page: Page) -> None:
+    site.begin(RUN)
+    site.step(RUN, 0, {"mismatch_ppl_ratio": 1.0})
+    follow(page, site)
+    wait_until_drawn(page, "chart-ppl", [0])
+    site.step(RUN, 1, {"mismatch_ppl_ratio": 60.0})
+    wait_until_drawn(page, "chart-ppl", [0, 1])
+    labels = page.locator("#chart-ppl .ytick text")
+    expect(labels).to_have_text(["1", "2", "5", "10", "20", "50"])
+    page.evaluate(
+        """() => Plotly.relayout(document.querySelector("#chart-ppl .js-plotly-plot"),
+            { "yaxis.range[0]": Math.log10(18), "yaxis.range[1]": Math.log10(42) })"""
+    )
+    expect(labels).to_have_text(["20", "25", "30", "35", "40"])
+
+
 @pytest.mark.parametrize(
     "text", ["<img src=x onerror=alert(1)>", "</script><script>alert(1)</script>", "{{7*7}} \u202e"]
 )
