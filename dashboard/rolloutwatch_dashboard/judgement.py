@@ -1,16 +1,19 @@
 """How a run is judged by its newest figures. Where figures.js does the same, a test compares the two."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from rolloutwatch_contract.protocol import Series
-from rolloutwatch_contract.rules import Rule, worst
+from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.protocol import RunDetail, RunState, Series
+from rolloutwatch_contract.rules import Rule, Severity, worst
 
 STEPS_JUDGED = 10
 DISTANCES_LOOKED_AT = 5
+FAILURES = ("not_corrected", "not_measured")
+WORDS = {Severity.OK: "healthy", Severity.WARNING: "warning", Severity.CRITICAL: "critical"}
 LATE = 1.5  # so many times the usual distance between its values, and a figure is overdue
 
 
@@ -58,3 +61,35 @@ def with_voids(series: Series, unreadable: Series) -> Series:
     value = np.concatenate([series.value, np.full(len(voids), np.nan)])
     order = np.argsort(step, kind="stable")
     return Series(step[order], value[order])
+
+
+def is_off(run: RunDetail, metric: str) -> bool:
+    """Tell whether a run was told not to measure a figure."""
+    needs = METRICS[metric].needs
+    return metric not in run.metrics and bool(needs) and run.config.get(needs) in (None, False)
+
+
+def health(
+    run: RunDetail, lately: Mapping[str, Series], core: Iterable[str], rules: Sequence[Rule]
+) -> tuple[str, str]:
+    """Return a run's health in a word, with the class of its colour; run.js does the same for the head of its page."""
+    now = run.summary.last_step
+    present = {
+        metric: lately[metric].value.tolist()
+        for metric in {rule.metric for rule in rules} & set(lately)
+        if not is_past(lately[metric].step.tolist(), now or 0)
+    }
+    found = [one for metric, values in present.items() if (one := verdict(rules, metric, values)) is not None]
+    if found:
+        severity = max(one.rule.severity for one in found)
+        return WORDS[severity], severity.name.lower()
+    known = {metric for metric, values in present.items() if np.isfinite(values[-1])}
+    if not known:
+        if any(run.dropped.get(reason) for reason in FAILURES):
+            return "not measured", "critical"
+        if now is not None:
+            return "not measured", "unknown"
+        return ("waiting" if run.summary.state is RunState.LIVE else "no step"), "unknown"
+    if any(metric not in known and not is_off(run, metric) for metric in core):
+        return "partly measured", "unknown"
+    return WORDS[Severity.OK], "ok"

@@ -125,7 +125,7 @@ def test_a_run_that_is_resumed_from_an_earlier_step_is_judged_by_what_it_does_no
     expect(page.locator("#tile-ratio_eff_sample_size .word")).to_have_text("critical")
     wait_until_drawn(page, "chart-k3", list(range(13)))
     page.goto(site.url)
-    expect(page.locator("#runs tbody .critical").first).to_have_text("0.11")
+    expect(page.locator("#runs tbody td.critical").first).to_have_text("0.11")
 
 
 def test_a_run_that_goes_back_between_the_making_of_a_page_and_its_connecting_is_seen_as_it_is(
@@ -222,6 +222,22 @@ def test_a_run_without_steps_waits_honestly_and_begins_by_itself(site: Site, pag
     wait_until_drawn(page, "chart-ess", [0])
 
 
+def test_the_head_is_not_healthier_than_its_tiles(site: Site, page: Page) -> None:
+    """Of four core figures only KL comes: that is not a healthy run, and it says which ones are missing."""
+    site.begin(RUN)
+    site.step(RUN, 0, {"mismatch_k3_kl": 1e-4})
+    follow(page, site)
+    expect(page.locator("#tile-mismatch_k3_kl .word")).to_have_text("healthy")
+    expect(page.locator("#health")).to_have_text("partly measured")
+    expect(page.locator("#health")).to_have_class("health unknown")
+    expect(page.locator("#reasons li")).to_have_text(
+        "ESS, Veto fraction, PPL ratio: not measured. No value up to step 0. "
+    )
+    site.step(RUN, 1, HEALTHY)
+    expect(page.locator("#health")).to_have_text("healthy")
+    expect(page.locator("#reasons li")).to_have_count(0)
+
+
 def test_what_is_off_is_not_zero(site: Site, page: Page) -> None:
     """Without a veto threshold there is no veto fraction, and the tile says what would bring it."""
     site.begin(RUN, CONFIG | {"rollout_token_veto_threshold": None})
@@ -230,6 +246,7 @@ def test_what_is_off_is_not_zero(site: Site, page: Page) -> None:
     tile = page.locator("#tile-rollout_is_veto_fraction")
     expect(tile.locator(".small")).to_have_text("off: set rollout_token_veto_threshold to have it")
     expect(tile.locator(".value")).to_have_text("–")
+    expect(page.locator("#health")).to_have_text("healthy")
     expect(page.locator("#chart-veto")).to_have_count(0)
 
 
@@ -244,7 +261,7 @@ def test_a_value_that_is_not_a_number_is_a_gap_and_never_healthy(site: Site, pag
     expect(tile.locator(".value")).to_have_text("NaN")
     expect(tile.locator(".word")).to_have_text("unknown")
     expect(tile.locator(".small")).to_have_text("last 1 at step 2")
-    expect(page.locator("#health")).to_have_text("unknown")
+    expect(page.locator("#health")).to_have_text("partly measured")
     dots = "() => document.querySelector('#chart-ppl .js-plotly-plot').data[1].x.join()"
     assert page.evaluate(dots) == "0,2", "a value that no line reaches is a dot"
     assert page.locator("#chart-ppl .points path").count() == 2
@@ -521,6 +538,22 @@ def test_what_a_user_zoomed_into_stays_until_he_lets_go(site: Site, page: Page) 
     page.wait_for_function(
         "() => document.querySelector('#chart-ess .js-plotly-plot')._fullLayout.yaxis.range[0] < 0.2"
     )
+
+
+def test_a_log_axis_has_whole_numbers_also_when_it_moves_or_is_zoomed_into(site: Site, page: Page) -> None:
+    site.begin(RUN)
+    site.step(RUN, 0, {"mismatch_ppl_ratio": 1.0})
+    follow(page, site)
+    wait_until_drawn(page, "chart-ppl", [0])
+    site.step(RUN, 1, {"mismatch_ppl_ratio": 60.0})
+    wait_until_drawn(page, "chart-ppl", [0, 1])
+    labels = page.locator("#chart-ppl .ytick text")
+    expect(labels).to_have_text(["1", "2", "5", "10", "20", "50"])
+    page.evaluate(
+        """() => Plotly.relayout(document.querySelector("#chart-ppl .js-plotly-plot"),
+            { "yaxis.range[0]": Math.log10(18), "yaxis.range[1]": Math.log10(42) })"""
+    )
+    expect(labels).to_have_text(["20", "25", "30", "35", "40"])
 
 
 @pytest.mark.parametrize(

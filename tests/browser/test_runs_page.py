@@ -1,7 +1,10 @@
 """The page of all runs."""
 
+import time
+
 from playwright.sync_api import Page, expect
 
+from rolloutwatch_contract import StepRecord
 from tests.browser.conftest import Complaints
 from tests.browser.site import HEALTHY, STALE, Site
 
@@ -31,6 +34,40 @@ def test_runs_tell_how_they_are_and_lead_to_their_pages(site: Site, page: Page) 
     page.get_by_role("link", name="Runs").click()
     expect(page.locator("h1")).to_have_text("Runs")
     expect(page).to_have_title("Rolloutwatch")
+
+
+def test_every_run_says_its_health_at_once_and_its_page_says_the_same(
+    site: Site, page: Page, complaints: Complaints
+) -> None:
+    """In a word and a colour, on a phone too."""
+    complaints.expected.append("net::ERR_ABORTED")  # pages are left before all of their charts are there
+    void = {"nonfinite_fraction": 1.0, "rollout_is_veto_fraction": 0.0}
+    told = {
+        "well": (HEALTHY, "healthy", "ok"),
+        "wide": (HEALTHY | {"ratio_std": 1.5}, "warning", "warning"),
+        "sick": (STALE, "critical", "critical"),
+        "void": (void, "critical", "critical"),
+        "only-kl": ({"mismatch_k3_kl": 1e-4}, "partly measured", "unknown"),
+        "logs": ({"reward": 1.0}, "not measured", "unknown"),
+    }
+    for name, (metrics, _, _) in told.items():
+        site.begin(f"math~{name}")
+        site.step(f"math~{name}", 0, metrics)
+    site.begin("math~failed")
+    site.put("math~failed", StepRecord(0, time.time(), {"reward": 1.0}, dropped={"not_corrected": 1}))
+    site.begin("math~new")
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(site.url)
+    expected = {name: rest for name, (_, *rest) in told.items()}
+    expected |= {"failed": ["not measured", "critical"], "new": ["waiting", "unknown"]}
+    for name, (word, kind) in expected.items():
+        badge = page.locator("tr", has=page.get_by_role("link", name=f"math / {name}", exact=True))
+        expect(badge.locator(".health")).to_have_text(word)
+        expect(badge.locator(".health")).to_have_class(f"health {kind}")
+    for name, (word, kind) in expected.items():
+        page.goto(f"{site.url}/runs/math~{name}")
+        expect(page.locator("#health")).to_have_text("no step yet" if word == "waiting" else word)
+        expect(page.locator("#health")).to_have_class(f"health {kind}")
 
 
 def test_a_path_that_leads_nowhere_leads_back(site: Site, page: Page) -> None:

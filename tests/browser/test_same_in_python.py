@@ -9,7 +9,7 @@ from playwright.sync_api import Page
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.rules import DEFAULT_RULES, worst
 from rolloutwatch_dashboard.app import HERE
-from rolloutwatch_dashboard.figures.timeseries import Chart, drawn, isolated, value_range, with_gaps
+from rolloutwatch_dashboard.figures.timeseries import Chart, drawn, isolated, ticks_of, value_range, with_gaps
 from rolloutwatch_dashboard.judgement import is_past, verdict
 from rolloutwatch_dashboard.pages.run import _followed_rule
 from rolloutwatch_dashboard.text import age, number
@@ -70,6 +70,14 @@ def test_the_value_axis_has_the_same_range(blank: Page) -> None:
     judge = "(asked) => asked.map(([values, chart]) => rolloutwatch.valueRange([values], chart))"
     for question, found, wanted in zip(asked, blank.evaluate(judge, asked), expected, strict=True):
         assert found == pytest.approx(wanted, rel=1e-12, abs=1e-15), question
+
+
+def test_a_log_axis_has_the_same_labels(blank: Page) -> None:
+    """Of every width, from a hair to hundreds of decades, wherever it begins."""
+    widths = [1e-6, 0.01, 0.02, 0.1, 0.3, 0.7, 1.0, 1.3, 2.0, 2.3, 3.0, 4.7, 7.0, 7.5, 12.0, 40.0, 207.0]
+    ranges = [(low, low + width) for low in (-7.3, -7.0, -3.01, -0.03, 0.0, 0.5, 5.9) for width in widths]
+    expected = [ticks_of(*one) for one in ranges]
+    assert blank.evaluate("(all) => all.map((range) => rolloutwatch.ticksOf(...range))", ranges) == expected
 
 
 @pytest.mark.parametrize("floor", [0.0, 1e-7])

@@ -1,5 +1,6 @@
 """Figures: what is drawn, with which limits, on which axis."""
 
+import itertools
 import math
 
 import numpy as np
@@ -12,6 +13,7 @@ from rolloutwatch_dashboard.figures.timeseries import (
     axis_title,
     drawn,
     isolated,
+    ticks_of,
     timeseries,
     value_range,
     visible,
@@ -180,3 +182,35 @@ def test_a_log_axis_has_its_limits_at_their_ratios() -> None:
     chart = Chart("c", "C", "factor", {"c": "c"}, ideal=1.0, floor=1e-3)
     low, high = value_range([0.999, 1.001], [1.05, 0.95, 1.5, 1 / 1.5], chart)
     assert 0.93 < 10**low < 0.95 < 1.05 < 10**high < 1.07
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((0.4, 60), ["0.5", "1", "2", "5", "10", "20", "50"]),
+        ((0.001, 1000), ["0.001", "0.01", "0.1", "1", "10", "100", "1000"]),
+        ((1e-7, 1.2), ["1e-6", "1e-4", "0.01", "1"]),
+        ((0.93, 1.07), ["0.94", "0.96", "0.98", "1.00", "1.02", "1.04", "1.06"]),
+        ((1.5, 9), ["2", "4", "6", "8"]),
+        ((2.1e-4, 2.6e-4), ["2.1e-4", "2.2e-4", "2.3e-4", "2.4e-4", "2.5e-4", "2.6e-4"]),
+        ((9e5, 3e6), ["1e6", "1.5e6", "2e6", "2.5e6", "3e6"]),
+    ],
+)
+def test_a_label_of_a_log_axis_is_the_whole_number(values: tuple[float, float], expected: list[str]) -> None:
+    """No 2 that is 20; few where many decades are in view, and not none where less than one is."""
+    ticks = ticks_of(*map(math.log10, values))
+    assert ticks["ticktext"] == expected
+    assert ticks["tickvals"] == pytest.approx([float(text) for text in expected], rel=1e-15)
+
+
+def test_labels_of_a_log_axis_are_never_crowded_and_never_gone() -> None:
+    for low, width in itertools.product(np.linspace(-8, 6, 141), np.geomspace(1e-3, 200, 60)):
+        texts = ticks_of(low, low + width)["ticktext"]
+        assert 2 <= len(texts) <= 7, (low, width)
+        assert len(set(texts)) == len(texts)
+
+
+def test_a_log_chart_comes_with_its_labels() -> None:
+    axis = timeseries(KL, {"kl": series([0.5, 40.0])}, []).layout.yaxis
+    assert (axis.tickmode, axis.ticktext) == ("array", ("0.5", "1", "2", "5", "10", "20", "50"))
+    assert timeseries(ESS, {"ess": series([0.5])}, []).layout.yaxis.tickvals is None

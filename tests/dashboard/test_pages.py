@@ -57,9 +57,9 @@ def test_runs_show_their_latest_core_figures(source: MemorySource) -> None:
     """The last figure there is, even if the last step brought another; NaN is no number and not healthy."""
     shown, followed = page("/", source, DEFAULT_RULES, NOW)
     assert followed is None
-    assert "math /  a live 1 10 s ago – 0 1 NaN" in text_of(shown)
+    assert "math /  a critical live 1 10 s ago – 0 1 NaN" in text_of(shown)
     source.add_step("math~a", 2, {"train/reward": 0.5})
-    assert "math /  a live 2 10 s ago – – – NaN" in text_of(page("/", source, DEFAULT_RULES, NOW)[0])
+    assert "math /  a critical live 2 10 s ago – – – NaN" in text_of(page("/", source, DEFAULT_RULES, NOW)[0])
 
 
 def test_runs_are_judged_as_on_their_own_pages(source: MemorySource) -> None:

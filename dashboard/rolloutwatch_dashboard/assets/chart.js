@@ -82,7 +82,9 @@
         customdata: traces.map((trace) => trace.value),
       };
       const layout = { "annotations[0].visible": lines.every((line) => line.drawn.every((value) => value === null)) };
-      if (!this.isZoomed) layout["yaxis.range"] = rolloutwatch.valueRange(lines.map((line) => line.drawn), this.told);
+      const range = rolloutwatch.valueRange(lines.map((line) => line.drawn), this.told);
+      if (!this.isZoomed) layout["yaxis.range"] = range;
+      Object.assign(layout, this.ticks(this.isZoomed ? graph._fullLayout.yaxis.range : range));
       await window.Plotly.update(graph, data, layout);
     }
 
@@ -98,9 +100,19 @@
       return true;
     }
 
+    // The labels of a log axis between two powers of ten; others plotly finds by itself.
+    ticks(range) {
+      if (!(this.told.floor > 0)) return {};
+      const ticks = rolloutwatch.ticksOf(...range);
+      return Object.fromEntries(Object.entries(ticks).map(([name, value]) => [`yaxis.${name}`, value]));
+    }
+
     zoomed(change) {
       const names = Object.keys(change);
-      if (names.some((name) => name.endsWith("range[0]"))) this.isZoomed = true;
+      if (names.some((name) => name.endsWith("range[0]"))) {
+        this.isZoomed = true;
+        this.changed = true; // what is zoomed into needs labels of its own
+      }
       if (names.some((name) => name.endsWith("autorange") || name === "xaxis.range" || name === "yaxis.range")) {
         this.isZoomed = false;
         this.changed = true;

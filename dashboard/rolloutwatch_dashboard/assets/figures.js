@@ -10,6 +10,10 @@
   const USUAL_SHARE = 0.9;
   const GAP = 3;
   const LARGEST = 1e200;
+  const MOST_LABELS = 7;
+  const LEAST_LABELS = 3;
+  const [PLAIN_FROM, PLAIN_TO] = [-3, 6];
+  const CLOSE = 1e-9;
   const STEPS_JUDGED = 10;
   const DISTANCES_LOOKED_AT = 5;
   const LATE = 1.5;
@@ -127,6 +131,53 @@
     const bottom = low - AIR_SHARE * span;
     return [isSigned ? bottom : Math.max(bottom, -BELOW_ZERO_SHARE * span), high + AIR_SHARE * span];
   };
+
+  // timeseries.ticks_of
+  rolloutwatch.ticksOf = function (low, high) {
+    const ticks = roundTicks(low, high);
+    return {
+      tickmode: "array",
+      tickvals: ticks.map(([digits, power]) => Number(`${digits}e${power}`)),
+      ticktext: ticks.map(([digits, power]) => tickText(digits, power)),
+    };
+  };
+
+  function roundTicks(low, high) {
+    const isShown = (place) => low - CLOSE <= place && place <= high + CLOSE;
+    const decades = [];
+    for (let power = Math.floor(low); power <= Math.ceil(high); power++) decades.push(power);
+    let found = decades.flatMap((power) => [1, 2, 5].map((digit) => [digit, power]));
+    found = found.filter(([digit, power]) => isShown(power + Math.log10(digit)));
+    if (found.length < LEAST_LABELS) return evenTicks(10 ** low, 10 ** high);
+    for (let every = 1; found.length > MOST_LABELS; every++) {
+      found = decades.filter((power) => power % every === 0 && isShown(power)).map((power) => [1, power]);
+    }
+    return found;
+  }
+
+  function evenTicks(low, high) {
+    const power = Math.floor(Math.log10((high - low) / MOST_LABELS));
+    for (let at = 0; ; at++) {
+      const [digit, raised] = [[1, 2, 5][at % 3], power + Math.floor(at / 3)];
+      const step = Number(`${digit}e${raised}`);
+      const [first, last] = [Math.ceil(low / step - CLOSE), Math.floor(high / step + CLOSE)];
+      if (!(last - first >= MOST_LABELS)) {
+        return Array.from({ length: last - first + 1 }, (_, count) => [digit * (first + count), raised]);
+      }
+    }
+  }
+
+  function tickText(digits, power) {
+    const text = String(digits);
+    const size = power + text.length - 1;
+    if (size < PLAIN_FROM || size >= PLAIN_TO) {
+      const rest = text.slice(1).replace(/0+$/, "");
+      return `${text[0]}${rest ? "." : ""}${rest}e${size}`;
+    }
+    if (power >= 0) return text + "0".repeat(power);
+    const padded = text.padStart(1 - power, "0");
+    return `${padded.slice(0, power)}.${padded.slice(power)}`;
+  }
 
   // "rising", "falling", "steady", or "" while there is too little to tell
   rolloutwatch.trend = function (values) {

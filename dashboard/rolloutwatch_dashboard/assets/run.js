@@ -243,6 +243,11 @@
       return this.told.tiles.filter((tile) => this.recent[tile.metric] && this.judge(tile).state === "unknown");
     }
 
+    // The tiles whose figure never came although others do, and nobody turned it off.
+    unmeasured() {
+      return this.told.tiles.filter((tile) => !this.recent[tile.metric] && !tile.off);
+    }
+
     // Health in a word, with its colour.
     health(broken) {
       if (broken.length) return [WORDS[broken[0].rule.severity], CLASSES[broken[0].rule.severity]];
@@ -251,7 +256,8 @@
         if (this.step !== null) return ["not measured", "unknown"];
         return [this.state === "live" ? "no step yet" : "no step", "unknown"];
       }
-      return this.unknown().length ? ["unknown", "unknown"] : ["healthy", "ok"];
+      // the head is not healthier than its tiles
+      return this.unknown().length || this.unmeasured().length ? ["partly measured", "unknown"] : ["healthy", "ok"];
     }
 
     paintHead() {
@@ -293,11 +299,15 @@
     }
 
     missing() {
-      const tiles = this.unknown();
+      const [tiles, never] = [this.unknown(), this.judged().length ? this.unmeasured() : []];
+      const absent = ["unknown", `${titles(never)}: not measured.`, `No value up to step ${this.step}.`, ""];
+      return [...this.gone(tiles), ...(never.length ? [absent] : [])];
+    }
+
+    gone(tiles) {
       if (!tiles.length) return [];
-      const names = tiles.map((tile) => tile.title).join(", ");
       const last = Math.max(...tiles.map((tile) => (this.recent[tile.metric].lastKnown() || { step: -1 }).step));
-      return [["unknown", `${names}: unknown.`, last < 0 ? "No finite value came." : `No value since step ${last}.`, ""]];
+      return [["unknown", `${titles(tiles)}: unknown.`, last < 0 ? "No finite value came." : `No value since step ${last}.`, ""]];
     }
 
     // By the trainer's clock: records that waited somewhere do not come faster than they were made.
@@ -322,6 +332,10 @@
       if (this.state === "crashed") return `The trainer ended with an error after step ${this.step}, ${ago}.`;
       return "";
     }
+  }
+
+  function titles(tiles) {
+    return tiles.map((tile) => tile.title).join(", ");
   }
 
   function steps(count) {

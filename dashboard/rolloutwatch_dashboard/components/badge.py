@@ -8,3 +8,8 @@ from rolloutwatch_contract.protocol import RunState
 def state(state: RunState, **attributes: str) -> html.Span:
     """Return a run's state."""
     return html.Span(state.value, className=f"state state-{state.value}", **attributes)
+
+
+def health(word: str, kind: str) -> html.Strong:
+    """Return a run's health: its word, in the colour of its kind."""
+    return html.Strong(word, className=f"health {kind}")

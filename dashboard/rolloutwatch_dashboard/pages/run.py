@@ -14,7 +14,7 @@ from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, SMALL_PRINT, TILE
 from rolloutwatch_dashboard.components import badge
 from rolloutwatch_dashboard.components.tile import off, tile
 from rolloutwatch_dashboard.figures.timeseries import Chart, limits_of, timeseries
-from rolloutwatch_dashboard.judgement import with_voids
+from rolloutwatch_dashboard.judgement import is_off, with_voids
 from rolloutwatch_dashboard.text import LOSSES, number, where
 
 POINTS = 1500  # of a series on the page; more than twice as many are fetched anew, thinned
@@ -124,11 +124,6 @@ def _tiles() -> list[html.Section]:
     return [tile(title, METRICS[metric]) for metric, title in TILES.items()]
 
 
-def _is_off(run: RunDetail, metric: str) -> bool:
-    needs = METRICS[metric].needs
-    return metric not in run.metrics and bool(needs) and run.config.get(needs) in (None, False)
-
-
 def _card(chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule], drawing: str) -> html.Div:
     meanings = [
         f"{label}: {METRICS[name].meaning}" for name, label in chart.metrics.items() if name in METRICS
@@ -172,7 +167,7 @@ def _followed_tile(run: RunDetail, metric: str, title: str) -> dict[str, Any]:
         "metric": metric,
         "title": title,
         "beside": SMALL_PRINT.get(metric),
-        "off": off(METRICS[metric]) if _is_off(run, metric) else None,
+        "off": off(METRICS[metric]) if is_off(run, metric) else None,
     }
 
 

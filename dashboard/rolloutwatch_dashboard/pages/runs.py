@@ -7,12 +7,13 @@ from urllib.parse import quote
 import numpy as np
 from dash import dcc, html
 
-from rolloutwatch_contract.protocol import RunState, RunSummary, Series, Source
+from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.protocol import RunDetail, RunState, RunSummary, Series, Source
 from rolloutwatch_contract.rules import Rule, Severity
 from rolloutwatch_dashboard import ids
-from rolloutwatch_dashboard.charts import TILES
+from rolloutwatch_dashboard.charts import TILES, UNREADABLE
 from rolloutwatch_dashboard.components import badge, frame
-from rolloutwatch_dashboard.judgement import is_past, verdict
+from rolloutwatch_dashboard.judgement import health, is_past, verdict, with_voids
 from rolloutwatch_dashboard.text import age, number
 
 MOST_RUNS = 100
@@ -45,7 +46,7 @@ def table(source: Source, rules: Sequence[Rule], now: float) -> Any:
     if not found:
         return _empty(now)
     head = html.Thead(
-        html.Tr([html.Th(name) for name in ("Run", "State", "Step", "Updated", *TILES.values())])
+        html.Tr([html.Th(name) for name in ("Run", "Health", "State", "Step", "Updated", *TILES.values())])
     )
     rows = [_row(run, source, rules, now) for run in found[:MOST_RUNS]]
     older = len(found) - len(rows)
@@ -64,7 +65,14 @@ def _row(run: RunSummary, source: Source, rules: Sequence[Rule], now: float) -> 
         [html.Span(f"{run.project} / ", className="project"), run.name], href=f"/runs/{quote(run.id)}"
     )
     from_step = max(0, (run.last_step or 0) - STEPS_BACK)
-    lately = source.series(run.id, list(TILES), from_step=from_step)
+    detail = source.run(run.id) or RunDetail(run, (), {}, {}, {})
+    read = source.series(run.id, _judged(detail, rules), from_step=from_step)
+    lately = {
+        name: with_voids(one, read[UNREADABLE]) if name in METRICS else one for name, one in read.items()
+    }
+    word, kind = health(detail, lately, TILES, rules)
+    if run.state is RunState.STALLED:
+        word, kind = word if kind == "unknown" else f"was {word}", "unknown"
     figures = [
         _figure(title, metric, lately[metric], run.last_step or 0, rules) for metric, title in TILES.items()
     ]
@@ -72,6 +80,7 @@ def _row(run: RunSummary, source: Source, rules: Sequence[Rule], now: float) -> 
     return html.Tr(
         [
             html.Td(link),
+            html.Td(badge.health(word, kind)),
             html.Td(badge.state(run.state)),
             _cell("Step", step),
             _cell("Updated", age(now - run.updated_at)),
@@ -79,6 +88,11 @@ def _row(run: RunSummary, source: Source, rules: Sequence[Rule], now: float) -> 
         ],
         className="past" if run.state is RunState.STALLED else "",
     )
+
+
+def _judged(run: RunDetail, rules: Sequence[Rule]) -> list[str]:
+    """Return what a run's health depends on; what it does not have is not asked for."""
+    return sorted({rule.metric for rule in rules} & set(run.metrics) | {*TILES, UNREADABLE})
 
 
 def _figure(title: str, metric: str, series: Series, now: int, rules: Sequence[Rule]) -> html.Td:
