@@ -11,6 +11,7 @@ import secrets
 import socket
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,8 @@ from rolloutwatch_correction import (
 
 SECONDS_TO_CLOSE = 5.0
 _BYTES_OF_A_SMALL_JOB = 500
+MAX_GROUPS = 24  # with twelve figures each, and all others, a record of at most 512
+_LARGEST = 3e38
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_./-]")
 
 
@@ -123,7 +126,8 @@ class Monitor:
             rollout_logprobs: [B, T] the same as the engine that generated them reported.
             response_mask: [B, T] 1 for valid response tokens, 0 elsewhere; bool, integer or float.
             training_entropy: [B, T] entropy of the training policy at each token, or its mean; optional.
-            groups: The name of each sequence's group, such as its data source; core figures come for each group too.
+            groups: The name of each sequence's group, such as its data source; core figures come for each group too,
+                of at most 24, beyond which the rarest are called "others".
 
         Returns:
             The correction. Where none can be computed, because shapes differ, say: weights of 1 and the mask
@@ -247,7 +251,9 @@ class Monitor:
             if number is None:
                 return
             statistics = correction.statistics
-            tensors = [statistics.vector, correction.sequences[:MAX_SEQUENCES].float()]
+            # a sum of disasters is beyond float32, and still a number
+            rows = correction.sequences[:MAX_SEQUENCES].clamp(-_LARGEST, _LARGEST).float()
+            tensors = [statistics.vector, rows]
             if statistics.by_group is not None:
                 tensors.append(statistics.by_group)
             arrival = self._transfer.start(tensors)
@@ -402,9 +408,14 @@ def _config(config: Mapping[str, Any] | CorrectionConfig | None) -> CorrectionCo
     return CorrectionConfig.from_mapping(config)
 
 
-def _groups(labels: Sequence[str], logprobs: Tensor) -> Groups:
-    """Return groups on the device of the log-probs, by names that a metric can have."""
-    return Groups.of([_NOT_IN_A_NAME.sub("_", str(label))[:40] for label in labels], device=logprobs.device)
+def _groups(labels: Sequence[str], logprobs: Tensor | Sequence[Tensor]) -> Groups:
+    """Return groups on the device of the log-probs, by names that a metric can have; more than a record holds become one."""
+    names = [_NOT_IN_A_NAME.sub("_", str(label))[:40] or "_" for label in labels]
+    if len(set(names)) > MAX_GROUPS:
+        most = {name for name, _ in Counter(names).most_common(MAX_GROUPS - 1)}
+        names = [name if name in most else "others" for name in names]
+    first = logprobs if isinstance(logprobs, Tensor) else next(iter(logprobs), torch.zeros(()))
+    return Groups.of(names, device=first.device)
 
 
 def _new_name() -> str:

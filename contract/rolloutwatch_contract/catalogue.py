@@ -525,7 +525,7 @@ _METRICS: tuple[Metric, ...] = (
         unit=NATS,
         better=Better.LOWER,
         ideal=0.0,
-        meaning="One token in a hundred differs by more than this.",
+        meaning="One token in a hundred differs by more than this; right to a bin of the histogram, and beyond 32 the highest.",
         formula="99th percentile of |l|, from the histogram",
     ),
     Metric(

@@ -5,6 +5,7 @@ Axes: B sequences, T response tokens; N tokens of all sequences, packed. "Of tok
 
 import dataclasses
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -121,7 +122,8 @@ def correct(
 def compiled_correct(**options: Any) -> Callable[..., Correction]:
     """Return a `correct` whose pass over the tokens torch has compiled: several times faster, after half a minute once.
 
-    One compilation serves all batch sizes and lengths. What is added up over the same tokens is fused into one loop,
+    One compilation serves all batch sizes and lengths, save 0 and 1, and another configuration needs another;
+    64 are kept (before torch 2.13 as many as torch says). What is added up over the same tokens is fused into one loop,
     which torch's own limits on the size of a loop would cut into a dozen; `options` of torch.compile override these.
     `torch.compile(correct, fullgraph=True)` works too, within those limits.
     """
@@ -131,8 +133,11 @@ def compiled_correct(**options: Any) -> Callable[..., Correction]:
         "realize_reads_threshold": 2**20,
         "realize_opcount_threshold": 2**20,
     }
-    one_pass: Any = torch.compile(pass_over, fullgraph=True, dynamic=True, options=fused | options)
-
+    known = inspect.signature(torch.compile).parameters
+    kept: dict[str, Any] = {"recompile_limit": 64, "isolate_recompiles": True}
+    if not known.keys() >= kept.keys():
+        kept = {}
+    one_pass: Any = torch.compile(pass_over, fullgraph=True, dynamic=True, options=fused | options, **kept)
     return functools.partial(correct, one_pass=one_pass)
 
 

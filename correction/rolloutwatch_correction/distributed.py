@@ -42,6 +42,8 @@ def all_reduce_statistics(statistics: Statistics, process_group: ProcessGroup | 
     size, by_group = statistics.vector.numel(), statistics.by_group
     what = statistics.vector.new_full((1,), _digest(statistics))
     mine = torch.cat([what, statistics.vector, *([] if by_group is None else [by_group.flatten()])])
+    # ranks that have other sums must still send as many numbers to be told so: gloo ends a process that does not
+    mine = torch.nn.functional.pad(mine, (0, -mine.numel() % NUMBERS_AT_LEAST))
     gathered = mine.new_empty(world * mine.numel())
     _gather(gathered, mine, group=process_group)
     ranks = gathered.view(world, -1)
@@ -56,12 +58,14 @@ def all_reduce_statistics(statistics: Statistics, process_group: ProcessGroup | 
         dataclasses.replace(
             statistics,
             vector=rank[:size],
-            by_group=None if by_group is None else rank[size:].view_as(by_group),
+            by_group=None if by_group is None else rank[size : size + by_group.numel()].view_as(by_group),
         )
         for rank in ranks.unbind(0)
     )
     return reduce(Statistics.merge, parts)
 
+
+NUMBERS_AT_LEAST = 4096  # 32 KiB from each rank, more than any configuration without groups has
 
 # which has another name since torch 2.13
 _gather: Any = getattr(dist, "all_gather_single", None) or getattr(dist, "all_gather_into_tensor", None)

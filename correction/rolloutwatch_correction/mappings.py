@@ -68,7 +68,10 @@ def _mapping(node: object) -> Mapping[str, Any]:
             f"the correction's configuration is a {type(node).__name__}: expected a mapping of its keys, "
             "such as {'rollout_is': 'token'}."
         )
-    return node
+    try:
+        return dict(node)
+    except Exception:  # noqa: BLE001 - a value somewhere in it that is missing, which need not be one of ours
+        return node
 
 
 def _warn_of_missing_logprobs(whole: Mapping[str, Any]) -> None:

@@ -128,7 +128,12 @@ def compared_sequences(rejection: Rejection, sums: Mapping[str, Tensor], dtype: 
         return ratio_within(sequence_ratios(rejection.level, sums, dtype), rejection.bounds)
     value = sums[f"{rejection.name}.divergence"]
     value = value / sums["tokens"].clamp(min=1) if rejection.level == "geometric" else value
-    return divergence_within(value.to(dtype), own_bounds(rejection))
+    bounds = own_bounds(rejection)
+    compared = divergence_within(
+        value.to(dtype), bounds
+    )  # in the precision of the ratios, as those of tokens are
+    held = value.clamp(bounds.lower, bounds.upper)
+    return replace(compared, value=value, off_ideal=value, raw=value, held=held, held_off_ideal=held)
 
 
 def divergence_sums(rejection: Rejection, batch: Batch) -> Sums:

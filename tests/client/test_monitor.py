@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from rolloutwatch import Correction, CorrectionConfig, MemorySink, Monitor
+from rolloutwatch.monitor import MAX_GROUPS
 from rolloutwatch_contract import METRICS, Outcome, RunEnd, RunStart
+from rolloutwatch_contract.rejection_metrics import OPTIONS
 from rolloutwatch_contract.tables import HISTOGRAM_BINS, SEQUENCE_COLUMNS
 from rolloutwatch_correction import correct
 from tests.client.batches import batch, monitor, steps
@@ -329,3 +331,58 @@ def test_wrong_arguments_are_refused_at_construction(arguments: dict[str, object
     """One message that names the argument and what came; no thread is left behind."""
     with pytest.raises(ValueError, match=message):
         Monitor(**{"project": "math", "run": "grpo"} | arguments)  # type: ignore[arg-type]
+
+
+def test_lists_have_figures_of_groups_too() -> None:
+    """Of as many names as a record has room for; the rarest beyond that are called others."""
+    sink = MemorySink()
+    rows = [torch.full((3,), -1.0) for _ in range(60)]
+    labels = [f"set {number // 2}" for number in range(60)]
+    labels[:2] = ["", ""]
+    with monitor(sink, config=CONFIG) as one:
+        one.correct(
+            step=0, training_logprobs=rows, rollout_logprobs=rows, response_mask=[row.abs() for row in rows],
+            groups=labels, training_entropy=torch.tensor(0.5),
+        )  # fmt: skip
+    (record,) = steps(sink.records)
+    counts = {name: value for name, value in record.metrics.items() if name.startswith("n_sequences@")}
+    assert len(counts) == MAX_GROUPS
+    assert sum(counts.values()) == 60
+    assert counts["n_sequences@others"] == 60 - 2 * (MAX_GROUPS - 1)
+    assert counts["n_sequences@_"] == 2
+    assert record.metrics["surprise_gap"] == 0.5
+    assert record.dropped == {}
+
+
+def test_a_record_is_not_lost_for_the_number_of_groups() -> None:
+    """With everything on, and more groups than there is room for."""
+    sink = MemorySink()
+    every = ",".join(OPTIONS)
+    config = {
+        "rollout_is": "token", "rollout_is_threshold": "0.5_2.0", "rollout_is_batch_normalize": True,
+        "rollout_rs": every, "rollout_rs_threshold": 2.0, "rollout_token_veto_threshold": 1e-4,
+    }  # fmt: skip
+    logprobs = torch.linspace(-2, 0, 80).reshape(40, 2)
+    with monitor(sink, config=config) as one:
+        one.correct(
+            step=0, training_logprobs=logprobs, rollout_logprobs=logprobs.flip(1), response_mask=logprobs.abs() + 1,
+            groups=[f"g{number}" for number in range(40)], training_entropy=torch.tensor(0.5),
+        )  # fmt: skip
+    (record,) = steps(sink.records)
+    assert "rollout_rs_seq_max_k3_std" in record.metrics
+    assert "ratio_eff_sample_size@others" in record.metrics
+
+
+def test_a_table_of_disasters_holds_numbers() -> None:
+    sink = MemorySink()
+    training = torch.full((1, 1), 200.0, dtype=torch.float64)
+    with monitor(sink) as one:
+        one.observe(
+            step=0,
+            training_logprobs=training,
+            rollout_logprobs=training * 0,
+            response_mask=torch.ones(1, 1),
+        )
+    (record,) = steps(sink.records)
+    assert record.sequences is not None
+    assert np.isfinite(record.sequences.numpy()).all()

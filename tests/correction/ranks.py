@@ -60,6 +60,7 @@ def take_part(rank: int, meeting: str, results: str) -> None:
         if rank < 2:
             outcomes["other names"] = refusal(rank, pair)
             outcomes["labels alone"] = refusal_of_labels(pair)
+            outcomes["other sums"] = refusal_of_other_sums(rank, pair)
     outcomes["warnings"] = [str(warning.message) for warning in said]
     torch.save(outcomes, Path(results) / f"{rank}.pt")
     dist.barrier()
@@ -86,6 +87,18 @@ def part_of(name: str, rows: slice, process_group: Any) -> dict[str, Any]:
         "collectives of correct": before.names,
         "collectives of all_reduce_statistics": within.names,
     }
+
+
+def refusal_of_other_sums(rank: int, process_group: Any) -> str:
+    """Return what is said where one rank has groups and the other none, and so fewer numbers."""
+    logprobs = torch.zeros(2, 1)
+    groups = Groups.of(["math", "code"], names=("math", "code")) if rank else None
+    statistics = correct(logprobs, logprobs, logprobs + 1, groups=groups).statistics
+    try:
+        all_reduce_statistics(statistics, process_group)
+    except ValueError as error:
+        return str(error)
+    return "nothing"
 
 
 def refusal_of_labels(process_group: Any) -> str:

@@ -764,3 +764,27 @@ def test_a_compiled_function_takes_it_as_it_is() -> None:
     assert kept(ratios, narrow).tolist() == [False, True, True, True, False]
     masked = CorrectionConfig(rollout_is="token", rollout_is_threshold="0.5_1.5", rollout_rs=None)
     assert kept(ratios, masked).tolist() == [True, True, True, False, False]
+
+
+class AsAttributes(Mapping[str, Any]):
+    """Keys that are attributes, and asked for one that is not there it says so as Python does of attributes; verl's are such."""
+
+    def __init__(self, **values: Any) -> None:
+        self._values = values
+
+    def __getitem__(self, key: str) -> Any:
+        try:
+            return self._values[key]
+        except KeyError:
+            raise AttributeError(f"no attribute {key}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def test_verls_own_objects_are_read() -> None:
+    config = CorrectionConfig.from_mapping(AsAttributes(rollout_is="token", rollout_is_threshold=3.0))
+    assert (config.rollout_is, config.rollout_is_threshold) == ("token", 3.0)

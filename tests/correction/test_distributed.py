@@ -113,6 +113,12 @@ def test_groups_that_were_named_by_one_batch_alone_are_not_reduced(outcomes: Out
         )
 
 
+def test_ranks_that_have_other_sums_are_told_too(outcomes: Outcomes) -> None:
+    """Rather than that one of them ends and the other waits."""
+    for rank in range(2):
+        assert "statistics of ranks cannot be added up" in outcomes[rank]["other sums"]
+
+
 def test_ranks_are_not_warned(outcomes: Outcomes) -> None:
     assert [outcome["warnings"] for outcome in outcomes] == [[]] * WORLD
 

@@ -497,3 +497,15 @@ def test_precise_log_probs_get_precise_weights() -> None:
 def test_metrics_can_be_made_of_statistics_alone() -> None:
     correction = batch([[0.1, 0.2]]).correct(TOKEN)
     assert Metrics(correction.statistics, TOKEN).as_dict() == correction.metrics.as_dict()
+
+
+def test_a_token_that_is_not_finite_has_no_weight_that_could_be_out_of_bounds() -> None:
+    """Only the first of these is masked by its weight, within bounds that leave out 1."""
+    b = batch([[0.0, math.nan, 0.5]])
+    config = CorrectionConfig(
+        rollout_is="token", rollout_is_mode="mask", rollout_is_threshold=3, rollout_is_threshold_lower=1.5
+    )
+    metrics = b.correct(config).metrics.as_dict()
+    assert (metrics["rollout_is_masked_fraction"], metrics["nonfinite_fraction"]) == (
+        pytest.approx(1 / 3),
+    ) * 2
