@@ -1,7 +1,7 @@
 """The correction as its formulas stand on paper: token weights, token rejection, veto, and all 43 metrics.
 
 What one would write first: a line of PyTorch for each formula, and each metric a number as soon as it is known.
-Nothing is slow on purpose. The formulas are those of the version of verl that the mission describes, quirks included:
+Nothing is slow on purpose. The formulas are those of the first version of verl that had them, quirks included:
 fractions and extremes of the weights are taken after truncation, and an empty sequence counts with a mean of 0.
 
 Axes: B sequences, T response tokens.

@@ -41,7 +41,7 @@ def worst(rules: Iterable[Rule], metric: str, value: float) -> Rule | None:
     return max(broken, key=lambda rule: rule.severity, default=None)
 
 
-# Where the limits come from: "mission" are verl's documented symptoms; k3 and kl follow Tinker's guidance
+# Where the limits come from: most are the symptoms that verl documents; k3 and kl follow Tinker's guidance
 # (stable below 0.01); the rest is what healthy bf16 and int8 samplers of docs/architecture.md stay far inside of.
 _CHECK_LOGPROBS = (
     "Check that the rollout engine returns log-probs of the sampled tokens, that both sides look at the same tokens, "

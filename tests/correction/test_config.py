@@ -19,7 +19,7 @@ from rolloutwatch_contract.presets import PRESETS
 from rolloutwatch_correction import CorrectionConfig
 from rolloutwatch_correction.values import LEVELS, REJECTIONS, Bounds, Rejection
 
-# The configurations of the mission's document, verbatim.
+# The configurations of verl's documentation, verbatim.
 QUICK_START = """
 algorithm:
   rollout_correction:
