@@ -85,11 +85,6 @@ class CorrectionConfig:
             loss_type=choice("loss_type", self.loss_type, LOSS_TYPES) or LOSS_TYPES[0],
         )
 
-    @property
-    def lower(self) -> float:
-        """Return the lower bound of the weights that is in force."""
-        return self.bounds.lower
-
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> "CorrectionConfig":
         """Read verl's configuration, the whole of it or the part about the correction; `origin` says what was found.

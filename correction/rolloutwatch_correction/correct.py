@@ -119,12 +119,13 @@ def correct(
     )
 
 
-def compiled_correct(**options: Any) -> Callable[..., Correction]:
+def compiled_correct(backend: str = "inductor", **options: Any) -> Callable[..., Correction]:
     """Return a `correct` whose pass over the tokens torch has compiled: several times faster, after half a minute once.
 
     One compilation serves all batch sizes and lengths, save 0 and 1, and another configuration needs another;
     64 are kept (before torch 2.13 as many as torch says). What is added up over the same tokens is fused into one loop,
-    which torch's own limits on the size of a loop would cut into a dozen; `options` of torch.compile override these.
+    which torch's own limits on the size of a loop would cut into a dozen; `options` of torch.compile override these,
+    and reach no `backend` but "inductor".
     `torch.compile(correct, fullgraph=True)` works too, within those limits.
     """
     fused = {
@@ -137,7 +138,9 @@ def compiled_correct(**options: Any) -> Callable[..., Correction]:
     kept: dict[str, Any] = {"recompile_limit": 64, "isolate_recompiles": True}
     if not known.keys() >= kept.keys():
         kept = {}
-    one_pass: Any = torch.compile(pass_over, fullgraph=True, dynamic=True, options=fused | options, **kept)
+    if backend == "inductor":
+        kept["options"] = fused | options
+    one_pass: Any = torch.compile(pass_over, fullgraph=True, dynamic=True, backend=backend, **kept)
     return functools.partial(correct, one_pass=one_pass)
 
 

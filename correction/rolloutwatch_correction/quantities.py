@@ -129,9 +129,8 @@ def compared_sequences(rejection: Rejection, sums: Mapping[str, Tensor], dtype: 
     value = sums[f"{rejection.name}.divergence"]
     value = value / sums["tokens"].clamp(min=1) if rejection.level == "geometric" else value
     bounds = own_bounds(rejection)
-    compared = divergence_within(
-        value.to(dtype), bounds
-    )  # in the precision of the ratios, as those of tokens are
+    # compared in the precision of the ratios, as tokens are; what is added up stays as precise as it is
+    compared = divergence_within(value.to(dtype), bounds)
     held = value.clamp(bounds.lower, bounds.upper)
     return replace(compared, value=value, off_ideal=value, raw=value, held=held, held_off_ideal=held)
 
@@ -154,11 +153,9 @@ def divergence(rejection: Rejection, batch: Batch) -> Tensor:
 def own_bounds(rejection: Rejection) -> Interval:
     """Return the bounds of what is compared: those of k1 = -log(ratio) are the ratio's, in logs and swapped."""
     lower, upper = rejection.bounds.lower, rejection.bounds.upper
-    return (
-        Interval(-math.log(upper), -math.log(lower))
-        if rejection.statistic == "k1"
-        else Interval(lower, upper)
-    )
+    if rejection.statistic == "k1":
+        return Interval(-math.log(upper), -math.log(lower))
+    return Interval(lower, upper)
 
 
 def sequence_ratios(level: str, sums: Mapping[str, Tensor], dtype: torch.dtype) -> Ratios:

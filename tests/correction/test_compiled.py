@@ -1,5 +1,6 @@
 """Compiled, `correct` is one graph that serves every size, and its outcome is that of every line by itself."""
 
+import inspect
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -146,6 +147,21 @@ def test_sizes_that_compilers_treat_apart_compile_too(size: tuple[int, int]) -> 
     )
     assert expected.metrics.as_dict() == pytest.approx(actual.metrics.as_dict(), rel=1e-6)
     torch.testing.assert_close(actual.weights, expected.weights, rtol=1e-6, atol=0)
+
+
+@pytest.mark.skipif(
+    "isolate_recompiles" not in inspect.signature(torch.compile).parameters, reason="older torch keeps eight"
+)
+@quietly
+def test_more_configurations_than_torch_keeps_by_itself_go_on_compiled() -> None:
+    """Someone who tries a dozen thresholds in one process is not stopped at the ninth, nor by an empty rank after that."""
+    compiled = compiled_correct(backend="eager")
+    b = sample(4, 9, torch.float32)
+    for number in range(12):
+        config = CorrectionConfig(rollout_token_veto_threshold=10.0 ** -(number + 1))
+        assert_same(correct(*b.tensors, config), compiled(*b.tensors, config), rel=1e-6)
+    nothing = torch.zeros(0, 9)
+    assert compiled(nothing, nothing, nothing, CorrectionConfig()).metrics.as_dict()["n_sequences"] == 0
 
 
 @pytest.mark.compile
