@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from rolloutwatch_contract.protocol import Series
+from rolloutwatch_contract.protocol import RunDetail, RunState, RunSummary, Series
 from rolloutwatch_contract.rules import DEFAULT_RULES, Severity
-from rolloutwatch_dashboard.judgement import is_past, verdict, with_voids
+from rolloutwatch_dashboard.judgement import health, is_past, verdict, with_voids
 
 KL = "mismatch_k3_kl"
 
@@ -57,3 +57,40 @@ def test_a_step_of_which_nothing_could_be_read_is_a_hole_and_not_a_bridge() -> N
     assert found.step.tolist() == [0, 1, 2, 3, 4]
     assert np.array_equal(found.value, [0.1, math.nan, 0.2, math.nan, 0.4], equal_nan=True)
     assert with_voids(series({}), unreadable).step.tolist() == [], "a figure that never came has no holes"
+
+
+def run_of(
+    *metrics: str, last: int | None = 9, state: RunState = RunState.LIVE, dropped: int = 0
+) -> RunDetail:
+    """Return a run that has these figures, and was told to veto nothing."""
+    summary = RunSummary("math~a", "math", "a", state, 0, last, 0.0, 0.0)
+    off = {"rollout_token_veto_threshold": None}
+    return RunDetail(summary, metrics, off, {}, {"not_corrected": dropped} if dropped else {})
+
+
+@pytest.mark.parametrize(
+    ("run", "values", "expected"),
+    [
+        (run_of(KL), {9: 1e-5}, ("healthy", "ok")),
+        (run_of(KL), {9: 0.05}, ("warning", "warning")),
+        (run_of(KL), {9: 0.5}, ("critical", "critical")),
+        (run_of(KL), {9: math.nan}, ("not measured", "unknown")),
+        (run_of(KL), {3: 1e-5}, ("not measured", "unknown")),  # of the past
+        (run_of("reward"), {}, ("not measured", "unknown")),
+        (run_of("reward", dropped=10), {}, ("not measured", "critical")),
+        (run_of(last=None), {}, ("waiting", "unknown")),
+        (run_of(last=None, state=RunState.FINISHED), {}, ("no step", "unknown")),
+    ],
+)
+def test_a_run_is_called_what_its_figures_say(
+    run: RunDetail, values: dict[int, float], expected: tuple[str, str]
+) -> None:
+    lately = {KL: series(values)} if KL in run.metrics else {}
+    assert health(run, lately, [KL], DEFAULT_RULES) == expected
+
+
+def test_a_run_is_no_healthier_than_what_was_looked_at() -> None:
+    """A core figure that is missing leaves a doubt, unless the run was told not to measure it."""
+    run, lately = run_of(KL), {KL: series({9: 1e-5})}
+    assert health(run, lately, [KL, "mismatch_ppl_ratio"], DEFAULT_RULES) == ("partly measured", "unknown")
+    assert health(run, lately, [KL, "rollout_is_veto_fraction"], DEFAULT_RULES) == ("healthy", "ok")
