@@ -1,31 +1,28 @@
 """The whole public surface of the client: build a Monitor, call it in the training loop, close it."""
 
 import atexit
-import contextlib
 import datetime
 import operator
 import os
-import platform
 import re
 import secrets
-import socket
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rolloutwatch.drops import DropReason, Ledger
+from rolloutwatch.jobs import Logged, Measured, Ready, Start
 from rolloutwatch.push import RedisSink, check_url
 from rolloutwatch.sink import Sink
-from rolloutwatch.transfer import Arrival, Transfer
-from rolloutwatch.worker import DropReason, Health, Worker
-from rolloutwatch_contract import Array, Outcome, Record, RunEnd, RunStart, StepRecord, run_id
+from rolloutwatch.transfer import Transfer
+from rolloutwatch.worker import Health, Worker
+from rolloutwatch_contract import Outcome, RunEnd, StepRecord, run_id
 from rolloutwatch_contract.keys import DEFAULT_REDIS_URL, REDIS_URL_VARIABLE
 from rolloutwatch_contract.names import is_metric_name
 from rolloutwatch_contract.record import MAX_SEQUENCES, MAX_STEP
@@ -34,14 +31,10 @@ from rolloutwatch_correction import (
     CorrectionConfig,
     Groups,
     correct,
-    group_metrics_of,
-    histogram_of,
-    metrics_of,
     uncorrected,
 )
 
 SECONDS_TO_CLOSE = 5.0
-_BYTES_OF_A_SMALL_JOB = 500
 MAX_GROUPS = 24  # with twelve figures each, and all others, a record of at most 512
 _LARGEST = 3e38
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_./-]")
@@ -102,8 +95,9 @@ class Monitor:
         self.config = _config(config)
         self._strict = strict
         self._transfer = Transfer()
-        self._worker = Worker(self._sink_maker(sink, redis_url))
-        self._worker.put(_Start(project, name, self.config))
+        self._ledger = Ledger()
+        self._worker = Worker(self._sink_maker(sink, redis_url), self._ledger)
+        self._worker.put(Start(project, name, self.config))
         self._worker.start()
         self._outcome = Outcome.FINISHED
         atexit.register(self._close_at_exit)
@@ -142,7 +136,7 @@ class Monitor:
         except Exception as error:
             if self._strict:
                 raise
-            self._worker.drop(
+            self._ledger.drop(
                 DropReason.NOT_CORRECTED,
                 f"Step {step} was not corrected and trains with weights of 1: {error}",
             )
@@ -165,7 +159,7 @@ class Monitor:
         try:
             correction = self._correct(step, tensors, training_entropy, groups)
         except Exception as error:  # noqa: BLE001 - a guest does not break the house
-            self._worker.drop(DropReason.NOT_MEASURED, f"Step {step} was not measured: {error}")
+            self._ledger.drop(DropReason.NOT_MEASURED, f"Step {step} was not measured: {error}")
             return
         self._measure(step, correction)
 
@@ -178,7 +172,7 @@ class Monitor:
         try:
             self._log(step, values)
         except Exception as error:  # noqa: BLE001 - a guest does not break the house
-            self._worker.drop(
+            self._ledger.drop(
                 DropReason.BAD_VALUE, f"Step {step} was not logged: {type(error).__name__}: {error}."
             )
 
@@ -196,9 +190,7 @@ class Monitor:
         What could not be delivered is counted as `undelivered`, and the log says how much it was.
         """
         atexit.unregister(self._close_at_exit)
-        return self._worker.close(
-            _Ready(lambda dropped: RunEnd(time.time(), self._outcome, dropped)), timeout
-        )
+        return self._worker.close(Ready(lambda dropped: RunEnd(time.time(), self._outcome, dropped)), timeout)
 
     def __enter__(self) -> "Monitor":
         """Return the monitor; leaving the block closes it."""
@@ -239,7 +231,7 @@ class Monitor:
                 raise
             # needed for some figures only, which must not cost the others and the weights
             correction = correct(*tensors, self.config)
-            self._worker.drop(
+            self._ledger.drop(
                 DropReason.NOT_MEASURED,
                 f"Step {step} has no figures of groups and no surprise gap: {error}",
             )
@@ -258,16 +250,16 @@ class Monitor:
                 tensors.append(statistics.by_group)
             arrival = self._transfer.start(tensors)
             if arrival is None:
-                self._worker.drop(
+                self._ledger.drop(
                     DropReason.TRANSFERS_FULL, f"Step {step} was not measured: too many copies are under way."
                 )
                 return
             size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
             self._worker.put(
-                _Measured(number, time.time(), arrival, correction.config, statistics.groups, size)
+                Measured(number, time.time(), arrival, correction.config, statistics.groups, size)
             )
         except Exception as error:  # noqa: BLE001 - a guest does not break the house
-            self._worker.drop(
+            self._ledger.drop(
                 DropReason.NOT_MEASURED, f"Step {step} was not measured: {type(error).__name__}: {error}."
             )
 
@@ -278,7 +270,7 @@ class Monitor:
         now, numbers, later = time.time(), {}, {}
         for name, value in values.items():
             if not is_metric_name(name):
-                self._worker.drop(
+                self._ledger.drop(
                     DropReason.BAD_NAME, f"{name!r:.150} was not logged: expected a name like 'train/reward'."
                 )
             elif isinstance(value, Tensor) and value.is_cuda and value.numel() == 1:
@@ -287,19 +279,19 @@ class Monitor:
                 try:
                     numbers[name] = float(value.item() if hasattr(value, "item") else value)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the others can be logged
-                    self._worker.drop(
+                    self._ledger.drop(
                         DropReason.BAD_VALUE, f"{name!r} was not logged: expected one number: {error}."
                     )
         if later:
             arrival = self._transfer.start([torch.stack(list(later.values()))])
             if arrival is None:
-                self._worker.drop(
+                self._ledger.drop(
                     DropReason.TRANSFERS_FULL, f"Step {step} was not logged: too many copies are under way."
                 )
             else:
-                self._worker.put(_Logged(number, now, list(later), arrival))
+                self._worker.put(Logged(number, now, list(later), arrival))
         if numbers:
-            self._worker.put(_Ready(lambda dropped: StepRecord(number, now, numbers, dropped=dropped)))
+            self._worker.put(Ready(lambda dropped: StepRecord(number, now, numbers, dropped=dropped)))
 
     def _step(self, step: object) -> int | None:
         try:
@@ -307,92 +299,11 @@ class Monitor:
         except TypeError:
             number = -1
         if isinstance(step, bool) or not 0 <= number <= MAX_STEP:
-            self._worker.drop(
+            self._ledger.drop(
                 DropReason.BAD_STEP, f"step is {step!r:.100}: expected an integer from 0 to {MAX_STEP}."
             )
             return None
         return number
-
-
-class _Ready:
-    """A record that waits for nothing."""
-
-    size = _BYTES_OF_A_SMALL_JOB
-
-    def __init__(self, make: Any) -> None:
-        self._make = make
-
-    def ready(self) -> bool:
-        return True
-
-    def record(self, dropped: dict[str, int]) -> Record:
-        record: Record = self._make(dropped)
-        return record
-
-
-@dataclass
-class _Start:
-    """The beginning of a run; what surrounds it is looked up in the background."""
-
-    project: str
-    name: str
-    config: CorrectionConfig
-    size: int = _BYTES_OF_A_SMALL_JOB
-
-    def ready(self) -> bool:
-        return True
-
-    def record(self, dropped: dict[str, int]) -> Record:
-        return RunStart(self.project, self.name, time.time(), self.config.as_dict(), _environment())
-
-
-@dataclass
-class _Measured:
-    """What was measured in a step, on its way from the device."""
-
-    step: int
-    time: float
-    arrival: Arrival
-    config: CorrectionConfig
-    groups: tuple[str, ...]
-    size: int
-
-    def ready(self) -> bool:
-        return self.arrival.ready()
-
-    def record(self, dropped: dict[str, int]) -> Record:
-        vector, sequences, *by_group = self.arrival.take()
-        metrics = metrics_of(vector, self.config)
-        if by_group:
-            metrics |= group_metrics_of(by_group[0], self.groups, self.config)
-        return StepRecord(
-            step=self.step,
-            time=self.time,
-            metrics=metrics,
-            histogram=Array.of(histogram_of(vector, self.config)),
-            sequences=Array.of(sequences),
-            dropped=dropped,
-        )
-
-
-@dataclass
-class _Logged:
-    """Scalars that were logged as tensors of a GPU, on their way from it."""
-
-    step: int
-    time: float
-    names: list[str]
-    arrival: Arrival
-    size: int = _BYTES_OF_A_SMALL_JOB
-
-    def ready(self) -> bool:
-        return self.arrival.ready()
-
-    def record(self, dropped: dict[str, int]) -> Record:
-        (values,) = self.arrival.take()
-        return StepRecord(
-            self.step, self.time, dict(zip(self.names, values.tolist(), strict=True)), dropped=dropped
-        )
 
 
 def _config(config: Mapping[str, Any] | CorrectionConfig | None) -> CorrectionConfig:
@@ -421,43 +332,3 @@ def _groups(labels: Sequence[str], logprobs: Tensor | Sequence[Tensor]) -> Group
 def _new_name() -> str:
     now = datetime.datetime.now(datetime.timezone.utc)
     return f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-
-
-def _device() -> str:
-    return torch.cuda.get_device_name() if torch.cuda.is_initialized() else ""
-
-
-_FACTS: Mapping[str, Callable[[], object]] = {
-    "host": socket.gethostname,
-    "pid": os.getpid,
-    "python": platform.python_version,
-    "torch": lambda: torch.__version__,
-    "command": lambda: " ".join(sys.argv)[:500],
-    "git_commit": lambda: _git_commit(Path.cwd()),
-    "device": _device,
-}
-
-
-def _environment() -> dict[str, str]:
-    """Return what is known of the surroundings; a fact that cannot be had, of a deleted folder say, is left out."""
-    found = {}
-    for name, look in _FACTS.items():
-        with contextlib.suppress(Exception):
-            # arguments and names of files need not be text
-            found[name] = str(look()).encode(errors="backslashreplace").decode()
-    return {name: value for name, value in found.items() if value}
-
-
-def _git_commit(folder: Path) -> str:
-    """Return the commit that is checked out around a folder, "" if there is none; starts no process."""
-    for parent in (folder, *folder.parents):
-        try:
-            head = (parent / ".git" / "HEAD").read_text().strip()
-            return (
-                (parent / ".git" / head.removeprefix("ref: ")).read_text().strip()
-                if head.startswith("ref: ")
-                else head
-            )
-        except OSError:
-            continue
-    return ""

@@ -3,7 +3,6 @@
 The trainer's side is `put`, which takes a lock that is never held across anything slow.
 """
 
-import enum
 import logging
 import os
 import random
@@ -13,11 +12,12 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
+from rolloutwatch.drops import DropReason, Ledger
+from rolloutwatch.jobs import Job
 from rolloutwatch.outbox import Outbox
 from rolloutwatch.sink import Sink, SinkError, StreamLost
-from rolloutwatch_contract import Heartbeat, Record, RecordError, encode
+from rolloutwatch_contract import Heartbeat, RecordError, encode
 
 log = logging.getLogger("rolloutwatch")
 
@@ -28,22 +28,6 @@ BYTES_PER_BATCH = 4 * 1024 * 1024
 SECONDS_BETWEEN_HEARTBEATS = 5.0
 SECONDS_BETWEEN_POLLS = 0.005
 BACKOFF_SECONDS = (0.05, 5.0)
-
-
-class DropReason(enum.Enum):
-    """Why something was not delivered."""
-
-    QUEUE_FULL = "queue_full"
-    TRANSFERS_FULL = "transfers_full"
-    BAD_STEP = "bad_step"
-    BAD_NAME = "bad_name"
-    BAD_VALUE = "bad_value"
-    NOT_MEASURED = "not_measured"
-    NOT_CORRECTED = "not_corrected"
-    NOT_ENCODED = "not_encoded"
-    NOT_KEPT = "not_kept"
-    UNDELIVERED = "undelivered"
-    CLOSED = "closed"
 
 
 @dataclass(frozen=True)
@@ -64,31 +48,18 @@ class Health:
     streams_lost: int = 0
 
 
-class Job(Protocol):
-    """Something to be made into a record when its figures have arrived."""
-
-    size: int
-
-    def ready(self) -> bool:
-        """Tell, without waiting, whether `record` can be called."""
-
-    def record(self, dropped: dict[str, int]) -> Record:
-        """Make the record; `dropped` is the tally that goes with it."""
-
-
 class Worker:
     """A bounded queue and the one thread that empties it into a sink.
 
     Full means that the oldest job is dropped, and counted: the newest figures matter most.
     """
 
-    def __init__(self, make_sink: Callable[[], Sink], limit_bytes: int = MAX_BYTES) -> None:
+    def __init__(self, make_sink: Callable[[], Sink], ledger: Ledger, limit_bytes: int = MAX_BYTES) -> None:
         self._make_sink = make_sink
+        self._ledger = ledger
         self._lock = threading.Lock()
         self._jobs: deque[Job] = deque()
         self._bytes = 0
-        self._dropped: dict[str, int] = {}
-        self._told: set[str] = set()
         self._wake = threading.Event()
         self._idle = threading.Event()
         self._closing = False
@@ -112,7 +83,7 @@ class Worker:
     def put(self, job: Job) -> bool:
         """Queue a job. Returns False if it was dropped, which only a closed worker does."""
         if self._closing or self._pid != os.getpid():
-            self.drop(DropReason.CLOSED)
+            self._ledger.drop(DropReason.CLOSED)
             return False
         full = False
         with self._lock:
@@ -120,42 +91,32 @@ class Worker:
             self._bytes += job.size
             while len(self._jobs) > MAX_JOBS or (self._bytes > MAX_BYTES and len(self._jobs) > 1):
                 self._bytes -= self._jobs.popleft().size
-                self._count(DropReason.QUEUE_FULL)
+                self._ledger.drop(DropReason.QUEUE_FULL)
                 full = True
             self._idle.clear()
         self._wake.set()
         if full:
-            self.say_once(
+            self._ledger.say_once(
                 DropReason.QUEUE_FULL.value,
                 "Figures come faster than they can be sent, or Redis has been away for long: the oldest are dropped. "
                 "Training goes on; further ones are only counted, see Monitor.health().",
             )
         return True
 
-    def drop(self, reason: DropReason, detail: str = "") -> None:
-        """Count something that will not be delivered, and say so once for each reason."""
-        with self._lock:
-            self._count(reason)
-        if detail:
-            self.say_once(
-                reason.value,
-                f"{detail} Training goes on; further ones are only counted, see Monitor.health().",
-            )
-
-    def say_once(self, key: str, message: str) -> None:
-        """Log a warning the first time it is needed."""
-        if key not in self._told:
-            self._told.add(key)
-            log.warning("%s", message)
-
     def health(self) -> Health:
         """Return how it is."""
         with self._lock:
-            queued, dropped = len(self._jobs), dict(self._dropped)
+            queued = len(self._jobs)
         box = self._outbox
         waiting = 0 if self._gave_up else queued + box.unsent
         return Health(
-            self._state, waiting, box.sent_to, box.archived, dropped, self._last_error, self._streams_lost
+            self._state,
+            waiting,
+            box.sent_to,
+            box.archived,
+            self._ledger.tally(),
+            self._last_error,
+            self._streams_lost,
         )
 
     def flush(self, timeout: float) -> bool:
@@ -184,7 +145,7 @@ class Worker:
         """Count what was not delivered, and say so: these are the last words."""
         with self._lock:
             left = len(self._jobs) + self._outbox.unsent
-            self._count(DropReason.UNDELIVERED, left)
+            self._ledger.drop(DropReason.UNDELIVERED, times=left)
             self._gave_up = True
         log.warning(
             "%d records were not delivered, and are gone: %.1f seconds were not enough to do it at the end%s.",
@@ -192,9 +153,6 @@ class Worker:
             timeout,
             f" ({self._last_error})" if self._last_error else "",
         )
-
-    def _count(self, reason: DropReason, times: int = 1) -> None:
-        self._dropped[reason.value] = self._dropped.get(reason.value, 0) + times
 
     # -- the thread ----------------------------------------------------------------------------------------------
 
@@ -206,7 +164,7 @@ class Worker:
             try:
                 self._fill_outbox()
                 if not self._outbox.unsent and time.monotonic() - heard > SECONDS_BETWEEN_HEARTBEATS:
-                    self._outbox.add(encode(Heartbeat(time=time.time(), dropped=self._tally())))
+                    self._outbox.add(encode(Heartbeat(time=time.time(), dropped=self._ledger.tally())))
                 if not self._outbox.unsent:
                     self._rest()
                     continue
@@ -246,13 +204,12 @@ class Worker:
                     return
                 job = self._jobs.popleft()
                 self._bytes -= job.size
-                tally = dict(self._dropped)
             try:
-                self._outbox.add(encode(job.record(tally)))
+                self._outbox.add(encode(job.record(self._ledger.tally())))
             except RecordError as error:
-                self.drop(DropReason.NOT_ENCODED, f"A record was not sent: {error}")
+                self._ledger.drop(DropReason.NOT_ENCODED, f"A record was not sent: {error}")
             except Exception as error:  # noqa: BLE001 - a poisoned record must not stop those behind it
-                self.drop(
+                self._ledger.drop(
                     DropReason.NOT_ENCODED, f"A record could not be made: {type(error).__name__}: {error}."
                 )
 
@@ -271,14 +228,14 @@ class Worker:
             self._idle.clear()
             self._streams_lost += 1
             if given_up:
-                self._count(DropReason.NOT_KEPT, given_up)
-        self.say_once(
+                self._ledger.drop(DropReason.NOT_KEPT, times=given_up)
+        self._ledger.say_once(
             "streams_lost",
             f"{lost}. Records go on in a new stream, first those that are not archived yet; "
             "further times are only counted, see Monitor.health().",
         )
         if given_up:
-            self.say_once(
+            self._ledger.say_once(
                 DropReason.NOT_KEPT.value,
                 f"{given_up} records may be lost: they were sent, not archived, and no longer kept here.",
             )
@@ -299,15 +256,11 @@ class Worker:
             time.sleep(min(left, 0.05))
             end = min(end, self._deadline)
 
-    def _tally(self) -> dict[str, int]:
-        with self._lock:
-            return dict(self._dropped)
-
     def _troubled(self, error: str) -> None:
         self._last_error = error
         if self._state != "retrying":
             self._state = "retrying"
-            self._overflowed = self._tally().get(DropReason.QUEUE_FULL.value, 0)
+            self._overflowed = self._ledger.count(DropReason.QUEUE_FULL)
             log.warning(
                 "%s. Training goes on, records wait in memory and are sent when it works again. "
                 "Start the server (rolloutwatch serve), or name the right Redis with redis_url= or ROLLOUTWATCH_REDIS_URL.",
@@ -316,7 +269,7 @@ class Worker:
 
     def _recovered(self) -> None:
         if self._state == "retrying":
-            overflow = self._tally().get(DropReason.QUEUE_FULL.value, 0) - self._overflowed
+            overflow = self._ledger.count(DropReason.QUEUE_FULL) - self._overflowed
             log.warning(
                 "Redis takes records again; %s.",
                 f"{overflow} were too many to wait" if overflow else "nothing of what waited is lost",

@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from rolloutwatch import MemorySink, SinkError
+from rolloutwatch.drops import Ledger
 from rolloutwatch.worker import MAX_JOBS, Worker
 from rolloutwatch_contract import Record, RunStart, StepRecord
 from tests.client.batches import Gate, monitor, steps
@@ -33,7 +34,7 @@ def arrived(sink: MemorySink) -> list[int]:
 def test_a_full_queue_drops_the_oldest_and_says_how_many(caplog: pytest.LogCaptureFixture) -> None:
     """The newest figures matter most; the log tells it once, the tally how often."""
     sink = MemorySink()
-    worker = Worker(lambda: sink)
+    worker = Worker(lambda: sink, Ledger())
     for step in range(MAX_JOBS + 10):
         assert worker.put(Figures(step))
     assert worker.health().dropped == {"queue_full": 10}
@@ -48,7 +49,7 @@ def test_a_full_queue_drops_the_oldest_and_says_how_many(caplog: pytest.LogCaptu
 
 def test_a_queue_is_full_by_size_too() -> None:
     sink = MemorySink()
-    worker = Worker(lambda: sink)
+    worker = Worker(lambda: sink, Ledger())
     for step in range(3):
         worker.put(Figures(step, size=30 * 1024 * 1024))
     assert worker.health().dropped == {"queue_full": 1}
@@ -59,7 +60,7 @@ def test_a_queue_is_full_by_size_too() -> None:
 
 def test_a_job_larger_than_the_queue_is_still_taken() -> None:
     sink = MemorySink()
-    worker = Worker(lambda: sink)
+    worker = Worker(lambda: sink, Ledger())
     worker.put(Figures(0, size=10**12))
     worker.start()
     assert worker.close(Figures(1), timeout=20)
@@ -69,7 +70,7 @@ def test_a_job_larger_than_the_queue_is_still_taken() -> None:
 def test_figures_that_have_not_arrived_keep_those_behind_them_waiting() -> None:
     """Records leave in the order in which the trainer made them."""
     sink = MemorySink()
-    worker = Worker(lambda: sink)
+    worker = Worker(lambda: sink, Ledger())
     slow = Figures(0, arrived=False)
     worker.put(slow)
     worker.put(Figures(1))
@@ -84,7 +85,7 @@ def test_figures_that_have_not_arrived_keep_those_behind_them_waiting() -> None:
 
 def test_a_poisoned_record_is_counted_and_the_next_one_goes(caplog: pytest.LogCaptureFixture) -> None:
     sink = MemorySink()
-    worker = Worker(lambda: sink)
+    worker = Worker(lambda: sink, Ledger())
     worker.put(Figures(0, poisoned=True))
     worker.put(Figures(-5))  # breaks the contract
     worker.put(Figures(1))
@@ -154,7 +155,7 @@ def test_what_can_be_sent_no_more_is_counted_when_its_stream_is_lost(
     """Of what was sent as much is kept as there is room for; what was in the stream beyond that may be lost."""
     sink = Gate()
     sink.open.set()
-    worker = Worker(lambda: sink, limit_bytes=1000)
+    worker = Worker(lambda: sink, Ledger(), limit_bytes=1000)
     worker.start()
     for step in range(100):
         worker.put(Figures(step))
@@ -189,7 +190,7 @@ def test_a_sink_that_cannot_even_be_built_is_an_error_like_others() -> None:
             raise SinkError("not yet")
         return sink
 
-    worker = Worker(build)
+    worker = Worker(build, Ledger())
     worker.put(Figures(0))
     worker.start()
     assert worker.close(Figures(1), timeout=20)

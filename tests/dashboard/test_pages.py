@@ -10,7 +10,7 @@ import pytest
 from dash import html
 from dash.development.base_component import Component
 
-from rolloutwatch.worker import DropReason
+from rolloutwatch.drops import DropReason
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.protocol import RunState, Series
 from rolloutwatch_contract.rules import DEFAULT_RULES
