@@ -5,12 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+
 from rolloutwatch.surroundings import environment
 from rolloutwatch.transfer import Arrival
 from rolloutwatch_contract import Array, Record, RunStart, StepRecord
 from rolloutwatch_correction import CorrectionConfig, group_metrics_of, histogram_of, metrics_of
 
 BYTES_OF_A_SMALL_JOB = 500
+_LARGEST = 3e38
 
 
 class Job(Protocol):
@@ -80,7 +83,8 @@ class Measured:
             time=self.time,
             metrics=metrics,
             histogram=Array.of(histogram_of(vector, self.config)),
-            sequences=Array.of(sequences),
+            # a sum of disasters is beyond float32, and still a number
+            sequences=Array.of(sequences.clip(-_LARGEST, _LARGEST).astype(np.float32)),
             dropped=dropped,
         )
 

@@ -36,7 +36,6 @@ from rolloutwatch_correction import (
 
 SECONDS_TO_CLOSE = 5.0
 MAX_GROUPS = 24  # with twelve figures each, and all others, a record of at most 512
-_LARGEST = 3e38
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_./-]")
 
 
@@ -141,7 +140,7 @@ class Monitor:
                 f"Step {step} was not corrected and trains with weights of 1: {error}",
             )
             return uncorrected(training_logprobs, response_mask, self.config)
-        self._measure(step, correction)
+        self.record(step, correction)
         return correction
 
     def observe(
@@ -161,7 +160,20 @@ class Monitor:
         except Exception as error:  # noqa: BLE001 - a guest does not break the house
             self._ledger.drop(DropReason.NOT_MEASURED, f"Step {step} was not measured: {error}")
             return
-        self._measure(step, correction)
+        self.record(step, correction)
+
+    def record(self, step: int, correction: Correction) -> None:
+        """Push what a correction measured that the trainer has computed itself, and never raise.
+
+        For a trainer that calls `rolloutwatch_correction.correct` or a compiled one on its own,
+        or merges the statistics of micro-batches. `correct` and `observe` end with this.
+        """
+        try:
+            self._record(step, correction)
+        except Exception as error:  # noqa: BLE001 - a guest does not break the house
+            self._ledger.drop(
+                DropReason.NOT_MEASURED, f"Step {step} was not measured: {type(error).__name__}: {error}."
+            )
 
     def log(self, step: int, values: Mapping[str, Any]) -> None:
         """Push any other scalars of a step, such as reward or learning rate.
@@ -237,31 +249,22 @@ class Monitor:
             )
             return correction
 
-    def _measure(self, step: int, correction: Correction) -> None:
-        try:
-            number = self._step(step)
-            if number is None:
-                return
-            statistics = correction.statistics
-            # a sum of disasters is beyond float32, and still a number
-            rows = correction.sequences[:MAX_SEQUENCES].clamp(-_LARGEST, _LARGEST).float()
-            tensors = [statistics.vector, rows]
-            if statistics.by_group is not None:
-                tensors.append(statistics.by_group)
-            arrival = self._transfer.start(tensors)
-            if arrival is None:
-                self._ledger.drop(
-                    DropReason.TRANSFERS_FULL, f"Step {step} was not measured: too many copies are under way."
-                )
-                return
-            size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-            self._worker.put(
-                Measured(number, time.time(), arrival, correction.config, statistics.groups, size)
-            )
-        except Exception as error:  # noqa: BLE001 - a guest does not break the house
+    def _record(self, step: int, correction: Correction) -> None:
+        number = self._step(step)
+        if number is None:
+            return
+        statistics = correction.statistics
+        tensors = [statistics.vector, correction.sequences[:MAX_SEQUENCES]]
+        if statistics.by_group is not None:
+            tensors.append(statistics.by_group)
+        arrival = self._transfer.start(tensors)
+        if arrival is None:
             self._ledger.drop(
-                DropReason.NOT_MEASURED, f"Step {step} was not measured: {type(error).__name__}: {error}."
+                DropReason.TRANSFERS_FULL, f"Step {step} was not measured: too many copies are under way."
             )
+            return
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        self._worker.put(Measured(number, time.time(), arrival, correction.config, statistics.groups, size))
 
     def _log(self, step: int, values: Mapping[str, Any]) -> None:
         number = self._step(step)

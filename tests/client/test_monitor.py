@@ -68,6 +68,22 @@ def test_observing_measures_the_same_and_returns_nothing() -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in arguments.items())
 
 
+def test_a_correction_that_the_trainer_computed_itself_is_pushed_as_one_of_the_monitor() -> None:
+    """Also if it is none at all, which is counted and not raised."""
+    itself, by_monitor = MemorySink(), MemorySink()
+    arguments = batch()
+    with monitor(itself, config=CONFIG) as one:
+        one.record(3, correct(*arguments.values(), one.config))
+        one.record(4, "no correction")  # type: ignore[arg-type]
+        assert one.health().dropped == {"not_measured": 1}
+    with monitor(by_monitor, config=CONFIG) as one:
+        one.correct(step=3, **arguments)
+    (mine,), (its,) = steps(itself.records), steps(by_monitor.records)
+    assert (mine.step, mine.metrics, mine.histogram, mine.sequences) == (
+        its.step, its.metrics, its.histogram, its.sequences
+    )  # fmt: skip
+
+
 def test_without_configuration_nothing_is_corrected_and_all_is_measured() -> None:
     sink = MemorySink()
     with monitor(sink) as one:
