@@ -33,11 +33,11 @@ def wait_for(what: str, ask: Callable[[], T | None], seconds: float = 60.0) -> T
         time.sleep(0.05)
 
 
-def surroundings(redis_url: str) -> dict[str, str]:
-    """The environment of a trainer: where Redis is, and the spool of the test."""
+def surroundings(redis_url: str, spool_dir: Path | None = None) -> dict[str, str]:
+    """The environment of a trainer: where Redis is, and a spool, which is that of the test if none is named."""
     return {
         "ROLLOUTWATCH_REDIS_URL": redis_url,
-        "ROLLOUTWATCH_SPOOL_DIR": os.environ["ROLLOUTWATCH_SPOOL_DIR"],
+        "ROLLOUTWATCH_SPOOL_DIR": str(spool_dir or os.environ["ROLLOUTWATCH_SPOOL_DIR"]),
         "PYTHONPATH": os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT)))),
     }
 
