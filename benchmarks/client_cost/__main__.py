@@ -25,7 +25,7 @@ from benchmarks.client_cost.servers import Redis, archive_of
 from benchmarks.client_cost.trainer import Phase, Trainer
 from benchmarks.measure import environment
 
-SECONDS_OF_REST = 0.6  # for the background to catch up at the end of a phase; trackio writes every half second
+SECONDS_OF_REST = 0.6  # at the end, for what goes on in the background; trackio writes every half second
 SECONDS_TO_DELIVER = 5.0
 
 

@@ -34,7 +34,7 @@ COLUMNS = f"{'median':>10}{'p99':>10}{'max':>10}{'record':>10}{'log':>10}{'proce
 
 LEGEND = f"""
 Times are microseconds; median, p99 and max are of a step's calls together on the caller's thread, the first step too.
-record     median of `record`: the row of each sequence with its {len(SEQUENCE_COLUMNS)} columns, the batch's metrics and histogram
+record     median of `record`: a row of {len(SEQUENCE_COLUMNS)} columns for each sequence, the batch's metrics, its histogram
 log        median of `log`: {len(NAMES)} scalars; the others log theirs, and a histogram of the sequences' mean log ratios,
            in one call, TensorBoard in one for each
 process    processor time of all threads of the trainer's process that goes into logging, per step;

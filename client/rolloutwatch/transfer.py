@@ -50,7 +50,7 @@ class _Here:
     """Tensors that are on the host already."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
-        # as they came: to let go of a tensor is to let go of the interpreter's lock, which the background waits for
+        # as they came: to free a tensor is to let go of the interpreter's lock, and the background keeps it for long
         self._tensors = tensors
 
     def ready(self) -> bool:
