@@ -18,12 +18,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from benchmarks.client_cost.content import FEW, MANY, NONE
 from benchmarks.client_cost.loggers import OTHERS
-from benchmarks.client_cost.report import DEAD, HUNG, UP, Outcome, figures_of, show
+from benchmarks.client_cost.report import DEAD, HUNG, RIVALS, UP, Outcome, figures_of, show
 from benchmarks.client_cost.servers import Redis, archive_of
 from benchmarks.client_cost.trainer import Phase, Trainer
 from benchmarks.measure import environment
+from rolloutwatch_server.transport import find_binary
 
 SECONDS_OF_REST = 0.6  # at the end, for what goes on in the background; trackio writes every half second
 SECONDS_TO_DELIVER = 5.0
@@ -47,7 +50,7 @@ class Effort:
 
 
 FULL = Effort({MANY: Turns(5, 100, 0.020), NONE: Turns(5, 200, 0.010), FEW: Turns(6, 300, 0.010)}, 240)
-QUICK = Effort({MANY: Turns(2, 40, 0.020), NONE: Turns(2, 100, 0.005), FEW: Turns(3, 120, 0.005)}, 30)
+QUICK = Effort({MANY: Turns(2, 40, 0.020), NONE: Turns(2, 100, 0.005), FEW: Turns(3, 120, 0.005)}, 38)
 
 
 def main() -> None:
@@ -61,13 +64,16 @@ def main() -> None:
     outcome = measure(effort)
     show(outcome)
     if arguments.json:
-        on = environment() | outcome.versions | {"quick": arguments.quick}
+        versions = {RIVALS[name]: version for name, version in outcome.versions.items()}
+        on = environment() | {"torch": torch.__version__, "redis": find_binary().name}
+        on |= versions | {"quick": arguments.quick}
         report = {"figures": figures_of(outcome), "environment": on}
         arguments.json.write_text(json.dumps(report, indent=2) + "\n")
 
 
 def measure(effort: Effort) -> Outcome:
     """Start everything, let the trainers take turns with one content after the other, and end everything."""
+    deadline = time.perf_counter() + effort.seconds
     context = multiprocessing.get_context("spawn")
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="client-cost-")))
@@ -79,7 +85,6 @@ def measure(effort: Effort) -> Outcome:
             stack.enter_context(Trainer(context, name, folder / name, url)) for name, url in urls.items()
         ]
         ready = [trainer for trainer in trainers if trainer.wait_until_ready()]
-        deadline = time.perf_counter() + effort.seconds
         phases: dict[int, dict[str, Phase]] = {}
         for sequences, turns in effort.turns.items():
             _progress(f"40 scalars and {sequences} sequences" if sequences else "40 scalars")

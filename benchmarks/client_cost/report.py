@@ -15,6 +15,7 @@ from rolloutwatch_contract.tables import SEQUENCE_COLUMNS
 UP, HUNG, DEAD = "ours, Redis up", "ours, Redis hung", "ours, Redis dead"
 SITUATIONS = {UP: "up", HUNG: "hung", DEAD: "dead"}
 RIVALS = {TENSORBOARD: "tensorboard", TRACKIO: "trackio", WANDB: "wandb"}
+CALLS = ("record", "log")
 CONTENTS = {FEW: "", MANY: "_4096", NONE: "_scalars"}  # what figures are called by
 
 GOALS = (
@@ -80,7 +81,7 @@ def together(phase: Phase) -> Times:
 
 def apart(phase: Phase) -> dict[str, Times]:
     """Return how long `record` and `log` took each, the latter alone where only scalars were logged."""
-    names = ("record", "log")[-len(phase.calls[0]) :]
+    names = CALLS[-len(phase.calls[0]) :]
     return {name: Times.of(times) for name, times in zip(names, zip(*phase.calls, strict=True), strict=True)}
 
 
@@ -106,7 +107,7 @@ def _figures(phase: Phase | None, suffix: str, *, split: bool) -> dict[str, floa
     """Return the figures of one phase of one trainer."""
     whole = {"caller": together(phase)} if phase else {}
     parts = apart(phase) if phase and split else {}
-    names = ("caller", "record", "log") if split else ("caller",)
+    names = ("caller", *CALLS) if split else ("caller",)
     figures: dict[str, float | None] = {}
     for name in names:
         times = (whole | parts).get(name)
@@ -134,26 +135,26 @@ def show(outcome: Outcome) -> None:
         print(f"{why}: not compared with.")
     if outcome.absent:
         print(f"{LOGGERS_PATH} may name a folder that has it, see benchmarks/README.md.")
-    figures = figures_of(outcome)
-    print(f"{'figure':<28}{'goal':>10}{'measured':>10}")
-    for name, goal in GOALS.items():
-        figure = figures[name]
-        missed = "  missed" if figure is not None and figure > goal else ""
-        print(f"{name:<28}{_cell(goal)}{_cell(figure)}{missed}")
-    ratios = (f"ratio_vs_{short}{content}" for content in CONTENTS.values() for short in RIVALS.values())
-    for name in ratios:
-        if name not in GOALS:
-            print(f"{name:<28}{_cell(None)}{_cell(figures[name])}")
+    _show_goals(figures_of(outcome))
 
 
 def _show_row(name: str, phase: Phase, *, split: bool) -> None:
     times, parts = together(phase), apart(phase) if split else {}
     cells = [times.median, times.p99, times.max]
-    cells += [parts[call].median if call in parts else None for call in ("record", "log")]
-    print(f"{name:28}" + "".join(_cell(one) for one in (*cells, process_us(phase))) + f"{len(phase.calls):8}")
+    cells += [parts[call].median if call in parts else None for call in CALLS]
+    cells.append(process_us(phase))
+    print(f"{name:28}" + "".join(_cell(one) for one in cells) + f"{len(phase.calls):8}")
 
 
-def _cell(number: float | None) -> str:
-    if number is None:
-        return f"{'-':>10}"
-    return f"{number:10.3f}" if 0 < number < 10 else f"{number:10.0f}"
+def _show_goals(figures: dict[str, float | None]) -> None:
+    print(f"{'figure':<30}{'measured':>10}{'at most':>10}")
+    ratios = [f"ratio_vs_{short}{content}" for content in CONTENTS.values() for short in RIVALS.values()]
+    for name in dict.fromkeys([*GOALS, *ratios]):
+        figure, goal = figures[name], GOALS.get(name)
+        missed = "  missed" if figure is not None and goal is not None and figure > goal else ""
+        digits = 3 if name in ratios else 0
+        print(f"{name:<30}{_cell(figure, digits)}{_cell(goal, min(digits, 1))}{missed}")
+
+
+def _cell(number: float | None, digits: int = 1) -> str:
+    return f"{'-':>10}" if number is None else f"{number:10.{digits}f}"
