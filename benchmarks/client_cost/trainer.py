@@ -5,6 +5,7 @@ and so that the processor's time can be told apart.
 """
 
 import contextlib
+import logging
 import sys
 import time
 from collections.abc import Callable
@@ -90,6 +91,7 @@ class Trainer:
 def _train(connection: Connection, name: str, home: Path, redis_url: str | None) -> None:
     """Do what is asked until the other side lets go."""
     sys.stdout = sys.stderr  # what loggers have to say does not belong among the figures
+    logging.getLogger("rolloutwatch").setLevel(logging.ERROR)  # that Redis is away is no news here
     torch.set_num_threads(1)
     if redis_url is not None:
         version, make = "", lambda folder: loggers.Ours(folder, redis_url)
@@ -101,7 +103,7 @@ def _train(connection: Connection, name: str, home: Path, redis_url: str | None)
         version, make = found
     loop = _Loop(home, make)
     connection.send((version, ""))
-    with contextlib.suppress(EOFError):
+    with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             what, *arguments = connection.recv()
             connection.send(getattr(loop, what)(*arguments))
