@@ -5,6 +5,7 @@ and so that the processor's time can be told apart.
 """
 
 import contextlib
+import io
 import logging
 import sys
 import time
@@ -90,7 +91,7 @@ class Trainer:
 
 def _train(connection: Connection, name: str, home: Path, redis_url: str | None) -> None:
     """Do what is asked until the other side lets go."""
-    sys.stdout = sys.stderr  # what loggers have to say does not belong among the figures
+    sys.stdout = io.StringIO()  # what loggers have to say is for others
     logging.getLogger("rolloutwatch").setLevel(logging.ERROR)  # that Redis is away is no news here
     torch.set_num_threads(1)
     if redis_url is not None:
