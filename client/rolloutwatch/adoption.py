@@ -17,6 +17,7 @@ from rolloutwatch_contract import Outcome, RecordError, RunEnd, decode, encode
 log = logging.getLogger("rolloutwatch")
 
 SECONDS_BETWEEN_LOOKS = 60.0
+SECONDS_AFTER_A_FAILURE = 10.0
 SECONDS_TO_BE_ARCHIVED = 5.0
 
 
@@ -42,10 +43,12 @@ class Adopter:
         """Look for a session, or deliver a batch of one; tell whether there was something to do."""
         try:
             return self._step()
+        except StreamLost:
+            return True  # it is sent again, into another one
         except (SinkError, OSError) as error:
             log.debug("A former session was not delivered, which is tried again: %s", error)
             self.close()
-            self._next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
+            self._next_look = time.monotonic() + SECONDS_AFTER_A_FAILURE
             return False
 
     def close(self) -> None:
