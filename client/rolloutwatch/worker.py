@@ -5,10 +5,12 @@ One thread makes records of jobs and writes them down, the other one delivers th
 so neither a Redis that hangs keeps records from the disk, nor a slow disk those before them from Redis.
 """
 
+import contextlib
 import logging
 import os
 import threading
 import time
+import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -231,10 +233,20 @@ class Worker:
             self._add(encode(job.record(self._ledger.tally())))
         except RecordError as error:
             self._ledger.drop(DropReason.NOT_ENCODED, f"A record was not sent: {error}")
+            self._quarantine(job)
         except BaseException as error:  # noqa: BLE001 - a poisoned record must not stop those behind it
             self._ledger.drop(
                 DropReason.NOT_ENCODED, f"A record could not be made: {type(error).__name__}: {error}."
             )
+            self._quarantine(job)
+
+    def _quarantine(self, job: Job) -> None:
+        """Keep what is known of a poisoned record beside the spool, for whoever looks for the reason."""
+        if self._spool is not None:
+            with contextlib.suppress(Exception):
+                told = f"{traceback.format_exc()}\n{job!r:.20000}\n"
+                name = f"{self._spool.head.session}-{self._ledger.count(DropReason.NOT_ENCODED)}.txt"
+                self._spool.quarantine(name, told.encode(errors="backslashreplace"))
 
     def _add(self, frame: bytes) -> None:
         self._outbox.add(frame)
