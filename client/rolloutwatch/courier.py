@@ -6,17 +6,22 @@ from collections.abc import Callable
 from typing import Protocol
 
 from rolloutwatch.drops import DropReason, Ledger
-from rolloutwatch.outbox import Outbox
+from rolloutwatch.outbox import BYTES_PER_BATCH, FRAMES_PER_BATCH, Outbox
 from rolloutwatch.sink import Sink, SinkError, StreamLost
 from rolloutwatch.threads import Bell
 
 BACKOFF_SECONDS = (0.05, 5.0)
+HALVINGS = 8  # of a batch, down to one frame
+SUCCESSES_BEFORE_DOUBLING = 8
 SECONDS_BETWEEN_QUESTIONS = 1.0  # how far the server has come, while nothing is to be sent
 SECONDS_TO_BE_ARCHIVED = (0.25, 1.0)  # to wait for at the end: if no server was heard of, and if one was
 
 
 class Delivery:
-    """One session's way into a sink."""
+    """One session's way into a sink.
+
+    A batch that fails is tried again with half of it, as there may be little room behind it, or a slow line before it.
+    """
 
     def __init__(self, outbox: Outbox, make_sink: Callable[[], Sink], ledger: Ledger) -> None:
         self.outbox = outbox
@@ -24,6 +29,7 @@ class Delivery:
         self._make_sink = make_sink
         self._ledger = ledger
         self._sink: Sink | None = None
+        self._halvings = self._successes = 0
         self._asked = 0.0
 
     def step(self) -> bool:
@@ -31,7 +37,7 @@ class Delivery:
 
         SinkError: it could not be sent, or nobody knows; the same is tried again next time.
         """
-        batch = self.outbox.next_batch()
+        batch = self.outbox.next_batch(FRAMES_PER_BATCH >> self._halvings, BYTES_PER_BATCH >> self._halvings)
         if not batch and not self._is_time_to_ask():
             return False
         self._sink = self._sink or self._make_sink()
@@ -41,8 +47,12 @@ class Delivery:
         except StreamLost as lost:
             self._begin_anew(lost)
             raise
+        except SinkError:
+            self._halvings, self._successes = min(self._halvings + 1, HALVINGS), 0
+            raise
         if batch:
             self.outbox.sent(batch[-1][0])
+            self._succeeded()
         self.outbox.acknowledge(archived)
         return bool(batch)
 
@@ -57,6 +67,11 @@ class Delivery:
 
     def _is_time_to_ask(self) -> bool:
         return self.outbox.unarchived > 0 and time.monotonic() - self._asked > SECONDS_BETWEEN_QUESTIONS
+
+    def _succeeded(self) -> None:
+        self._successes += 1
+        if self._successes % SUCCESSES_BEFORE_DOUBLING == 0:
+            self._halvings = max(self._halvings - 1, 0)
 
     def _begin_anew(self, lost: StreamLost) -> None:
         """Send again what is not archived."""

@@ -38,7 +38,7 @@ class Sink(Protocol):
         """Take frames with ascending numbers, all or none; return the number up to which all are archived.
 
         No frames at all is a question for that number.
-        SinkError means that nobody knows whether they were taken: give the same ones again, others may follow them.
+        SinkError means that nobody knows whether they were taken: give the same ones again, some first or others behind them.
         """
 
     def close(self) -> None:

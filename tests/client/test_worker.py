@@ -201,6 +201,25 @@ def test_a_lost_answer_doubles_nothing() -> None:
     assert sorted(sink.frames) == list(range(1, 53))
 
 
+class Narrow(MemorySink):
+    """A sink for a few frames at a time, as a Redis that is nearly full or behind a slow line."""
+
+    def send(self, frames: Sequence[tuple[int, bytes]]) -> int:
+        if len(frames) > 40:
+            raise SinkError("too much at once")
+        return super().send(frames)
+
+
+def test_a_sink_that_takes_little_at_a_time_gets_all_of_it() -> None:
+    """What fails is tried again with less, or it would fail for ever."""
+    sink = Narrow()
+    with monitor(sink) as one:
+        for step in range(2000):
+            one.log(step, {"loss": 1.0})
+        assert one.flush(60)
+    assert arrived(sink) == list(range(2000))
+
+
 def test_what_a_sink_lost_is_sent_again_until_it_is_archived(caplog: pytest.LogCaptureFixture) -> None:
     """A stream that is spoilt is followed by another: the start again, then what is not archived; said once, counted."""
     sink = Gate()
