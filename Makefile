@@ -4,6 +4,7 @@
 #          FAULT=stale          to break something on purpose; an unknown one is told those there are
 #          DATA=.rolloutwatch   the folder of the archive; demos at the same time need one each
 # test   all tests, against a real Redis-protocol server and in a real browser
+# chaos  every record, whatever is killed, hung, wiped or full: 100,000 for each fault, ten minutes; SEED=7 repeats one
 # quick  the tests that need neither, nor machine code that torch has to make first
 # check  lint, types, import contracts, generated docs
 # bench  the benchmarks, one after the other
@@ -20,17 +21,20 @@ PARTS := contract correction client dashboard server
 EDITABLE := $(PARTS:%=-e ./%)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test quick check bench docs clean help
+.PHONY: demo test chaos quick check bench docs clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# //p' Makefile | head -11
+	@sed -n 's/^# //p' Makefile | head -12
 
 demo: .venv/installed
 	@$(BIN)/python examples/demo.py --port '$(PORT)' --steps '$(STEPS)' --data-dir '$(DATA)' $(if $(FAULT),--fault '$(FAULT)')
 
 test: .venv/installed-tests
 	$(BIN)/python -m pytest
+
+chaos: .venv/installed-tests
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed '$(SEED)') $(SCENARIOS)
 
 quick: .venv/installed-tests
 	$(BIN)/python -m pytest -m "not redis and not end_to_end and not browser and not compile"

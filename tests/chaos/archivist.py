@@ -1,6 +1,6 @@
 """What of the server brings records from Redis into the archive, as a process that starts at once and can be killed.
 
-    python -m tests.chaos.archivist REDIS_URL ARCHIVE
+python -m tests.chaos.archivist REDIS_URL ARCHIVE
 """
 
 import os

@@ -64,7 +64,9 @@ def measured(step: int) -> dict[str, float]:
 def tables(step: int) -> tuple[Array, Array]:
     """Histogram and table of the correction of a step."""
     one = correction(step)
-    return Array.of(histogram_of(_vector(step), one.config)), Array.of(one.sequences.numpy().astype(np.float32))
+    return Array.of(histogram_of(_vector(step), one.config)), Array.of(
+        one.sequences.numpy().astype(np.float32)
+    )
 
 
 def records(steps: int) -> int:

@@ -96,17 +96,18 @@ def _kept_twice(archive: Path) -> int:
         chunks = db.execute("SELECT length(vals) / 8 FROM chunks WHERE metric = ?", (NAMES[0],)).fetchall()
         with closing(Store(archive)) as store:
             shown = len(store.series(RUN_ID, NAMES[:1])[NAMES[0]].step)
-        rows = db.execute("SELECT count(*) FROM recent WHERE instr(metrics, ?)", (NAMES[0].encode(),)).fetchone()
+        rows = db.execute(
+            "SELECT count(*) FROM recent WHERE instr(metrics, ?)", (NAMES[0].encode(),)
+        ).fetchone()
     return sum(count for (count,) in chunks) + int(rows[0]) - shown
 
 
-def is_whole(archive: Path) -> bool:
-    """Whether the end of the run is archived."""
+def ended_sessions(archive: Path) -> int:
+    """How many sessions have come to their end in an archive that may be written to meanwhile."""
     if not archive.exists():
-        return False
+        return 0
     with closing(sqlite3.connect(f"file:{archive}?mode=ro", uri=True)) as db:
         try:
-            return db.execute("SELECT count(*) FROM sessions WHERE outcome IS NOT NULL").fetchone()[0] > 0
-        except sqlite3.OperationalError:
-            return False
-
+            return int(db.execute("SELECT count(*) FROM sessions WHERE outcome IS NOT NULL").fetchone()[0])
+        except sqlite3.OperationalError:  # not made yet
+            return 0

@@ -1,25 +1,31 @@
 """What is tried, and what came of it."""
 
+import itertools
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
+from rolloutwatch.worker import MAX_JOBS
 from tests.chaos.figures import records
-from tests.chaos.judgement import Judgement, is_whole, judge
+from tests.chaos.judgement import Judgement, ended_sessions, judge
 from tests.chaos.slate import Line
 from tests.chaos.stage import Stage
 from tests.processes import wait_for
 
-Fault = Callable[[Stage], None]
+Faults = Sequence[Callable[[Stage], None]]
 Tell = Callable[[str], None]
 
-REDIS_FAULTS: tuple[Fault, ...] = (
+SECONDS_TO_ADOPT = 100.0  # the folder for spools is looked at once a minute
+
+ALL_FAULTS: Faults = (
     Stage.redis_is_killed,
     Stage.redis_hangs,
     Stage.redis_is_wiped,
     Stage.redis_loses_its_last_words,
     Stage.redis_is_full,
+    Stage.archivist_is_killed,
 )
 
 
@@ -35,14 +41,13 @@ class Dose:
 class Result:
     """What came of a scenario. `in_queue` steps were lost with the queue of a trainer that was killed."""
 
-    scenario: str
     records: int
     faults: int
     judgement: Judgement
     seconds: float
     streams_lost: int = 0
     restarts: int = 0
-    dropped: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
     in_queue: int = 0
 
     @property
@@ -50,28 +55,101 @@ class Result:
         return self.judgement.is_flawless and not self.dropped and not self.restarts
 
 
-def with_faults(name: str, faults: Sequence[Fault], dose: Dose, folder: Path, seed: int, tell: Tell) -> Result:
+def one_trainer(faults: Faults, dose: Dose, folder: Path, seed: int, tell: Tell) -> Result:
     """Run a trainer to its end while faults befall what is around it, each at a step that the seed says."""
     began = time.monotonic()
     with Stage(folder, seed) as stage:
         stage.start_trainer(0, dose.steps)
-        at = sorted(stage.random.sample(range(dose.steps // 20, dose.steps * 9 // 10), len(faults)))
-        for number, (step, fault) in enumerate(zip(at, faults, strict=True), 1):
+        at = sorted(stage.random.sample(range(dose.steps // 20, dose.steps * 9 // 10), dose.faults))
+        for number, (step, following) in enumerate(itertools.pairwise([*at, dose.steps])):
+            fault = faults[number] if number < len(faults) else stage.random.choice(faults)
             stage.wait_for_step(step)
-            tell(f"step {step}: {fault.__name__.replace('_', ' ')}, {number} of {len(faults)}")
-            # the trainer goes on meanwhile, at most to where the next one is due
-            stage.slate[Line.ALLOWED] = step + stage.random.randrange(1, 2 + (at[number:] or [dose.steps])[0] - step)
+            tell(f"step {step}: {fault.__name__.replace('_', ' ')}, {number + 1} of {dose.faults}")
+            # the trainer goes on meanwhile, at most to where the next fault is due
+            stage.slate[Line.ALLOWED] = stage.random.randrange(step + 1, following + 1)
             fault(stage)
             if stage.random.random() < 0.5:
                 stage.wait_until_archived(records(step))
-        stage.wait_for_step(dose.steps)
-        told = stage.wait_for_trainer()
-        tell("waits for the archive")
-        wait_for("the end of the run", lambda: is_whole(stage.archive))
-        stage.stop_archivist()
-        judgement = judge(stage.archive, seed, dose.steps)
-    seconds = time.monotonic() - began
+        return _end(stage, dose, began, tell)
+
+
+def killed_trainers(pace: float, dose: Dose, folder: Path, seed: int, tell: Tell) -> Result:
+    """Kill the trainer of a run again and again, each time going on behind its last step, and let the last one end.
+
+    Redis is up when it is killed, or down, or hangs. What may be lost is what had not left the queue.
+    """
+    began = time.monotonic()
+    first, at_risk = 0, list[range]()
+    with Stage(folder, seed) as stage:
+        for number in range(dose.faults):
+            a_life = dose.steps // (dose.faults + 1)
+            until = first + stage.random.randrange(a_life // 2, a_life)
+            redis = ("up", "down", "hung")[number % 3]
+            stage.slate[Line.ALLOWED] = dose.steps - 1
+            stage.start_trainer(first, dose.steps, pace)
+            stage.wait_for_step((first + until) // 2)
+            tell(f"step {until}: the trainer is killed while Redis is {redis}, {number + 1} of {dose.faults}")
+            stage.kill_trainer_while_redis_is(redis, until)
+            first = stage.slate[Line.DONE]
+            at_risk.append(range(max(stage.slate[Line.WRITTEN], first - MAX_JOBS), first))
+        stage.slate[Line.ALLOWED] = dose.steps - 1
+        stage.start_trainer(first, dose.steps, pace)
+        stage.wait_for_step(dose.steps - 1)
+        left = len(at_risk)
+        wait_for("what they left", lambda: ended_sessions(stage.archive) == left, SECONDS_TO_ADOPT)
+        return _end(stage, dose, began, tell, at_risk)
+
+
+def _end(stage: Stage, dose: Dose, began: float, tell: Tell, at_risk: Sequence[range] = ()) -> Result:
+    """Let the trainer come to its end, and the archive to that of all that was sent; judge it."""
+    stage.wait_for_step(dose.steps)
+    told = stage.wait_for_trainer()
+    tell("is over, the archive catches up")
+    wait_for("the end of all sessions", lambda: ended_sessions(stage.archive) == len(at_risk) + 1)
+    stage.stop_archivist()
+    found = judge(stage.archive, stage.seed, dose.steps)
+    in_queue = {step for one in at_risk for step in _suffix(one, found.lost)}
     return Result(
-        name, records(dose.steps), len(faults), judgement, seconds,
-        told["streams_lost"], told["restarts"], sum(told["dropped"].values()),
-    )  # fmt: skip
+        records=records(dose.steps),
+        faults=dose.faults,
+        judgement=replace(found, lost=[step for step in found.lost if step not in in_queue]),
+        seconds=time.monotonic() - began,
+        streams_lost=told["streams_lost"],
+        restarts=told["restarts"],
+        dropped=told["dropped"],
+        in_queue=len(in_queue),
+    )
+
+
+def _suffix(steps: range, lost: Sequence[int]) -> set[int]:
+    """Which of these steps, from the last one backwards, are lost without one in between that is not."""
+    return set(itertools.takewhile(set(lost).__contains__, reversed(steps)))
+
+
+Scenario = Callable[[Dose, Path, int, Tell], Result]
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "Redis killed": partial(one_trainer, [Stage.redis_is_killed]),
+    "Redis hung": partial(one_trainer, [Stage.redis_hangs]),
+    "Redis wiped": partial(one_trainer, [Stage.redis_is_wiped]),
+    "Redis cut short": partial(one_trainer, [Stage.redis_loses_its_last_words]),
+    "Redis full": partial(one_trainer, [Stage.redis_is_full]),
+    "server killed": partial(one_trainer, [Stage.archivist_is_killed]),
+    "all of these": partial(one_trainer, ALL_FAULTS),
+    "trainer killed": partial(killed_trainers, 0.0),
+    "trainer killed, a step in 50 ms": partial(killed_trainers, 0.05),
+}
+FULL: Mapping[str, Dose] = {
+    **dict.fromkeys(SCENARIOS, Dose(100_000, 5)),
+    "server killed": Dose(100_000, 20),
+    "all of these": Dose(100_000, 18),
+    "trainer killed": Dose(100_000, 6),
+    "trainer killed, a step in 50 ms": Dose(600, 6),
+}
+SMALL: Mapping[str, Dose] = {
+    **dict.fromkeys(SCENARIOS, Dose(4_000, 1)),
+    "server killed": Dose(4_000, 3),
+    "all of these": Dose(8_000, len(ALL_FAULTS)),
+    "trainer killed": Dose(4_000, 2),
+    "trainer killed, a step in 50 ms": Dose(60, 1),
+}

@@ -16,7 +16,6 @@ from tests.processes import ROOT, surroundings, wait_for
 from tests.redis_process import RedisProcess
 
 SECONDS_TO_CATCH_UP = 120.0
-UNTIL_IT_IS_FULL = 10**9
 
 
 class Stage:
@@ -29,6 +28,7 @@ class Stage:
         self.redis = RedisProcess(folder / "redis", "--maxmemory-policy", "noeviction")
         self.archive = folder / "archive.db"
         self.slate = Slate(self._made(folder) / "slate")
+        self._last = 0
         self._archivist: subprocess.Popen[bytes] | None = None
         self._trainer: subprocess.Popen[bytes] | None = None
 
@@ -49,6 +49,7 @@ class Stage:
     # -- the trainer ---------------------------------------------------------------------------------------------
 
     def start_trainer(self, first: int, last: int, seconds_a_step: float = 0.0) -> None:
+        self._last = last
         arguments = [str(self.folder / "slate"), self.seed, first, last, seconds_a_step]
         self._trainer = self._start("trainer", *arguments, stdout=subprocess.PIPE)
 
@@ -57,6 +58,19 @@ class Stage:
         self._trainer.kill()
         self._trainer.communicate()
         self._trainer = None
+
+    def kill_trainer_while_redis_is(self, state: str, step: int) -> None:
+        """Make Redis what it is to be, kill the trainer behind a step, and make Redis work again."""
+        if state == "down":
+            self.redis.kill()
+        elif state == "hung":
+            self.redis.suspend()
+        self.wait_for_step(step)
+        self.kill_trainer()
+        if state == "down":
+            self.redis.start()
+        elif state == "hung":
+            self.redis.resume()
 
     def wait_for_trainer(self, seconds: float = SECONDS_TO_CATCH_UP) -> dict[str, Any]:
         """Wait until it has ended by itself; return what its monitor had to say."""
@@ -114,8 +128,8 @@ class Stage:
         self.kill_archivist()
         with self.redis.client() as client:
             used = int(client.info("memory")["used_memory"])
-            client.config_set("maxmemory", used + self.random.randrange(50_000, 200_000))
-        self.slate[Line.ALLOWED] += UNTIL_IT_IS_FULL
+            client.config_set("maxmemory", used + self.random.randrange(300_000, 600_000))
+        self.slate[Line.ALLOWED] = self._last - 1  # one who comes to the end tells no more
         self._wait_for("Redis to be full", lambda: self.slate[Line.REFUSED] == 1)
         self.slate[Line.ALLOWED] = self.slate[Line.DONE]
         self.start_archivist()

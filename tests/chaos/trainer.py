@@ -34,7 +34,9 @@ def main(slate: Slate, seed: int, first: int, last: int, seconds: float) -> None
         if seconds:
             time.sleep(seconds)
     closed = monitor.close(SECONDS_TO_CLOSE)
-    print(json.dumps({"closed": closed, "session": monitor.session} | dataclasses.asdict(monitor.health())))
+    sys.stdout.write(
+        json.dumps({"closed": closed, "session": monitor.session} | dataclasses.asdict(monitor.health()))
+    )
 
 
 def wait_for_leave(slate: Slate, monitor: Monitor, step: int) -> None:
