@@ -32,7 +32,6 @@ class Outbox:
     """
 
     def __init__(self, ledger: Ledger, spool: Spool | None = None, limit_bytes: int = MAX_BYTES) -> None:
-        self.last_number = 0
         self.archived = 0
         self._ledger = ledger
         self._spool = spool
@@ -40,6 +39,7 @@ class Outbox:
         self._lock = threading.RLock()
         self._kept: deque[Frame] = deque()  # the newest, without a hole
         self._kept_bytes = 0
+        self._last_gone = 0  # the number of the last frame that is not in memory any more
         self._page: list[Frame] = []  # of the spool, what is being sent of it
         self._next = 1
         self._begins = 1  # the number under which the stream begins, with the first record of all
@@ -54,11 +54,19 @@ class Outbox:
     def recovered(cls, ledger: Ledger, spool: Spool) -> "Outbox":
         """Return what another process has left in a spool, all of it unsent as far as can be known."""
         box = cls(ledger, spool)
-        box.last_number = spool.last
+        box._last_gone = spool.last
         box.archived = spool.first - 1
         box._start = spool.head.start
         box._restart()
         return box
+
+    @property
+    def last_number(self) -> int:
+        """Return the number of the last frame that was added."""
+        try:
+            return self._kept[-1][0]
+        except IndexError:  # which to ask before would be no use: another thread may take the last one
+            return self._last_gone
 
     @property
     def unsent(self) -> int:
@@ -93,10 +101,9 @@ class Outbox:
     def add(self, frame: bytes) -> None:
         """Give a frame the next number, and write it down."""
         with self._lock:
-            self.last_number += 1
             self._start = self._start or frame
-            self._kept.append((self.last_number, frame))
             self._kept_bytes += len(frame)
+            self._kept.append((self.last_number + 1, frame))
             self._write_down()
             self._make_room()
 
@@ -111,6 +118,8 @@ class Outbox:
                 self._write_down()
             return
         try:
+            with self._lock:
+                self._spool.check()
             self._spool.sync()
         except OSError as error:
             self._spool_failed(error)
@@ -182,8 +191,9 @@ class Outbox:
     def disown(self) -> None:
         """Forget everything: this is a forked child."""
         self._lock = threading.RLock()
-        self._kept, self._kept_bytes, self._page = deque(), 0, []
         self._next = self.last_number + 1
+        self._last_gone = self.last_number
+        self._kept, self._kept_bytes, self._page = deque(), 0, []
         if self._spool is not None:
             self._spool.disown()
             self._spool = None
@@ -256,7 +266,8 @@ class Outbox:
                 self._miss(number, DropReason.SPOOL_FULL)
 
     def _forget(self) -> None:
-        _, frame = self._kept.popleft()
+        self._last_gone, frame = self._kept[0]
+        self._kept.popleft()
         self._kept_bytes -= len(frame)
 
     def _restart(self) -> None:

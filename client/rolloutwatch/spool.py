@@ -205,15 +205,25 @@ class Spool:
         self._discard(segment.path)
         return segment.first, segment.last
 
-    def sync(self) -> None:
-        """Have the disk keep what the operating system has; OSError too if the files were deleted meanwhile."""
-        if self._file < 0 or not self._unsynced:
-            return
-        if os.fstat(self._file).st_nlink == 0:
-            self._forget()
+    def check(self) -> None:
+        """OSError if the files were deleted by somebody else; the next record begins anew."""
+        if self._file >= 0 and os.fstat(self._file).st_nlink == 0:
+            self._close_file()
+            self.segments.clear()
             raise OSError(f"{self.folder} was deleted")
-        os.fdatasync(self._file)
+
+    def sync(self) -> None:
+        """Have the disk keep what the operating system has. It may take long, and files may be freed meanwhile."""
+        file = self._file
+        if file < 0 or not self._unsynced:
+            return
         self._unsynced = False
+        try:
+            os.fdatasync(file)
+        except OSError:
+            if self._file == file:
+                self._unsynced = True
+                raise
 
     def close(self) -> None:
         """Leave the files to whoever comes next."""
@@ -312,10 +322,6 @@ class Spool:
         if self._lock >= 0:
             os.close(self._lock)
         self._lock = lock
-
-    def _forget(self) -> None:
-        self._close_file()
-        self.segments.clear()
 
     def _close_file(self) -> None:
         if self._file >= 0:

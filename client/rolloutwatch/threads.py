@@ -44,6 +44,7 @@ class Supervised:
         self._name = name
         self._work = work
         self._started = self._ended = False
+        self._lock = threading.Lock()
         self._thread = self._make()
 
     def start(self) -> None:
@@ -53,15 +54,23 @@ class Supervised:
 
     def ensure(self) -> None:
         """Begin again if the thread has gone without having ended."""
-        if self._started and not self._ended and not self._thread.is_alive():
-            self.restarts += 1
-            self._thread = self._make()
-            self._thread.start()
+        if not self._is_gone() or not self._lock.acquire(blocking=False):
+            return  # somebody else is at it
+        try:
+            if self._is_gone():
+                self.restarts += 1
+                self._thread = self._make()
+                self._thread.start()
+        finally:
+            self._lock.release()
 
     def join(self, seconds: float) -> None:
         """Wait for the end, at most so long; at once if it was never begun."""
         if self._started:
             self._thread.join(max(seconds, 0.0))
+
+    def _is_gone(self) -> bool:
+        return self._started and not self._ended and not self._thread.is_alive()
 
     def _make(self) -> threading.Thread:
         return threading.Thread(target=self._run, name=self._name, daemon=True)

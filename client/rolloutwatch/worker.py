@@ -76,7 +76,7 @@ class Worker:
         self._lock = threading.RLock()  # a signal may interrupt `put`, and its handler closes
         self._jobs: deque[Job] = deque()
         self._bytes = 0
-        self._pending = 0  # jobs that are neither in the outbox nor dropped
+        self._at_hand: tuple[Job, int] | None = None  # what is being made into a record, of which number
         self._bell = Bell()
         self._closing = False
         self._closed = False
@@ -106,15 +106,12 @@ class Worker:
         with self._lock:
             self._jobs.append(job)
             self._bytes += job.size
-            self._pending += 1
             while len(self._jobs) > MAX_JOBS or (self._bytes > MAX_BYTES and len(self._jobs) > 1):
                 self._bytes -= self._jobs.popleft().size
-                self._pending -= 1
                 self._ledger.drop(DropReason.QUEUE_FULL)
                 full = True
         self._bell.ring()
-        self._recording.ensure()
-        self._delivering.ensure()
+        self._ensure_threads()
         if full:
             self._ledger.say_once(
                 DropReason.QUEUE_FULL.value,
@@ -149,6 +146,7 @@ class Worker:
         while not self._is_idle():
             if time.monotonic() > deadline or self._closed:
                 return self._is_idle()
+            self._ensure_threads()
             time.sleep(0.001)
         return True
 
@@ -177,10 +175,20 @@ class Worker:
         """Forget everything: this is a forked child, and the records are its parent's."""
         self._lock = threading.RLock()
         self._bell = Bell()
-        self._jobs, self._bytes, self._pending = deque(), 0, 0
+        self._jobs, self._bytes, self._at_hand = deque(), 0, None
         self._closing = self._closed = True
         self._ledger.disown()
         self._outbox.disown()
+
+    def _ensure_threads(self) -> None:
+        self._recording.ensure()
+        self._delivering.ensure()
+
+    @property
+    def _pending(self) -> int:
+        """Return how many jobs are neither in the outbox nor dropped."""
+        # in this order: a job is in hand before it leaves the queue
+        return len(self._jobs) + (self._at_hand is not None)
 
     def _is_idle(self) -> bool:
         # in this order: a job is in the outbox before it is no longer pending
@@ -218,19 +226,26 @@ class Worker:
     def _fill_outbox(self) -> bool:
         """Make records of the jobs whose figures have arrived, in the order in which they came; tell whether some wait."""
         while self._outbox.has_room:
-            with self._lock:
-                if not self._jobs or not self._jobs[0].ready():
-                    return bool(self._jobs)
-                job = self._jobs.popleft()
-                self._bytes -= job.size
-            self._make_record(job)
-            with self._lock:
-                self._pending -= 1
+            if self._at_hand is None:
+                self._take_in_hand()
+            if self._at_hand is None:
+                return bool(self._jobs)
+            job, number = self._at_hand
+            if self._outbox.last_number < number:  # else a thread that ended had come so far
+                self._make_record(job)
+            self._at_hand = None
         return True
+
+    def _take_in_hand(self) -> None:
+        with self._lock:
+            if self._jobs and self._jobs[0].ready():
+                self._bytes -= self._jobs[0].size
+                self._at_hand = (self._jobs[0], self._outbox.last_number + 1)
+                self._jobs.popleft()
 
     def _make_record(self, job: Job) -> None:
         try:
-            self._add(encode(job.record(self._ledger.tally())))
+            frame = encode(job.record(self._ledger.tally()))
         except RecordError as error:
             self._ledger.drop(DropReason.NOT_ENCODED, f"A record was not sent: {error}")
             self._quarantine(job)
@@ -239,6 +254,8 @@ class Worker:
                 DropReason.NOT_ENCODED, f"A record could not be made: {type(error).__name__}: {error}."
             )
             self._quarantine(job)
+        else:
+            self._add(frame)
 
     def _quarantine(self, job: Job) -> None:
         """Keep what is known of a poisoned record beside the spool, for whoever looks for the reason."""

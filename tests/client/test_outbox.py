@@ -77,7 +77,7 @@ class Life:
         if spool is None:
             assert self.archived == self.box.last_number, "all was archived, and nothing is left"
             self.box = Outbox(self.ledger, self.spool(), 200)
-            self.box.last_number = self.box.archived = self.archived
+            self.box._last_gone = self.box.archived = self.archived
             self.box.rewind()
             self.box._start = frame_of(1)
         else:
