@@ -4,44 +4,6 @@ import math
 
 from rolloutwatch_contract.rules import Rule
 
-LOSSES = {
-    "not_corrected": (
-        "not corrected",
-        "Log-probs and mask did not fit together: these steps trained uncorrected, with weights of 1.",
-        "The trainer's log names what was expected and what came.",
-    ),
-    "not_measured": (
-        "not measured",
-        "Something went wrong while the figures of these steps were computed.",
-        "The trainer's log says what.",
-    ),
-    "queue_full": (
-        "lost, the queue was full",
-        "The trainer brought figures faster than they could be sent.",
-        "Look whether Redis and the server keep up.",
-    ),
-    "transfers_full": (
-        "lost, too many copies were on their way",
-        "The device had no time to copy the figures of these steps to the host.",
-        "",
-    ),
-    "bad_step": ("lost, the step was no step", "A step is a whole number from 0 on.", ""),
-    "bad_name": ("lost, the name was no metric name", "", "The trainer's log shows the name."),
-    "bad_value": ("lost, the value was no number", "", "The trainer's log shows the value."),
-    "not_encoded": ("lost, the record was too large", "", "The trainer's log says why."),
-    "closed": ("lost, the monitor was closed already", "", ""),
-    "undelivered": (
-        "not delivered when the monitor was closed",
-        "Redis did not take these records before the time to close was over.",
-        "Look whether Redis is there, and give close() more seconds.",
-    ),
-    "not_kept": (
-        "not kept for a second delivery",
-        "Redis lost records that the server had not archived, and the trainer's memory had no room to keep them.",
-        "Look whether the server runs, and give Redis more memory.",
-    ),
-}  # of what a trainer could not deliver, by reason: what happened, what that means, and what helps
-
 
 def number(value: float | None) -> str:
     """Return a number with about four significant digits; style of the tiles, and figures.js does the same.

@@ -10,7 +10,6 @@ import pytest
 from dash import html
 from dash.development.base_component import Component
 
-from rolloutwatch.drops import DropReason
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.protocol import RunState, Series
 from rolloutwatch_contract.rules import DEFAULT_RULES
@@ -18,7 +17,6 @@ from rolloutwatch_dashboard import MemorySource
 from rolloutwatch_dashboard.app import page
 from rolloutwatch_dashboard.charts import SMALL_PRINT, TILES, charts_of
 from rolloutwatch_dashboard.figures.timeseries import timeseries
-from rolloutwatch_dashboard.text import LOSSES
 
 NOW = 1000.0
 CONFIG: dict[str, str | int | float | bool | None] = {
@@ -254,12 +252,6 @@ def test_the_newest_figures_are_told_one_by_one_also_of_a_long_run() -> None:
     recent = page("/runs/math~a", source, DEFAULT_RULES, NOW)[1]["recent"]
     assert recent["mismatch_k3_kl"]["step"] == list(range(940, 1000))
     assert recent["mismatch_kl"]["step"] == [0, 500], "one that comes seldom is taken from its whole series"
-
-
-def test_every_loss_a_client_may_count_has_words() -> None:
-    """The client's reasons are its own; here is looked whether a person is told what each of them means."""
-    assert {reason.value for reason in DropReason} == LOSSES.keys()
-    assert all(what and isinstance(meaning, str) for what, meaning, _ in LOSSES.values())
 
 
 def test_an_archive_without_runs_shows_the_lines_for_a_trainer() -> None:

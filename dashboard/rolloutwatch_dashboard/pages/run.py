@@ -7,6 +7,7 @@ from typing import Any
 from dash import dcc, html
 
 from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.drops import DROPS, describe_drop
 from rolloutwatch_contract.protocol import RunDetail, Series, Source
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_dashboard import ids
@@ -15,7 +16,7 @@ from rolloutwatch_dashboard.components import badge
 from rolloutwatch_dashboard.components.tile import off, tile
 from rolloutwatch_dashboard.figures.timeseries import Chart, limits_of, timeseries
 from rolloutwatch_dashboard.judgement import is_off, with_voids
-from rolloutwatch_dashboard.text import LOSSES, number, where
+from rolloutwatch_dashboard.text import number, where
 
 POINTS = 1500  # of a series on the page; more than twice as many are fetched anew, thinned
 STEPS_OF_TREND = 60
@@ -95,7 +96,7 @@ def followed(
         "unreadable": UNREADABLE,
         "shown_when_not_zero": list(SHOWN_WHEN_NOT_ZERO),
         "dropped": run.dropped,
-        "losses": LOSSES,
+        "losses": DROPS,
         "updated_at": summary.updated_at,
         "seconds_since_update": now - summary.updated_at,
         "points": POINTS,
@@ -151,7 +152,7 @@ def _facts(run: RunDetail) -> html.Details:
     facts = {
         **run.config,
         **run.environment,
-        **{f"dropped, {why}": count for why, count in run.dropped.items()},
+        **{describe_drop(why): count for why, count in run.dropped.items()},
     }
     rows = [html.Tr([html.Th(name), html.Td(_fact(value))]) for name, value in facts.items()]
     return html.Details([html.Summary("Configuration and environment"), html.Table(html.Tbody(rows))])
