@@ -40,15 +40,16 @@ def test_a_mark_is_drawn_at_once(site: Site, page: Page) -> None:
     """What was marked before stands there; what is marked now comes without a reload, on every chart."""
     site.begin(RUN)
     for step in range(10):
-        site.step(RUN, step, HEALTHY)
+        site.step(RUN, step, HEALTHY | {"reward": 0.5})
     site.put(RUN, mark(2, version=7))
     follow(page, site)
     wait_for_paths(page, {"mark: marks": "M2,0L2,1"})
     page.evaluate("window.isTheSamePage = true")
     site.put(RUN, mark(6, "checkpoint", path="/ckpt/6"))
     wait_for_paths(page, {"mark: marks": "M2,0L2,1M6,0L6,1"})
-    page.locator("#chart-ppl").scroll_into_view_if_needed()
-    wait_for_paths(page, {"mark: marks": "M2,0L2,1M6,0L6,1"}, "chart-ppl")
+    for chart in ("chart-ppl", "chart-logged-0"):  # the one of a figure without limits too
+        page.locator(f"#{chart}").scroll_into_view_if_needed()
+        wait_for_paths(page, {"mark: marks": "M2,0L2,1M6,0L6,1"}, chart)
     expect(page.locator(LABELS)).to_have_text(["\u00a0sync 7", "\u00a0checkpoint"])
     assert page.evaluate("window.isTheSamePage")
 

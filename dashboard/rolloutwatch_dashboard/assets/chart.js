@@ -131,7 +131,7 @@
       this.columns = lines.map((line) => new rolloutwatch.Column(line.x, line.customdata));
       for (const early of this.early.splice(0)) this.put(...early);
       const isMark = (shape) => shape.name.startsWith("mark: ");
-      this.limits = graph.layout.shapes.filter((shape) => !isMark(shape));
+      this.limits = (graph.layout.shapes || []).filter((shape) => !isMark(shape));
       // drawn for a usual width, and this is the real one
       if (this.marks.list().length) this.changed = true;
       graph.on("plotly_relayout", (change) => this.zoomed(change));

@@ -44,6 +44,7 @@
         run: (summary) => this.began(summary),
         step: (step, metrics, time) => this.stepped(step, metrics, time),
         mark: (mark) => this.marked(mark),
+        caughtUp: (last) => this.caughtUp(last),
         rewound: () => this.rebuild(),
         connected: (yes) => this.isConnected(yes),
       });
@@ -73,6 +74,11 @@
       const updated = 1000 * (summary.updated_at - this.told.updated_at - this.told.seconds_since_update);
       this.heard = Math.max(this.heard, this.madeAt + updated);
       this.schedule();
+    }
+
+    // A step that came before the page listened, with figures that it does not know, is not among those it asked for.
+    caughtUp(last) {
+      if (last !== null && (this.step === null || this.step < last)) this.rebuild();
     }
 
     marked(mark) {
