@@ -16,9 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rolloutwatch.connection import check_url
 from rolloutwatch.drops import DropReason, Ledger
 from rolloutwatch.jobs import Logged, Measured, Ready, Start
-from rolloutwatch.push import RedisSink, check_url
+from rolloutwatch.push import RedisSink
 from rolloutwatch.sink import Sink
 from rolloutwatch.transfer import Transfer
 from rolloutwatch.worker import Health, Worker

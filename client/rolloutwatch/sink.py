@@ -10,7 +10,14 @@ Frame = tuple[int, bytes]
 
 
 class SinkError(Exception):
-    """A sink could not be reached, or did not say whether it took what it was given."""
+    """A sink could not be reached, or did not say whether it took what it was given.
+
+    `retry_after_seconds` is how long to leave it alone where only a person can help; None where it may come by itself.
+    """
+
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class StreamLost(SinkError):

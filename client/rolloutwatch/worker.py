@@ -178,7 +178,7 @@ class Worker:
                 wait = min(wait * 2, BACKOFF_SECONDS[1])
             except SinkError as error:
                 self._troubled(str(error))
-                self._pause(wait * random.uniform(0.5, 1.0))
+                self._pause(error.retry_after_seconds or wait * random.uniform(0.5, 1.0))
                 wait = min(wait * 2, BACKOFF_SECONDS[1])
             except Exception as error:
                 log.exception("Rolloutwatch met an error of its own and goes on; please report it.")
@@ -262,8 +262,7 @@ class Worker:
             self._state = "retrying"
             self._overflowed = self._ledger.count(DropReason.QUEUE_FULL)
             log.warning(
-                "%s. Training goes on, records wait in memory and are sent when it works again. "
-                "Start the server (rolloutwatch serve), or name the right Redis with redis_url= or ROLLOUTWATCH_REDIS_URL.",
+                "%s. Training goes on, records wait in memory and are sent when it works again.",
                 error.rstrip("."),
             )
 

@@ -14,10 +14,11 @@ from typing import Any
 
 import uvicorn
 
+from rolloutwatch_contract.urls import without_password
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
-from rolloutwatch_server.settings import Settings, without_password
+from rolloutwatch_server.settings import Settings
 from rolloutwatch_server.store import Store, StoreError
 from rolloutwatch_server.transport import Transport, TransportError, connect, find
 

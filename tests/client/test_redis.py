@@ -141,7 +141,7 @@ def test_a_full_redis_loses_nothing_and_leaves_no_hole(redis: RedisProcess) -> N
     with redis.client() as client:
         client.config_set("maxmemory", "1")
         log(one, 50, STEPS)
-        wait_for("the refusal", lambda: "OutOfMemory" in one.health().last_error)
+        wait_for("the refusal", lambda: "it is full" in one.health().last_error)
         client.config_set("maxmemory", "0")
     assert one.flush(30)
     assert one.close()

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from rolloutwatch_contract.urls import without_password
 from rolloutwatch_server import __version__
 from rolloutwatch_server.cli import main
-from rolloutwatch_server.settings import SETTINGS, SettingError, Settings, parse, without_password
+from rolloutwatch_server.settings import SETTINGS, SettingError, Settings, parse
 
 
 def test_without_options_everything_has_a_default() -> None:
