@@ -256,20 +256,16 @@ class Door:
         find = self._primary if self.address.kind is Kind.SENTINEL else self._holder
         deadline = time.monotonic() + SECONDS_TO_FIND
         trouble: Exception = redis.ConnectionError("nobody was asked")
-        for entrance in self._entrances_in_turn():
+        for _ in self.address.entrances:
             try:
-                return find(entrance)
+                return find(self.address.entrances[self._turn])
             except (redis.RedisError, OSError) as error:
                 trouble = error
+                # also the next time: the first ones may take all the time there is, and be dead
+                self._turn = (self._turn + 1) % len(self.address.entrances)
             if time.monotonic() > deadline:
                 break
         raise trouble
-
-    def _entrances_in_turn(self) -> tuple[str, ...]:
-        """Begin with another one each time: the first ones may take all the time there is, and be dead."""
-        first = self._turn % len(self.address.entrances)
-        self._turn += 1
-        return self.address.entrances[first:] + self.address.entrances[:first]
 
     def _primary(self, sentinel: str) -> "redis.Redis":
         """Return the node that a Sentinel says is the primary."""

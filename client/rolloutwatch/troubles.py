@@ -31,6 +31,7 @@ OPTIONAL_RIGHTS = "+info +time +select"
 START_THE_SERVER = (
     "Start the server (rolloutwatch serve), or name the right Redis with redis_url= or ROLLOUTWATCH_REDIS_URL"
 )
+SHOW_A_CERTIFICATE = "it asks for a certificate of this side: ?ssl_certfile=...&ssl_keyfile=... in the URL"
 _LETTERS = 300
 _COMMAND_OF_PIPELINE = re.compile(r"\ACommand # \d+ \(.*\) of pipeline caused error: ", re.DOTALL)
 _TLS_ALERT = "x15\\x03"  # how a server that expects TLS begins its answer to whoever speaks none
@@ -116,7 +117,7 @@ _CURES_OF_CERTIFICATES = {
 def _tls(error: BaseException, address: Address) -> Trouble:
     said = f"no encrypted connection could be made ({_said(error)})"
     if "CERTIFICATE_REQUIRED" in str(error).upper() or "HANDSHAKE_FAILURE" in str(error).upper():
-        cure = "If it asks for a certificate of this side: ?ssl_certfile=...&ssl_keyfile=... in the URL"
+        cure = f"If {SHOW_A_CERTIFICATE}"
     else:
         cure = "If Redis speaks no TLS there, name its TLS port, or say redis:// and go unencrypted"
     return Trouble(Stage.TLS, said, cure, needs_a_person=True)
@@ -240,6 +241,8 @@ def _babble(error: BaseException, address: Address) -> Trouble:
 
 def _answered(error: BaseException, address: Address) -> Trouble:
     said = _said(error)
+    if "NOPERM" in said:  # of EXEC
+        return _rights(error, address)
     for word, cure, needs_a_person in (
         ("DENIED", "Give it a password, or bind it to an address that only friends can reach", True),
         ("unknown command", "Use Redis 5 or newer, or Valkey; for Sentinels say redis+sentinel://", True),
@@ -251,13 +254,15 @@ def _answered(error: BaseException, address: Address) -> Trouble:
 
 
 def _closed(error: BaseException, address: Address) -> Trouble:
-    hint = "" if address.is_encrypted else "; if it expects TLS, say rediss:// in the URL"
-    return Trouble(Stage.CONNECTION, f"{_said(error)}", f"See the log of Redis{hint}")
+    # a refused certificate is told of only if the word of it is not overtaken by the end of the connection
+    hint = SHOW_A_CERTIFICATE if address.is_encrypted else "it expects TLS, say rediss:// in the URL"
+    return Trouble(Stage.CONNECTION, _said(error), f"See the log of Redis; if {hint}")
 
 
 # the first line that fits speaks, so what is special stands before what is general
 _EXPLANATIONS: "tuple[tuple[type[BaseException], Callable[[BaseException, Address], Trouble]], ...]" = (
     (ssl.SSLCertVerificationError, _certificate),
+    (ssl.SSLEOFError, _closed),
     (ssl.SSLError, _tls),
     (socket.gaierror, _name),
     (ConnectionRefusedError, _refused),
