@@ -27,7 +27,7 @@ def replicated(directory: Path) -> Iterator[tuple[RedisProcess, RedisProcess]]:
 
 
 @contextlib.contextmanager
-def sentinel(directory: Path, primary: RedisProcess, *lines: str) -> Iterator[RedisProcess]:
+def sentinel(directory: Path, primary: RedisProcess) -> Iterator[RedisProcess]:
     """A Sentinel that watches a primary under the name "mymaster" and decides alone."""
     directory.mkdir()
     configuration = directory / "sentinel.conf"
@@ -36,9 +36,11 @@ def sentinel(directory: Path, primary: RedisProcess, *lines: str) -> Iterator[Re
         "sentinel down-after-milliseconds mymaster 2000",
         "sentinel failover-timeout mymaster 4000",
     ]
-    configuration.write_text("\n".join([*watched, *lines, ""]))
+    configuration.write_text("\n".join([*watched, ""]))
     with Sentinel(directory, configuration) as one:
         with one.client() as client:
+            # every ten seconds otherwise
+            client.execute_command("SENTINEL", "DEBUG", "INFO-PERIOD", "200", "PUBLISH-PERIOD", "200")
             wait_for("the Sentinel", lambda: client.info("sentinel")["master0"]["slaves"] == 1 or None)
         yield one
 
