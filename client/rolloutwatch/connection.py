@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import MovedError
+from redis.exceptions import ResponseError
 from redis.retry import Retry
 
 from rolloutwatch_contract.urls import without_password
@@ -31,6 +31,9 @@ EXPECTED = (
     "redis://host:6379/0, rediss://host:6379/0, unix:///path, "
     "redis+sentinel://host:26379,host:26379/service/0 or redis+cluster://host:6379,host:6379"
 )
+_MOVED = re.compile(
+    r"\A(MOVED )?[0-9]+ (?P<host>\S*):(?P<port>[0-9]+)\Z"
+)  # old versions of redis-py leave the word
 _SENTINEL_OPTIONS = {"sentinel_username", "sentinel_password"}
 
 
@@ -288,11 +291,14 @@ class Door:
             try:
                 client.get(self._key)
                 return client
-            except MovedError as moved:
+            except ResponseError as error:
                 client.connection_pool.disconnect()
+                moved = _MOVED.search(str(error))
+                if moved is None:
+                    raise
                 # who does not know its own name leaves the host out, and means the one that was asked
-                node = self.address.at(moved.host or urlsplit(node).hostname or "", moved.port)
-            except BaseException:
+                node = self.address.at(moved["host"] or urlsplit(node).hostname or "", int(moved["port"]))
+            except (redis.RedisError, OSError):
                 client.connection_pool.disconnect()
                 raise
         raise redis.ConnectionError(f"the nodes send on in circles, lastly to {_host_and_port(node)}")
@@ -318,13 +324,13 @@ def _memory(connection: Any) -> "Memory | None":
             line.split(b":", 1) for line in _ask(connection, "INFO", "memory").splitlines() if b":" in line
         )
         return Memory(told[b"maxmemory_policy"].decode(), int(told[b"maxmemory"]))
-    except (redis.ResponseError, KeyError, ValueError):
+    except (ResponseError, KeyError, ValueError):
         pass
     try:
         answer = _ask(connection, "CONFIG", "GET", "maxmemory*")
         told = answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=True))
         return Memory(told[b"maxmemory-policy"].decode(), int(told[b"maxmemory"]))
-    except (redis.ResponseError, KeyError, ValueError):
+    except (ResponseError, KeyError, ValueError):
         return None
 
 

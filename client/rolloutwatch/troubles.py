@@ -243,6 +243,8 @@ def _answered(error: BaseException, address: Address) -> Trouble:
     said = _said(error)
     if "NOPERM" in said:  # of EXEC
         return _rights(error, address)
+    if said.startswith(("MOVED ", "ASK ")):  # in the words of old versions of redis-py
+        return _elsewhere(error, address)
     for word, cure, needs_a_person in (
         ("DENIED", "Give it a password, or bind it to an address that only friends can reach", True),
         ("unknown command", "Use Redis 5 or newer, or Valkey; for Sentinels say redis+sentinel://", True),

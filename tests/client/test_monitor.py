@@ -337,7 +337,7 @@ def test_a_run_without_a_name_gets_one_of_its_own() -> None:
         ),
         (
             {"redis_url": "redis://host/0?socket_timeout=x"},
-            "redis_url is .*Invalid value for 'socket_timeout'",
+            "redis_url is .*Invalid value for .socket_timeout",
         ),
         ({"redis_url": "redis://u:geheim@host/0?foo=bar"}, r"redis_url is 'redis://u:\*\*\*@host/0"),
         ({"redis_url": "http://user:geheim@host"}, r"redis_url is 'http://user:\*\*\*@host'"),
