@@ -9,18 +9,20 @@ import secrets
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rolloutwatch.adoption import Adopter
 from rolloutwatch.connection import check_url
 from rolloutwatch.drops import DropReason, Ledger
 from rolloutwatch.jobs import Logged, Measured, Ready, Start
 from rolloutwatch.push import RedisSink
 from rolloutwatch.sink import Sink
+from rolloutwatch.spool import Head, Spool, limit_of, root_of, transport_of
 from rolloutwatch.transfer import Transfer
 from rolloutwatch.worker import Health, Worker
 from rolloutwatch_contract import Outcome, RunEnd, StepRecord, run_id
@@ -72,6 +74,11 @@ class Monitor:
             None measures and corrects nothing.
         redis_url: Where to push to; ROLLOUTWATCH_REDIS_URL, else redis://127.0.0.1:6379/0, if it is None.
         sink: Where to push to instead of Redis, such as a MemorySink.
+        spool_dir: The folder where records stand until the server has archived them, so that neither a night without
+            Redis nor a killed trainer costs any; ROLLOUTWATCH_SPOOL_DIR, else ~/.local/state/rolloutwatch/spool,
+            if it is None; "off" keeps them in memory alone. Many trainers can share one. Unused with `sink`.
+        spool_limit: How many bytes may stand there, beyond which the oldest go and are counted;
+            ROLLOUTWATCH_SPOOL_LIMIT, else 1 GiB, if it is None.
         strict: Let `correct` raise where it cannot correct, instead of returning weights of 1.
 
     Raises:
@@ -88,6 +95,8 @@ class Monitor:
         redis_url: str | None = None,
         sink: Sink | None = None,
         strict: bool = False,
+        spool_dir: str | os.PathLike[str] | None = None,
+        spool_limit: int | None = None,
     ) -> None:
         name = run if run is not None else _new_name()
         self.run_id = run_id(project, name)
@@ -96,7 +105,7 @@ class Monitor:
         self._strict = strict
         self._transfer = Transfer()
         self._ledger = Ledger()
-        self._worker = Worker(self._sink_maker(sink, redis_url), self._ledger)
+        self._worker = self._make_worker(sink, redis_url, spool_dir, spool_limit)
         self._worker.put(Start(project, name, self.config))
         self._worker.start()
         self._outcome = Outcome.FINISHED
@@ -223,11 +232,27 @@ class Monitor:
             self._outcome = Outcome.CRASHED
         self.close()
 
-    def _sink_maker(self, sink: Sink | None, redis_url: str | None) -> Callable[[], Sink]:
+    def _make_worker(
+        self,
+        sink: Sink | None,
+        redis_url: str | None,
+        spool_dir: str | os.PathLike[str] | None,
+        spool_limit: int | None,
+    ) -> Worker:
         if sink is not None:
-            return lambda: sink
+            return Worker(lambda: sink, self._ledger)
         url = check_url(redis_url or os.environ.get(REDIS_URL_VARIABLE) or DEFAULT_REDIS_URL)
-        return lambda: RedisSink(url, self.run_id, self.session)
+        root, limit = root_of(spool_dir), limit_of(spool_limit)
+        run, session = self.run_id, self.session
+        if root is None:
+            return Worker(lambda: RedisSink(url, run, session), self._ledger)
+        head = Head(run, session, transport_of(url))
+        return Worker(
+            lambda: RedisSink(url, run, session),
+            self._ledger,
+            spool=Spool(root, head, limit),
+            others=Adopter(root, head.transport, lambda one: RedisSink(url, one.run, one.session), limit),
+        )
 
     def _correct(
         self,
