@@ -58,6 +58,7 @@ class Address:
 
     kind: Kind
     shown: str
+    url: str = field(repr=False)
     entrances: tuple[str, ...] = field(repr=False)
     service: str = ""
     _template: str = field(default="", repr=False)
@@ -116,7 +117,7 @@ def _read(url: str) -> Address:
         raise ValueError
     if scheme != "unix":
         _check_database(parts.path.removeprefix("/"))
-    return Address(Kind.ONE, without_password(url), (url,))
+    return Address(Kind.ONE, without_password(url), url, (url,))
 
 
 def _read_several(url: str, scheme: str, kind: Kind) -> Address:
@@ -134,7 +135,7 @@ def _read_several(url: str, scheme: str, kind: Kind) -> Address:
         entrance = f"{scheme}://{_login_of_sentinels(options)}host:1?{query}"
     port = SENTINEL_PORT if kind is Kind.SENTINEL else REDIS_PORT
     entrances = tuple(_at(entrance, *_node(host, port)) for host in hosts.split(","))
-    return Address(kind, without_password(url), entrances, service, template)
+    return Address(kind, without_password(url), url, entrances, service, template)
 
 
 def _service_and_database(path: str, kind: Kind) -> tuple[str, str]:

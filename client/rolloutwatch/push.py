@@ -20,6 +20,8 @@ from rolloutwatch_contract.keys import RECORD_FIELD, entry_id, part_of, sequence
 
 log = logging.getLogger("rolloutwatch")
 
+_warned_of: set[tuple[str, str]] = set()  # a process has several sinks: those of former sessions too
+
 Entry = tuple[bytes, dict[bytes, bytes]]
 
 
@@ -51,7 +53,6 @@ class RedisSink:
         self._run, self._session = run, session
         self._archived = 0
         self._unread_at = -1
-        self._warned_of = ""
         self._begin(0)
         self._door = Door(self._address, self._ack, self._look_at)
 
@@ -76,8 +77,8 @@ class RedisSink:
         """Warn of a Redis that throws streams away; it is written to all the same, because to refuse would lose all of them."""
         if memory is None:
             log.debug("Redis at %s does not tell what it does when it is full.", self.shown_url)
-        elif memory.evicts and memory.policy != self._warned_of:
-            self._warned_of = memory.policy
+        elif memory.evicts and (self.shown_url, memory.policy) not in _warned_of:
+            _warned_of.add((self.shown_url, memory.policy))
             log.warning(
                 "Redis at %s throws away whole streams when it is full (maxmemory-policy %s): records that nobody has "
                 "read yet may be lost. Set it to noeviction: CONFIG SET maxmemory-policy noeviction, and in redis.conf.",

@@ -17,10 +17,11 @@ from rolloutwatch_contract.presence import (
     encode_presence,
 )
 from rolloutwatch_server import __version__
-from rolloutwatch_server.ingest import Ingest
+from rolloutwatch_server.ingest import NOT_CONNECTED, Ingest
 
 log = logging.getLogger(__name__)
 
+SECONDS_TO_BEGIN = 0.05
 SECONDS_TO_END = 5.0
 
 
@@ -49,6 +50,8 @@ class Sign:
         self._thread.join(SECONDS_TO_END)
 
     def _run(self) -> None:
+        while self._ingest.health.reason == NOT_CONNECTED and not self._stopping.wait(SECONDS_TO_BEGIN):
+            pass  # a server that has only just begun has no trouble yet
         while not self._stopping.is_set():
             try:
                 with self._connect() as client:

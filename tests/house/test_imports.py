@@ -42,7 +42,7 @@ def isolated(environment: Path, code: str) -> list[str]:
         ("rolloutwatch-correction", "import rolloutwatch_correction", ["redis", "dash", "fastapi"]),
         (
             "rolloutwatch",
-            "import rolloutwatch; rolloutwatch.Monitor",
+            "import rolloutwatch.doctor; rolloutwatch.Monitor",
             ["dash", "plotly", "fastapi", "uvicorn"],
         ),
         ("rolloutwatch-dashboard", "import rolloutwatch_dashboard", ["torch", "redis", "fastapi"]),
@@ -69,7 +69,7 @@ def test_the_server_runs_where_there_is_no_torch(tmp_path: Path) -> None:
     environment = environment_with_only("rolloutwatch-server", tmp_path / "environment")
     data_dir = tmp_path / "data"
     options = ["--port", "0", "--redis-port", "0", "--data-dir", str(data_dir)]
-    code = f"from rolloutwatch_server.cli import main; sys.exit(main(['serve', *{options}]))"
+    code = f"from rolloutwatch_contract.command import main; sys.exit(main(['serve', *{options}]))"
     with subprocess.Popen(isolated(environment, code)) as process:
         try:
             told = wait_for("the server", lambda: read_json(data_dir / "server.json"))
