@@ -1,6 +1,7 @@
 """Who may know whom, and what each side can do without."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -61,6 +62,28 @@ def test_each_distribution_works_with_what_it_declares_and_no_more(
     missing = "".join(f"\nassert importlib.util.find_spec({name!r}) is None, {name!r}" for name in absent)
     judgement = run_python(environment, f"import importlib.util{missing}\n{code}")
     assert judgement.returncode == 0, judgement.stderr
+
+
+@pytest.mark.parametrize(
+    ("distribution", "arguments", "code", "said"),
+    [
+        ("rolloutwatch-contract", ["presets", "disabled"], 0, "# disabled:"),
+        ("rolloutwatch-contract", [], 0, "serve .* - not installed here, comes with rolloutwatch-server"),
+        ("rolloutwatch", ["doctor", "--help"], 0, "usage: rolloutwatch doctor"),
+        ("rolloutwatch", ["serve"], 2, r"comes with rolloutwatch-server; .* pip install ./contract ./dashboard ./server"),
+        ("rolloutwatch-server", ["serve", "--help"], 0, "usage: rolloutwatch serve"),
+        ("rolloutwatch-server", ["doctor"], 2, "comes with rolloutwatch; .* pip install ./contract ./correction ./client"),
+    ],
+)  # fmt: skip
+def test_the_command_does_on_each_side_what_is_installed_there(
+    distribution: str, arguments: list[str], code: int, said: str, tmp_path: Path
+) -> None:
+    """And says of the rest what brings it."""
+    environment = environment_with_only(distribution, tmp_path)
+    run = f"from rolloutwatch_contract.command import main; sys.exit(main({arguments}))"
+    judgement = run_python(environment, run)
+    assert judgement.returncode == code, judgement.stderr
+    assert re.search(said, judgement.stdout + judgement.stderr)
 
 
 @pytest.mark.redis
