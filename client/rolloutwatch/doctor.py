@@ -16,7 +16,7 @@ from rolloutwatch_contract.keys import DEFAULT_REDIS_URL, REDIS_URL_VARIABLE
 SECONDS_AT_MOST = 15.0
 
 
-def main(arguments: Sequence[str]) -> int:
+def doctor(arguments: Sequence[str]) -> int:
     """Examine and report; returns 0 if nothing has failed, else 1."""
     options = _parser().parse_args(arguments)
     url, source = options.redis_url, "--redis-url"

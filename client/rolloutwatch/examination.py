@@ -462,7 +462,7 @@ def _spool(root: "Path | None") -> Finding:
     found = f"{root}, {_mb(free)} free, at most {_mb(limit)}"
     if left:
         waiting = _mb(sum(bytes_in(folder) for folder in left))
-        found += f"; {len(left)} earlier sessions wait for the next trainer ({waiting})"
+        found += f"; {len(left)} earlier sessions wait for the next trainer, or for `rolloutwatch deliver` ({waiting})"
     if free < limit:
         cure = f"Make room there, or lower {LIMIT_VARIABLE}"
         return Finding(

@@ -16,17 +16,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rolloutwatch import signals
 from rolloutwatch.adoption import Adopter
 from rolloutwatch.connection import check_url
 from rolloutwatch.drops import DropReason, Ledger
 from rolloutwatch.jobs import Logged, Measured, Ready, Start
 from rolloutwatch.push import RedisSink
-from rolloutwatch.sink import Sink
+from rolloutwatch.sink import Frame, Sink
 from rolloutwatch.spool import Head, Spool, limit_of, root_of, transport_of
 from rolloutwatch.transfer import Transfer
 from rolloutwatch.worker import Health, Worker
 from rolloutwatch_contract import Outcome, RunEnd, StepRecord, run_id
-from rolloutwatch_contract.keys import DEFAULT_REDIS_URL, REDIS_URL_VARIABLE
+from rolloutwatch_contract.keys import DEFAULT_REDIS_URL, REDIS_URL_VARIABLE, split_run_id
 from rolloutwatch_contract.names import is_metric_name
 from rolloutwatch_contract.record import MAX_SEQUENCES, MAX_STEP
 from rolloutwatch_correction import (
@@ -38,6 +39,7 @@ from rolloutwatch_correction import (
 )
 
 SECONDS_TO_CLOSE = 5.0
+SECONDS_TO_CLOSE_ON_SIGNAL = 3.0  # of which schedulers leave thirty, and impatient ones five
 MAX_GROUPS = 24  # with twelve figures each, and all others, a record of at most 512
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_./-]")
 
@@ -64,7 +66,10 @@ class Monitor:
         monitor.close()
 
     The caller's thread computes tensors and appends to a queue; a background thread does the rest.
-    Once built, a monitor never raises and never waits for the network.
+    Once built, a monitor never waits for the network, and never raises but where a correction cannot be computed.
+    At the end of the process, by SIGTERM too, it delivers what it can within seconds.
+    In a forked child, and in a copy that was sent to another process, it corrects and sends nothing:
+    build one where it is to be used.
 
     Args:
         project: What belongs together, such as "math"; letters, digits, '_', '.', '-'.
@@ -110,6 +115,7 @@ class Monitor:
         self._worker.start()
         self._outcome = Outcome.FINISHED
         atexit.register(self._close_at_exit)
+        signals.watch(self)
 
     def correct(
         self,
@@ -212,6 +218,7 @@ class Monitor:
         What could not be delivered is counted as `undelivered`, and the log says how much it was.
         """
         atexit.unregister(self._close_at_exit)
+        signals.unwatch(self)
         return self._worker.close(Ready(lambda dropped: RunEnd(time.time(), self._outcome, dropped)), timeout)
 
     def __enter__(self) -> "Monitor":
@@ -225,6 +232,18 @@ class Monitor:
         if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
             self._outcome = Outcome.CRASHED
         self.close()
+
+    def close_on_signal(self) -> None:
+        """End as a process that was told to: the run did not get to its end."""
+        self._outcome = Outcome.CRASHED
+        self._worker.close(self._end(), SECONDS_TO_CLOSE_ON_SIGNAL)
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        """Return what becomes of it in another process, a monitor that corrects and sends nothing."""
+        return _elsewhere, (self.run_id, self.config)
+
+    def _end(self) -> Ready:
+        return Ready(lambda dropped: RunEnd(time.time(), self._outcome, dropped))
 
     def _close_at_exit(self) -> None:
         # the interpreter has noted an exception that nobody caught before it comes here
@@ -333,6 +352,24 @@ class Monitor:
             )
             return None
         return number
+
+
+class _Nowhere:
+    """A sink of a monitor that has nothing to send."""
+
+    def send(self, frames: Sequence[Frame]) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
+def _elsewhere(run: str, config: CorrectionConfig) -> Monitor:
+    """Return the copy of a monitor that was sent to another process: records are for the one that built it to send."""
+    project, name = split_run_id(run)
+    copy = Monitor(project=project, run=name, config=config, sink=_Nowhere())
+    copy.close()
+    return copy
 
 
 def _config(config: Mapping[str, Any] | CorrectionConfig | None) -> CorrectionConfig:

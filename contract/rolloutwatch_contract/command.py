@@ -39,6 +39,12 @@ KNOWN = (
         "./contract ./correction ./client",
     ),
     Command(
+        "deliver",
+        "bring what trainers left on disk to Redis (rolloutwatch deliver --help)",
+        "rolloutwatch",
+        "./contract ./correction ./client",
+    ),
+    Command(
         "presets",
         "print configurations of the correction by name, as YAML to copy (rolloutwatch presets --help)",
         "rolloutwatch-contract",

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from rolloutwatch.doctor import SECONDS_AT_MOST, in_time, main
+from rolloutwatch.doctor import SECONDS_AT_MOST, in_time
+from rolloutwatch.doctor import doctor as main
 from rolloutwatch.examination import Finding, Verdict
 from rolloutwatch.troubles import OPTIONAL_RIGHTS, RIGHTS
 from rolloutwatch_contract.keys import SERVER_KEY, STREAM_PATTERN
