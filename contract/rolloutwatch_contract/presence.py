@@ -7,7 +7,7 @@ import msgspec
 
 from rolloutwatch_contract.record import SCHEMA_VERSION
 
-SECONDS_BETWEEN_SIGNS = 1.0
+SECONDS_BETWEEN_SIGNS = 2.0
 SECONDS_OF_A_SIGN = 10  # after which a server that says nothing more is none
 
 
