@@ -299,7 +299,10 @@ class Monitor:
         if number is None:
             return
         statistics = correction.statistics
-        tensors = [statistics.vector, correction.sequences[:MAX_SEQUENCES]]
+        sequences = correction.sequences
+        if sequences.shape[0] > MAX_SEQUENCES:
+            sequences = sequences[:MAX_SEQUENCES]
+        tensors = [statistics.vector, sequences]
         if statistics.by_group is not None:
             tensors.append(statistics.by_group)
         arrival = self._transfer.start(tensors)
@@ -308,7 +311,7 @@ class Monitor:
                 DropReason.TRANSFERS_FULL, f"Step {step} was not measured: too many copies are under way."
             )
             return
-        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        size = sum(tensor.nbytes for tensor in tensors)
         self._worker.put(Measured(number, time.time(), arrival, correction.config, statistics.groups, size))
 
     def _log(self, step: int, values: Mapping[str, Any]) -> None:
@@ -321,11 +324,13 @@ class Monitor:
                 self._ledger.drop(
                     DropReason.BAD_NAME, f"{name!r:.150} was not logged: expected a name like 'train/reward'."
                 )
+            elif type(value) is float:  # nearly all are, and need not be asked
+                numbers[name] = value
             elif isinstance(value, Tensor) and value.is_cuda and value.numel() == 1:
                 later[name] = value.detach().reshape(()).to(torch.float64, copy=True)
             else:
                 try:
-                    numbers[name] = float(value.item() if hasattr(value, "item") else value)
+                    numbers[name] = _number(value)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the others can be logged
                     self._ledger.drop(
                         DropReason.BAD_VALUE, f"{name!r} was not logged: expected one number: {error}."
@@ -393,6 +398,12 @@ def _groups(labels: Sequence[str], logprobs: Tensor | Sequence[Tensor]) -> Group
         names = [name if name in most else "others" for name in names]
     first = logprobs if isinstance(logprobs, Tensor) else next(iter(logprobs), torch.zeros(()))
     return Groups.of(names, device=first.device)
+
+
+def _number(value: Any) -> float:
+    """Return a number, or an array or a tensor of one, as a float. NumPy's float64 is a float, and slow to be asked."""
+    is_plain = isinstance(value, (float, int)) or not hasattr(value, "item")
+    return float(value if is_plain else value.item())
 
 
 def _new_name() -> str:
