@@ -3,6 +3,8 @@
 import enum
 import logging
 import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 log = logging.getLogger("rolloutwatch")
 
@@ -15,8 +17,11 @@ class DropReason(enum.Enum):
     BAD_STEP = "bad_step"
     BAD_NAME = "bad_name"
     BAD_VALUE = "bad_value"
+    BAD_MARK = "bad_mark"
+    TOO_MANY = "too_many"
     NOT_MEASURED = "not_measured"
     NOT_CORRECTED = "not_corrected"
+    NOT_DECODED = "not_decoded"
     NOT_ENCODED = "not_encoded"
     NOT_KEPT = "not_kept"
     UNDELIVERED = "undelivered"
@@ -30,6 +35,7 @@ class Ledger:
         # a signal may come while its thread counts, and its handler counts too
         self._lock = threading.RLock()
         self._dropped: dict[str, int] = {}
+        self._heard: dict[str, int] = {}
         self._told: set[str] = set()
 
     def drop(self, reason: DropReason, detail: str = "", times: int = 1) -> None:
@@ -50,10 +56,18 @@ class Ledger:
             self._told.add(key)
         log.warning("%s", message)
 
-    def tally(self) -> dict[str, int]:
-        """Return how many were dropped so far, by reason."""
+    def hear(self, others: Iterable[Mapping[str, int]]) -> None:
+        """Note what other ranks have dropped so far, in place of what was heard of them before."""
+        heard: Counter[str] = Counter()
+        for tally in others:
+            heard.update(tally)
         with self._lock:
-            return dict(self._dropped)
+            self._heard = dict(heard)
+
+    def tally(self) -> dict[str, int]:
+        """Return how many were dropped so far, by reason; by other ranks too, where they are heard."""
+        with self._lock:
+            return dict(Counter(self._dropped) + Counter(self._heard))
 
     def count(self, reason: DropReason) -> int:
         """Return how many were dropped for one reason."""
