@@ -63,6 +63,5 @@ def _take_part(part: Callable[[int], Any], rank: int, world: int, directory: str
     meeting = f"file://{directory}/meeting"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=world, timeout=BOUNDED)
     torch.save(part(rank), Path(directory) / f"{rank}.pt")
-    if dist.is_initialized():
-        dist.barrier()
-        dist.destroy_process_group()
+    dist.barrier()
+    dist.destroy_process_group()

@@ -77,11 +77,23 @@ def together(parts: Sequence[Figures]) -> Figures:
         sample_ids = torch.cat([part.sample_ids for part in parts if part.sample_ids is not None])
     sequences = torch.cat([part.sequences for part in _numbered(parts)])
     return Figures(
-        reduce(Statistics.merge, (part.statistics for part in parts)),
+        reduce(Statistics.merge, _grouped([part.statistics for part in parts])),
         sequences,
         sample_ids,
         _worst_tokens(parts, sequences),
     )
+
+
+def _grouped(parts: Sequence[Statistics]) -> Sequence[Statistics]:
+    """Return statistics in which a part without groups has nothing in each group that others have."""
+    known = next((part.by_group for part in parts if part.by_group is not None), None)
+    if known is None:
+        return parts
+    nothing = torch.zeros_like(known)
+    nothing[:, len(fields_of(parts[0].config).sums) :] = -torch.inf
+    return [
+        part if part.by_group is not None else dataclasses.replace(part, by_group=nothing) for part in parts
+    ]
 
 
 def _numbered(parts: Sequence[Figures]) -> list[Figures]:

@@ -123,6 +123,7 @@ class Together:
         self.pushes = pushes and self.rank == 0
         self.room = max(1, MAX_SEQUENCES // world)
         self._process_group = process_group
+        self._device = _device_of(process_group)
         self._agreement = agreement
         self._ledger = ledger
         self._letter = Letter(agreement, self.room)
@@ -172,13 +173,12 @@ class Together:
 
     def _written(self, step: int, figures: Figures | None) -> Tensor:
         """Return what this rank gives to the others; nothing but its tally where figures are not those agreed on."""
-        device = _device_of(self._process_group)
         if figures is not None:
             try:
-                return self._letter.write(step, figures, self._ledger.tally(), device)
+                return self._letter.write(step, figures, self._ledger.tally(), self._device)
             except Exception as error:  # noqa: BLE001 - the others wait for this rank all the same
                 self._ledger.drop(DropReason.NOT_MEASURED, f"Step {step} was not measured: {error}")
-        return self._letter.write(step, None, self._ledger.tally(), device)
+        return self._letter.write(step, None, self._ledger.tally(), self._device)
 
     def _opened(self, ranks: Any, step: int) -> Figures | None:
         """Put together what the ranks have given, note what they have lost, and count whose part is missing."""
@@ -268,14 +268,19 @@ class Letter:
     def _read_figures(self, numbers: Any, head: dict[str, float]) -> Figures:
         agreement, rows = self._agreement, int(head["rows"])
         integers = numbers.view(np.int64)
-        groups = agreement.groups if head["has_groups"] else ()
-        by_group = self._table(numbers, "by_group", len(groups), self._of_group)
+        by_group = sample_ids = tokens = None
+        if head["has_groups"]:
+            by_group = self._table(numbers, "by_group", len(agreement.groups), self._of_group)
+        if head["has_sample_ids"]:
+            sample_ids = torch.from_numpy(integers[self._at["sample_ids"]][:rows])
+        if head["captured"]:
+            tokens = self._table(integers, "tokens", int(head["captured"]), agreement.words)
         vector = torch.from_numpy(numbers[self._at["vector"]])
         return Figures(
             Statistics(vector, agreement.config, agreement.groups, by_group),
             self._table(numbers, "sequences", rows, len(SEQUENCE_COLUMNS)),
-            torch.from_numpy(integers[self._at["sample_ids"]][:rows]) if head["has_sample_ids"] else None,
-            self._table(integers, "tokens", int(head["captured"]), agreement.words),
+            sample_ids,
+            tokens,
         )
 
     def _table(self, numbers: Any, name: str, rows: int, columns: int) -> Tensor:
