@@ -237,7 +237,7 @@ class Letter:
                 "captured": 0 if figures.tokens is None else figures.tokens.shape[0],
             }
         numbers = torch.tensor([float(head[name]) for name in _HEAD], dtype=torch.float64)
-        letter[self._at["head"]].copy_(brought(numbers, device), non_blocking=True)
+        letter[self._at["head"]].copy_(brought(numbers, device))
         return letter
 
     def read(self, numbers: Any) -> tuple[int, dict[str, int], Figures | None]:
@@ -263,7 +263,9 @@ class Letter:
             ("tokens", figures.tokens, integers),
         ):
             if tensor is not None:
-                where[self._at[name]][: tensor.numel()].copy_(tensor.flatten(), non_blocking=True)
+                numbers = tensor.flatten()
+                there = brought(numbers, letter.device) if numbers.device.type == "cpu" else numbers
+                where[self._at[name]][: numbers.numel()].copy_(there)
 
     def _read_figures(self, numbers: Any, head: dict[str, float]) -> Figures:
         agreement, rows = self._agreement, int(head["rows"])

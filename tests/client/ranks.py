@@ -138,6 +138,16 @@ def _is_elsewhere(monitor: Monitor) -> Any:
     return monitor.correct(step=STEP + 1, **part(slice(2, 4)))
 
 
+def nan_rows() -> dict[str, Any]:
+    """Two sequences without a number."""
+    given = part(slice(2, 4))
+    return given | {"training_logprobs": torch.full_like(given["training_logprobs"], torch.nan)}
+
+
+def _has_nothing_but_nan(monitor: Monitor) -> Any:
+    return monitor.correct(step=STEP, **nan_rows())
+
+
 def _has_other_groups(monitor: Monitor) -> Any:
     return monitor.correct(step=STEP, **part(slice(2, 4)) | {"groups": ["math", "music"]})
 
@@ -161,6 +171,7 @@ MISFORTUNES: dict[str, dict[int, Callable[[Monitor], Any]]] = {
     "a rank has no step": {1: _has_no_step},
     "the rank that pushes has no step": {0: _has_no_step},
     "a rank is elsewhere": {3: _is_elsewhere},
+    "a rank has nothing but NaN": {1: _has_nothing_but_nan},
     "a rank has undeclared labels": {1: _has_other_groups},
     "a rank has labels": {1: _has_labels},
     "a rank logs nonsense": {2: _logs_nonsense},

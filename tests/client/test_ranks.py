@@ -28,6 +28,7 @@ from tests.client.ranks import (
     built,
     crowd,
     long,
+    nan_rows,
     own_rows,
     part,
     take_part,
@@ -185,6 +186,15 @@ def test_a_step_that_no_rank_could_measure_is_told_as_such(outcomes: Outcomes) -
 def test_a_step_that_the_pushing_rank_does_not_know_is_lost_and_counted(outcomes: Outcomes) -> None:
     records = outcomes[0]["the rank that pushes has no step"]["records"]
     assert [(record.step, record.dropped) for record in steps(records)] == [(STEP + 5, {"bad_step": 1})]
+
+
+def test_a_rank_with_nothing_but_nan_is_measured_as_such(outcomes: Outcomes) -> None:
+    """Its sequences are there, and their share of all tokens is what is not finite."""
+    arguments = part(slice(0, 8))
+    arguments["training_logprobs"][2:4] = nan_rows()["training_logprobs"]
+    record = record_of(outcomes[0]["a rank has nothing but NaN"]["records"])
+    assert same(record, alone("token normalized", arguments)[0])
+    assert record.dropped == {}
 
 
 def test_labels_cost_no_more_than_the_figures_of_groups(outcomes: Outcomes) -> None:

@@ -18,6 +18,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "correction/README.md",
     ROOT / "docs/architecture.md",
+    ROOT / "docs/distributed.md",
     *sorted((ROOT / "docs/decisions").glob("*.md")),
 ]
 
