@@ -33,6 +33,15 @@ def wait_for(what: str, ask: Callable[[], T | None], seconds: float = 60.0) -> T
         time.sleep(0.05)
 
 
+def surroundings(redis_url: str) -> dict[str, str]:
+    """The environment of a trainer: where Redis is, and the spool of the test."""
+    return {
+        "ROLLOUTWATCH_REDIS_URL": redis_url,
+        "ROLLOUTWATCH_SPOOL_DIR": os.environ["ROLLOUTWATCH_SPOOL_DIR"],
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+    }
+
+
 class ServerProcess:
     """`rolloutwatch serve` on free ports, with the Redis it starts itself."""
 

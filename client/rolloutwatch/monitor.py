@@ -8,13 +8,14 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from rolloutwatch.adoption import Adopter
 from rolloutwatch.arguments import Given, config_of, group_names_of
 from rolloutwatch.drops import DropReason, Ledger
 from rolloutwatch.jobs import Logged, Measured, Ready, Start
@@ -24,6 +25,7 @@ from rolloutwatch.push import RedisSink, check_url
 from rolloutwatch.ranks import NO_STEP, Agreement, Parcel, agreed, company_of
 from rolloutwatch.silent import Silent
 from rolloutwatch.sink import Sink
+from rolloutwatch.spool import Head, Spool, limit_of, root_of, transport_of
 from rolloutwatch.tokens import TokenCapture
 from rolloutwatch.transfer import Transfer
 from rolloutwatch.worker import Health, Worker
@@ -75,6 +77,11 @@ class Monitor:
             None measures and corrects nothing.
         redis_url: Where to push to; ROLLOUTWATCH_REDIS_URL, else redis://127.0.0.1:6379/0, if it is None.
         sink: Where to push to instead of Redis, such as a MemorySink.
+        spool_dir: The folder where records stand until the server has archived them, so that neither a night without
+            Redis nor a killed trainer costs any; ROLLOUTWATCH_SPOOL_DIR, else ~/.local/state/rolloutwatch/spool,
+            if it is None; "off" keeps them in memory alone. Many trainers can share one. Unused with `sink`.
+        spool_limit: How many bytes may stand there, beyond which the oldest go and are counted;
+            ROLLOUTWATCH_SPOOL_LIMIT, else 1 GiB, if it is None.
         process_group: The ranks that have the other parts of the batch, such as torch.distributed.group.WORLD;
             None means that this process has the whole batch, and no collective is called.
         push: Whether this process, or this group, pushes; False where another one has the same tokens and pushes them.
@@ -94,18 +101,18 @@ class Monitor:
         config: Mapping[str, Any] | CorrectionConfig | None = None,
         redis_url: str | None = None,
         sink: Sink | None = None,
+        spool_dir: str | os.PathLike[str] | None = None,
+        spool_limit: int | None = None,
         process_group: ProcessGroup | None = None,
         push: bool = True,
         group_names: Sequence[str] | None = None,
         tokens: TokenCapture | None = None,
     ) -> None:
-        settings = agreed(
-            process_group,
-            lambda: _settings(
-                project, run, config, _url(redis_url) if sink is None else "", group_names, tokens
-            ),
-            lambda settings: settings.alike,
-        )
+        def settings_here() -> _Settings:
+            _check_destination(sink, redis_url, spool_limit)
+            return _settings(project, run, config, group_names, tokens)
+
+        settings = agreed(process_group, settings_here, lambda settings: settings.alike)
         self.run_id = run_id(project, settings.name)
         self.session = f"{int(time.time()):x}-{secrets.token_hex(4)}"
         self.config = settings.config
@@ -116,7 +123,7 @@ class Monitor:
         self._company = company_of(process_group, settings.agreement, self._ledger, push=push)
         self._measurer = Measurer(self._company, self._ledger, settings.group_names, tokens)
         self._worker: Worker | Silent = (
-            Worker(self._sink_maker(sink, redis_url), self._ledger)
+            self._make_worker(sink, redis_url, spool_dir, spool_limit)
             if self._company.pushes
             else Silent(self._ledger)
         )
@@ -271,11 +278,27 @@ class Monitor:
             self._outcome = Outcome.CRASHED
         self.close()
 
-    def _sink_maker(self, sink: Sink | None, redis_url: str | None) -> Callable[[], Sink]:
+    def _make_worker(
+        self,
+        sink: Sink | None,
+        redis_url: str | None,
+        spool_dir: str | os.PathLike[str] | None,
+        spool_limit: int | None,
+    ) -> Worker:
         if sink is not None:
-            return lambda: sink
-        url = _url(redis_url)
-        return lambda: RedisSink(url, self.run_id, self.session)
+            return Worker(lambda: sink, self._ledger)
+        url = check_url(_url(redis_url))
+        root, limit = root_of(spool_dir), limit_of(spool_limit)
+        run, session = self.run_id, self.session
+        if root is None:
+            return Worker(lambda: RedisSink(url, run, session), self._ledger)
+        head = Head(run, session, transport_of(url))
+        return Worker(
+            lambda: RedisSink(url, run, session),
+            self._ledger,
+            spool=Spool(root, head, limit),
+            others=Adopter(root, head.transport, lambda one: RedisSink(url, one.run, one.session), limit),
+        )
 
     def _push(self, step: object, correction: Correction | None, given: Given | None = None) -> Parcel | None:
         """Bring figures together with those of other ranks, and start them on their way; never raises."""
@@ -385,15 +408,12 @@ def _settings(
     project: str,
     run: str | None,
     config: Mapping[str, Any] | CorrectionConfig | None,
-    redis_url: str,
     group_names: Sequence[str] | None,
     tokens: TokenCapture | None,
 ) -> _Settings:
     """Check the arguments; ValueError if one of them cannot be what it is."""
     name = run if run is not None else _new_name()
     run_id(project, name)
-    if redis_url:
-        check_url(redis_url)
     own, names = config_of(config), group_names_of(group_names)
     if tokens is not None and not isinstance(tokens, TokenCapture):
         raise ValueError(f"tokens is a {type(tokens).__name__}: expected a TokenCapture, or None.")
@@ -407,6 +427,13 @@ def _settings(
         f"project {project!r}, run {run!r}, {own}, groups {names}, tokens of {agreement.captured} sequences"
     )
     return _Settings(name, own, names, agreement, alike)
+
+
+def _check_destination(sink: Sink | None, redis_url: str | None, spool_limit: int | None) -> None:
+    """Check where to push to; ValueError if that cannot be."""
+    if sink is None:
+        check_url(_url(redis_url))
+        limit_of(spool_limit)
 
 
 def _url(redis_url: str | None) -> str:

@@ -1,102 +1,331 @@
 """Records that have a number, from the first attempt to send them until the server has archived them.
 
 A Redis that was restarted may have lost the last second, or everything, and others may write to it;
-what is not archived stands here still and can be sent again.
+what is not archived stands here still and can be sent again: the newest in memory, all of it in the spool.
 """
 
+import threading
+import time
 from collections import deque
+from collections.abc import Iterator
+from itertools import islice
 
+from rolloutwatch.drops import DropReason, Ledger
+from rolloutwatch.ranges import Ranges
 from rolloutwatch.sink import Frame
+from rolloutwatch.spool import Spool
+from rolloutwatch_contract import Heartbeat, encode
+
+MAX_BYTES = 64 * 1024 * 1024  # in memory, where there is no spool
+BYTES_BEFORE_SPOOL = 8 * 1024 * 1024  # in memory, where there is one
+FRAMES_PER_BATCH = 256
+BYTES_PER_BATCH = 4 * 1024 * 1024
+SECONDS_BETWEEN_SYNCS = 1.0
+SECONDS_WITHOUT_SPOOL = (5.0, 60.0)  # before it is tried again
 
 
 class Outbox:
-    """Frames in the order of their numbers; a prefix of them has been sent. Used by one thread."""
+    """Frames in the order of their numbers. One thread adds and tends, another one takes and lets go.
 
-    def __init__(self, limit_bytes: int) -> None:
-        self.limit_bytes = limit_bytes
-        self.archived = 0
+    A number that cannot be had any more, because there was no room or a file was damaged, is counted,
+    and a heartbeat takes its place, so that the numbers of a stream have no holes.
+    """
+
+    def __init__(self, ledger: Ledger, spool: Spool | None = None, limit_bytes: int = MAX_BYTES) -> None:
         self.last_number = 0
-        self._first: bytes = (
-            b""  # the record that every stream begins with, also the one after a stream was lost
-        )
-        self._begins_with = 1  # its number in this stream
-        self._given_up = 0
-        self._sent: deque[Frame] = deque()
-        self._unsent: deque[Frame] = deque()
-        self._sent_bytes = 0
-        self._unsent_bytes = 0
+        self.archived = 0
+        self._ledger = ledger
+        self._spool = spool
+        self._limit_bytes = limit_bytes
+        self._lock = threading.RLock()
+        self._kept: deque[Frame] = deque()  # the newest, without a hole
+        self._kept_bytes = 0
+        self._page: list[Frame] = []  # of the spool, what is being sent of it
+        self._next = 1
+        self._begins = 1  # the number under which the stream begins, with the first record of all
+        self._start = b""
+        self._lost = Ranges()
+        self._spool_fails = False
+        self._spool_wait = SECONDS_WITHOUT_SPOOL[0]
+        self._spool_again = 0.0
+        self._synced = 0.0
+
+    @classmethod
+    def recovered(cls, ledger: Ledger, spool: Spool) -> "Outbox":
+        """Return what another process has left in a spool, all of it unsent as far as can be known."""
+        box = cls(ledger, spool)
+        box.last_number = spool.last
+        box.archived = spool.first - 1
+        box._start = spool.head.start
+        box._restart()
+        return box
 
     @property
     def unsent(self) -> int:
         """Return how many frames wait to be sent."""
-        return len(self._unsent)
+        return self.last_number + 1 - self._next
 
     @property
     def sent_to(self) -> int:
         """Return the number of the last frame that was sent."""
-        return self._unsent[0][0] - 1 if self._unsent else self.last_number
+        return self._next - 1
+
+    @property
+    def unarchived(self) -> int:
+        """Return how many frames are not known to be archived."""
+        return self.last_number - self.archived
+
+    @property
+    def part(self) -> int:
+        """Return which stream of its session the records went into last."""
+        return 0 if self._spool is None else self._spool.part
+
+    @property
+    def is_spooled(self) -> bool:
+        """Tell whether what is here outlives the process."""
+        return self._spool is not None and not self._spool_fails
 
     @property
     def has_room(self) -> bool:
-        """Tell whether another frame may be added."""
-        return self._unsent_bytes < self.limit_bytes
+        """Tell whether another frame may be added without one being lost."""
+        return self.is_spooled or self._kept_bytes < self._limit_bytes or not self._waits_in_memory()
 
     def add(self, frame: bytes) -> None:
-        """Give a frame the next number."""
-        self.last_number += 1
-        self._first = self._first or frame
-        self._unsent.append((self.last_number, frame))
-        self._unsent_bytes += len(frame)
+        """Give a frame the next number, and write it down."""
+        with self._lock:
+            self.last_number += 1
+            self._start = self._start or frame
+            self._kept.append((self.last_number, frame))
+            self._kept_bytes += len(frame)
+            self._write_down()
+            self._make_room()
 
-    def next_batch(self, frames: int, size: int) -> list[Frame]:
+    def tend(self) -> None:
+        """Have the disk keep what was written, and try a spool again that has failed. Call it every second or so."""
+        now = time.monotonic()
+        if self._spool is None or now - self._synced < SECONDS_BETWEEN_SYNCS:
+            return
+        self._synced = now
+        if self._spool_fails:
+            with self._lock:
+                self._write_down()
+            return
+        try:
+            self._spool.sync()
+        except OSError as error:
+            self._spool_failed(error)
+
+    def next_batch(self, frames: int = FRAMES_PER_BATCH, size: int = BYTES_PER_BATCH) -> list[Frame]:
         """Return the first frames that wait, up to a number and a size, at least one if there is one."""
-        batch: list[Frame] = []
-        for number, frame in self._unsent:
-            size -= len(frame)
-            if len(batch) == frames or (batch and size < 0):
-                break
-            batch.append((number, frame))
-        return batch
+        with self._lock:
+            batch: list[Frame] = []
+            for number, frame in self._frames(frames):
+                size -= len(frame)
+                if batch and size < 0:
+                    break
+                batch.append((number, frame))
+            return batch
 
-    def sent(self, frames: int) -> None:
-        """Note that the first `frames` that waited have been taken; they stay until they are archived or room is needed."""
-        for _ in range(frames):
-            number, frame = self._unsent.popleft()
-            self._unsent_bytes -= len(frame)
-            self._sent.append((number, frame))
-            self._sent_bytes += len(frame)
-        while self._sent_bytes > self.limit_bytes:
-            self._forget()
+    def frame(self, number: int) -> bytes | None:
+        """Return a frame as it was added; None if it cannot be had."""
+        with self._lock:
+            return self._find(number)
+
+    def sent(self, number: int) -> None:
+        """Note that all frames up to a number have been taken; they stay until they are archived or room is needed."""
+        with self._lock:
+            self._next = max(self._next, number + 1)
+            self._make_room()
 
     def acknowledge(self, archived: int) -> None:
         """Let go of what is archived. An acknowledgement that goes back is that of a Redis that lost it."""
-        self.archived = max(self.archived, archived)
-        while self._sent and self._sent[0][0] <= self.archived:
-            self._forget()
+        with self._lock:
+            if archived <= self.archived:
+                return
+            self.archived = archived
+            while self._kept and self._kept[0][0] <= archived:
+                self._forget()
+            if self._spool is not None:
+                self._spool.free(archived)
 
-    def rewind(self) -> int:
+    def rewind(self, part: int = 0) -> None:
         """Send again whatever is not archived, to where nothing has been sent yet.
 
-        The first frame of all goes before it, under a number that is free because what had it is archived.
-        Returns how many frames can be neither sent again nor known to be archived, because room was needed.
+        The first frame of all goes before it, under a number that is free because what had it is archived or lost.
         """
-        while self._sent:
-            number, frame = self._sent.pop()
-            self._sent_bytes -= len(frame)
-            self._put_first(number, frame)
-        if self._unsent and self._unsent[0][0] == self._begins_with:
-            self._unsent_bytes -= len(self._unsent.popleft()[1])
-        before = self.sent_to
-        given_up = max(before - max(self.archived, self._given_up, 1), 0)
-        self._given_up = max(before, self._given_up)
-        self._begins_with = max(before, 1)
-        self._put_first(self._begins_with, self._first)
-        return given_up
+        with self._lock:
+            self._restart()
+            if self._spool is not None:
+                try:
+                    self._spool.note_part(part)
+                except OSError as error:
+                    self._spool_failed(error)
 
-    def _put_first(self, number: int, frame: bytes) -> None:
-        self._unsent.appendleft((number, frame))
-        self._unsent_bytes += len(frame)
+    def resume_behind(self, number: int) -> None:
+        """Go on behind a number that another process has sent."""
+        with self._lock:
+            self._begins, self._next = 0, number + 1
+
+    def release(self) -> int:
+        """Let go of the spool; return how many records stay in it for whoever comes next."""
+        with self._lock:
+            spool, self._spool = self._spool, None
+            if spool is None:
+                return 0
+            if self.archived >= self.last_number:
+                spool.remove()
+                return 0
+            left = sum(max(one.last - max(one.first, self.archived + 1) + 1, 0) for one in spool.segments)
+            spool.close()
+            return left
+
+    def disown(self) -> None:
+        """Forget everything: this is a forked child."""
+        self._lock = threading.RLock()
+        self._kept, self._kept_bytes, self._page = deque(), 0, []
+        self._next = self.last_number + 1
+        if self._spool is not None:
+            self._spool.disown()
+            self._spool = None
+
+    # -- what is where --------------------------------------------------------------------------------------------
+
+    def _frames(self, most: int) -> Iterator[Frame]:
+        """Return the next frames to send, of memory or of one page of the spool."""
+        last = min(self.last_number, self._next + most - 1)
+        if self._kept and self._kept[0][0] <= self._next and self._next != self._begins:
+            begin = self._next - self._kept[0][0]
+            yield from islice(self._kept, begin, begin + most)
+            return
+        for number in range(self._next, last + 1):
+            yield number, self._frame_to_send(number)
+
+    def _frame_to_send(self, number: int) -> bytes:
+        if number == self._begins:
+            return self._start
+        frame = self._find(number)
+        if frame is None:
+            self._miss(number, DropReason.SPOOL_DAMAGED if self.is_spooled else DropReason.NOT_KEPT)
+            return encode(Heartbeat(time=time.time(), dropped=self._ledger.tally()))
+        return frame
+
+    def _find(self, number: int) -> bytes | None:
+        if self._kept and number >= self._kept[0][0]:
+            at = number - self._kept[0][0]
+            return self._kept[at][1] if at < len(self._kept) else None
+        return self._in_page(number) or (self._turn_to(number) and self._in_page(number)) or None
+
+    def _in_page(self, number: int) -> bytes | None:
+        if not self._page or not self._page[0][0] <= number <= self._page[-1][0]:
+            return None
+        at = number - self._page[0][0]  # where there is no hole
+        if at < len(self._page) and self._page[at][0] == number:
+            return self._page[at][1]
+        return next((frame for each, frame in self._page if each == number), None)
+
+    def _turn_to(self, number: int) -> bool:
+        if self._spool is None or number in self._lost:
+            return False
+        self._page = list(self._spool.read(number))
+        return bool(self._page)
+
+    def _miss(self, first: int, reason: DropReason, last: int | None = None) -> None:
+        """Count numbers that cannot be had any more, each once; the first record of all is always kept."""
+        new = self._lost.add(max(first, self.archived + 1, 2), first if last is None else last)
+        if new:
+            self._ledger.drop(reason, times=new)
+            self._ledger.say_once(
+                reason.value, f"{new} records {_WHY[reason]}; further ones are only counted."
+            )
+
+    # -- room ------------------------------------------------------------------------------------------------------
+
+    def _waits_in_memory(self) -> bool:
+        return bool(self._kept) and self._kept[0][0] >= self._next
+
+    def _make_room(self) -> None:
+        """Forget the oldest in memory if it is too much: what is on disk, or was sent, can be had or was had."""
+        limit = min(BYTES_BEFORE_SPOOL, self._limit_bytes) if self.is_spooled else self._limit_bytes
+        while self._kept_bytes > limit and len(self._kept) > 1:
+            number = self._kept[0][0]
+            if not self.is_spooled and number >= self._next:
+                return
+            on_disk = self._spool is not None and self._spool.holds(number)
+            self._forget()
+            if not on_disk and number >= self._next:
+                self._miss(number, DropReason.SPOOL_FULL)
 
     def _forget(self) -> None:
-        _, frame = self._sent.popleft()
-        self._sent_bytes -= len(frame)
+        _, frame = self._kept.popleft()
+        self._kept_bytes -= len(frame)
+
+    def _restart(self) -> None:
+        """Have the stream begin behind what is archived or cannot be had."""
+        begins = max(self.archived, 1)
+        while begins < self.last_number and self._find(begins + 1) is None:
+            begins = self._miss_range(begins + 1)
+        self._begins = self._next = begins
+
+    def _miss_range(self, first: int) -> int:
+        """Count a number that cannot be had, and all behind it up to the next file or what is in memory."""
+        stands = [segment.first for segment in self._spool.segments] if self._spool is not None else []
+        stands += [self._kept[0][0]] if self._kept else []
+        last = min((number for number in stands if number > first), default=self.last_number + 1) - 1
+        held = self._spool is not None and self._spool.holds(first)
+        if held:  # a hole in a file
+            last = first
+        self._miss(first, DropReason.SPOOL_DAMAGED if held else DropReason.NOT_KEPT, last)
+        return last
+
+    # -- the spool -------------------------------------------------------------------------------------------------
+
+    def _write_down(self) -> None:
+        """Write what is in memory alone into the spool, if there is one and it works."""
+        spool = self._spool
+        if spool is None or (self._spool_fails and time.monotonic() < self._spool_again):
+            return
+        try:
+            if not spool.head.start:
+                spool.start_with(self._start)
+            for number, frame in self._in_memory_alone(spool):
+                spool.append(number, frame)
+        except OSError as error:
+            self._spool_failed(error)
+            return
+        if self._spool_fails:
+            self._spool_fails, self._spool_wait = False, SECONDS_WITHOUT_SPOOL[0]
+            self._ledger.over("spool", f"The spool in {spool.root} works again, nothing is lost.")
+        while spool.size > spool.limit_bytes and len(spool.segments) > 1:
+            self._drop_oldest(spool)
+
+    def _in_memory_alone(self, spool: Spool) -> list[Frame]:
+        begin = max(spool.last, self.archived) + 1
+        if begin == self.last_number and self._kept:
+            return [self._kept[-1]]  # as always, but when the spool has failed
+        return [(number, frame) for number, frame in self._kept if number >= begin]
+
+    def _drop_oldest(self, spool: Spool) -> None:
+        first, last = spool.drop_oldest()
+        kept_from = self._kept[0][0] if self._kept else self.last_number + 1
+        self._page = []
+        self._miss(max(first, self._next), DropReason.SPOOL_FULL, min(last, kept_from - 1))
+
+    def _spool_failed(self, error: OSError) -> None:
+        assert self._spool is not None
+        self._spool_fails = True
+        self._spool_again = time.monotonic() + self._spool_wait
+        self._spool_wait = min(self._spool_wait * 2, SECONDS_WITHOUT_SPOOL[1])
+        self._ledger.trouble(
+            "spool",
+            f"The spool in {self._spool.root} cannot be written ({error}): records wait in memory alone until it can, "
+            "and are lost if the trainer ends before they are delivered. "
+            "Make room there, or name another folder with spool_dir= or ROLLOUTWATCH_SPOOL_DIR.",
+        )
+
+
+_WHY = {
+    DropReason.SPOOL_FULL: "are lost: Redis has been away for so long that the spool is full, and the oldest went. "
+    "Raise spool_limit= or ROLLOUTWATCH_SPOOL_LIMIT",
+    DropReason.SPOOL_DAMAGED: "are lost: files of the spool are damaged or were deleted",
+    DropReason.NOT_KEPT: "may be lost: they were sent, not archived, and no longer kept here",
+}

@@ -6,9 +6,9 @@ What Redis says is believed only where it speaks of records that are this sessio
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 
 import redis
@@ -17,7 +17,7 @@ from redis.retry import Retry
 
 from rolloutwatch.sink import Frame, SinkError, StreamLost
 from rolloutwatch_contract import ack_key, stream_key
-from rolloutwatch_contract.keys import RECORD_FIELD, entry_id, part_of
+from rolloutwatch_contract.keys import RECORD_FIELD, entry_id, part_of, sequence_of
 
 SECONDS_TO_ANSWER = 1.0
 SCHEMES = ("redis", "rediss", "unix")
@@ -101,11 +101,10 @@ class RedisSink:
                 self._settle()
             if new := [frame for frame in frames if frame[0] > self._last[0]]:
                 self._add(new)
+            elif not frames:
+                self._acknowledged(self._client.get(self._ack), self._last[0])
         except (redis.RedisError, OSError, ValueError) as error:
-            self._client.connection_pool.disconnect()
-            raise SinkError(
-                f"Redis at {self.shown_url} does not take records: {type(error).__name__}: {error}"
-            ) from error
+            raise self._failed(error) from error
         return self._archived
 
     def close(self) -> None:
@@ -119,6 +118,34 @@ class RedisSink:
         self._stream, self._ack = stream_key(self._run, name), ack_key(self._run, name)
         self._last: Frame = (0, b"")
         self._in_doubt: list[Frame] = []
+
+    def resume(self, part: int, last: int, frame: Callable[[int], bytes | None]) -> int:
+        """Go on where a process left off that is no more; return the number of the last record that was taken.
+
+        `part` says into which of the session's streams it wrote, `last` what its last record was,
+        `frame` has its records as far as they can be had. 0 means that there is nothing: what has a number has it
+        for ever, so the server knows which ones it has already. StreamLost if the stream is not as it can have left it.
+        """
+        try:
+            self._begin(part)
+            with self._client.pipeline(transaction=True) as pipe:
+                pipe.xinfo_stream(self._stream)
+                pipe.get(self._ack)
+                info, ack = pipe.execute(raise_on_error=False)
+        except (redis.RedisError, OSError, ValueError) as error:
+            raise self._failed(error) from error
+        end, acknowledged = _end_of(info), self._acknowledged(ack, last)
+        # a run that has ended leaves an acknowledgement and no stream
+        number = acknowledged if end.top == "0-0" else _number_of(end.top)
+        if number == 0 and end.top == "0-0":
+            return 0
+        if 0 < number <= last:
+            self._last = (number, frame(number) or b"")
+            if number > acknowledged and (end.entry is None or not _is(self._last[1], end.entry[1])):
+                number = 0
+        if not 0 < number <= last:
+            self._lose(f"it ends with {end.top}")
+        return number
 
     def _add(self, frames: Sequence[Frame]) -> None:
         """Add frames and see, in the same transaction, behind what they were added.
@@ -182,13 +209,18 @@ class RedisSink:
             self._unread_at = self._archived
             self._lose(f"{end.top} was taken out of it and not archived")
 
-    def _lose(self, why: str) -> None:
+    def _failed(self, error: Exception) -> SinkError:
+        self._client.connection_pool.disconnect()
+        return SinkError(f"Redis at {self.shown_url} does not take records: {type(error).__name__}: {error}")
+
+    def _lose(self, why: str) -> NoReturn:
         lost = self._stream
         self._begin(self._part + 1)
         raise StreamLost(
             f"The stream {lost} in Redis at {self.shown_url} is not as it was left: {why}. "
             "Somebody else has written to it, or Redis has lost what it held",
             self._archived,
+            self._part,
         )
 
     def _acknowledged(self, answer: object, most: int) -> int:
@@ -205,6 +237,14 @@ def _end_of(info: Any) -> _End:
         return _NOTHING if "no such key" in str(info) else _End(f"an error ({info})", None)
     entry = info["last-entry"]
     return _End(info["last-generated-id"].decode(), entry if entry and entry[0] is not None else None)
+
+
+def _number_of(entry: str) -> int:
+    """Return the number of a record that stands under a stream id, 0 if the id is none of ours."""
+    try:
+        return sequence_of(entry)
+    except ValueError:
+        return 0
 
 
 def _is(frame: bytes, fields: "dict[bytes, bytes] | None") -> bool:

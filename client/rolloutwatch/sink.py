@@ -10,19 +10,25 @@ Frame = tuple[int, bytes]
 
 
 class SinkError(Exception):
-    """A sink could not be reached, or did not say whether it took what it was given."""
+    """A sink could not be reached, or did not say whether it took what it was given.
+
+    `retry_after_seconds` is how long to wait before the next attempt where a person has to do something first.
+    """
+
+    retry_after_seconds: float | None = None
 
 
 class StreamLost(SinkError):
     """What a sink had taken is lost or mixed with what others wrote; it has begun anew, and holds nothing.
 
     `archived` is the number up to which the server is known to have archived all records:
-    those behind it are to be sent again.
+    those behind it are to be sent again. `part` numbers what it goes on in.
     """
 
-    def __init__(self, message: str, archived: int) -> None:
+    def __init__(self, message: str, archived: int, part: int = 0) -> None:
         super().__init__(message)
         self.archived = archived
+        self.part = part
 
 
 class Sink(Protocol):
@@ -31,6 +37,7 @@ class Sink(Protocol):
     def send(self, frames: Sequence[Frame]) -> int:
         """Take frames with ascending numbers, all or none; return the number up to which all are archived.
 
+        No frames at all is a question for that number.
         SinkError means that nobody knows whether they were taken: give the same ones again, others may follow them.
         """
 

@@ -1,11 +1,12 @@
-"""The thread that does everything the trainer must not wait for: encode, number, send, try again.
+"""What everything the trainer must not wait for is given to: a bounded queue, and two threads behind it.
 
 The trainer's side is `put`, which takes a lock that is never held across anything slow.
+One thread makes records of jobs and writes them down, the other one delivers them (`courier.py`),
+so neither a Redis that hangs keeps records from the disk, nor a slow disk those before them from Redis.
 """
 
 import logging
 import os
-import random
 import threading
 import time
 import weakref
@@ -13,30 +14,34 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rolloutwatch.courier import Courier, Delivery, Others
 from rolloutwatch.drops import DropReason, Ledger
 from rolloutwatch.jobs import Job
-from rolloutwatch.outbox import Outbox
-from rolloutwatch.sink import Sink, SinkError, StreamLost
+from rolloutwatch.outbox import MAX_BYTES, Outbox
+from rolloutwatch.sink import Sink
+from rolloutwatch.spool import Spool
+from rolloutwatch.threads import Bell, Supervised
 from rolloutwatch_contract import Heartbeat, RecordError, encode
 
 log = logging.getLogger("rolloutwatch")
 
 MAX_JOBS = 4096
-MAX_BYTES = 64 * 1024 * 1024
-FRAMES_PER_BATCH = 256
-BYTES_PER_BATCH = 4 * 1024 * 1024
 SECONDS_BETWEEN_HEARTBEATS = 5.0
 SECONDS_BETWEEN_POLLS = 0.005
-BACKOFF_SECONDS = (0.05, 5.0)
+SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_TO_WRITE_DOWN = 0.2  # at the end, however little time there is
 
 
 @dataclass(frozen=True)
 class Health:
-    """How the monitoring is: `state` is "starting", "delivering", "retrying" or "closed".
+    """How the monitoring is: `state` is "starting", "delivering", "retrying" or "closed",
+    and "silent" where another rank pushes.
 
     `queued` records wait to be sent, `pushed` have been taken by Redis, `archived` by the server;
     `dropped` counts what was not delivered, by reason; `last_error` says what is wrong now, "" if nothing is;
     `streams_lost` counts how often records went on in a new stream, because Redis or somebody else spoilt the old one.
+    `spooled` records stand on disk and are not archived: they outlive this process.
+    `restarts` counts how often a thread had to be started again, which is an error of ours.
     """
 
     state: str
@@ -46,39 +51,50 @@ class Health:
     dropped: dict[str, int]
     last_error: str
     streams_lost: int = 0
+    spooled: int = 0
+    restarts: int = 0
 
 
 class Worker:
-    """A bounded queue and the one thread that empties it into a sink.
+    """A bounded queue, and the threads that empty it into a sink.
 
     Full means that the oldest job is dropped, and counted: the newest figures matter most.
     """
 
-    def __init__(self, make_sink: Callable[[], Sink], ledger: Ledger, limit_bytes: int = MAX_BYTES) -> None:
-        self._make_sink = make_sink
+    def __init__(
+        self,
+        make_sink: Callable[[], Sink],
+        ledger: Ledger,
+        *,
+        spool: Spool | None = None,
+        others: Others | None = None,
+        limit_bytes: int = MAX_BYTES,
+    ) -> None:
         self._ledger = ledger
-        self._lock = threading.Lock()
+        self._spool = spool
+        self._lock = threading.RLock()  # a signal may interrupt `put`, and its handler closes
         self._jobs: deque[Job] = deque()
         self._bytes = 0
-        self._wake = threading.Event()
-        self._idle = threading.Event()
+        self._pending = 0  # jobs that are neither in the outbox nor dropped
+        self._bell = Bell()
         self._closing = False
+        self._closed = False
         self._deadline = float("inf")
-        self._outbox = Outbox(limit_bytes)
-        self._state = "starting"
-        self._last_error = ""
-        self._streams_lost = 0
-        self._overflowed = 0  # what the full queue had dropped when the trouble began
-        self._gave_up = False
+        self._left_on_disk = 0
+        self._added_at = time.monotonic()
+        self._outbox = Outbox(ledger, spool, limit_bytes)
+        self._courier = Courier(Delivery(self._outbox, make_sink, ledger), ledger, others)
         self._pid = os.getpid()
-        self._thread = threading.Thread(target=self._run, name="rolloutwatch", daemon=True)
+        self._recording = Supervised("rolloutwatch-recorder", self._record)
+        self._delivering = Supervised("rolloutwatch-courier", self._courier.run)
         _workers.add(self)
 
     # -- the trainer's side --------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin to deliver."""
-        self._thread.start()
+        self._recording.start()
+        self._delivering.start()
 
     def put(self, job: Job) -> bool:
         """Queue a job. Returns False if it was dropped, which only a closed worker does."""
@@ -89,39 +105,51 @@ class Worker:
         with self._lock:
             self._jobs.append(job)
             self._bytes += job.size
+            self._pending += 1
             while len(self._jobs) > MAX_JOBS or (self._bytes > MAX_BYTES and len(self._jobs) > 1):
                 self._bytes -= self._jobs.popleft().size
+                self._pending -= 1
                 self._ledger.drop(DropReason.QUEUE_FULL)
                 full = True
-            self._idle.clear()
-        self._wake.set()
+        self._bell.ring()
+        self._recording.ensure()
+        self._delivering.ensure()
         if full:
             self._ledger.say_once(
                 DropReason.QUEUE_FULL.value,
-                "Figures come faster than they can be sent, or Redis has been away for long: the oldest are dropped. "
+                "Figures come faster than they can be written down, or Redis has been away for long: "
+                "the oldest are dropped. "
                 "Training goes on; further ones are only counted, see Monitor.health().",
             )
         return True
 
     def health(self) -> Health:
         """Return how it is."""
-        with self._lock:
-            queued = len(self._jobs)
-        box = self._outbox
-        waiting = 0 if self._gave_up else queued + box.unsent
+        box, courier = self._outbox, self._courier
+        waiting = 0 if self._closed else self._pending + box.unsent
+        spooled = box.unarchived if box.is_spooled else self._left_on_disk
         return Health(
-            self._state,
-            waiting,
-            box.sent_to,
-            box.archived,
-            self._ledger.tally(),
-            self._last_error,
-            self._streams_lost,
+            state="closed" if self._closed else courier.state,
+            queued=waiting,
+            pushed=box.sent_to,
+            archived=box.archived,
+            dropped=self._ledger.tally(),
+            last_error=courier.last_error,
+            streams_lost=courier.delivery.streams_lost,
+            spooled=spooled,
+            restarts=self._recording.restarts + self._delivering.restarts,
         )
 
     def flush(self, timeout: float) -> bool:
         """Wait until everything queued is in the sink, at most `timeout` seconds; tell whether it is."""
-        return self._pid == os.getpid() and self._idle.wait(timeout)
+        if self._pid != os.getpid():
+            return False
+        deadline = time.monotonic() + timeout
+        while not self._is_idle():
+            if time.monotonic() > deadline or self._closed:
+                return self._is_idle()
+            time.sleep(0.001)
+        return True
 
     def close(self, last: Job, timeout: float) -> bool:
         """Queue a last job, deliver what can be delivered within `timeout` seconds, and end; tell whether all was."""
@@ -130,151 +158,93 @@ class Worker:
         self.put(last)
         self._deadline = time.monotonic() + timeout
         self._closing = True
-        self._wake.set()
-        self._thread.join(timeout + 0.5)
-        if not self._idle.is_set():
-            self._give_up(timeout)
-        return self._idle.is_set()
+        self._bell.ring()
+        self._recording.join(max(timeout, SECONDS_TO_WRITE_DOWN))
+        self._courier.finish(self._deadline)
+        self._delivering.join(self._deadline - time.monotonic() + 0.5)
+        delivered = self._is_idle()
+        if (
+            not self._pending
+        ):  # else the recorder may be in the middle of something, and what is on disk stays there
+            self._left_on_disk = self._outbox.release()
+        self._closed = True
+        if not delivered:
+            self._say_what_is_left(timeout)
+        return delivered
 
     def disown(self) -> None:
         """Forget everything: this is a forked child, and the records are its parent's."""
-        self._lock = threading.Lock()
-        self._jobs, self._bytes, self._state = deque(), 0, "closed"
+        self._lock = threading.RLock()
+        self._bell = Bell()
+        self._jobs, self._bytes, self._pending = deque(), 0, 0
+        self._closing = self._closed = True
+        self._ledger.disown()
+        self._outbox.disown()
 
-    def _give_up(self, timeout: float) -> None:
-        """Count what was not delivered, and say so: these are the last words."""
-        with self._lock:
-            left = len(self._jobs) + self._outbox.unsent
-            self._ledger.drop(DropReason.UNDELIVERED, times=left)
-            self._gave_up = True
-        log.warning(
-            "%d records were not delivered, and are gone: %.1f seconds were not enough to do it at the end%s.",
-            left,
-            timeout,
-            f" ({self._last_error})" if self._last_error else "",
-        )
+    def _is_idle(self) -> bool:
+        # in this order: a job is in the outbox before it is no longer pending
+        return not self._pending and not self._outbox.unsent
 
-    # -- the thread ----------------------------------------------------------------------------------------------
+    def _say_what_is_left(self, timeout: float) -> None:
+        """Say what becomes of what was not delivered: these are the last words."""
+        why = f" ({self._courier.last_error})" if self._courier.last_error else ""
+        if self._left_on_disk and self._spool is not None:
+            log.warning(
+                "%d records wait in %s: %.1f seconds were not enough to deliver them at the end%s. "
+                "The next trainer that uses this folder delivers them, and so does 'rolloutwatch deliver'.",
+                self._left_on_disk, self._spool.root, timeout, why,
+            )  # fmt: skip
+        if gone := self._pending + (0 if self._left_on_disk else self._outbox.unsent):
+            self._ledger.drop(DropReason.UNDELIVERED, times=gone)
+            log.warning(
+                "%d records were not delivered, and are gone: %.1f seconds were not enough to do it at the end%s.",
+                gone, timeout, why,
+            )  # fmt: skip
 
-    def _run(self) -> None:
-        sink: Sink | None = None
-        wait = BACKOFF_SECONDS[0]
-        heard = time.monotonic()
-        while not self._is_done():
-            try:
-                self._fill_outbox()
-                if not self._outbox.unsent and time.monotonic() - heard > SECONDS_BETWEEN_HEARTBEATS:
-                    self._outbox.add(encode(Heartbeat(time=time.time(), dropped=self._ledger.tally())))
-                if not self._outbox.unsent:
-                    self._rest()
-                    continue
-                sink = sink or self._make_sink()
-                self._send(sink)
-                self._recovered()
-                heard, wait = time.monotonic(), BACKOFF_SECONDS[0]
-            except StreamLost as lost:
-                self._begin_anew(lost)
-                self._pause(wait * random.uniform(0.5, 1.0))
-                wait = min(wait * 2, BACKOFF_SECONDS[1])
-            except SinkError as error:
-                self._troubled(str(error))
-                self._pause(wait * random.uniform(0.5, 1.0))
-                wait = min(wait * 2, BACKOFF_SECONDS[1])
-            except Exception as error:
-                log.exception("Rolloutwatch met an error of its own and goes on; please report it.")
-                self._last_error = f"{type(error).__name__}: {error}"
-                self._pause(BACKOFF_SECONDS[1])
-        self._state = "closed"
-        if not self._jobs and not self._outbox.unsent:
-            self._idle.set()
-        if sink is not None:
-            sink.close()
+    # -- the thread that writes down -----------------------------------------------------------------------------
 
-    def _is_done(self) -> bool:
-        if not self._closing:
-            return False
-        delivered = not self._jobs and not self._outbox.unsent
-        return delivered or time.monotonic() > self._deadline
+    def _record(self) -> None:
+        while not self._is_recorded():
+            waiting = self._fill_outbox()
+            self._outbox.tend()
+            self._show_life()
+            if not self._is_recorded():  # whoever closed may have rung before the last job was taken
+                self._bell.wait(SECONDS_BETWEEN_POLLS if waiting else SECONDS_BETWEEN_LOOKS)
 
-    def _fill_outbox(self) -> None:
-        """Make records of the jobs whose figures have arrived, in the order in which they came."""
+    def _is_recorded(self) -> bool:
+        return self._closing and (not self._pending or time.monotonic() > self._deadline)
+
+    def _fill_outbox(self) -> bool:
+        """Make records of the jobs whose figures have arrived, in the order in which they came; tell whether some wait."""
         while self._outbox.has_room:
             with self._lock:
                 if not self._jobs or not self._jobs[0].ready():
-                    return
+                    return bool(self._jobs)
                 job = self._jobs.popleft()
                 self._bytes -= job.size
-            try:
-                self._outbox.add(encode(job.record(self._ledger.tally())))
-            except RecordError as error:
-                self._ledger.drop(DropReason.NOT_ENCODED, f"A record was not sent: {error}")
-            except Exception as error:  # noqa: BLE001 - a poisoned record must not stop those behind it
-                self._ledger.drop(
-                    DropReason.NOT_ENCODED, f"A record could not be made: {type(error).__name__}: {error}."
-                )
+            self._make_record(job)
+            with self._lock:
+                self._pending -= 1
+        return True
 
-    def _send(self, sink: Sink) -> None:
-        batch = self._outbox.next_batch(FRAMES_PER_BATCH, BYTES_PER_BATCH)
-        if batch:
-            archived = sink.send(batch)
-            self._outbox.sent(len(batch))
-            self._outbox.acknowledge(archived)
-
-    def _begin_anew(self, lost: StreamLost) -> None:
-        """Send again what is not archived."""
-        self._outbox.acknowledge(lost.archived)
-        given_up = self._outbox.rewind()
-        with self._lock:
-            self._idle.clear()
-            self._streams_lost += 1
-            if given_up:
-                self._ledger.drop(DropReason.NOT_KEPT, times=given_up)
-        self._ledger.say_once(
-            "streams_lost",
-            f"{lost}. Records go on in a new stream, first those that are not archived yet; "
-            "further times are only counted, see Monitor.health().",
-        )
-        if given_up:
-            self._ledger.say_once(
-                DropReason.NOT_KEPT.value,
-                f"{given_up} records may be lost: they were sent, not archived, and no longer kept here.",
+    def _make_record(self, job: Job) -> None:
+        try:
+            self._add(encode(job.record(self._ledger.tally())))
+        except RecordError as error:
+            self._ledger.drop(DropReason.NOT_ENCODED, f"A record was not sent: {error}")
+        except BaseException as error:  # noqa: BLE001 - a poisoned record must not stop those behind it
+            self._ledger.drop(
+                DropReason.NOT_ENCODED, f"A record could not be made: {type(error).__name__}: {error}."
             )
 
-    def _rest(self) -> None:
-        """Sleep until there is something to do."""
-        with self._lock:
-            waiting = bool(self._jobs)
-            if not waiting and not self._outbox.unsent:
-                self._idle.set()
-        self._wake.wait(SECONDS_BETWEEN_POLLS if waiting else SECONDS_BETWEEN_HEARTBEATS / 2)
-        self._wake.clear()
+    def _add(self, frame: bytes) -> None:
+        self._outbox.add(frame)
+        self._added_at = time.monotonic()
+        self._courier.bell.ring()
 
-    def _pause(self, seconds: float) -> None:
-        """Wait before trying again, but not beyond the end."""
-        end = min(time.monotonic() + seconds, self._deadline)
-        while (left := end - time.monotonic()) > 0:
-            time.sleep(min(left, 0.05))
-            end = min(end, self._deadline)
-
-    def _troubled(self, error: str) -> None:
-        self._last_error = error
-        if self._state != "retrying":
-            self._state = "retrying"
-            self._overflowed = self._ledger.count(DropReason.QUEUE_FULL)
-            log.warning(
-                "%s. Training goes on, records wait in memory and are sent when it works again. "
-                "Start the server (rolloutwatch serve), or name the right Redis with redis_url= or ROLLOUTWATCH_REDIS_URL.",
-                error.rstrip("."),
-            )
-
-    def _recovered(self) -> None:
-        if self._state == "retrying":
-            overflow = self._ledger.count(DropReason.QUEUE_FULL) - self._overflowed
-            log.warning(
-                "Redis takes records again; %s.",
-                f"{overflow} were too many to wait" if overflow else "nothing of what waited is lost",
-            )
-        self._state, self._last_error = "delivering", ""
+    def _show_life(self) -> None:
+        if not self._outbox.unsent and time.monotonic() - self._added_at > SECONDS_BETWEEN_HEARTBEATS:
+            self._add(encode(Heartbeat(time=time.time(), dropped=self._ledger.tally())))
 
 
 _workers: "weakref.WeakSet[Worker]" = weakref.WeakSet()

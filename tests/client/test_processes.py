@@ -10,6 +10,7 @@ import pytest
 from rolloutwatch_contract import Outcome, Record, RunEnd, decode
 from rolloutwatch_contract.keys import RECORD_FIELD, STREAM_PATTERN
 from tests.client.batches import steps
+from tests.processes import surroundings
 from tests.redis_process import RedisProcess, free_port
 
 pytestmark = [pytest.mark.redis, pytest.mark.end_to_end]
@@ -29,7 +30,7 @@ def redis(tmp_path: Path) -> Iterator[RedisProcess]:
 
 def train(code: str, redis_url: str) -> "subprocess.CompletedProcess[str]":
     """Run a trainer to its end; it may take a minute at most."""
-    environment = {"ROLLOUTWATCH_REDIS_URL": redis_url}
+    environment = surroundings(redis_url)
     command = [sys.executable, "-c", BEGIN + code]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 

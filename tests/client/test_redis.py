@@ -149,11 +149,16 @@ def test_a_full_redis_loses_nothing_and_leaves_no_hole(redis: RedisProcess) -> N
 
 
 def test_closing_comes_back_though_redis_is_dead(redis: RedisProcess) -> None:
+    """Without a spool what could not be delivered is counted, with one it waits there."""
     redis.kill()
-    one = watched(redis)
+    one = Monitor(project="math", run="grpo", redis_url=redis.url, spool_dir="off")
     log(one, 0, 10)
     assert not one.close(timeout=0.5)
-    assert one.health().dropped == {"undelivered": 12}
+    assert (one.health().dropped, one.health().spooled) == ({"undelivered": 12}, 0)
+    other = watched(redis)
+    log(other, 0, 10)
+    assert not other.close(timeout=0.5)
+    assert (other.health().dropped, other.health().spooled) == ({}, 12)
 
 
 def test_two_sessions_of_a_run_have_streams_of_their_own(redis: RedisProcess) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ServerProcess, wait_for
+from tests.processes import ServerProcess, surroundings, wait_for
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.redis]
 
@@ -43,7 +43,7 @@ def last_step(server: ServerProcess) -> int:
 def test_a_server_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     """SIGKILL in the middle of a run: the history is the same afterwards, and no step is missing or doubled."""
     with ServerProcess(tmp_path / "data") as server:
-        environment = {"ROLLOUTWATCH_REDIS_URL": server.redis_url}
+        environment = surroundings(server.redis_url)
         trainer = subprocess.Popen([sys.executable, "-c", TRAINER], env=environment)
         wait_for("the run to be under way", lambda: last_step(server) >= 30)
         seen = last_step(server)
@@ -71,7 +71,7 @@ def test_a_server_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
 def test_a_run_measured_while_no_server_was_there_is_archived_later(tmp_path: Path) -> None:
     """The Redis that a killed server leaves behind goes on taking records; the next server finds them."""
     with ServerProcess(tmp_path / "data") as server:
-        environment = {"ROLLOUTWATCH_REDIS_URL": server.redis_url}
+        environment = surroundings(server.redis_url)
         server.kill()
         assert subprocess.run([sys.executable, "-c", TRAINER], env=environment, timeout=100).returncode == 0
         server.start()
@@ -84,7 +84,7 @@ def test_a_run_measured_while_no_server_was_there_is_archived_later(tmp_path: Pa
 def test_a_redis_that_is_killed_is_started_again_and_no_step_is_missing(tmp_path: Path) -> None:
     """SIGKILL for the Redis that the server started, twice in a run: nobody has to do anything."""
     with ServerProcess(tmp_path / "data") as server:
-        environment = {"ROLLOUTWATCH_REDIS_URL": server.redis_url}
+        environment = surroundings(server.redis_url)
         trainer = subprocess.Popen([sys.executable, "-c", TRAINER], env=environment)
         for seen in (20, 60):
             wait_for("the run to be under way", lambda seen=seen: last_step(server) >= seen)

@@ -1,0 +1,170 @@
+"""The thread that brings records to Redis: this session's, and what others have left on disk."""
+
+import random
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from rolloutwatch.drops import DropReason, Ledger
+from rolloutwatch.outbox import Outbox
+from rolloutwatch.sink import Sink, SinkError, StreamLost
+from rolloutwatch.threads import Bell
+
+BACKOFF_SECONDS = (0.05, 5.0)
+SECONDS_BETWEEN_QUESTIONS = 1.0  # how far the server has come, while nothing is to be sent
+SECONDS_TO_BE_ARCHIVED = (0.25, 1.0)  # to wait for at the end: if no server was heard of, and if one was
+
+
+class Delivery:
+    """One session's way into a sink."""
+
+    def __init__(self, outbox: Outbox, make_sink: Callable[[], Sink], ledger: Ledger) -> None:
+        self.outbox = outbox
+        self.streams_lost = 0
+        self._make_sink = make_sink
+        self._ledger = ledger
+        self._sink: Sink | None = None
+        self._asked = 0.0
+
+    def step(self) -> bool:
+        """Send a batch, or else ask now and then how far the server has come; tell whether something was sent.
+
+        SinkError: it could not be sent, or nobody knows; the same is tried again next time.
+        """
+        batch = self.outbox.next_batch()
+        if not batch and not self._is_time_to_ask():
+            return False
+        self._sink = self._sink or self._make_sink()
+        self._asked = time.monotonic()
+        try:
+            archived = self._sink.send(batch)
+        except StreamLost as lost:
+            self._begin_anew(lost)
+            raise
+        if batch:
+            self.outbox.sent(batch[-1][0])
+        self.outbox.acknowledge(archived)
+        return bool(batch)
+
+    def ask_at_once(self) -> None:
+        """Ask with the next step, however short ago it was."""
+        self._asked = 0.0
+
+    def close(self) -> None:
+        """Let go of connections."""
+        if self._sink is not None:
+            self._sink.close()
+
+    def _is_time_to_ask(self) -> bool:
+        return self.outbox.unarchived > 0 and time.monotonic() - self._asked > SECONDS_BETWEEN_QUESTIONS
+
+    def _begin_anew(self, lost: StreamLost) -> None:
+        """Send again what is not archived."""
+        self.outbox.acknowledge(lost.archived)
+        self.outbox.rewind(lost.part)
+        self.streams_lost += 1
+        self._ledger.say_once(
+            "streams_lost",
+            f"{lost}. Records go on in a new stream, first those that are not archived yet; "
+            "further times are only counted, see Monitor.health().",
+        )
+
+
+class Others(Protocol):
+    """Work for when this session has none: what other sessions have left."""
+
+    def step(self) -> bool:
+        """Do a little of it; tell whether there was something to do. Raises nothing that passes."""
+
+    def close(self) -> None:
+        """Leave the rest to others."""
+
+
+class Courier:
+    """Delivers until it is told to finish; waits longer and longer while it cannot. `run` is a thread's work."""
+
+    def __init__(self, delivery: Delivery, ledger: Ledger, others: Others | None = None) -> None:
+        self.delivery = delivery
+        self.bell = Bell()
+        self.state = "starting"
+        self.last_error = ""
+        self._ledger = ledger
+        self._others = others
+        self._overflowed = 0  # what the full queue had dropped when the trouble began
+        self._wait = BACKOFF_SECONDS[0]
+        self._finishing = False
+        self._deadline = self._archived_by = float("inf")
+
+    def finish(self, deadline: float) -> None:
+        """End when everything is delivered, or at a deadline in seconds of time.monotonic()."""
+        patience = SECONDS_TO_BE_ARCHIVED[self.delivery.outbox.archived > 0]
+        self._archived_by = time.monotonic() + (patience if self.delivery.outbox.is_spooled else 0.0)
+        self._deadline = deadline
+        self._finishing = True
+        self.bell.ring()
+
+    def run(self) -> None:
+        """Deliver."""
+        while not self._is_done():
+            try:
+                busy = self.delivery.step()
+                self._recovered()
+            except SinkError as error:
+                self._troubled(error)
+                self._pause(error)
+                continue
+            if not busy and not self._finishing:
+                busy = self._others is not None and self._others.step()
+            if not busy:
+                self._rest()
+        self.delivery.close()
+        if self._others is not None:
+            self._others.close()
+
+    def _is_done(self) -> bool:
+        if not self._finishing:
+            return False
+        now, outbox = time.monotonic(), self.delivery.outbox
+        if outbox.unsent:
+            return now > self._deadline
+        return not outbox.unarchived or now > min(self._archived_by, self._deadline)
+
+    def _rest(self) -> None:
+        if self._finishing:
+            self.delivery.ask_at_once()
+            self.bell.wait(0.02)
+        else:
+            self.bell.wait(SECONDS_BETWEEN_QUESTIONS)
+
+    def _pause(self, error: SinkError) -> None:
+        """Wait before trying again, but not beyond the end."""
+        seconds = self._wait * random.uniform(0.5, 1.0)
+        self._wait = min(self._wait * 2, BACKOFF_SECONDS[1])
+        end = time.monotonic() + max(seconds, error.retry_after_seconds or 0.0)
+        while time.monotonic() < min(end, self._deadline):
+            if self._finishing and error.retry_after_seconds:
+                return
+            time.sleep(0.02)
+
+    def _troubled(self, error: SinkError) -> None:
+        if isinstance(error, StreamLost):
+            return
+        self.last_error = str(error)
+        if self.state != "retrying":
+            self.state = "retrying"
+            self._overflowed = self._ledger.count(DropReason.QUEUE_FULL)
+        where = "on disk and in memory" if self.delivery.outbox.is_spooled else "in memory"
+        self._ledger.trouble(
+            "sink",
+            f"{str(error).rstrip('.')}. Training goes on, records wait {where} and are sent when it works again. "
+            "Start the server (rolloutwatch serve), or name the right Redis with redis_url= or ROLLOUTWATCH_REDIS_URL.",
+        )
+
+    def _recovered(self) -> None:
+        if self.state == "retrying":
+            overflow = self._ledger.count(DropReason.QUEUE_FULL) - self._overflowed
+            lost = f"{overflow} were too many to wait" if overflow else "nothing of what waited is lost"
+            self._ledger.over("sink", f"Redis takes records again; {lost}.")
+        if self.state != "delivering" and self.delivery.outbox.sent_to:
+            self.state = "delivering"
+        self.last_error, self._wait = "", BACKOFF_SECONDS[0]
