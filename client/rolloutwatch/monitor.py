@@ -302,7 +302,7 @@ class Monitor:
 
     def _push(self, step: object, correction: Correction | None, given: Given | None = None) -> Parcel | None:
         """Bring figures together with those of other ranks, and start them on their way; never raises."""
-        number = self._step(step)
+        number, parcel = self._step(step), None
         try:
             parcel = self._company.gather(
                 NO_STEP if number is None else number, self._measurer.figures(step, correction, given)
@@ -313,7 +313,6 @@ class Monitor:
             self._ledger.drop(
                 DropReason.NOT_MEASURED, f"Step {step} was not measured: {type(error).__name__}: {error}."
             )
-            return None
         return parcel
 
     def _send(self, step: int, parcel: Parcel) -> None:
@@ -382,7 +381,7 @@ class Monitor:
     def _step(self, step: object) -> int | None:
         try:
             number = operator.index(step)  # type: ignore[arg-type]  # what is no integer is what this is for
-        except TypeError:
+        except Exception:  # noqa: BLE001 - it is somebody's own
             number = -1
         if isinstance(step, bool) or not 0 <= number <= MAX_STEP:
             self._ledger.drop(

@@ -157,7 +157,7 @@ class Together:
             )
             return None
         config = self._agreement.config
-        sums = self._letter.weight_sums(ranks, step) if config.rollout_is_batch_normalize else None
+        sums = self._letter.weight_sums(ranks) if config.rollout_is_batch_normalize else None
         return Parcel([ranks], lambda arrays: self._opened(arrays[0], step), sums)
 
     def completed(self, correction: Correction, parcel: Parcel | None) -> Correction:
@@ -246,9 +246,12 @@ class Letter:
         tally = {reason: int(head[reason]) for reason in _REASONS if head[reason]}
         return int(head["step"]), tally, self._read_figures(numbers, head) if head["measured"] else None
 
-    def weight_sums(self, ranks: Tensor, step: int) -> Tensor:
-        """Return the sum and the number of the weights of all ranks that have measured this step, [2], on their device."""
-        present = (ranks[:, 0] == step) & (ranks[:, 1] == 1)
+    def weight_sums(self, ranks: Tensor) -> Tensor:
+        """Return the sum and the number of the weights of all ranks that have any, [2], on their device.
+
+        Whatever they call this step: weights that are used together have one mean.
+        """
+        present = ranks[:, _HEAD.index("measured")] == 1
         sums = weight_sums(ranks[:, self._at["vector"]], self._agreement.config)
         return sums.masked_fill(~present[:, None], 0).sum(dim=0)
 
@@ -335,6 +338,8 @@ def agreed(
         own: T | ValueError = settings()
     except ValueError as error:
         own = error
+    except Exception as error:  # noqa: BLE001 - the others wait for this rank all the same
+        own = ValueError(f"{type(error).__name__}: {error}")
     everyone: list[Any] = [None] * dist.get_world_size(process_group)
     dist.all_gather_object(everyone, own, group=process_group)
     for rank, other in enumerate(everyone):

@@ -114,11 +114,13 @@ def _goes_on(monitor: Monitor) -> Any:
 
 # what a rank meets instead of its part of the batch, by rank; the others go on
 def _raises(monitor: Monitor) -> Any:
-    return monitor.correct(step=STEP, **part(slice(2, 4)) | {"rollout_logprobs": torch.zeros(2, 5)})
+    return monitor.correct(
+        step=STEP, **part(own_rows(dist.get_rank())) | {"rollout_logprobs": torch.zeros(2, 5)}
+    )
 
 
 def _observes_nonsense(monitor: Monitor) -> Any:
-    return monitor.observe(step=STEP, **part(slice(2, 4)) | {"rollout_logprobs": "none"})  # type: ignore[arg-type]
+    return monitor.observe(step=STEP, **part(own_rows(dist.get_rank())) | {"rollout_logprobs": "none"})  # type: ignore[arg-type]
 
 
 def _records_another(monitor: Monitor) -> Any:
@@ -131,11 +133,11 @@ def _records_nothing(monitor: Monitor) -> Any:
 
 
 def _has_no_step(monitor: Monitor) -> Any:
-    return monitor.correct(step="five", **part(slice(2, 4)))  # type: ignore[arg-type]
+    return monitor.correct(step="five", **part(own_rows(dist.get_rank())))  # type: ignore[arg-type]
 
 
 def _is_elsewhere(monitor: Monitor) -> Any:
-    return monitor.correct(step=STEP + 1, **part(slice(2, 4)))
+    return monitor.correct(step=STEP + 1, **part(own_rows(dist.get_rank())))
 
 
 def nan_rows() -> dict[str, Any]:
@@ -149,16 +151,16 @@ def _has_nothing_but_nan(monitor: Monitor) -> Any:
 
 
 def _has_other_groups(monitor: Monitor) -> Any:
-    return monitor.correct(step=STEP, **part(slice(2, 4)) | {"groups": ["math", "music"]})
+    return monitor.correct(step=STEP, **part(own_rows(dist.get_rank())) | {"groups": ["math", "music"]})
 
 
 def _has_labels(monitor: Monitor) -> Any:
-    return monitor.correct(step=STEP, **part(slice(2, 4)) | {"groups": ["code", "code"]})
+    return monitor.correct(step=STEP, **part(own_rows(dist.get_rank())) | {"groups": ["code", "code"]})
 
 
 def _logs_nonsense(monitor: Monitor) -> Any:
     monitor.log(STEP, {"reward": "high"})
-    return monitor.correct(step=STEP, **part(slice(2, 4)))
+    return monitor.correct(step=STEP, **part(own_rows(dist.get_rank())))
 
 
 MISFORTUNES: dict[str, dict[int, Callable[[Monitor], Any]]] = {

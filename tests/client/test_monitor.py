@@ -4,6 +4,7 @@ import logging
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,6 +128,7 @@ def test_what_is_not_finite_is_logged_as_it_is() -> None:
         (0.5, {"loss": 1.0}, "bad_step"),
         (None, {"loss": 1.0}, "bad_step"),
         (True, {"loss": 1.0}, "bad_step"),
+        ("0", {"loss": 1.0}, "bad_step"),
         (2**53, {"loss": 1.0}, "bad_step"),
         (0, None, "bad_value"),
     ],
@@ -149,6 +151,8 @@ class Odd:
 
     def __float__(self) -> float:
         raise KeyError("no float today")
+
+    __index__ = __int__ = __float__
 
 
 def test_one_bad_value_does_not_take_the_others_with_it() -> None:
@@ -225,11 +229,14 @@ def test_an_entropy_that_cannot_be_costs_its_own_figure_and_no_other(entropy: ob
         assert record.metrics == alone.metrics.as_dict()
 
 
-def test_a_wrong_step_does_not_cost_the_trainer_its_correction() -> None:
+@pytest.mark.parametrize("step", ["zero", 0.5, -1, None, Odd()])
+def test_a_wrong_step_does_not_cost_the_trainer_its_correction(step: Any) -> None:
     sink = MemorySink()
     with monitor(sink, config=CONFIG) as one:
-        assert one.correct(step="zero", **batch()).weights is not None  # type: ignore[arg-type]
-        assert one.health().dropped == {"bad_step": 1}
+        assert one.correct(step=step, **batch()).weights is not None
+        one.observe(step=step, **batch())
+        one.log(step, {"loss": 1.0})
+        assert one.health().dropped == {"bad_step": 3}
     assert steps(sink.records) == []
 
 

@@ -177,6 +177,18 @@ def test_the_rank_that_fails_is_told_and_the_others_train_on(outcomes: Outcomes)
     torch.testing.assert_close(weights, b.weights(FAMILIES["token normalized"]), rtol=1e-12, atol=0)
 
 
+@pytest.mark.parametrize(
+    "case", ["a rank has no step", "the rank that pushes has no step", "a rank is elsewhere"]
+)
+def test_a_rank_that_counts_otherwise_has_the_weights_of_the_whole_batch(
+    outcomes: Outcomes, case: str
+) -> None:
+    """What is used together has one mean, whatever the step is called."""
+    weights = torch.cat([outcome[case]["weights"] for outcome in outcomes])
+    expected = sample().rows(slice(0, 8)).weights(FAMILIES["token normalized"])
+    torch.testing.assert_close(weights, expected, rtol=1e-12, atol=0)
+
+
 def test_a_step_that_no_rank_could_measure_is_told_as_such(outcomes: Outcomes) -> None:
     first, second = steps(outcomes[0]["all ranks raise"]["records"])
     assert (first.step, first.metrics, first.dropped) == (STEP, {}, {"not_corrected": WORLD})
