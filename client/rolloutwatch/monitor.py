@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rolloutwatch import signals
 from rolloutwatch.adoption import Adopter
 from rolloutwatch.arguments import Given, config_of, group_names_of
 from rolloutwatch.drops import DropReason, Ledger
@@ -24,13 +25,13 @@ from rolloutwatch.measurer import Measurer
 from rolloutwatch.push import RedisSink, check_url
 from rolloutwatch.ranks import NO_STEP, Agreement, Parcel, agreed, company_of
 from rolloutwatch.silent import Silent
-from rolloutwatch.sink import Sink
+from rolloutwatch.sink import Frame, Sink
 from rolloutwatch.spool import Head, Spool, limit_of, root_of, transport_of
 from rolloutwatch.tokens import TokenCapture
 from rolloutwatch.transfer import Transfer
 from rolloutwatch.worker import Health, Worker
 from rolloutwatch_contract import Mark, Outcome, RunEnd, StepRecord, run_id
-from rolloutwatch_contract.keys import DEFAULT_REDIS_URL, REDIS_URL_VARIABLE
+from rolloutwatch_contract.keys import DEFAULT_REDIS_URL, REDIS_URL_VARIABLE, split_run_id
 from rolloutwatch_contract.names import is_metric_name
 from rolloutwatch_contract.record import MAX_METRICS, MAX_STEP
 from rolloutwatch_correction import Correction, CorrectionConfig, Groups
@@ -38,6 +39,7 @@ from rolloutwatch_correction.distributed import ProcessGroup
 from rolloutwatch_correction.inputs import TokensLike
 
 SECONDS_TO_CLOSE = 5.0
+SECONDS_TO_CLOSE_ON_SIGNAL = 3.0  # of which schedulers leave thirty, and impatient ones five
 
 
 class Monitor:
@@ -64,10 +66,14 @@ class Monitor:
     The caller's thread computes tensors and appends to a queue; a background thread does the rest.
     Once built, a monitor never waits for the network, and never raises but for one thing:
     `correct` raises where there is no correction that it could return.
+    At the end of the process, by SIGTERM too, it delivers what it can within seconds.
+    In a forked child, and in a copy that was sent to another process, it corrects and sends nothing:
+    build one where it is to be used.
 
     Where ranks share a batch, each of them builds a monitor with the same arguments and the group of these ranks,
     and calls it equally often: every rank, every step, also without a sequence. They bring their figures together
-    by one collective a step, and the first one pushes; what the others log and mark goes nowhere.
+    by one collective a step, in which they wait for one another as in any other, and the first one pushes;
+    what the others log and mark goes nowhere.
 
     Args:
         project: What belongs together, such as "math"; letters, digits, '_', '.', '-'.
@@ -131,6 +137,7 @@ class Monitor:
         self._worker.start()
         self._outcome = Outcome.FINISHED
         atexit.register(self._close_at_exit)
+        signals.watch(self)
 
     def correct(
         self,
@@ -258,6 +265,7 @@ class Monitor:
         What could not be delivered is counted as `undelivered`, and the log says how much it was.
         """
         atexit.unregister(self._close_at_exit)
+        signals.unwatch(self)
         return self._worker.close(Ready(lambda dropped: RunEnd(time.time(), self._outcome, dropped)), timeout)
 
     def __enter__(self) -> "Monitor":
@@ -271,6 +279,18 @@ class Monitor:
         if error is not None and not isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
             self._outcome = Outcome.CRASHED
         self.close()
+
+    def close_on_signal(self) -> None:
+        """End as a process that was told to: the run did not get to its end."""
+        self._outcome = Outcome.CRASHED
+        self._worker.close(self._end(), SECONDS_TO_CLOSE_ON_SIGNAL)
+
+    def __reduce__(self) -> "tuple[Any, ...]":
+        """Return what becomes of it in another process, a monitor that corrects and sends nothing."""
+        return _elsewhere, (self.run_id, self.config)
+
+    def _end(self) -> Ready:
+        return Ready(lambda dropped: RunEnd(time.time(), self._outcome, dropped))
 
     def _close_at_exit(self) -> None:
         # the interpreter has noted an exception that nobody caught before it comes here
@@ -390,6 +410,24 @@ class Monitor:
             return None
         self._last_step = number
         return number
+
+
+class _Nowhere:
+    """A sink of a monitor that has nothing to send."""
+
+    def send(self, frames: Sequence[Frame]) -> int:
+        return 0
+
+    def close(self) -> None:
+        pass
+
+
+def _elsewhere(run: str, config: CorrectionConfig) -> Monitor:
+    """Return the copy of a monitor that was sent to another process: records are for the one that built it to send."""
+    project, name = split_run_id(run)
+    copy = Monitor(project=project, run=name, config=config, sink=_Nowhere())
+    copy.close()
+    return copy
 
 
 @dataclasses.dataclass(frozen=True)

@@ -61,10 +61,15 @@ def without_password(url: str) -> str:
 
 @dataclass(frozen=True)
 class _End:
-    """How a stream ends: the id of the last entry it has had, and that entry unless it was trimmed."""
+    """How a stream ends: the id of the last entry it has had, and that entry unless it was trimmed.
+
+    And how it begins: the number of its first entry, 0 if there is none, and how many there are.
+    """
 
     top: str
     entry: "Entry | None"
+    first: int = 0
+    length: int = 0
 
 
 _NOTHING = _End("0-0", None)
@@ -141,7 +146,9 @@ class RedisSink:
             return 0
         if 0 < number <= last:
             self._last = (number, frame(number) or b"")
-            if number > acknowledged and (end.entry is None or not _is(self._last[1], end.entry[1])):
+            # of a Redis that was wiped the last batch may stand there, without those before it
+            whole = end.first <= acknowledged + 1 and end.length == number + 1 - end.first
+            if number > acknowledged and not (whole and end.entry and _is(self._last[1], end.entry[1])):
                 number = 0
         if not 0 < number <= last:
             self._lose(f"it ends with {end.top}")
@@ -235,8 +242,11 @@ class RedisSink:
 def _end_of(info: Any) -> _End:
     if isinstance(info, redis.ResponseError):
         return _NOTHING if "no such key" in str(info) else _End(f"an error ({info})", None)
-    entry = info["last-entry"]
-    return _End(info["last-generated-id"].decode(), entry if entry and entry[0] is not None else None)
+    first, last = (
+        one if one and one[0] is not None else None for one in (info["first-entry"], info["last-entry"])
+    )
+    number = _number_of(first[0].decode()) if first else 0
+    return _End(info["last-generated-id"].decode(), last, number, info["length"])
 
 
 def _number_of(entry: str) -> int:
