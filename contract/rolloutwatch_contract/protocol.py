@@ -4,12 +4,17 @@ The server hands the dashboard a Source; so does a test, with a MemorySource.
 """
 
 import enum
+import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+from rolloutwatch_contract.record import MAX_STEP
+
+Value = str | int | float | bool | None
 
 
 class RunState(enum.Enum):
@@ -47,7 +52,7 @@ class SessionView(msgspec.Struct, frozen=True):
     id: str
     state: RunState
     started_at: float
-    config: dict[str, str | int | float | bool | None] = {}
+    config: dict[str, Value] = {}
     environment: dict[str, str] = {}
     contested: bool = False
 
@@ -58,8 +63,19 @@ class MarkView(msgspec.Struct, frozen=True):
     step: int
     time: float
     kind: str
-    fields: dict[str, str | int | float | bool | None] = {}
+    fields: dict[str, Value] = {}
     session: str = ""
+
+
+def json_fields(fields: Mapping[str, Value]) -> dict[str, Value]:
+    """Return fields as a browser reads them exactly: a large integer, a hash perhaps, as text, and NaN as None."""
+    return {name: _json_value(value) for name, value in fields.items()}
+
+
+def _json_value(value: Value) -> Value:
+    if type(value) is int and abs(value) > MAX_STEP:
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class RunDetail(msgspec.Struct, frozen=True):
@@ -73,7 +89,7 @@ class RunDetail(msgspec.Struct, frozen=True):
 
     summary: RunSummary
     metrics: tuple[str, ...]
-    config: dict[str, str | int | float | bool | None]
+    config: dict[str, Value]
     environment: dict[str, str]
     dropped: dict[str, int]
     generation: str = ""

@@ -8,13 +8,12 @@ it is told to fetch again, which is what it does after any interruption anyway.
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 import msgspec
 
 from rolloutwatch_contract import Mark, StepRecord
-from rolloutwatch_contract.protocol import RunDetail, SessionView
-from rolloutwatch_contract.record import MAX_STEP
+from rolloutwatch_contract.protocol import RunDetail, SessionView, json_fields
 from rolloutwatch_server.store import Entry
 
 SECONDS_BETWEEN_KEEPALIVES = 15.0
@@ -23,8 +22,6 @@ LETTERS_OF_A_HOST = 100
 
 KEEPALIVE = b": keepalive\n\n"
 RESET = b"event: reset\ndata: {}\n\n"
-
-Value = str | int | float | bool | None
 
 
 def run_event(detail: RunDetail) -> bytes:
@@ -51,17 +48,9 @@ def step_event(record: StepRecord) -> bytes:
 
 def mark_event(mark: Mark) -> bytes:
     """Return the event that brings a mark."""
-    fields = exact(mark.fields)
+    fields = json_fields(mark.fields)
     body = msgspec.json.encode({"step": mark.step, "time": mark.time, "kind": mark.kind, "fields": fields})
     return b"event: mark\ndata: " + body + b"\n\n"
-
-
-def exact(fields: Mapping[str, Value]) -> dict[str, Value]:
-    """Return fields for JSON: an integer that a browser would round, a hash perhaps, becomes a text."""
-    return {
-        name: str(value) if type(value) is int and abs(value) > MAX_STEP else value
-        for name, value in fields.items()
-    }
 
 
 def _rival(session: SessionView) -> dict[str, str]:

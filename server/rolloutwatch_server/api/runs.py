@@ -6,9 +6,8 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, Source
+from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, Source, json_fields
 from rolloutwatch_server.api.answers import NoSuchRun, answer
-from rolloutwatch_server.live import exact
 
 router = APIRouter(tags=["runs"])
 
@@ -172,7 +171,7 @@ def flat(detail: RunDetail) -> dict[str, object]:
 
 def _mark(mark: MarkView) -> dict[str, object]:
     fields: dict[str, object] = msgspec.structs.asdict(mark)
-    return fields | {"fields": exact(mark.fields)}
+    return fields | {"fields": json_fields(mark.fields)}
 
 
 def _source(request: Request) -> Source:
