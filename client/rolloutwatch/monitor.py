@@ -342,7 +342,7 @@ class Monitor:
                 DropReason.TRANSFERS_FULL, f"Step {step} was not measured: too many copies are under way."
             )
             return
-        size = sum(tensor.numel() * tensor.element_size() for tensor in parcel.tensors)
+        size = sum(tensor.nbytes for tensor in parcel.tensors)
         self._worker.put(Measured(step, time.time(), arrival, parcel, self._capture, self._ledger, size))
 
     def _mark(self, kind: object, step: object, fields: Mapping[str, object]) -> None:
@@ -378,11 +378,13 @@ class Monitor:
                 self._ledger.drop(
                     DropReason.BAD_NAME, f"{name!r:.150} was not logged: expected a name like 'train/reward'."
                 )
+            elif type(value) is float:  # nearly all are, and need not be asked
+                numbers[name] = value
             elif isinstance(value, Tensor) and value.is_cuda and value.numel() == 1:
                 later[name] = value.detach().reshape(()).to(torch.float64, copy=True)
             else:
                 try:
-                    numbers[name] = float(value.item() if hasattr(value, "item") else value)
+                    numbers[name] = _number(value)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the others can be logged
                     self._ledger.drop(
                         DropReason.BAD_VALUE, f"{name!r} was not logged: expected one number: {error}."
@@ -475,6 +477,12 @@ def _check_destination(sink: Sink | None, redis_url: str | None, spool_limit: in
 
 def _url(redis_url: str | None) -> str:
     return redis_url or os.environ.get(REDIS_URL_VARIABLE) or DEFAULT_REDIS_URL
+
+
+def _number(value: Any) -> float:
+    """Return a number, or an array or a tensor of one, as a float. NumPy's float64 is a float, and slow to be asked."""
+    is_plain = isinstance(value, (float, int)) or not hasattr(value, "item")
+    return float(value if is_plain else value.item())
 
 
 def _new_name() -> str:

@@ -38,9 +38,9 @@ class Transfer:
 
         The tensors must not be written to afterwards.
         """
-        device = tensors[0].device
-        if device.type != "cuda":
+        if not tensors[0].is_cuda:
             return _Here(tensors)
+        device = tensors[0].device
         if device not in self._rings:
             self._rings[device] = _Ring(device)
         return self._rings[device].start(tensors)
@@ -50,13 +50,14 @@ class _Here:
     """Tensors that are on the host already."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
-        self._tensors = [tensor.detach() for tensor in tensors]
+        # as they came: to free a tensor is to let go of the interpreter's lock, and the background keeps it for long
+        self._tensors = tensors
 
     def ready(self) -> bool:
         return True
 
     def take(self) -> Arrays:
-        return [tensor.cpu().numpy() for tensor in self._tensors]
+        return [tensor.detach().cpu().numpy() for tensor in self._tensors]
 
 
 class _Ring:
