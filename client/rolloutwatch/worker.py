@@ -39,7 +39,8 @@ SECONDS_TO_WRITE_DOWN = 1.0  # at the end, however little time there is
 
 @dataclass(frozen=True)
 class Health:
-    """How the monitoring is: `state` is "starting", "delivering", "retrying" or "closed".
+    """How the monitoring is: `state` is "starting", "delivering", "retrying" or "closed",
+    and "silent" where another rank pushes.
 
     `queued` records wait to be sent, `pushed` have been taken by Redis, `archived` by the server;
     `dropped` counts what was not delivered, by reason; `last_error` says what is wrong now, "" if nothing is;

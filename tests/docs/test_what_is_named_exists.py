@@ -19,6 +19,7 @@ PAGES = [
     ROOT / "correction/README.md",
     ROOT / "docs/architecture.md",
     ROOT / "docs/redis.md",
+    ROOT / "docs/distributed.md",
     *sorted((ROOT / "docs/decisions").glob("*.md")),
 ]
 

@@ -10,7 +10,7 @@
   const MOST_TO_CATCH_UP = 1000; // after more, the page is built anew, from every one of the newest steps
 
   rolloutwatch.Feed = class {
-    // tell: {run(summary), step(step, metrics, time), rewound(), connected(yes)}; `time` is undefined for what is old.
+    // tell: {run(summary), step(step, metrics, time), mark(mark), rewound(), connected(yes)}; `time` is undefined for what is old.
     // from: the last step the page has, null for none; generation: which history the page has, so that the server
     // can say when that is past, also if it was so before the page connected
     constructor(run, generation, metrics, points, from, tell) {
@@ -35,6 +35,7 @@
       const events = (this.events = new EventSource(`${this.path}/live?generation=${this.generation}`));
       events.addEventListener("run", (event) => this.began(JSON.parse(event.data)));
       events.addEventListener("step", (event) => this.stepped(JSON.parse(event.data)));
+      events.addEventListener("mark", (event) => this.tell.mark(JSON.parse(event.data)));
       events.addEventListener("reset", () => this.catchUp());
       events.addEventListener("rewind", () => this.tell.rewound());
       events.onerror = () => this.lost();
@@ -69,13 +70,22 @@
       const from = this.from === null ? 0 : Math.max(0, this.from - STEPS_BACK);
       try {
         const series = await this.series(from);
+        const marks = await this.marks(from);
         if (this.closed) return;
+        marks.forEach((mark) => this.tell.mark(mark));
         for (const [metric, one] of Object.entries(series)) {
           one.step.forEach((step, index) => this.tell.step(step, { [metric]: one.value[index] }));
         }
       } catch {
         if (!this.closed) this.lost();
       }
+    }
+
+    // all marks from a step on
+    async marks(from) {
+      const answer = await fetch(`${this.path}/marks?from_step=${from}`);
+      if (!answer.ok) throw new Error(`${answer.status} for ${this.path}/marks`);
+      return (await answer.json()).marks;
     }
 
     // all series from a step on, thinned to the page's number of points
