@@ -267,7 +267,7 @@ class Monitor:
         """
         atexit.unregister(self._close_at_exit)
         signals.unwatch(self)
-        return self._worker.close(Ready(lambda dropped: RunEnd(time.time(), self._outcome, dropped)), timeout)
+        return self._worker.close(self._end(), timeout)
 
     def __enter__(self) -> "Monitor":
         """Return the monitor; leaving the block closes it."""
