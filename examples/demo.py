@@ -46,6 +46,8 @@ def main() -> int:
     try:
         server = start("server", server_command(args), children)
         redis_url = wait_until_ready(server, args)
+        # what a demo leaves is in its data folder, and nowhere else
+        os.environ.setdefault("ROLLOUTWATCH_SPOOL_DIR", str(args.data_dir / "spool"))
         trainer = start("training run", trainer_command(args, redis_url), children)
         return watch(server, trainer)
     except Stop:

@@ -38,7 +38,7 @@ def surroundings(redis_url: str) -> dict[str, str]:
     return {
         "ROLLOUTWATCH_REDIS_URL": redis_url,
         "ROLLOUTWATCH_SPOOL_DIR": os.environ["ROLLOUTWATCH_SPOOL_DIR"],
-        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+        "PYTHONPATH": os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), str(ROOT)))),
     }
 
 

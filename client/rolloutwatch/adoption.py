@@ -17,7 +17,8 @@ from rolloutwatch_contract import Outcome, RecordError, RunEnd, decode, encode
 log = logging.getLogger("rolloutwatch")
 
 SECONDS_BETWEEN_LOOKS = 60.0
-SECONDS_TO_BE_ARCHIVED = 5.0
+SECONDS_AFTER_A_FAILURE = 10.0
+SECONDS_TO_BE_ARCHIVED = 3.0  # while nothing more is
 
 
 class Adopter:
@@ -36,16 +37,18 @@ class Adopter:
         self._limit_bytes = limit_bytes
         self._next_look = 0.0
         self._folders: Iterator[Path] = iter(())
-        self._current: _Adopted | None = None
+        self._current: Adopted | None = None
 
     def step(self) -> bool:
         """Look for a session, or deliver a batch of one; tell whether there was something to do."""
         try:
             return self._step()
+        except StreamLost:
+            return True  # it is sent again, into another one
         except (SinkError, OSError) as error:
             log.debug("A former session was not delivered, which is tried again: %s", error)
             self.close()
-            self._next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
+            self._next_look = time.monotonic() + SECONDS_AFTER_A_FAILURE
             return False
 
     def close(self) -> None:
@@ -67,7 +70,7 @@ class Adopter:
             return True
         return False
 
-    def _next(self) -> "_Adopted | None":
+    def _next(self) -> "Adopted | None":
         for folder in self._folders:
             spool = Spool.adopt(folder, self._limit_bytes)
             if spool is None:
@@ -75,7 +78,7 @@ class Adopter:
             if spool.head.transport != self._transport:
                 spool.close()
                 continue
-            return _Adopted(spool, self._make_sink(spool.head))
+            return Adopted(spool, self._make_sink(spool.head))
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
             make_room(self._root, self._limit_bytes)
@@ -84,33 +87,43 @@ class Adopter:
         return None
 
 
-class _Adopted:
-    """One session, from what it left to what the server has archived."""
+class Adopted:
+    """One session, from what it left to what the server has archived. `records` is how many it left."""
 
     def __init__(self, spool: Spool, sink: RedisSink) -> None:
+        self.head = spool.head
         self._sink = sink
         self._name = f"session {spool.head.session} of run {spool.head.run}"
         last = _record(spool)
         self._outbox = Outbox.recovered(Ledger(getattr(last, "dropped", {})), spool)
-        self._left = spool.last - spool.first + 1
+        self.records = spool.last - spool.first + 1
         if not isinstance(last, RunEnd):
             self._outbox.add(encode(RunEnd(getattr(last, "time", time.time()), Outcome.CRASHED)))
         self._delivery = Delivery(self._outbox, lambda: sink, Ledger())
         self._resumed = False
-        self._sent_at = 0.0
+        self._moved_at = 0.0
+
+    @property
+    def unsent(self) -> int:
+        """Return how many of its records Redis has not taken yet."""
+        return self._outbox.unsent if self._resumed else self.records
 
     def step(self) -> bool:
+        """Find out what has become of it, or send a batch; tell whether there was something to do."""
         if not self._resumed:
             self._resume()
             return True
-        if self._delivery.step():
-            self._sent_at = time.monotonic()
-            return True
-        return False
+        archived = self._outbox.archived
+        busy = self._delivery.step()
+        if busy or self._outbox.archived > archived:
+            self._moved_at = time.monotonic()
+        return busy
 
     def is_done(self) -> bool:
-        """Whether all is archived, or was sent so long ago that no server seems to be there."""
-        return not self._outbox.unarchived or time.monotonic() - self._sent_at > SECONDS_TO_BE_ARCHIVED
+        """Whether all is archived, or nothing more has been for so long that no server seems to be there."""
+        if not self._resumed or self._outbox.unsent:
+            return False
+        return not self._outbox.unarchived or time.monotonic() - self._moved_at > SECONDS_TO_BE_ARCHIVED
 
     def close(self) -> int:
         """Let go; return how many records were delivered to their end."""
@@ -118,8 +131,8 @@ class _Adopted:
         self._sink.close()
         if self._outbox.release():
             return 0
-        log.info("%d records that %s had left are archived now.", self._left, self._name)
-        return self._left
+        log.info("%d records that %s had left are archived now.", self.records, self._name)
+        return self.records
 
     def _resume(self) -> None:
         """Find out what Redis and the server have of it already."""
@@ -133,7 +146,7 @@ class _Adopted:
             if taken:
                 self._outbox.resume_behind(taken)
         self._resumed = True
-        self._sent_at = time.monotonic()
+        self._moved_at = time.monotonic()
 
 
 def _record(spool: Spool) -> object:

@@ -336,23 +336,32 @@ class Spool:
                 path.unlink()
 
 
+def sessions_in(root: Path) -> list[Path]:
+    """Return the folders of all sessions, the oldest first."""
+    try:
+        return sorted(
+            one for one in (root / "sessions").iterdir() if one.is_dir() and not one.name.startswith(".")
+        )
+    except OSError:
+        return []
+
+
 def abandoned(root: Path) -> Iterator[Path]:
-    """Return folders of sessions that nobody owns, the oldest first."""
-    with contextlib.suppress(OSError):
-        for folder in sorted((root / "sessions").iterdir()):
-            if folder.is_dir() and not folder.name.startswith("."):
-                lock = _locked(folder)
-                if lock >= 0:
-                    os.close(lock)
-                    yield folder
+    """Return the folders of sessions that nobody owns, the oldest first."""
+    for folder in sessions_in(root):
+        lock = _locked(folder)
+        if lock >= 0:
+            os.close(lock)
+            yield folder
 
 
 def bytes_in(folder: Path) -> int:
     """Return the size of all files in a folder."""
     total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.stat().st_size if path.is_file() else 0
+    for where, _, names in os.walk(folder):  # which does not mind what vanishes meanwhile
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.stat(os.path.join(where, name)).st_size
     return total
 
 

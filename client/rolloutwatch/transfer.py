@@ -1,6 +1,6 @@
 """Figures from the device to the host without making the trainer wait.
 
-On a GPU the copy goes into pinned memory on a stream of its own, and an event tells when it has arrived;
+On a GPU one copy takes all of a step into pinned memory, on a stream of its own, and an event tells when it has arrived;
 on a CPU there is nothing to copy, and the same calls answer at once.
 """
 
@@ -38,9 +38,9 @@ class Transfer:
 
         The tensors must not be written to afterwards.
         """
-        device = tensors[0].device
-        if device.type != "cuda":
+        if not tensors[0].is_cuda:
             return _Here(tensors)
+        device = tensors[0].device
         if device not in self._rings:
             self._rings[device] = _Ring(device)
         return self._rings[device].start(tensors)
@@ -50,13 +50,14 @@ class _Here:
     """Tensors that are on the host already."""
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
-        self._tensors = [tensor.detach() for tensor in tensors]
+        # as they came: to free a tensor is to let go of the interpreter's lock, and the background keeps it for long
+        self._tensors = tensors
 
     def ready(self) -> bool:
         return True
 
     def take(self) -> Arrays:
-        return [tensor.cpu().numpy() for tensor in self._tensors]
+        return [tensor.detach().cpu().numpy() for tensor in self._tensors]
 
 
 class _Ring:
@@ -81,30 +82,46 @@ class _Slot:
 
     def __init__(self) -> None:
         self._buffer = torch.empty(0, dtype=torch.uint8)
-        self._views: list[Tensor] = []
         self._sources: list[Tensor] = []
+        self._packed: Tensor | None = None
         self.arrived = torch.cuda.Event()
 
     def fill(self, tensors: list[Tensor], stream: torch.cuda.Stream) -> None:
-        sizes = [_aligned(tensor.numel() * tensor.element_size()) for tensor in tensors]
-        if self._buffer.numel() < sum(sizes):
-            self._buffer = torch.empty(sum(sizes), dtype=torch.uint8, pin_memory=True)
-        self._views, offset = [], 0
-        for tensor, size in zip(tensors, sizes, strict=True):
-            used = self._buffer[offset : offset + tensor.numel() * tensor.element_size()]
-            self._views.append(used.view(tensor.dtype).view(tensor.shape))
-            offset += size
-        self._sources = tensors  # kept until they have been read
-        stream.wait_stream(torch.cuda.current_stream(tensors[0].device))
+        packed = pack(tensors)
+        if self._buffer.numel() < packed.numel():
+            self._buffer = torch.empty(packed.numel(), dtype=torch.uint8, pin_memory=True)
+        self._sources, self._packed = tensors, packed  # kept until they have been read
+        stream.wait_stream(torch.cuda.current_stream(packed.device))
         with torch.cuda.stream(stream):
-            for view, tensor in zip(self._views, tensors, strict=True):
-                view.copy_(tensor, non_blocking=True)
+            self._buffer[: packed.numel()].copy_(packed, non_blocking=True)
             self.arrived.record(stream)
 
     def read(self) -> Arrays:
-        arrays = [np.array(view.numpy()) for view in self._views]
-        self._views, self._sources = [], []
+        arrays = unpack(self._buffer, self._sources)
+        self._sources, self._packed = [], None
         return arrays
+
+
+def pack(tensors: Sequence[Tensor]) -> Tensor:
+    """Return the bytes of tensors in one, so that one copy takes them all."""
+    parts = [tensor.reshape(-1).view(torch.uint8) for tensor in _by_alignment(tensors)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def unpack(buffer: Tensor, like: Sequence[Tensor]) -> Arrays:
+    """Return arrays of the caller's own, of the kinds and shapes that were packed, in their order."""
+    found: dict[int, npt.NDArray[Any]] = {}
+    offset = 0
+    for tensor in _by_alignment(like):
+        part = buffer[offset : offset + tensor.nbytes]
+        found[id(tensor)] = np.array(part.view(tensor.dtype).view(tensor.shape).numpy())
+        offset += tensor.nbytes
+    return [found[id(tensor)] for tensor in like]
+
+
+def _by_alignment(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return the tensors with the largest elements first: so each begins where its elements can."""
+    return sorted(tensors, key=lambda tensor: -tensor.element_size())
 
 
 class _Underway:
@@ -134,7 +151,3 @@ class _Underway:
 
     def __del__(self) -> None:
         self._release()
-
-
-def _aligned(size: int) -> int:
-    return -(-size // 16) * 16

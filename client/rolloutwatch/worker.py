@@ -5,10 +5,12 @@ One thread makes records of jobs and writes them down, the other one delivers th
 so neither a Redis that hangs keeps records from the disk, nor a slow disk those before them from Redis.
 """
 
+import contextlib
 import logging
 import os
 import threading
 import time
+import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -27,14 +29,18 @@ log = logging.getLogger("rolloutwatch")
 
 MAX_JOBS = 4096
 SECONDS_BETWEEN_HEARTBEATS = 5.0
-SECONDS_BETWEEN_POLLS = 0.005
-SECONDS_BETWEEN_LOOKS = 1.0
-SECONDS_TO_WRITE_DOWN = 0.2  # at the end, however little time there is
+# To wake a thread can cost the one that does it its turn, a millisecond of the trainer's on a busy machine,
+# so the recorder looks by itself as long as jobs come, and is woken when there were none for a while.
+SECONDS_BETWEEN_POLLS = 0.01
+SECONDS_BEFORE_SLEEP = 10.0
+SECONDS_OF_SLEEP = 1.0
+SECONDS_TO_WRITE_DOWN = 1.0  # at the end, however little time there is
 
 
 @dataclass(frozen=True)
 class Health:
-    """How the monitoring is: `state` is "starting", "delivering", "retrying" or "closed".
+    """How the monitoring is: `state` is "starting", "delivering", "retrying" or "closed",
+    and "silent" where another rank pushes.
 
     `queued` records wait to be sent, `pushed` have been taken by Redis, `archived` by the server;
     `dropped` counts what was not delivered, by reason; `last_error` says what is wrong now, "" if nothing is;
@@ -76,6 +82,7 @@ class Worker:
         self._bytes = 0
         self._pending = 0  # jobs that are neither in the outbox nor dropped
         self._bell = Bell()
+        self._asleep = False
         self._closing = False
         self._closed = False
         self._deadline = float("inf")
@@ -110,7 +117,8 @@ class Worker:
                 self._pending -= 1
                 self._ledger.drop(DropReason.QUEUE_FULL)
                 full = True
-        self._bell.ring()
+        if self._asleep:
+            self._bell.ring()
         self._recording.ensure()
         self._delivering.ensure()
         if full:
@@ -144,6 +152,7 @@ class Worker:
         if self._pid != os.getpid():
             return False
         deadline = time.monotonic() + timeout
+        self._bell.ring()
         while not self._is_idle():
             if time.monotonic() > deadline or self._closed:
                 return self._is_idle()
@@ -203,47 +212,80 @@ class Worker:
     # -- the thread that writes down -----------------------------------------------------------------------------
 
     def _record(self) -> None:
+        looked_at = time.monotonic()
         while not self._is_recorded():
-            waiting = self._fill_outbox()
+            if self._fill_outbox():
+                looked_at = time.monotonic()
+                self._courier.bell.ring()
             self._outbox.tend()
             self._show_life()
-            if not self._is_recorded():  # whoever closed may have rung before the last job was taken
-                self._bell.wait(SECONDS_BETWEEN_POLLS if waiting else SECONDS_BETWEEN_LOOKS)
+            if time.monotonic() - looked_at < SECONDS_BEFORE_SLEEP:
+                self._bell.wait(SECONDS_BETWEEN_POLLS)
+            else:
+                self._sleep()
+
+    def _sleep(self) -> None:
+        self._asleep = True
+        if not self._jobs:  # else one came before anybody could know
+            self._bell.wait(SECONDS_OF_SLEEP)
+        self._asleep = False
 
     def _is_recorded(self) -> bool:
         return self._closing and (not self._pending or time.monotonic() > self._deadline)
 
     def _fill_outbox(self) -> bool:
-        """Make records of the jobs whose figures have arrived, in the order in which they came; tell whether some wait."""
-        while self._outbox.has_room:
-            with self._lock:
-                if not self._jobs or not self._jobs[0].ready():
-                    return bool(self._jobs)
-                job = self._jobs.popleft()
-                self._bytes -= job.size
-            self._make_record(job)
-            with self._lock:
-                self._pending -= 1
-        return True
+        """Make records of the jobs whose figures have arrived, in the order in which they came; tell whether there are any."""
+        there_are = bool(self._jobs)
+        while self._outbox.has_room and (job := self._next_job()):
+            try:
+                self._make_record(job)
+            finally:
+                with self._lock:
+                    self._pending -= 1
+        return there_are
+
+    def _next_job(self) -> Job | None:
+        with self._lock:
+            if not self._jobs or not self._is_ready(self._jobs[0]):
+                return None
+            job = self._jobs.popleft()
+            self._bytes -= job.size
+            return job
+
+    def _is_ready(self, job: Job) -> bool:
+        try:
+            return job.ready()
+        except Exception:  # noqa: BLE001 - of a device that has failed, say: its record cannot be made, and will tell why
+            return True
 
     def _make_record(self, job: Job) -> None:
         try:
             self._add(encode(job.record(self._ledger.tally())))
         except RecordError as error:
             self._ledger.drop(DropReason.NOT_ENCODED, f"A record was not sent: {error}")
+            self._quarantine(job)
         except BaseException as error:  # noqa: BLE001 - a poisoned record must not stop those behind it
             self._ledger.drop(
                 DropReason.NOT_ENCODED, f"A record could not be made: {type(error).__name__}: {error}."
             )
+            self._quarantine(job)
+
+    def _quarantine(self, job: Job) -> None:
+        """Keep what is known of a poisoned record beside the spool, for whoever looks for the reason."""
+        if self._spool is not None:
+            with contextlib.suppress(Exception):
+                told = f"{traceback.format_exc()}\n{job!r:.20000}\n"
+                name = f"{self._spool.head.session}-{self._ledger.count(DropReason.NOT_ENCODED)}.txt"
+                self._spool.quarantine(name, told.encode(errors="backslashreplace"))
 
     def _add(self, frame: bytes) -> None:
         self._outbox.add(frame)
         self._added_at = time.monotonic()
-        self._courier.bell.ring()
 
     def _show_life(self) -> None:
         if not self._outbox.unsent and time.monotonic() - self._added_at > SECONDS_BETWEEN_HEARTBEATS:
             self._add(encode(Heartbeat(time=time.time(), dropped=self._ledger.tally())))
+            self._courier.bell.ring()
 
 
 _workers: "weakref.WeakSet[Worker]" = weakref.WeakSet()

@@ -7,8 +7,8 @@ from typing import Final
 DROPS: Final[Mapping[str, tuple[str, str, str]]] = {
     "not_corrected": (
         "not corrected",
-        "Log-probs and mask did not fit together: these steps trained uncorrected, with weights of 1.",
-        "The trainer's log names what was expected and what came.",
+        "Log-probs and mask did not fit together: these steps have no weights and no figures, and the trainer was told.",
+        "The message that the trainer got names what was expected and what came.",
     ),
     "not_measured": (
         "not measured",
@@ -37,6 +37,11 @@ DROPS: Final[Mapping[str, tuple[str, str, str]]] = {
         "left out, there were too many",
         "A step has at most 512 figures and 4096 sequences.",
         "Log fewer; the trainer's log says which were left out.",
+    ),
+    "not_decoded": (
+        "without the text of their tokens",
+        "The function that makes text of tokens failed, and their numbers are shown instead.",
+        "The trainer's log says what it raised.",
     ),
     "not_encoded": ("lost, the record was too large", "", "The trainer's log says why."),
     "quarantined": (

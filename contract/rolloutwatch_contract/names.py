@@ -1,5 +1,6 @@
 """What may be called what: the alphabet of project, run, session and metric names."""
 
+import functools
 import re
 
 MAX_NAME_LENGTH = 128
@@ -23,7 +24,12 @@ def check_name(kind: str, name: object) -> str:
 
 def is_metric_name(name: object) -> bool:
     """Tell whether `name` can name a metric: like a project's name, but '/' and '@' are allowed inside."""
-    return isinstance(name, str) and METRIC_NAME.fullmatch(name) is not None
+    return isinstance(name, str) and len(name) <= MAX_NAME_LENGTH and _is_metric_name(name)
+
+
+@functools.lru_cache(maxsize=4096)  # the same few hundred names come in every step
+def _is_metric_name(name: str) -> bool:
+    return METRIC_NAME.fullmatch(name) is not None
 
 
 def _shown(value: object, limit: int = 80) -> str:

@@ -1,6 +1,5 @@
 """What a trainer left on disk reaches Redis through the next one."""
 
-import logging
 import signal
 import subprocess
 import sys
@@ -10,6 +9,11 @@ from pathlib import Path
 import pytest
 
 from rolloutwatch import Monitor
+from rolloutwatch.adoption import Adopter
+from rolloutwatch.deliver import deliver
+from rolloutwatch.outbox import FRAMES_PER_BATCH
+from rolloutwatch.push import RedisSink
+from rolloutwatch.spool import transport_of
 from rolloutwatch_contract import Outcome, Record, RunEnd, RunStart, StepRecord, ack_key, decode
 from rolloutwatch_contract.keys import RECORD_FIELD, STREAM_PATTERN, split_stream_key
 from tests.processes import surroundings, wait_for
@@ -155,15 +159,69 @@ def test_the_records_of_another_redis_are_not_touched(redis: RedisProcess, tmp_p
         wait_for("its records", lambda: gone.session in streams(redis))
 
 
-def test_a_trainer_that_ends_while_it_delivers_for_another_leaves_the_rest(
-    redis: RedisProcess, caplog: pytest.LogCaptureFixture
+def test_what_one_trainer_does_not_get_to_the_next_one_goes_on_with(
+    redis: RedisProcess, spool_dir: Path
 ) -> None:
-    """It is in no hurry, and the one after it goes on."""
     gone = left_behind(redis, last=3000)
-    for _ in range(50):
-        with caplog.at_level(logging.INFO), next_trainer(redis) as one:
-            one.flush(5)
-        if steps(streams(redis).get(gone.session, [])) == list(range(3000)):
-            break
+
+    def adopter() -> Adopter:
+        return Adopter(
+            spool_dir,
+            transport_of(redis.url),
+            lambda head: RedisSink(redis.url, head.run, head.session),
+            10**9,
+        )
+
+    first, second = adopter(), adopter()
+    for _ in range(5):  # finds it, asks Redis, sends three batches
+        assert first.step()
+    assert not second.step(), "it is the first one's"
+    first.close()
+    assert len(streams(redis)[gone.session]) == 3 * FRAMES_PER_BATCH
+    third = adopter()
+    wait_for("the rest", lambda: not third.step())
+    third.close()
     assert steps(streams(redis)[gone.session]) == list(range(3000))
-    assert [key for key in streams(redis) if ".part" in key] == []
+    assert [name for name in streams(redis) if ".part" in name] == []
+
+
+def test_what_is_left_can_be_delivered_without_another_trainer(
+    redis: RedisProcess, spool_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says of each session what became of it, and the exit code whether all is archived."""
+    first = left_behind(redis)
+    options = ["--redis-url", redis.url, "--spool-dir", str(spool_dir)]
+    assert deliver(options) == 1
+    told = capsys.readouterr().out
+    assert f"math~night, session {first.session}, 52 records: in Redis, and not archived yet" in told
+    second = left_behind(redis, "noon", last=10)
+    with redis.client() as client:
+        client.set(ack_key(first.run_id, first.session), 52)
+        client.set(ack_key(second.run_id, second.session), 12)
+    assert deliver(options) == 0
+    assert capsys.readouterr().out.count("delivered and archived") == 2
+    assert deliver(options) == 0
+    assert capsys.readouterr().out == f"Nothing waits in {spool_dir}.\n"
+
+
+def test_what_cannot_be_delivered_is_said_and_kept(
+    redis: RedisProcess, spool_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    left_behind(redis)
+    redis.kill()
+    assert deliver(["--redis-url", redis.url]) == 1
+    assert "does not take records" in capsys.readouterr().out
+    assert deliver(["--redis-url", "redis://127.0.0.1:1/0"]) == 1
+    assert "meant for another Redis" in capsys.readouterr().out
+    assert deliver(["--redis-url", "nonsense"]) == 2
+    assert deliver(["--spool-dir", "off"]) == 0
+    assert [len(list(folder.iterdir())) for folder in (spool_dir / "sessions").iterdir()] == [2]
+
+
+def test_a_session_that_lives_is_not_delivered_by_others(
+    redis: RedisProcess, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with next_trainer(redis) as one:
+        assert one.flush(20)
+        assert deliver(["--redis-url", redis.url]) == 0
+        assert "in use by a trainer that lives" in capsys.readouterr().out

@@ -1,5 +1,6 @@
 """A trainer's process as a whole: how it ends, and what its children do."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,6 +63,54 @@ def test_an_exception_nobody_caught_ends_the_run_as_crashed(redis: RedisProcess)
     assert outcome(redis) is Outcome.CRASHED
 
 
+def test_a_terminated_trainer_delivers_what_it_has(redis: RedisProcess) -> None:
+    """As a scheduler does it: the exit code is that of the signal, and the run did not get to its end."""
+    ended = train("import signal; os.kill(os.getpid(), signal.SIGTERM); os.pause()", redis.url)
+    assert ended.returncode == -signal.SIGTERM
+    assert outcome(redis) is Outcome.CRASHED
+
+
+def test_a_trainer_is_terminated_in_the_midst_of_anything(redis: RedisProcess) -> None:
+    """Also of a call to the monitor: nothing hangs, and all that was logged came or is counted."""
+    code = """
+import signal, threading
+threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
+step = 0
+while True:
+    step += 1
+    monitor.log(step, {"loss": 1.0})
+    print(step, flush=step % 100 == 0)
+"""
+    ended = train(code, redis.url)
+    assert ended.returncode == -signal.SIGTERM
+    (stream,) = records(redis)
+    done = [record.step for record in steps(stream)]
+    told = [int(line) for line in ended.stdout.split("\n")[:-1]]
+    assert done == sorted(set(done))
+    assert done[-1] >= told[-1]
+    assert stream[-1].dropped.get("queue_full", 0) == done[-1] + 1 - len(done)
+
+
+def test_a_handler_of_the_trainers_own_is_left_alone(redis: RedisProcess) -> None:
+    """Its exit is one like others."""
+    code = """
+import signal
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+os.kill(os.getpid(), signal.SIGTERM)
+"""
+    assert train(code, redis.url).returncode == 7
+    assert outcome(redis) is Outcome.FINISHED
+
+
+def test_a_terminated_trainer_ends_though_redis_hangs(redis: RedisProcess) -> None:
+    """Within seconds; what could not be delivered is on disk."""
+    redis.suspend()
+    ended = train("import signal; os.kill(os.getpid(), signal.SIGTERM)", redis.url)
+    redis.resume()
+    assert ended.returncode == -signal.SIGTERM
+    assert "3 records wait in" in ended.stderr
+
+
 def test_sys_exit_is_not_a_crash(redis: RedisProcess) -> None:
     assert train("sys.exit(3)", redis.url).returncode == 3
     assert outcome(redis) is Outcome.FINISHED
@@ -106,3 +155,39 @@ subprocess.run([sys.executable, "-c", {BEGIN!r}], check=True)
 """
     assert train(code, redis.url).returncode == 0
     assert [[record.step for record in steps(stream)] for stream in records(redis)] == [[0], [0]]
+
+
+def test_a_copy_in_another_process_corrects_and_sends_nothing(redis: RedisProcess) -> None:
+    """As when a trainer object that has a monitor is sent to a worker."""
+    code = """
+import pickle, torch
+copy = pickle.loads(pickle.dumps(monitor))
+one = torch.zeros(2, 3)
+copy.correct(step=1, training_logprobs=one, rollout_logprobs=one, response_mask=one + 1)
+copy.log(1, {"loss": 1.0})
+print(copy.run_id, copy.health().state, copy.health().dropped)
+"""
+    ended = train(code, redis.url)
+    assert ended.stdout == "math~grpo closed {'closed': 2}\n", ended.stderr
+    assert outcome(redis) is Outcome.FINISHED
+
+
+def test_a_trainer_that_leaves_without_a_word_loses_nothing_that_was_written_down(
+    redis: RedisProcess,
+) -> None:
+    """os._exit runs no handlers; the next trainer says that the run crashed."""
+    train("monitor.flush(20); os._exit(0)", redis.url)
+    train("import time; time.sleep(2)", redis.url)
+    found = [stream for stream in records(redis) if isinstance(stream[-1], RunEnd)]
+    assert sorted(stream[-1].outcome.value for stream in found) == ["crashed", "finished"]
+
+
+def test_spawned_workers_before_and_after_a_monitor_work(redis: RedisProcess) -> None:
+    """Each that builds a monitor of its own has a session of its own, in the same spool."""
+    code = """
+import torch.multiprocessing as mp
+import tests.client.spawned as spawned
+mp.spawn(spawned.work, nprocs=2)
+"""
+    assert train(code, redis.url).returncode == 0
+    assert sorted(len(steps(stream)) for stream in records(redis)) == [1, 5, 5]

@@ -1,11 +1,14 @@
 """The queue and the thread: bounded, in order, and not to be stopped."""
 
 import logging
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from rolloutwatch import MemorySink, SinkError
 from rolloutwatch.drops import Ledger
+from rolloutwatch.spool import Head, Spool
 from rolloutwatch.worker import MAX_JOBS, Worker
 from rolloutwatch_contract import Record, RunStart, StepRecord
 from tests.client.batches import Gate, monitor, steps
@@ -95,6 +98,75 @@ def test_a_poisoned_record_is_counted_and_the_next_one_goes(caplog: pytest.LogCa
     assert arrived(sink) == [1, 2]
     assert worker.health().dropped == {"not_encoded": 2}
     assert "no figures in here" in caplog.text
+
+
+def test_a_poisoned_record_is_kept_beside_the_spool(tmp_path: Path) -> None:
+    """Where it went wrong, and what it was, for whoever looks for the reason."""
+    worker = Worker(MemorySink, Ledger(), spool=Spool(tmp_path, Head("math~a", "s1", "memory")))
+    worker.put(Figures(0, poisoned=True))
+    worker.put(Figures(1))
+    worker.start()
+    assert worker.close(Figures(2), timeout=20)
+    (told,) = (tmp_path / "quarantine").iterdir()
+    assert "ArithmeticError: no figures in here" in told.read_text()
+    assert "Figures" in told.read_text()
+
+
+class Deadly:
+    """A job that ends the thread which looks whether its figures have arrived, as often as it is told to."""
+
+    size = 1
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def ready(self) -> bool:
+        if self.times:
+            self.times -= 1
+            raise SystemExit("the end of a thread")
+        return True
+
+    def record(self, dropped: dict[str, int]) -> Record:
+        return StepRecord(0, 0.0, {"loss": 1.0}, dropped=dropped)
+
+
+def test_a_thread_that_ends_by_an_error_is_started_again(caplog: pytest.LogCaptureFixture) -> None:
+    """It is said once, and counted."""
+    sink = MemorySink()
+    worker = Worker(lambda: sink, Ledger())
+    worker.start()
+    worker.put(Deadly(3))
+    worker.put(Figures(1))
+    assert worker.flush(20)
+    assert arrived(sink) == [0, 1]
+    assert worker.health().restarts == 3
+    assert caplog.text.count("met an error of its own") == 1
+    assert worker.close(Figures(2), timeout=20)
+
+
+class Mortal(MemorySink):
+    """A sink in which the thread that uses it ends, so often."""
+
+    deaths = 0
+
+    def send(self, frames: Sequence[tuple[int, bytes]]) -> int:
+        if self.deaths:
+            self.deaths -= 1
+            raise SystemExit
+        return super().send(frames)
+
+
+def test_a_delivering_thread_that_ends_delivers_again() -> None:
+    sink = Mortal()
+    sink.deaths = 2
+    worker = Worker(lambda: sink, Ledger())
+    worker.start()
+    for step in range(5):
+        worker.put(Figures(step))
+    assert worker.flush(20)
+    assert arrived(sink) == list(range(5))
+    assert worker.health().restarts == 2
+    assert worker.close(Figures(5), timeout=20)
 
 
 def test_a_sink_that_is_gone_for_a_while_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
