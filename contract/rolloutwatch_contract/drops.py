@@ -44,11 +44,6 @@ DROPS: Final[Mapping[str, tuple[str, str, str]]] = {
         "The trainer's log says what it raised.",
     ),
     "not_encoded": ("lost, the record was too large", "", "The trainer's log says why."),
-    "quarantined": (
-        "set aside, they could not be sent",
-        "What made the sender stumble was taken out of its way, and the rest goes on.",
-        "The trainer's log says which and why.",
-    ),
     "closed": ("lost, the monitor was closed already", "", ""),
     "undelivered": (
         "not delivered when the monitor was closed",
