@@ -266,8 +266,9 @@ class Monitor:
         What could not be delivered is counted as `undelivered`, and the log says how much it was.
         """
         atexit.unregister(self._close_at_exit)
+        delivered = self._worker.close(self._end(), timeout)
         signals.unwatch(self)
-        return self._worker.close(self._end(), timeout)
+        return delivered
 
     def __enter__(self) -> "Monitor":
         """Return the monitor; leaving the block closes it."""

@@ -160,10 +160,14 @@ class Worker:
         return True
 
     def close(self, last: Job, timeout: float) -> bool:
-        """Queue a last job, deliver what can be delivered within `timeout` seconds, and end; tell whether all was."""
-        if self._closing or self._pid != os.getpid():
+        """Queue a last job, deliver what can be delivered within `timeout` seconds, and end; tell whether all was.
+
+        A signal handler that interrupts this may call it too: it does the rest, in its own time.
+        """
+        if self._closed or self._pid != os.getpid():
             return False
-        self.put(last)
+        if not self._closing:
+            self.put(last)
         self._deadline = time.monotonic() + timeout
         self._closing = True
         self._bell.ring()
