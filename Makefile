@@ -18,6 +18,7 @@ FAULT ?=
 DATA ?= .rolloutwatch
 BIN := .venv/bin
 PARTS := contract correction client dashboard server
+DISTRIBUTIONS := rolloutwatch rolloutwatch-contract rolloutwatch-correction rolloutwatch-dashboard rolloutwatch-server
 EDITABLE := $(PARTS:%=-e ./%)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
@@ -63,9 +64,11 @@ clean:
 	@$(PYTHON) -m venv .venv
 
 # The build back-end is installed first so that pip need not fetch it once for each of the five.
+# The five are removed first because pip replaces one after the other: a file that moves to one from a later one is lost.
 .venv/installed: constraints.txt $(PARTS:%=%/pyproject.toml) | .venv/bin/python
 	@echo "Installing Rolloutwatch and what it needs; the first time takes a few minutes ..."
 	@$(PIP) hatchling editables
+	@$(BIN)/python -m pip --disable-pip-version-check uninstall --yes --quiet $(DISTRIBUTIONS) 2>/dev/null
 	@$(PIP) --no-build-isolation $(EDITABLE)
 	@touch $@
 

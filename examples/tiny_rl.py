@@ -58,8 +58,10 @@ def main() -> int:
     for step in itertools.count() if args.steps == 0 else range(args.steps):
         if stopping:
             break
-        fault = fault_at(step, args)
+        fault, version = fault_at(step, args), engine.version
         fault.sync(engine, policy)
+        if engine.version != version:
+            monitor.mark("weight_sync", step, version=engine.version)  # >>>
         prompts = make_prompts(args.sequences // GROUP, generator).repeat_interleave(GROUP, dim=0)
         rollouts = fault.damage(engine.generate(prompts, fault.sampling, generator), generator)
         rewards = rewards_of(rollouts.prompts, rollouts.responses)

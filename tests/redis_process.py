@@ -52,18 +52,21 @@ class RedisProcess:
     ) -> None:
         self.kill()
 
-    def start(self) -> None:
-        """Start the server and wait until it answers."""
+    def start(self, *options: str, wait: bool = True) -> None:
+        """Start the server, this time with these options too, and wait until it answers."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(
-            [
-                server_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory),
-                "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", *self.options,
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        self._wait_until_it_answers()
+            self.command(*options), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        if wait:
+            self._wait_until_it_answers()
+
+    def command(self, *options: str) -> list[str]:
+        """The command line of the server."""
+        return [
+            server_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory),
+            "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", *self.options, *options,
+        ]  # fmt: skip
 
     def kill(self) -> None:
         """End the process at once, as a power switch would; fine if it is not running."""

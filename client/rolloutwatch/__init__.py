@@ -3,6 +3,7 @@
 from rolloutwatch.drops import DropReason
 from rolloutwatch.monitor import Monitor
 from rolloutwatch.sink import MemorySink, Sink, SinkError
+from rolloutwatch.tokens import TokenCapture
 from rolloutwatch.worker import Health
 from rolloutwatch_correction import Correction, CorrectionConfig
 
@@ -17,4 +18,5 @@ __all__ = [
     "Monitor",
     "Sink",
     "SinkError",
+    "TokenCapture",
 ]

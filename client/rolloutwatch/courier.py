@@ -171,8 +171,7 @@ class Courier:
         where = "on disk and in memory" if self.delivery.outbox.is_spooled else "in memory"
         self._ledger.trouble(
             "sink",
-            f"{str(error).rstrip('.')}. Training goes on, records wait {where} and are sent when it works again. "
-            "Start the server (rolloutwatch serve), or name the right Redis with redis_url= or ROLLOUTWATCH_REDIS_URL.",
+            f"{str(error).rstrip('.')}. Training goes on, records wait {where} and are sent when it works again.",
         )
 
     def _recovered(self) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rolloutwatch.adoption import Adopted
-from rolloutwatch.push import RedisSink, check_url
+from rolloutwatch.connection import check_url
+from rolloutwatch.push import RedisSink
 from rolloutwatch.sink import SinkError, StreamLost
 from rolloutwatch.spool import DEFAULT_LIMIT, DIR_VARIABLE, Spool, root_of, sessions_in, transport_of
 from rolloutwatch_contract.keys import DEFAULT_REDIS_URL, REDIS_URL_VARIABLE

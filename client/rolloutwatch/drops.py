@@ -5,7 +5,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 log = logging.getLogger("rolloutwatch")
 
@@ -20,8 +21,11 @@ class DropReason(enum.Enum):
     BAD_STEP = "bad_step"
     BAD_NAME = "bad_name"
     BAD_VALUE = "bad_value"
+    BAD_MARK = "bad_mark"
+    TOO_MANY = "too_many"
     NOT_MEASURED = "not_measured"
     NOT_CORRECTED = "not_corrected"
+    NOT_DECODED = "not_decoded"
     NOT_ENCODED = "not_encoded"
     NOT_KEPT = "not_kept"
     SPOOL_FULL = "spool_full"
@@ -37,6 +41,7 @@ class Ledger:
         # a signal may come while its thread counts, and its handler counts too
         self._lock = threading.RLock()
         self._dropped: dict[str, int] = dict(dropped or {})
+        self._heard: dict[str, int] = {}
         self._told: set[str] = set()
         self._troubles: set[str] = set()
         self._last_told: dict[str, float] = {}
@@ -77,10 +82,18 @@ class Ledger:
             self._troubles.discard(key)
         log.warning("%s", message)
 
-    def tally(self) -> dict[str, int]:
-        """Return how many were dropped so far, by reason."""
+    def hear(self, others: Iterable[Mapping[str, int]]) -> None:
+        """Note what other ranks have dropped so far, in place of what was heard of them before."""
+        heard: Counter[str] = Counter()
+        for tally in others:
+            heard.update(tally)
         with self._lock:
-            return dict(self._dropped)
+            self._heard = dict(heard)
+
+    def tally(self) -> dict[str, int]:
+        """Return how many were dropped so far, by reason; by other ranks too, where they are heard."""
+        with self._lock:
+            return dict(Counter(self._dropped) + Counter(self._heard))
 
     def count(self, reason: DropReason) -> int:
         """Return how many were dropped for one reason."""

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from torch import Tensor
 
+from rolloutwatch.drops import DropReason, Ledger
+from rolloutwatch.ranks import Parcel
 from rolloutwatch.surroundings import environment
+from rolloutwatch.tokens import TokenCapture, read
 from rolloutwatch.transfer import Arrival
-from rolloutwatch_contract import Array, Record, RunStart, StepRecord
+from rolloutwatch_contract import Array, Record, RunStart, SequenceTokens, StepRecord
 from rolloutwatch_correction import CorrectionConfig, group_metrics_of, histogram_of, metrics_of
 
 BYTES_OF_A_SMALL_JOB = 500
@@ -66,27 +70,50 @@ class Measured:
     step: int
     time: float
     arrival: Arrival
-    config: CorrectionConfig
-    groups: tuple[str, ...]
+    parcel: Parcel
+    capture: TokenCapture | None
+    ledger: Ledger
     size: int
 
     def ready(self) -> bool:
         return self.arrival.ready()
 
     def record(self, dropped: dict[str, int]) -> Record:
-        vector, sequences, *by_group = self.arrival.take()
-        metrics = metrics_of(vector, self.config)
-        if by_group:
-            metrics |= group_metrics_of(by_group[0], self.groups, self.config)
+        figures = self.parcel.opened(self.arrival.take())
+        if figures is None:
+            return StepRecord(self.step, self.time, {}, dropped=self.ledger.tally())
+        statistics, vector = figures.statistics, figures.statistics.vector.numpy()
+        metrics = metrics_of(vector, statistics.config)
+        if statistics.by_group is not None:
+            metrics |= group_metrics_of(statistics.by_group.numpy(), statistics.groups, statistics.config)
+        # a sum of disasters is beyond float32, and still a number
+        sequences = figures.sequences.numpy().clip(-_LARGEST, _LARGEST).astype(np.float32)
+        sample_ids = figures.sample_ids
         return StepRecord(
             step=self.step,
             time=self.time,
             metrics=metrics,
-            histogram=Array.of(histogram_of(vector, self.config)),
-            # a sum of disasters is beyond float32, and still a number
-            sequences=Array.of(sequences.clip(-_LARGEST, _LARGEST).astype(np.float32)),
-            dropped=dropped,
+            histogram=Array.of(histogram_of(vector, statistics.config)),
+            sequences=Array.of(sequences),
+            sample_ids=None if sample_ids is None else Array.of(sample_ids.numpy()),
+            groups=statistics.groups if statistics.by_group is not None else (),
+            tokens=() if figures.tokens is None else self._tokens(figures.tokens),
+            # with what was lost on the way here, and what other ranks have told of
+            dropped=self.ledger.tally(),
         )
+
+    def _tokens(self, packed: Tensor) -> tuple[SequenceTokens, ...]:
+        assert self.capture is not None
+        rows = packed.numpy()
+        try:
+            return tuple(read(row, self.capture.text) for row in rows)
+        except Exception as error:  # noqa: BLE001 - it is the caller's function
+            self.ledger.drop(
+                DropReason.NOT_DECODED,
+                f"Tokens of step {self.step} are shown by their numbers, because decode raised "
+                f"{type(error).__name__}: {error}.",
+            )
+            return tuple(read(row, str) for row in rows)
 
 
 @dataclass

@@ -1,14 +1,13 @@
 """The whole public surface of the client: build a Monitor, call it in the training loop, close it."""
 
 import atexit
+import dataclasses
 import datetime
 import operator
 import os
-import re
 import secrets
 import sys
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
@@ -18,29 +17,30 @@ from torch import Tensor
 
 from rolloutwatch import signals
 from rolloutwatch.adoption import Adopter
+from rolloutwatch.arguments import Given, config_of, group_names_of
+from rolloutwatch.connection import check_url
 from rolloutwatch.drops import DropReason, Ledger
 from rolloutwatch.jobs import Logged, Measured, Ready, Start
-from rolloutwatch.push import RedisSink, check_url
+from rolloutwatch.marks import fields_of, kind_of
+from rolloutwatch.measurer import Measurer
+from rolloutwatch.push import RedisSink
+from rolloutwatch.ranks import NO_STEP, Agreement, Parcel, agreed, company_of
+from rolloutwatch.silent import Silent
 from rolloutwatch.sink import Frame, Sink
 from rolloutwatch.spool import Head, Spool, limit_of, root_of, transport_of
+from rolloutwatch.tokens import TokenCapture
 from rolloutwatch.transfer import Transfer
 from rolloutwatch.worker import Health, Worker
-from rolloutwatch_contract import Outcome, RunEnd, StepRecord, run_id
+from rolloutwatch_contract import Mark, Outcome, RunEnd, StepRecord, run_id
 from rolloutwatch_contract.keys import DEFAULT_REDIS_URL, REDIS_URL_VARIABLE, split_run_id
 from rolloutwatch_contract.names import is_metric_name
-from rolloutwatch_contract.record import MAX_SEQUENCES, MAX_STEP
-from rolloutwatch_correction import (
-    Correction,
-    CorrectionConfig,
-    Groups,
-    correct,
-    uncorrected,
-)
+from rolloutwatch_contract.record import MAX_METRICS, MAX_STEP
+from rolloutwatch_correction import Correction, CorrectionConfig, Groups
+from rolloutwatch_correction.distributed import ProcessGroup
+from rolloutwatch_correction.inputs import TokensLike
 
 SECONDS_TO_CLOSE = 5.0
 SECONDS_TO_CLOSE_ON_SIGNAL = 3.0  # of which schedulers leave thirty, and impatient ones five
-MAX_GROUPS = 24  # with twelve figures each, and all others, a record of at most 512
-_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_./-]")
 
 
 class Monitor:
@@ -65,10 +65,16 @@ class Monitor:
         monitor.close()
 
     The caller's thread computes tensors and appends to a queue; a background thread does the rest.
-    Once built, a monitor never waits for the network, and never raises but where a correction cannot be computed.
+    Once built, a monitor never waits for the network, and never raises but for one thing:
+    `correct` raises where there is no correction that it could return.
     At the end of the process, by SIGTERM too, it delivers what it can within seconds.
     In a forked child, and in a copy that was sent to another process, it corrects and sends nothing:
     build one where it is to be used.
+
+    Where ranks share a batch, each of them builds a monitor with the same arguments and the group of these ranks,
+    and calls it equally often: every rank, every step, also without a sequence. They bring their figures together
+    by one collective a step, in which they wait for one another as in any other, and the first one pushes;
+    what the others log and mark goes nowhere.
 
     Args:
         project: What belongs together, such as "math"; letters, digits, '_', '.', '-'.
@@ -83,7 +89,11 @@ class Monitor:
             if it is None; "off" keeps them in memory alone. Many trainers can share one. Unused with `sink`.
         spool_limit: How many bytes may stand there, beyond which the oldest go and are counted;
             ROLLOUTWATCH_SPOOL_LIMIT, else 1 GiB, if it is None.
-        strict: Let `correct` raise where it cannot correct, instead of returning weights of 1.
+        process_group: The ranks that have the other parts of the batch, such as torch.distributed.group.WORLD;
+            None means that this process has the whole batch, and no collective is called.
+        push: Whether this process, or this group, pushes; False where another one has the same tokens and pushes them.
+        group_names: All names that `groups` may have, which ranks need to be told beforehand.
+        tokens: Which tokens of the worst sequences go along, and how they become text; None for none.
 
     Raises:
         ValueError: An argument cannot be what it is; the message says which, what was expected and what came.
@@ -98,19 +108,33 @@ class Monitor:
         config: Mapping[str, Any] | CorrectionConfig | None = None,
         redis_url: str | None = None,
         sink: Sink | None = None,
-        strict: bool = False,
         spool_dir: str | os.PathLike[str] | None = None,
         spool_limit: int | None = None,
+        process_group: ProcessGroup | None = None,
+        push: bool = True,
+        group_names: Sequence[str] | None = None,
+        tokens: TokenCapture | None = None,
     ) -> None:
-        name = run if run is not None else _new_name()
-        self.run_id = run_id(project, name)
+        def settings_here() -> _Settings:
+            _check_destination(sink, redis_url, spool_limit)
+            return _settings(project, run, config, group_names, tokens)
+
+        settings = agreed(process_group, settings_here, lambda settings: settings.alike)
+        self.run_id = run_id(project, settings.name)
         self.session = f"{int(time.time()):x}-{secrets.token_hex(4)}"
-        self.config = _config(config)
-        self._strict = strict
+        self.config = settings.config
+        self._capture = tokens
+        self._last_step = 0
         self._transfer = Transfer()
         self._ledger = Ledger()
-        self._worker = self._make_worker(sink, redis_url, spool_dir, spool_limit)
-        self._worker.put(Start(project, name, self.config))
+        self._company = company_of(process_group, settings.agreement, self._ledger, push=push)
+        self._measurer = Measurer(self._company, self._ledger, settings.group_names, tokens)
+        self._worker: Worker | Silent = (
+            self._make_worker(sink, redis_url, spool_dir, spool_limit)
+            if self._company.pushes
+            else Silent(self._ledger)
+        )
+        self._worker.put(Start(project, settings.name, self.config))
         self._worker.start()
         self._outcome = Outcome.FINISHED
         atexit.register(self._close_at_exit)
@@ -120,75 +144,83 @@ class Monitor:
         self,
         *,
         step: int,
-        training_logprobs: Tensor,
-        rollout_logprobs: Tensor,
-        response_mask: Tensor,
-        training_entropy: Tensor | None = None,
+        training_logprobs: TokensLike,
+        rollout_logprobs: TokensLike,
+        response_mask: TokensLike,
+        cu_seqlens: Tensor | None = None,
+        training_entropy: TokensLike | None = None,
         groups: Groups | Sequence[str] | None = None,
+        sample_ids: Tensor | Sequence[int] | None = None,
+        token_ids: TokensLike | None = None,
     ) -> Correction:
         """Return weights and mask for the loss of this step, and push what was measured on the way.
 
         Args:
             step: The training step, an integer from 0.
-            training_logprobs: [B, T] log-probs of the sampled tokens under the policy that is trained.
-            rollout_logprobs: [B, T] the same as the engine that generated them reported.
-            response_mask: [B, T] 1 for valid response tokens, 0 elsewhere; bool, integer or float.
-            training_entropy: [B, T] entropy of the training policy at each token, or its mean; optional.
+            training_logprobs: Log-probs of the sampled tokens under the policy that is trained: [B, T],
+                or B tensors of one sequence each, or packed [N].
+            rollout_logprobs: The same as the engine that generated them reported them.
+            response_mask: 1 for valid response tokens, 0 elsewhere; bool, integer or float.
+            cu_seqlens: [B + 1] where each packed sequence begins, and the last one ends.
+            training_entropy: Entropy of the training policy at each token, or a tensor of one number, its mean; optional.
             groups: The name of each sequence's group, such as its data source; core figures come for each group too,
                 of at most 24, beyond which the rarest are called "others".
+            sample_ids: [B] integers, the trainer's own numbers of the sequences.
+            token_ids: The sampled tokens; looked at only if the monitor was built with `tokens`.
 
         Returns:
-            The correction. Where none can be computed, because shapes differ, say: weights of 1 and the mask
-            as it came. That is said, counted as `not_corrected` and shown on the run's page; with `strict` it raises.
+            The correction of this process's part of the batch.
 
         Raises:
-            ValueError: With `strict` alone, and then for what cannot be corrected, not for what cannot be measured.
+            ValueError: Nothing can be corrected: shapes differ, say. The message names the tensor, what was expected
+                and what came; the step is counted as `not_corrected` and shown on the run's page.
+                What only figures need, such as the entropy, costs these figures and is counted as `not_measured`.
+            RuntimeError: Weights are to be divided by their mean over all ranks, and these cannot be reached.
         """
-        tensors = (training_logprobs, rollout_logprobs, response_mask)
+        given = Given(
+            training_logprobs, rollout_logprobs, response_mask, cu_seqlens,
+            training_entropy, groups, sample_ids, token_ids,
+        )  # fmt: skip
         try:
-            correction = self._correct(step, tensors, training_entropy, groups)
-        except Exception as error:
-            if self._strict:
-                raise
-            self._ledger.drop(
-                DropReason.NOT_CORRECTED,
-                f"Step {step} was not corrected and trains with weights of 1: {error}",
-            )
-            return uncorrected(training_logprobs, response_mask, self.config)
-        self.record(step, correction)
-        return correction
+            correction = self._measurer.correct(step, given)
+        except Exception:
+            self._ledger.drop(DropReason.NOT_CORRECTED)
+            self._push(step, None)  # the other ranks wait for this one
+            raise
+        return self._company.completed(correction, self._push(step, correction, given))
 
     def observe(
         self,
         *,
         step: int,
-        training_logprobs: Tensor,
-        rollout_logprobs: Tensor,
-        response_mask: Tensor,
-        training_entropy: Tensor | None = None,
+        training_logprobs: TokensLike,
+        rollout_logprobs: TokensLike,
+        response_mask: TokensLike,
+        cu_seqlens: Tensor | None = None,
+        training_entropy: TokensLike | None = None,
         groups: Groups | Sequence[str] | None = None,
+        sample_ids: Tensor | Sequence[int] | None = None,
+        token_ids: TokensLike | None = None,
     ) -> None:
         """Measure and push as `correct` does, change nothing, and never raise; what cannot be measured is counted."""
-        tensors = (training_logprobs, rollout_logprobs, response_mask)
+        given = Given(
+            training_logprobs, rollout_logprobs, response_mask, cu_seqlens,
+            training_entropy, groups, sample_ids, token_ids,
+        )  # fmt: skip
+        correction = None
         try:
-            correction = self._correct(step, tensors, training_entropy, groups)
+            correction = self._measurer.correct(step, given)
         except Exception as error:  # noqa: BLE001 - a guest does not break the house
             self._ledger.drop(DropReason.NOT_MEASURED, f"Step {step} was not measured: {error}")
-            return
-        self.record(step, correction)
+        self._push(step, correction, given)
 
     def record(self, step: int, correction: Correction) -> None:
         """Push what a correction measured that the trainer has computed itself, and never raise.
 
         For a trainer that calls `rolloutwatch_correction.correct` or a compiled one on its own,
-        or merges the statistics of micro-batches. `correct` and `observe` end with this.
+        or merges the statistics of micro-batches. Ranks bring theirs together here, as in `correct` and `observe`.
         """
-        try:
-            self._record(step, correction)
-        except Exception as error:  # noqa: BLE001 - a guest does not break the house
-            self._ledger.drop(
-                DropReason.NOT_MEASURED, f"Step {step} was not measured: {type(error).__name__}: {error}."
-            )
+        self._push(step, correction)
 
     def log(self, step: int, values: Mapping[str, Any]) -> None:
         """Push any other scalars of a step, such as reward or learning rate.
@@ -201,6 +233,23 @@ class Monitor:
         except Exception as error:  # noqa: BLE001 - a guest does not break the house
             self._ledger.drop(
                 DropReason.BAD_VALUE, f"Step {step} was not logged: {type(error).__name__}: {error}."
+            )
+
+    def mark(self, kind: str, /, step: int | None = None, **fields: object) -> None:
+        """Mark something that happened and is no figure, such as `monitor.mark("weight_sync", version=41)`.
+
+        Args:
+            kind: "weight_sync", "checkpoint", "config", or a name of your own, of the letters of a metric's name.
+            step: When; the last step that this monitor was told of if it is None.
+            fields: What else is to be known: texts, numbers, flags, None; anything else as text, cut to 1000 letters.
+
+        What cannot be sent is left out and counted.
+        """
+        try:
+            self._mark(kind, step, fields)
+        except Exception as error:  # noqa: BLE001 - a guest does not break the house
+            self._ledger.drop(
+                DropReason.BAD_MARK, f"{kind!r:.150} was not marked: {type(error).__name__}: {error}."
             )
 
     def health(self) -> Health:
@@ -217,8 +266,9 @@ class Monitor:
         What could not be delivered is counted as `undelivered`, and the log says how much it was.
         """
         atexit.unregister(self._close_at_exit)
+        delivered = self._worker.close(self._end(), timeout)
         signals.unwatch(self)
-        return self._worker.close(Ready(lambda dropped: RunEnd(time.time(), self._outcome, dropped)), timeout)
+        return delivered
 
     def __enter__(self) -> "Monitor":
         """Return the monitor; leaving the block closes it."""
@@ -259,7 +309,7 @@ class Monitor:
     ) -> Worker:
         if sink is not None:
             return Worker(lambda: sink, self._ledger)
-        url = check_url(redis_url or os.environ.get(REDIS_URL_VARIABLE) or DEFAULT_REDIS_URL)
+        url = check_url(_url(redis_url))
         root, limit = root_of(spool_dir), limit_of(spool_limit)
         run, session = self.run_id, self.session
         if root is None:
@@ -272,54 +322,61 @@ class Monitor:
             others=Adopter(root, head.transport, lambda one: RedisSink(url, one.run, one.session), limit),
         )
 
-    def _correct(
-        self,
-        step: int,
-        tensors: tuple[Tensor, Tensor, Tensor],
-        entropy: Tensor | None,
-        groups: Groups | Sequence[str] | None,
-    ) -> Correction:
+    def _push(self, step: object, correction: Correction | None, given: Given | None = None) -> Parcel | None:
+        """Bring figures together with those of other ranks, and start them on their way; never raises."""
+        number, parcel = self._step(step), None
         try:
-            named = groups if groups is None or isinstance(groups, Groups) else _groups(groups, tensors[0])
-            return correct(*tensors, self.config, training_entropy=entropy, groups=named)
-        except Exception as error:
-            if entropy is None and groups is None:
-                raise
-            # needed for some figures only, which must not cost the others and the weights
-            correction = correct(*tensors, self.config)
-            self._ledger.drop(
-                DropReason.NOT_MEASURED,
-                f"Step {step} has no figures of groups and no surprise gap: {error}",
+            parcel = self._company.gather(
+                NO_STEP if number is None else number, self._measurer.figures(step, correction, given)
             )
-            return correction
+            if number is not None and parcel is not None and self._company.pushes:
+                self._send(number, parcel)
+        except Exception as error:  # noqa: BLE001 - a guest does not break the house
+            self._ledger.drop(
+                DropReason.NOT_MEASURED, f"Step {step} was not measured: {type(error).__name__}: {error}."
+            )
+        return parcel
 
-    def _record(self, step: int, correction: Correction) -> None:
-        number = self._step(step)
-        if number is None:
-            return
-        statistics = correction.statistics
-        sequences = correction.sequences
-        if sequences.shape[0] > MAX_SEQUENCES:
-            sequences = sequences[:MAX_SEQUENCES]
-        tensors = [statistics.vector, sequences]
-        if statistics.by_group is not None:
-            tensors.append(statistics.by_group)
-        arrival = self._transfer.start(tensors)
+    def _send(self, step: int, parcel: Parcel) -> None:
+        arrival = self._transfer.start(parcel.tensors)
         if arrival is None:
             self._ledger.drop(
                 DropReason.TRANSFERS_FULL, f"Step {step} was not measured: too many copies are under way."
             )
             return
-        size = sum(tensor.nbytes for tensor in tensors)
-        self._worker.put(Measured(number, time.time(), arrival, correction.config, statistics.groups, size))
+        size = sum(tensor.nbytes for tensor in parcel.tensors)
+        self._worker.put(Measured(step, time.time(), arrival, parcel, self._capture, self._ledger, size))
+
+    def _mark(self, kind: object, step: object, fields: Mapping[str, object]) -> None:
+        number = self._last_step if step is None else self._step(step)
+        if number is None:
+            return
+        name = kind_of(kind)
+        if name is None:
+            self._ledger.drop(
+                DropReason.BAD_MARK, f"{kind!r:.150} was not marked: expected a name like 'weight_sync'."
+            )
+            return
+        kept, trouble = fields_of(fields)
+        for what in trouble:
+            self._ledger.drop(DropReason.BAD_MARK, f"Of mark {name!r}, field {what}")
+        now = time.time()
+        self._worker.put(Ready(lambda dropped: Mark(number, now, name, kept, dropped=dropped)))
 
     def _log(self, step: int, values: Mapping[str, Any]) -> None:
         number = self._step(step)
         if number is None:
             return
-        now, numbers, later = time.time(), {}, {}
+        now = time.time()
+        numbers: dict[str, float] = {}
+        later: dict[str, Tensor] = {}
         for name, value in values.items():
-            if not is_metric_name(name):
+            if len(numbers) + len(later) == MAX_METRICS:
+                self._ledger.drop(
+                    DropReason.TOO_MANY,
+                    f"{name!r:.150} was not logged: expected at most {MAX_METRICS} scalars at a time.",
+                )
+            elif not is_metric_name(name):
                 self._ledger.drop(
                     DropReason.BAD_NAME, f"{name!r:.150} was not logged: expected a name like 'train/reward'."
                 )
@@ -348,13 +405,14 @@ class Monitor:
     def _step(self, step: object) -> int | None:
         try:
             number = operator.index(step)  # type: ignore[arg-type]  # what is no integer is what this is for
-        except TypeError:
+        except Exception:  # noqa: BLE001 - it is somebody's own
             number = -1
         if isinstance(step, bool) or not 0 <= number <= MAX_STEP:
             self._ledger.drop(
                 DropReason.BAD_STEP, f"step is {step!r:.100}: expected an integer from 0 to {MAX_STEP}."
             )
             return None
+        self._last_step = number
         return number
 
 
@@ -376,27 +434,51 @@ def _elsewhere(run: str, config: CorrectionConfig) -> Monitor:
     return copy
 
 
-def _config(config: Mapping[str, Any] | CorrectionConfig | None) -> CorrectionConfig:
-    if isinstance(config, CorrectionConfig):
-        return config
-    if config is None:
-        return CorrectionConfig()
-    if not isinstance(config, Mapping):
-        raise ValueError(
-            f"config is a {type(config).__name__}: expected a mapping such as {{'rollout_is': 'token'}}, "
-            "a CorrectionConfig, or None."
-        )
-    return CorrectionConfig.from_mapping(config)
+@dataclasses.dataclass(frozen=True)
+class _Settings:
+    """What the arguments of a monitor come to; can be sent to other ranks."""
+
+    name: str
+    config: CorrectionConfig
+    group_names: tuple[str, ...] | None
+    agreement: Agreement
+    alike: str
 
 
-def _groups(labels: Sequence[str], logprobs: Tensor | Sequence[Tensor]) -> Groups:
-    """Return groups on the device of the log-probs, by names that a metric can have; more than a record holds become one."""
-    names = [_NOT_IN_A_NAME.sub("_", str(label))[:40] or "_" for label in labels]
-    if len(set(names)) > MAX_GROUPS:
-        most = {name for name, _ in Counter(names).most_common(MAX_GROUPS - 1)}
-        names = [name if name in most else "others" for name in names]
-    first = logprobs if isinstance(logprobs, Tensor) else next(iter(logprobs), torch.zeros(()))
-    return Groups.of(names, device=first.device)
+def _settings(
+    project: str,
+    run: str | None,
+    config: Mapping[str, Any] | CorrectionConfig | None,
+    group_names: Sequence[str] | None,
+    tokens: TokenCapture | None,
+) -> _Settings:
+    """Check the arguments; ValueError if one of them cannot be what it is."""
+    name = run if run is not None else _new_name()
+    run_id(project, name)
+    own, names = config_of(config), group_names_of(group_names)
+    if tokens is not None and not isinstance(tokens, TokenCapture):
+        raise ValueError(f"tokens is a {type(tokens).__name__}: expected a TokenCapture, or None.")
+    agreement = Agreement(
+        own,
+        names or (),
+        0 if tokens is None else tokens.words,
+        0 if tokens is None else tokens.sequences,
+    )
+    alike = (
+        f"project {project!r}, run {run!r}, {own}, groups {names}, tokens of {agreement.captured} sequences"
+    )
+    return _Settings(name, own, names, agreement, alike)
+
+
+def _check_destination(sink: Sink | None, redis_url: str | None, spool_limit: int | None) -> None:
+    """Check where to push to; ValueError if that cannot be."""
+    if sink is None:
+        check_url(_url(redis_url))
+        limit_of(spool_limit)
+
+
+def _url(redis_url: str | None) -> str:
+    return redis_url or os.environ.get(REDIS_URL_VARIABLE) or DEFAULT_REDIS_URL
 
 
 def _number(value: Any) -> float:

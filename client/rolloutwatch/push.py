@@ -5,58 +5,24 @@ also after an error that left it open whether the last ones were taken.
 What Redis says is believed only where it speaks of records that are this session's own.
 """
 
-import re
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
-from urllib.parse import unquote, urlsplit
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
+from rolloutwatch.connection import Door, Memory, address_of
 from rolloutwatch.sink import Frame, SinkError, StreamLost
+from rolloutwatch.troubles import sink_error
 from rolloutwatch_contract import ack_key, stream_key
 from rolloutwatch_contract.keys import RECORD_FIELD, entry_id, part_of, sequence_of
 
-SECONDS_TO_ANSWER = 1.0
-SCHEMES = ("redis", "rediss", "unix")
+log = logging.getLogger("rolloutwatch")
+
+_warned_of: set[tuple[str, str]] = set()  # a process has several sinks: those of former sessions too
+
 Entry = tuple[bytes, dict[bytes, bytes]]
-
-
-def check_url(url: object) -> str:
-    """Return a Redis URL; ValueError if it is none, or has options that a connection cannot have."""
-    why = ""
-    try:
-        parts = urlsplit(url if isinstance(url, str) else "")
-        sound = parts.scheme in SCHEMES and bool(parts.hostname or parts.path) and parts.port != 0
-        if sound and isinstance(url, str):
-            _try_options(url)
-            # redis-py takes what is no number for database 0
-            if parts.scheme == "unix" or re.fullmatch(r"/?[0-9]*", unquote(parts.path)):
-                return url
-            why = f" (the database {parts.path[1:]!r} is no number)"
-    except (ValueError, TypeError, redis.RedisError) as error:
-        why = f" ({without_password(str(error))})"
-    shown = without_password(url) if isinstance(url, str) else url
-    raise ValueError(
-        f"redis_url is {shown!r}: expected redis://host:port/0, rediss://host:port/0 or unix:///path{why}."
-    )
-
-
-def _try_options(url: str) -> None:
-    """Build a connection as RedisSink does, without connecting: an option that cannot be raises."""
-    pool = redis.ConnectionPool.from_url(url)
-    pool.connection_class(**pool.connection_kwargs)
-
-
-def without_password(url: str) -> str:
-    """Return a URL as it may be shown."""
-    try:
-        password = urlsplit(url).password
-    except ValueError:
-        return url
-    return url.replace(f":{password}@", ":***@") if password else url
 
 
 @dataclass(frozen=True)
@@ -87,17 +53,13 @@ class RedisSink:
     """
 
     def __init__(self, url: str, run: str, session: str) -> None:
-        self.shown_url = without_password(url)
+        self._address = address_of(url)
+        self.shown_url = self._address.shown
         self._run, self._session = run, session
         self._archived = 0
         self._unread_at = -1
         self._begin(0)
-        self._client = redis.Redis.from_url(
-            url,
-            socket_timeout=SECONDS_TO_ANSWER,
-            socket_connect_timeout=SECONDS_TO_ANSWER,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._door = Door(self._address, self._ack, self._look_at)
 
     def send(self, frames: Sequence[Frame]) -> int:
         """Add frames in one transaction, after finding out about former ones that nobody answered for."""
@@ -107,14 +69,27 @@ class RedisSink:
             if new := [frame for frame in frames if frame[0] > self._last[0]]:
                 self._add(new)
             elif not frames:
-                self._acknowledged(self._client.get(self._ack), self._last[0])
+                self._acknowledged(self._door.open().get(self._ack), self._last[0])
         except (redis.RedisError, OSError, ValueError) as error:
             raise self._failed(error) from error
         return self._archived
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.close()
+        self._door.shut()
+
+    def _look_at(self, memory: "Memory | None") -> None:
+        """Warn of a Redis that throws streams away; it is written to all the same, because to refuse would lose all of them."""
+        if memory is None:
+            log.debug("Redis at %s does not tell what it does when it is full.", self.shown_url)
+        elif memory.evicts and (self.shown_url, memory.policy) not in _warned_of:
+            _warned_of.add((self.shown_url, memory.policy))
+            log.warning(
+                "Redis at %s throws away whole streams when it is full (maxmemory-policy %s): records that nobody has "
+                "read yet may be lost. Set it to noeviction: CONFIG SET maxmemory-policy noeviction, and in redis.conf.",
+                self.shown_url,
+                memory.policy,
+            )
 
     def _begin(self, part: int) -> None:
         """Go to a stream that nobody has written to."""
@@ -133,7 +108,7 @@ class RedisSink:
         """
         try:
             self._begin(part)
-            with self._client.pipeline(transaction=True) as pipe:
+            with self._door.open().pipeline(transaction=True) as pipe:
                 pipe.xinfo_stream(self._stream)
                 pipe.get(self._ack)
                 info, ack = pipe.execute(raise_on_error=False)
@@ -160,7 +135,7 @@ class RedisSink:
         Without a transaction a full Redis may refuse one frame and take the next, and the hole could never be filled.
         To WATCH the stream would not do: the server's trimming touches it all the time.
         """
-        with self._client.pipeline(transaction=True) as pipe:
+        with self._door.open().pipeline(transaction=True) as pipe:
             pipe.xinfo_stream(self._stream)
             for number, frame in frames:
                 pipe.xadd(self._stream, {RECORD_FIELD: frame}, id=entry_id(number))
@@ -183,7 +158,7 @@ class RedisSink:
         # the one before them too: had Redis lost it, it would have taken these all the same
         expected = [self._last] * (self._last[0] > 0) + self._in_doubt
         first, last = expected[0][0], expected[-1][0]
-        with self._client.pipeline(transaction=True) as pipe:
+        with self._door.open().pipeline(transaction=True) as pipe:
             pipe.xinfo_stream(self._stream)
             pipe.xrange(self._stream, entry_id(first), entry_id(last))
             pipe.get(self._ack)
@@ -217,8 +192,8 @@ class RedisSink:
             self._lose(f"{end.top} was taken out of it and not archived")
 
     def _failed(self, error: Exception) -> SinkError:
-        self._client.connection_pool.disconnect()
-        return SinkError(f"Redis at {self.shown_url} does not take records: {type(error).__name__}: {error}")
+        self._door.shut()
+        return sink_error(error, self._address)
 
     def _lose(self, why: str) -> NoReturn:
         lost = self._stream

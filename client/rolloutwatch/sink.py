@@ -15,7 +15,9 @@ class SinkError(Exception):
     `retry_after_seconds` is how long to wait before the next attempt where a person has to do something first.
     """
 
-    retry_after_seconds: float | None = None
+    def __init__(self, message: str, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class StreamLost(SinkError):

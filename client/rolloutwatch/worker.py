@@ -29,14 +29,18 @@ log = logging.getLogger("rolloutwatch")
 
 MAX_JOBS = 4096
 SECONDS_BETWEEN_HEARTBEATS = 5.0
-SECONDS_BETWEEN_POLLS = 0.005
-SECONDS_BETWEEN_LOOKS = 1.0
-SECONDS_TO_WRITE_DOWN = 0.2  # at the end, however little time there is
+# To wake a thread can cost the one that does it its turn, a millisecond of the trainer's on a busy machine,
+# so the recorder looks by itself as long as jobs come, and is woken when there were none for a while.
+SECONDS_BETWEEN_POLLS = 0.01
+SECONDS_BEFORE_SLEEP = 10.0
+SECONDS_OF_SLEEP = 1.0
+SECONDS_TO_WRITE_DOWN = 1.0  # at the end, however little time there is
 
 
 @dataclass(frozen=True)
 class Health:
-    """How the monitoring is: `state` is "starting", "delivering", "retrying" or "closed".
+    """How the monitoring is: `state` is "starting", "delivering", "retrying" or "closed",
+    and "silent" where another rank pushes.
 
     `queued` records wait to be sent, `pushed` have been taken by Redis, `archived` by the server;
     `dropped` counts what was not delivered, by reason; `last_error` says what is wrong now, "" if nothing is;
@@ -78,6 +82,7 @@ class Worker:
         self._bytes = 0
         self._at_hand: tuple[Job, int] | None = None  # what is being made into a record, of which number
         self._bell = Bell()
+        self._asleep = False
         self._closing = False
         self._closed = False
         self._deadline = float("inf")
@@ -110,7 +115,8 @@ class Worker:
                 self._bytes -= self._jobs.popleft().size
                 self._ledger.drop(DropReason.QUEUE_FULL)
                 full = True
-        self._bell.ring()
+        if self._asleep:
+            self._bell.ring()
         self._ensure_threads()
         if full:
             self._ledger.say_once(
@@ -143,6 +149,7 @@ class Worker:
         if self._pid != os.getpid():
             return False
         deadline = time.monotonic() + timeout
+        self._bell.ring()
         while not self._is_idle():
             if time.monotonic() > deadline or self._closed:
                 return self._is_idle()
@@ -151,10 +158,14 @@ class Worker:
         return True
 
     def close(self, last: Job, timeout: float) -> bool:
-        """Queue a last job, deliver what can be delivered within `timeout` seconds, and end; tell whether all was."""
-        if self._closing or self._pid != os.getpid():
+        """Queue a last job, deliver what can be delivered within `timeout` seconds, and end; tell whether all was.
+
+        A signal handler that interrupts this may call it too: it does the rest, in its own time.
+        """
+        if self._closed or self._pid != os.getpid():
             return False
-        self.put(last)
+        if not self._closing:
+            self.put(last)
         self._deadline = time.monotonic() + timeout
         self._closing = True
         self._bell.ring()
@@ -213,35 +224,53 @@ class Worker:
     # -- the thread that writes down -----------------------------------------------------------------------------
 
     def _record(self) -> None:
+        looked_at = time.monotonic()
         while not self._is_recorded():
-            waiting = self._fill_outbox()
+            if self._fill_outbox():
+                looked_at = time.monotonic()
+                self._courier.bell.ring()
             self._outbox.tend()
             self._show_life()
-            if not self._is_recorded():  # whoever closed may have rung before the last job was taken
-                self._bell.wait(SECONDS_BETWEEN_POLLS if waiting else SECONDS_BETWEEN_LOOKS)
+            if time.monotonic() - looked_at < SECONDS_BEFORE_SLEEP:
+                self._bell.wait(SECONDS_BETWEEN_POLLS)
+            else:
+                self._sleep()
+
+    def _sleep(self) -> None:
+        self._asleep = True
+        if not self._jobs:  # else one came before anybody could know
+            self._bell.wait(SECONDS_OF_SLEEP)
+        self._asleep = False
 
     def _is_recorded(self) -> bool:
         return self._closing and (not self._pending or time.monotonic() > self._deadline)
 
     def _fill_outbox(self) -> bool:
-        """Make records of the jobs whose figures have arrived, in the order in which they came; tell whether some wait."""
+        """Make records of the jobs whose figures have arrived, in the order in which they came; tell whether there are any."""
+        there_are = self._pending > 0
         while self._outbox.has_room:
             if self._at_hand is None:
                 self._take_in_hand()
             if self._at_hand is None:
-                return bool(self._jobs)
+                break
             job, number = self._at_hand
             if self._outbox.last_number < number:  # else a thread that ended had come so far
                 self._make_record(job)
             self._at_hand = None
-        return True
+        return there_are
 
     def _take_in_hand(self) -> None:
         with self._lock:
-            if self._jobs and self._jobs[0].ready():
+            if self._jobs and self._is_ready(self._jobs[0]):
                 self._bytes -= self._jobs[0].size
                 self._at_hand = (self._jobs[0], self._outbox.last_number + 1)
                 self._jobs.popleft()
+
+    def _is_ready(self, job: Job) -> bool:
+        try:
+            return job.ready()
+        except Exception:  # noqa: BLE001 - of a device that has failed, say: its record cannot be made, and will tell why
+            return True
 
     def _make_record(self, job: Job) -> None:
         try:
@@ -268,11 +297,11 @@ class Worker:
     def _add(self, frame: bytes) -> None:
         self._outbox.add(frame)
         self._added_at = time.monotonic()
-        self._courier.bell.ring()
 
     def _show_life(self) -> None:
         if not self._outbox.unsent and time.monotonic() - self._added_at > SECONDS_BETWEEN_HEARTBEATS:
             self._add(encode(Heartbeat(time=time.time(), dropped=self._ledger.tally())))
+            self._courier.bell.ring()
 
 
 _workers: "weakref.WeakSet[Worker]" = weakref.WeakSet()

@@ -2,7 +2,7 @@
 
 Metric catalogue, record of one step, Redis keys, default rules, and the protocol
 through which a dashboard asks for data.
-Nothing here opens a file, a socket or a thread.
+Nothing here opens a file, a socket or a thread; the command `rolloutwatch`, which is here too, prints.
 """
 
 from rolloutwatch_contract.catalogue import CORE_METRICS, METRICS, describe
@@ -12,11 +12,14 @@ from rolloutwatch_contract.record import (
     SCHEMA_VERSION,
     Array,
     Heartbeat,
+    Mark,
+    MarkKind,
     Outcome,
     Record,
     RecordError,
     RunEnd,
     RunStart,
+    SequenceTokens,
     StepRecord,
     decode,
     encode,
@@ -33,12 +36,15 @@ __all__ = [
     "Group",
     "Heartbeat",
     "Level",
+    "Mark",
+    "MarkKind",
     "Metric",
     "Outcome",
     "Record",
     "RecordError",
     "RunEnd",
     "RunStart",
+    "SequenceTokens",
     "StepRecord",
     "ack_key",
     "decode",

@@ -5,6 +5,10 @@ The run's id stands in braces so that on a cluster all keys of a run live in one
 
     rolloutwatch:stream:{<run id>}:<session>   stream, ids "1-0", "2-0", ...: one record each, in field RECORD
     rolloutwatch:ack:{<run id>}:<session>      string: the server has archived all records up to this number
+    rolloutwatch:server                        string: how the server is that reads here, see presence.py; expires
+
+The run id "doctor", which no run can have, is that of probes: what a trainer writes there in order to see
+whether a server reads is acknowledged and taken away, and never archived.
 
 A stream that is no longer as its session left it is not written to any more:
 the session goes on in another one, `<session>.part1`, then `<session>.part2`, and so on.
@@ -14,8 +18,11 @@ import re
 
 from rolloutwatch_contract.names import check_name
 
-STREAM_PREFIX = "rolloutwatch:stream:"
-ACK_PREFIX = "rolloutwatch:ack:"
+PREFIX = "rolloutwatch:"
+STREAM_PREFIX = PREFIX + "stream:"
+ACK_PREFIX = PREFIX + "ack:"
+SERVER_KEY = PREFIX + "server"
+PROBE_RUN = "doctor"
 STREAM_PATTERN = STREAM_PREFIX + "*"
 RECORD_FIELD = b"r"
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
@@ -68,6 +75,16 @@ def split_stream_key(key: str) -> tuple[str, str]:
         )
     split_run_id(run)
     return run, check_name("session", session)
+
+
+def is_probe(key: str) -> bool:
+    """Tell whether a stream is a probe, not a run."""
+    return key.startswith(f"{STREAM_PREFIX}{{{PROBE_RUN}}}:")
+
+
+def ack_key_of(key: str) -> str:
+    """Return the key under which the stream `key` is acknowledged."""
+    return ACK_PREFIX + key.removeprefix(STREAM_PREFIX)
 
 
 def entry_id(sequence: int) -> str:

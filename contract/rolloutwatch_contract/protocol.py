@@ -4,12 +4,17 @@ The server hands the dashboard a Source; so does a test, with a MemorySource.
 """
 
 import enum
+import math
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+from rolloutwatch_contract.record import MAX_STEP
+
+Value = str | int | float | bool | None
 
 
 class RunState(enum.Enum):
@@ -22,7 +27,10 @@ class RunState(enum.Enum):
 
 
 class RunSummary(msgspec.Struct, frozen=True):
-    """A run in one line. Steps are None before the first one; times are seconds since 1970."""
+    """A run in one line. Steps are None before the first one; times are seconds since 1970.
+
+    It is `contested` while two trainers write to it at once.
+    """
 
     id: str
     project: str
@@ -32,6 +40,42 @@ class RunSummary(msgspec.Struct, frozen=True):
     last_step: int | None
     started_at: float
     updated_at: float
+    contested: bool = False
+
+
+class SessionView(msgspec.Struct, frozen=True):
+    """One process that writes to a run, or wrote: how it is, and what it said of itself.
+
+    It is `contested` while it and another one write the same figures.
+    """
+
+    id: str
+    state: RunState
+    started_at: float
+    config: dict[str, Value] = {}
+    environment: dict[str, str] = {}
+    contested: bool = False
+
+
+class MarkView(msgspec.Struct, frozen=True):
+    """Something that happened at a step and is no figure; `kind` is one of `MarkKind` or the trainer's own."""
+
+    step: int
+    time: float
+    kind: str
+    fields: dict[str, Value] = {}
+    session: str = ""
+
+
+def json_fields(fields: Mapping[str, Value]) -> dict[str, Value]:
+    """Return fields as a browser reads them exactly: a large integer, a hash perhaps, as text, and NaN as None."""
+    return {name: _json_value(value) for name, value in fields.items()}
+
+
+def _json_value(value: Value) -> Value:
+    if type(value) is int and abs(value) > MAX_STEP:
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class RunDetail(msgspec.Struct, frozen=True):
@@ -40,14 +84,21 @@ class RunDetail(msgspec.Struct, frozen=True):
     `dropped` counts what the trainer could not deliver, by reason.
     `generation` names the history that series show: it is another one as soon as a session that was resumed
     takes over steps of an earlier one, and then all that was read before has to be read again.
+    `sessions` stand in the order in which they started; `config` and `environment` are those of the run's newest.
     """
 
     summary: RunSummary
     metrics: tuple[str, ...]
-    config: dict[str, str | int | float | bool | None]
+    config: dict[str, Value]
     environment: dict[str, str]
     dropped: dict[str, int]
     generation: str = ""
+    sessions: tuple[SessionView, ...] = ()
+
+    @property
+    def rivals(self) -> tuple[SessionView, ...]:
+        """Return the sessions that claim the run at once; what is shown is of the last one."""
+        return tuple(session for session in self.sessions if session.contested)
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -79,4 +130,18 @@ class Source(Protocol):
 
         More than `points` values are thinned to about that many, keeping every column's minimum and maximum.
         A metric the run does not have gives an empty series.
+        """
+
+    def marks(
+        self,
+        run: str,
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+        most: int | None = None,
+    ) -> Sequence[MarkView]:
+        """Return what is marked from step `from_step` to `to_step` inclusive, by step.
+
+        Of a kind that a trainer has marked more often than `most` times about so many are returned,
+        spread over the steps. Restarts and contests, which are found and not sent, are always all there.
         """

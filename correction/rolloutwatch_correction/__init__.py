@@ -4,9 +4,9 @@ Nothing here logs, waits for a device, or branches on a tensor's value.
 """
 
 from rolloutwatch_correction.config import CorrectionConfig
-from rolloutwatch_correction.correct import Correction, Metrics, compiled_correct, correct, uncorrected
-from rolloutwatch_correction.distributed import all_reduce_statistics
-from rolloutwatch_correction.groups import Groups
+from rolloutwatch_correction.correct import Correction, Metrics, compiled_correct, correct, normalized
+from rolloutwatch_correction.distributed import all_reduce_statistics, gathered
+from rolloutwatch_correction.groups import Groups, brought
 from rolloutwatch_correction.losses import (
     aggregate,
     bypass_loss,
@@ -15,7 +15,8 @@ from rolloutwatch_correction.losses import (
     reinforce_loss,
 )
 from rolloutwatch_correction.metrics import group_metrics_of, histogram_of, metrics_of
-from rolloutwatch_correction.statistics import Statistics
+from rolloutwatch_correction.sequences import worst_rows
+from rolloutwatch_correction.statistics import Statistics, weight_sums
 from rolloutwatch_correction.values import Bounds, Rejection
 
 __version__ = "0.1.0"
@@ -30,14 +31,18 @@ __all__ = [
     "Statistics",
     "aggregate",
     "all_reduce_statistics",
+    "brought",
     "bypass_loss",
     "compiled_correct",
     "correct",
     "decoupled_loss",
+    "gathered",
     "group_metrics_of",
     "histogram_of",
     "metrics_of",
+    "normalized",
     "ppo_clip_loss",
     "reinforce_loss",
-    "uncorrected",
+    "weight_sums",
+    "worst_rows",
 ]

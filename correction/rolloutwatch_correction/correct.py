@@ -6,7 +6,7 @@ Axes: B sequences, T response tokens; N tokens of all sequences, packed. "Of tok
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from rolloutwatch_correction.inputs import Inputs, TokensLike, read_inputs
 from rolloutwatch_correction.metrics import SMALLEST_MEAN_WEIGHT, group_metrics_of, metrics_of
 from rolloutwatch_correction.portions import Pass, Tokens, corrected, pass_over
 from rolloutwatch_correction.sequences import sequence_table
-from rolloutwatch_correction.statistics import WEIGHT, Statistics, statistics_of
+from rolloutwatch_correction.statistics import Statistics, statistics_of, weight_sums
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,18 @@ class Correction:
             Where nothing can be taken out it is the tensor that came in.
         statistics: What metrics are derived from; adds up over micro-batches and ranks.
         sequences: [B, columns] float64, columns as in `rolloutwatch_contract.tables.SEQUENCE_COLUMNS`.
+        vetoed: [B] bool, which sequences have a catastrophic token; none without a veto.
         config: What was asked for.
+        sample_ids: [B] the trainer's own numbers of the sequences, as they came.
     """
 
     weights: Any
     response_mask: Any
     statistics: Statistics
     sequences: Tensor
+    vetoed: Tensor
     config: CorrectionConfig
+    sample_ids: Tensor | None = None
 
     @property
     def metrics(self) -> Metrics:
@@ -108,15 +112,37 @@ def correct(
     of_tokens = corrected(inputs.tokens, config, one_pass)
     sums = completed(of_tokens.sums, config, inputs.precision)
     weights = of_tokens.weights
-    if weights is not None and config.rollout_is_batch_normalize:
-        weights = weights / _mean_weight(sums, config, process_group).to(weights.dtype)
-    return Correction(
+    correction = Correction(
         weights=None if weights is None else inputs.back(weights),
         response_mask=inputs.back(of_tokens.response_mask),
         statistics=statistics_of(sums, of_tokens.histogram, config, groups),
         sequences=sequence_table(sums, config, groups, sample_ids),
+        vetoed=sums["vetoed_sequences"] > 0,
         config=config,
+        sample_ids=sample_ids,
     )
+    if weights is None or not config.rollout_is_batch_normalize:
+        return correction
+    together = weight_sums(correction.statistics.vector, config)
+    return normalized(correction, together if process_group is None else summed(together, process_group))
+
+
+def normalized(correction: Correction, together: Tensor) -> Correction:
+    """Return a correction whose weights are divided by their mean, unless they are all but 0.
+
+    Args:
+        correction: With weights that are not divided yet.
+        together: The `weight_sums` of all that share the mean.
+    """
+    mean = together[0] / together[1].clamp(min=1)
+    mean = torch.where(mean > SMALLEST_MEAN_WEIGHT, mean, torch.ones_like(mean))
+    weights = correction.weights
+    divided: Any = (
+        weights / mean.to(weights.dtype)
+        if isinstance(weights, Tensor)
+        else [row / mean.to(row.dtype) for row in weights]
+    )
+    return dataclasses.replace(correction, weights=divided)
 
 
 def compiled_correct(backend: str = "inductor", **options: Any) -> Callable[..., Correction]:
@@ -142,44 +168,6 @@ def compiled_correct(backend: str = "inductor", **options: Any) -> Callable[...,
         kept["options"] = fused | options
     one_pass: Any = torch.compile(pass_over, fullgraph=True, dynamic=True, backend=backend, **kept)
     return functools.partial(correct, one_pass=one_pass)
-
-
-def uncorrected(
-    training_logprobs: object, response_mask: TokensLike, config: CorrectionConfig | None = None
-) -> Correction:
-    """Return what leaves a loss as it is: weights of 1 where `correct` gives weights, the mask as it came, no figures.
-
-    For a trainer that goes on although `correct` has raised; nothing that came need be sound.
-    """
-    config = config or CorrectionConfig()
-    nothing = correct(torch.zeros(0, 0), torch.zeros(0, 0), torch.zeros(0, 0), config)
-    lists = isinstance(response_mask, list | tuple)
-    like = training_logprobs if lists or isinstance(training_logprobs, Tensor) else torch.zeros(())
-    weights = None if config.rollout_is is None else _ones(like)
-    return dataclasses.replace(nothing, weights=weights, response_mask=response_mask)
-
-
-def _ones(like: object) -> Any:
-    if isinstance(like, list | tuple):
-        return [_ones(each) for each in like]
-    like = like if isinstance(like, Tensor) else torch.zeros(())
-    return torch.ones_like(like, dtype=torch.float64 if like.dtype == torch.float64 else torch.float32)
-
-
-def _mean_weight(
-    sums: Mapping[str, Tensor], config: CorrectionConfig, process_group: ProcessGroup | None
-) -> Tensor:
-    """Return what weights are divided by: their mean over tokens, or over sequences where each has one; 1 if it is all but 0."""
-    if config.rollout_is == "token":
-        pair = torch.stack([sums[f"{WEIGHT}.value"].sum(), sums["tokens"].sum()])
-    else:
-        filled = (sums["tokens"] > 0).double()
-        each = sums[f"{WEIGHT}.value"] / sums["tokens"].clamp(min=1)
-        pair = torch.stack([each.sum(), filled.sum()])
-    if process_group is not None:
-        pair = summed(pair, process_group)
-    mean = pair[0] / pair[1].clamp(min=1)
-    return torch.where(mean > SMALLEST_MEAN_WEIGHT, mean, torch.ones_like(mean))
 
 
 def _check_kinds(config: object, groups: object) -> None:

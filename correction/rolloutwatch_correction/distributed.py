@@ -38,15 +38,12 @@ def all_reduce_statistics(statistics: Statistics, process_group: ProcessGroup | 
             f"groups {', '.join(statistics.groups)} are those of one rank's batch, and other ranks may have others: "
             "expected the same names on every rank. Groups.of(labels, names=...) names all there are."
         )
-    world = dist.get_world_size(process_group)
     size, by_group = statistics.vector.numel(), statistics.by_group
     what = statistics.vector.new_full((1,), _digest(statistics))
     mine = torch.cat([what, statistics.vector, *([] if by_group is None else [by_group.flatten()])])
     # ranks that have other sums must still send as many numbers to be told so: gloo ends a process that does not
     mine = torch.nn.functional.pad(mine, (0, -mine.numel() % NUMBERS_AT_LEAST))
-    gathered = mine.new_empty(world * mine.numel())
-    _gather(gathered, mine, group=process_group)
-    ranks = gathered.view(world, -1)
+    ranks = gathered(mine, process_group)
     alike = ranks[:, 0].eq(what).all()
     if ranks.device.type == "cpu" and not alike:
         raise ValueError(
@@ -69,6 +66,14 @@ NUMBERS_AT_LEAST = 4096  # 32 KiB from each rank, more than any configuration wi
 
 # which has another name since torch 2.13
 _gather: Any = getattr(dist, "all_gather_single", None) or getattr(dist, "all_gather_into_tensor", None)
+
+
+def gathered(mine: Tensor, process_group: ProcessGroup | None) -> Tensor:
+    """Return what all ranks of a group give, [ranks, n], by one collective; each has to give as many numbers, [n]."""
+    world = dist.get_world_size(process_group)
+    together = mine.new_empty(world * mine.numel())
+    _gather(together, mine, group=process_group)
+    return together.view(world, -1)
 
 
 def _digest(statistics: Statistics) -> float:

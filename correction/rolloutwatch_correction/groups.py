@@ -59,10 +59,7 @@ class Groups:
         known = tuple(sorted(set(labels))) if names is None else tuple(names)
         places = {name: place for place, name in enumerate(known)}
         ids = torch.tensor([places.get(label, -1) for label in labels], dtype=torch.int64)
-        if device is not None and torch.device(device).type == "cuda":
-            # from pinned memory, so that the host need not wait
-            return cls(ids.pin_memory().to(device, non_blocking=True), known, names is not None)
-        return cls(ids.to(device), known, names is not None)
+        return cls(brought(ids, device), known, names is not None)
 
     def reduce(self, sums_BS: Tensor, maxima_BM: Tensor) -> Tensor:
         """Return sums and maxima of each group, float64 [G, S + M]."""
@@ -74,6 +71,13 @@ class Groups:
         maxima = maxima_BM.new_full((count + 1, maxima_BM.shape[1]), -torch.inf)
         maxima = maxima.scatter_reduce(0, ids[:, None].expand_as(maxima_BM), maxima_BM, "amax")
         return torch.cat([sums, maxima], dim=1)[:count]
+
+
+def brought(tensor: Tensor, device: torch.device | str | None) -> Tensor:
+    """Return a tensor of the host on a device, for which the host does not wait."""
+    if device is not None and torch.device(device).type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def is_of_integers(tensor: Tensor) -> bool:

@@ -39,3 +39,19 @@ def sequence_table(
         "sample_id": place if sample_ids is None else sample_ids,
     }
     return torch.stack([columns[name].double() for name in SEQUENCE_COLUMNS], dim=1)
+
+
+def worst_rows(sequences: Tensor, vetoed: Tensor, count: int) -> Tensor:
+    """Return which sequences come first where there is room for `count`, int64 [at most count], in their order.
+
+    First every vetoed one, then those with the largest share of the mismatch, by the sum of K3.
+
+    Args:
+        sequences: [B, columns], as `sequence_table` returns it.
+        vetoed: bool [B].
+        count: How many there is room for.
+    """
+    share = sequences[:, SEQUENCE_COLUMNS.index("k3_sum")]
+    # K3 is held to what is finite, so that nothing else is as bad as a vetoed one
+    order = share.masked_fill(vetoed, torch.inf).argsort(descending=True, stable=True)
+    return order[:count].sort().values

@@ -46,7 +46,7 @@ _MAXIMA = (
     "minus_log_ppl_diff",
 )
 
-_SEQ_SUMS = ("seq_off_ideal", "seq_off_ideal_squared", "seq_high", "seq_low")
+_SEQ_SUMS = ("seq_value", "seq_off_ideal", "seq_off_ideal_squared", "seq_high", "seq_low")
 _BLOCK_MAXIMA = ("highest", "minus_lowest", "seq_highest", "minus_seq_lowest")
 _REJECTED = ("rejected", "sequences_rejected_from")
 
@@ -164,6 +164,21 @@ def statistics_of(
     return Statistics(vector, config, groups.names, by_group, groups.declared)
 
 
+def weight_sums(vector: Tensor, config: CorrectionConfig) -> Tensor:
+    """Return the sum of what weights are divided by the mean of, and how many there are, float64 [..., 2].
+
+    These are weights of tokens, or of sequences where each has one. They add up over micro-batches and ranks.
+
+    Args:
+        vector: float64 [..., length of `fields_of(config)`], statistics of batches.
+        config: What was asked for, with weights.
+    """
+    of_tokens = config.rollout_is == "token"
+    pair = (f"{WEIGHT}.value", "tokens") if of_tokens else (f"{WEIGHT}.seq_value", "filled_sequences")
+    places = [fields_of(config).sums.index(name) for name in pair]
+    return torch.stack([vector[..., place] for place in places], dim=-1)
+
+
 def mean_of(sums: Mapping[str, Tensor], name: str) -> Tensor:
     """Return a mean over the tokens of each sequence that count, float64 [B], 0 for an empty one."""
     return sums[name] / sums["tokens"].clamp(min=1)
@@ -210,6 +225,7 @@ def _blocks(sums: Mapping[str, Tensor], config: CorrectionConfig) -> Sums:
         high = (raw > bounds.upper).double() * filled if of_tokens else mean_of(sums, f"{name}.high")
         low = (raw < bounds.lower).double() * filled if of_tokens else mean_of(sums, f"{name}.low")
         figures |= {
+            f"{name}.seq_value": mean_of(sums, f"{name}.value"),
             f"{name}.seq_off_ideal": off_ideal,
             f"{name}.seq_off_ideal_squared": off_ideal * off_ideal,
             f"{name}.seq_high": high,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from rolloutwatch_contract.keys import split_run_id
-from rolloutwatch_contract.protocol import RunDetail, RunState, RunSummary, Series
+from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, RunSummary, Series, SessionView
 
 
 class MemorySource:
@@ -20,6 +20,8 @@ class MemorySource:
         self._runs: dict[str, RunSummary] = {}
         self._config: dict[str, dict[str, str | int | float | bool | None]] = {}
         self._values: dict[str, dict[str, dict[int, float]]] = {}
+        self._marks: dict[str, list[MarkView]] = {}
+        self._sessions: dict[str, tuple[SessionView, ...]] = {}
 
     def add_run(
         self,
@@ -29,10 +31,14 @@ class MemorySource:
         started_at: float = 0.0,
         updated_at: float = 0.0,
         config: Mapping[str, str | int | float | bool | None] | None = None,
+        sessions: Sequence[SessionView] = (),
     ) -> None:
         """Add a run without steps."""
         project, name = split_run_id(run)
-        self._runs[run] = RunSummary(run, project, name, state, None, None, started_at, updated_at)
+        contested = any(session.contested for session in sessions)
+        self._runs[run] = RunSummary(run, project, name, state, None, None, started_at, updated_at, contested)
+        self._sessions[run] = tuple(sessions)
+        self._marks[run] = []
         self._config[run] = dict(config or {})
         self._values[run] = {}
 
@@ -43,9 +49,14 @@ class MemorySource:
         one = self._runs[run]
         first = step if one.first_step is None else min(one.first_step, step)
         last = step if one.last_step is None else max(one.last_step, step)
+        times = (one.started_at, one.updated_at)
         self._runs[run] = RunSummary(
-            one.id, one.project, one.name, one.state, first, last, one.started_at, one.updated_at
+            one.id, one.project, one.name, one.state, first, last, *times, one.contested
         )
+
+    def add_mark(self, run: str, mark: MarkView) -> None:
+        """Add something that happened at a step."""
+        self._marks[run].append(mark)
 
     def runs(self) -> Sequence[RunSummary]:
         """Return all runs, the most recently updated first."""
@@ -57,7 +68,9 @@ class MemorySource:
         return (
             None
             if summary is None
-            else RunDetail(summary, tuple(self._values[run]), self._config[run], {}, {})
+            else RunDetail(
+                summary, tuple(self._values[run]), self._config[run], {}, {}, sessions=self._sessions[run]
+            )
         )
 
     def series(
@@ -81,3 +94,16 @@ class MemorySource:
             numbers = [values[step] for step in steps]
             found[metric] = Series(np.array(steps, dtype=np.int64), np.array(numbers, dtype=np.float64))
         return found
+
+    def marks(
+        self,
+        run: str,
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+        most: int | None = None,
+    ) -> Sequence[MarkView]:
+        """Return what is marked, by step; all of it, since nothing here is long."""
+        first, last = from_step or 0, 2**62 if to_step is None else to_step
+        found = [mark for mark in self._marks.get(run, []) if first <= mark.step <= last]
+        return sorted(found, key=lambda mark: (mark.step, mark.time))

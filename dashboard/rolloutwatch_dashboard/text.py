@@ -2,45 +2,15 @@
 
 import math
 
+from rolloutwatch_contract.protocol import MarkView
+from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_contract.rules import Rule
 
-LOSSES = {
-    "not_corrected": (
-        "not corrected",
-        "Log-probs and mask did not fit together: these steps trained uncorrected, with weights of 1.",
-        "The trainer's log names what was expected and what came.",
-    ),
-    "not_measured": (
-        "not measured",
-        "Something went wrong while the figures of these steps were computed.",
-        "The trainer's log says what.",
-    ),
-    "queue_full": (
-        "lost, the queue was full",
-        "The trainer brought figures faster than they could be sent.",
-        "Look whether Redis and the server keep up.",
-    ),
-    "transfers_full": (
-        "lost, too many copies were on their way",
-        "The device had no time to copy the figures of these steps to the host.",
-        "",
-    ),
-    "bad_step": ("lost, the step was no step", "A step is a whole number from 0 on.", ""),
-    "bad_name": ("lost, the name was no metric name", "", "The trainer's log shows the name."),
-    "bad_value": ("lost, the value was no number", "", "The trainer's log shows the value."),
-    "not_encoded": ("lost, the record was too large", "", "The trainer's log says why."),
-    "closed": ("lost, the monitor was closed already", "", ""),
-    "undelivered": (
-        "not delivered when the monitor was closed",
-        "Redis did not take these records before the time to close was over.",
-        "Look whether Redis is there, and give close() more seconds.",
-    ),
-    "not_kept": (
-        "not kept for a second delivery",
-        "Redis lost records that the server had not archived, and the trainer's memory had no room to keep them.",
-        "Look whether the server runs, and give Redis more memory.",
-    ),
-}  # of what a trainer could not deliver, by reason: what happened, what that means, and what helps
+MARK_LABELS = {"weight_sync": "sync"}  # of others the name, with spaces
+LETTERS_OF_A_LABEL = 16
+LETTERS_OF_A_VERSION = 8
+MOST_FIELDS = 8
+LETTERS_OF_A_FIELD = 60
 
 
 def number(value: float | None) -> str:
@@ -90,3 +60,47 @@ def age(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit} ago"
     return f"{int(seconds)} s ago"
+
+
+def mark_label(mark: MarkView) -> str:
+    """Return what stands beside a mark's line, with its version if it has one; figures.js does the same.
+
+    >>> mark_label(MarkView(3, 0.0, "weight_sync", {"version": 7}))
+    'sync 7'
+    """
+    label = cut(MARK_LABELS.get(mark.kind, mark.kind.replace("_", " ")), LETTERS_OF_A_LABEL)
+    version = mark.fields.get("version")
+    return label if version is None else f"{label} {cut(_value(version), LETTERS_OF_A_VERSION)}"
+
+
+def mark_text(mark: MarkView) -> str:
+    """Return all of a mark in one line; figures.js does the same.
+
+    >>> mark_text(MarkView(3, 0.0, "checkpoint", {"path": "/c/3", "kept": True, "loss": 0.25}))
+    'step 3: checkpoint, path /c/3, kept yes, loss 0.25'
+    """
+    fields = [
+        f"{cut(name.replace('_', ' '), LETTERS_OF_A_FIELD)} {cut(_value(value), LETTERS_OF_A_FIELD)}"
+        for name, value in mark.fields.items()
+    ]
+    more = len(fields) - MOST_FIELDS
+    known = [*fields[:MOST_FIELDS], f"{more} more"] if more > 0 else fields
+    return ", ".join([f"step {mark.step}: {cut(mark.kind.replace('_', ' '), LETTERS_OF_A_FIELD)}", *known])
+
+
+def cut(text: str, most: int) -> str:
+    """Return the beginning of a text that is too long; letters are counted as in a browser, in UTF-16."""
+    units = text.encode("utf-16-le", errors="surrogatepass")
+    if len(units) <= 2 * most:
+        return text
+    return units[: 2 * (most - 1)].decode("utf-16-le", errors="ignore") + "…"
+
+
+def _value(value: str | int | float | bool | None) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) <= MAX_STEP else number(value)
+    return str(value)

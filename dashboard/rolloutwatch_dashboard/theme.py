@@ -4,12 +4,22 @@ The hues are those of Okabe and Ito (2008), which people with colour-blindness c
 a severity is always a word or a symbol too.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from rolloutwatch_contract.rules import Severity
 
 SERIES = ("#0072b2", "#d55e00")  # style.css brightens them on dark ground
 SEVERITY_LINE = {Severity.WARNING: "#b8860b", Severity.CRITICAL: "#c0392b"}
 SEVERITY_FILL = {Severity.WARNING: "rgba(230, 159, 0, 0.09)", Severity.CRITICAL: "rgba(213, 55, 30, 0.10)"}
 GRID = "rgba(128, 128, 128, 0.18)"
+_MARK: dict[str, Any] = {"type": "path", "xref": "x", "yref": "paper", "layer": "below"}
+MARKS: Mapping[str, dict[str, Any]] = {
+    "marks": {**_MARK, "line": {"color": "rgba(128, 136, 150, 0.45)", "width": 1}},
+    "ticks": {**_MARK, "line": {"color": "rgba(128, 136, 150, 0.8)", "width": 1}},
+    "restart": {**_MARK, "line": {"color": "rgba(118, 128, 144, 0.95)", "width": 1.5}},
+    "contested": {**_MARK, "line": {"color": "#c0392b", "width": 1.5, "dash": "dash"}},
+}
 IDEAL = "rgba(0, 158, 115, 0.75)"
 CLEAR = "rgba(0, 0, 0, 0)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"

@@ -35,9 +35,10 @@ class Rollouts:
 
 
 class RolloutEngine:
-    """Generates with its own copy of the weights, which is as new as the last `sync`."""
+    """Generates with its own copy of the weights, which is as new as the last `sync`; `version` counts these."""
 
     def __init__(self, policy: Policy, precision: str) -> None:
+        self.version = -1
         self.precision = precision
         self.policy = copy.deepcopy(policy).to(PRECISIONS[precision]).requires_grad_(False)
         self.sync(policy)
@@ -45,6 +46,7 @@ class RolloutEngine:
     @torch.no_grad()
     def sync(self, policy: Policy, *, but: str = "") -> None:
         """Take over the weights of a policy, all `but` the one of a name."""
+        self.version += 1
         own = self.policy.state_dict()
         for name, weight in policy.state_dict().items():
             if name != but:

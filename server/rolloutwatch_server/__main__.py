@@ -2,6 +2,6 @@
 
 import sys
 
-from rolloutwatch_server.cli import main
+from rolloutwatch_contract.command import main
 
 sys.exit(main())

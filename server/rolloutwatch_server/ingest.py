@@ -18,8 +18,15 @@ from typing import Any, cast
 import redis
 
 from rolloutwatch_contract import RecordError, RunEnd, ack_key, decode
-from rolloutwatch_contract.keys import RECORD_FIELD, STREAM_PATTERN, sequence_of, split_stream_key
+from rolloutwatch_contract.keys import (
+    RECORD_FIELD,
+    STREAM_PATTERN,
+    is_probe,
+    sequence_of,
+    split_stream_key,
+)
 from rolloutwatch_contract.record import declared_bytes
+from rolloutwatch_server import probes
 from rolloutwatch_server.store import DeadLetter, Entry, Position, Store, StoreError
 from rolloutwatch_server.transport import BLOCK_SECONDS, CURE_OF_GIVEN
 
@@ -143,6 +150,9 @@ class Ingest:
             key.decode(errors="replace")
             for key in client.scan_iter(match=STREAM_PATTERN, count=1000, _type="stream")
         }
+        asking = {key for key in found if is_probe(key)}
+        probes.answer(client, asking)
+        found -= asking
         for key in found - self._streams - self._strangers:
             try:
                 split_stream_key(key)

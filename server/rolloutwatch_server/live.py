@@ -12,22 +12,24 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 import msgspec
 
-from rolloutwatch_contract import StepRecord
-from rolloutwatch_contract.protocol import RunDetail
+from rolloutwatch_contract import Mark, StepRecord
+from rolloutwatch_contract.protocol import RunDetail, SessionView, json_fields
 from rolloutwatch_server.store import Entry
 
 SECONDS_BETWEEN_KEEPALIVES = 15.0
 EVENTS_PER_VIEWER = 1000
+LETTERS_OF_A_HOST = 100
 
 KEEPALIVE = b": keepalive\n\n"
 RESET = b"event: reset\ndata: {}\n\n"
 
 
 def run_event(detail: RunDetail) -> bytes:
-    """Return the event that says how a run is: its summary, its generation, and what it could not deliver."""
+    """Return the event that says how a run is: its summary, its generation, its losses, and who claims it at once."""
     body = msgspec.structs.asdict(detail.summary) | {
         "generation": detail.generation,
         "dropped": detail.dropped,
+        "rivals": [_rival(session) for session in detail.rivals],
     }
     return b"event: run\ndata: " + msgspec.json.encode(body) + b"\n\n"
 
@@ -42,6 +44,18 @@ def step_event(record: StepRecord) -> bytes:
     """Return the event that brings figures of a step; what is not finite becomes null."""
     body = msgspec.json.encode({"step": record.step, "time": record.time, "metrics": record.metrics})
     return b"event: step\ndata: " + body + b"\n\n"
+
+
+def mark_event(mark: Mark) -> bytes:
+    """Return the event that brings a mark."""
+    fields = json_fields(mark.fields)
+    body = msgspec.json.encode({"step": mark.step, "time": mark.time, "kind": mark.kind, "fields": fields})
+    return b"event: mark\ndata: " + body + b"\n\n"
+
+
+def _rival(session: SessionView) -> dict[str, str]:
+    known = {name: session.environment.get(name, "")[:LETTERS_OF_A_HOST] for name in ("host", "pid")}
+    return {"session": session.id, **known}
 
 
 class Viewer:
@@ -108,19 +122,20 @@ class Viewer:
 
 
 def _told(detail: RunDetail) -> tuple[object, ...]:
-    return detail.summary.state, detail.generation, detail.dropped
+    return detail.summary.state, detail.generation, detail.dropped, detail.rivals
 
 
-def _shown(entries: Sequence[Entry]) -> Iterator[StepRecord]:
-    """Yield the steps, without what another session speaks for."""
+def _events(entries: Sequence[Entry]) -> Iterator[bytes]:
+    """Yield what there is to draw, without what another session speaks for."""
     for entry in entries:
-        record = entry.content
-        if not isinstance(record, StepRecord):
-            continue
-        if not entry.hidden:
-            yield record
-        elif metrics := {m: value for m, value in record.metrics.items() if m not in entry.hidden}:
-            yield msgspec.structs.replace(record, metrics=metrics)
+        match entry.content:
+            case Mark() as mark if not entry.hidden:
+                yield mark_event(mark)
+            case StepRecord() as record if not entry.hidden:
+                yield step_event(record)
+            case StepRecord() as record:
+                if metrics := {m: value for m, value in record.metrics.items() if m not in entry.hidden}:
+                    yield step_event(msgspec.structs.replace(record, metrics=metrics))
 
 
 class LiveFeed:
@@ -167,7 +182,7 @@ class LiveFeed:
     def announce(self, run: str, entries: Sequence[Entry]) -> None:
         """Bring what the archive shows of these records to the viewers of their run; may be called from any thread."""
         if run in self._viewers:
-            self.publish(run, [step_event(record) for record in _shown(entries)])
+            self.publish(run, list(_events(entries)))
 
     def publish(self, run: str, events: Sequence[bytes]) -> None:
         """Bring events to the viewers of a run; may be called from any thread."""

@@ -14,10 +14,12 @@ from typing import Any
 
 import uvicorn
 
+from rolloutwatch_contract.urls import without_password
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
-from rolloutwatch_server.settings import Settings, without_password
+from rolloutwatch_server.presence import Sign
+from rolloutwatch_server.settings import Settings
 from rolloutwatch_server.store import Store, StoreError
 from rolloutwatch_server.transport import Transport, TransportError, connect, find
 
@@ -42,6 +44,7 @@ def serve(settings: Settings) -> None:
         transport = stack.enter_context(_transport(settings, wish))
         feed = LiveFeed()
         ingest = Ingest(store, lambda: connect(transport.url), feed.announce, cure=transport.cure)
+        stack.enter_context(Sign(ingest, lambda: connect(transport.url)))
         server = _Server(create_app(store, feed, ingest, hosts=_hosts(settings)), feed)
         stack.enter_context(_announced(settings.data_dir, _url(listener), transport, server))
         wish.concerns(server)

@@ -13,18 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from rolloutwatch_contract.urls import without_password
+
 DEFAULT_REDIS_PORT = 6379
 
 
 class SettingError(ValueError):
     """A setting has a value it cannot have; the message names it, what was expected and what came."""
-
-
-def without_password(url: str) -> str:
-    """Return a URL, or what was meant to be one, as it may be shown."""
-    # as much as there is up to the last @, and without urlsplit: a password that breaks the URL is still a password
-    url = re.sub(r":(?!//).*@", ":***@", url)
-    return re.sub(r"(?<=password=)[^&]*", "***", url)
 
 
 @dataclass(frozen=True)

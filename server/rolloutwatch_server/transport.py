@@ -24,7 +24,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from rolloutwatch_server.settings import without_password
+from rolloutwatch_contract.urls import without_password
 
 log = logging.getLogger(__name__)
 

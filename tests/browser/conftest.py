@@ -21,7 +21,7 @@ QUIET = (
     "--disable-sync",
 )
 QUIET_TYPES = ("log", "info", "debug")  # plotly warns by console.trace, too
-LEFT = re.compile(r"/live(\?generation=\w*)?: net::ERR_ABORTED$")
+LEFT = re.compile(r"/(live|marks|series)(\?\S*)?: net::ERR_ABORTED$")
 MS_TO_WAIT = 20_000
 DESKTOP = {"width": 1280, "height": 900}
 
@@ -87,7 +87,7 @@ class Complaints:
         )
 
     def hear(self, text: str) -> None:
-        # whoever leaves a page cuts its event stream off
+        # whoever leaves a page cuts off its event stream, and what it has just asked for
         if not LEFT.search(text) and not any(part in text for part in self.expected):
             self.heard.append(text)
 

@@ -90,10 +90,12 @@ class Site:
     def put(self, run: str, record: Record) -> None:
         """Archive a record and tell those who watch, as the ingest does."""
         sequence = self._sequences[run] = self._sequences[run] + 1
-        entries = [Entry(Position(sequence, 0), record)]
-        self._feed.announce(
-            run, self._store.archive(stream_key(run, f"session-{self._sessions[run]}"), entries)
-        )
+        self.archive(run, f"session-{self._sessions[run]}", record, first=sequence)
+
+    def archive(self, run: str, session: str, *records: Record, first: int = 1) -> None:
+        """Archive records of any session, numbered from `first` on, and tell those who watch."""
+        entries = [Entry(Position(number), record) for number, record in enumerate(records, first)]
+        self._feed.announce(run, self._store.archive(stream_key(run, session), entries))
 
     def _answers(self) -> bool:
         try:

@@ -361,7 +361,7 @@ def test_a_run_in_which_no_step_could_be_corrected_says_so(site: Site, page: Pag
     expect(tile.locator(".small")).to_have_text("3 steps not corrected")
     expect(page.locator("#tile-rollout_is_veto_fraction .small")).to_contain_text("off: set")
     expect(page.locator("#reasons li.critical")).to_contain_text(
-        "3 steps not corrected. Log-probs and mask did not fit together: these steps trained uncorrected"
+        "3 steps not corrected. Log-probs and mask did not fit together: these steps have no weights and no figures"
     )
     expect(page.locator("#chart-ess")).to_contain_text("nothing to draw")
     site.put(RUN, Heartbeat(time.time(), dropped={"not_corrected": 4}))

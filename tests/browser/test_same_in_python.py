@@ -7,12 +7,14 @@ import pytest
 from playwright.sync_api import Page
 
 from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.protocol import MarkView
 from rolloutwatch_contract.rules import DEFAULT_RULES, worst
 from rolloutwatch_dashboard.app import HERE
+from rolloutwatch_dashboard.figures.marks import place_marks
 from rolloutwatch_dashboard.figures.timeseries import Chart, drawn, isolated, ticks_of, value_range, with_gaps
 from rolloutwatch_dashboard.judgement import is_past, verdict
 from rolloutwatch_dashboard.pages.run import _followed_rule
-from rolloutwatch_dashboard.text import age, number
+from rolloutwatch_dashboard.text import age, mark_label, mark_text, number
 
 VALUES = [
     0.0, 1.0, -1.0, 0.99991, 0.5, 0.2999, 0.3, 0.3001, 1.05, 1.0500001, 1.5, 2.0, 2.1, 9.9996, 12.3456, 99.99, 100.0,
@@ -141,3 +143,43 @@ def test_a_trend_needs_a_change_beyond_chance(blank: Page) -> None:
     assert blank.evaluate(trend, [*noise[:50], *(value - 5 for value in noise[50:])]) == "falling"
     assert blank.evaluate(trend, [2.0] * 60) == "steady"
     assert blank.evaluate(trend, noise[:19]) == ""
+
+
+MARKS = [
+    MarkView(0, 1.0, "weight_sync", {"version": 7}),
+    MarkView(
+        5, 2.0, "checkpoint", {"path": "/c/" + "x" * 100, "kept": True, "loss": 0.25, "size": 2**53 - 1}
+    ),
+    MarkView(5, 2.5, "checkpoint", {"path": "/c"}),
+    MarkView(7, 3.0, "restart", {"host": "a", "pid": "12"}),
+    MarkView(7, 3.5, "contested", {"host": "<b>a</b>&", "other_host": "\0\u202e"}),
+    MarkView(8, 4.0, "a.name/of-its@own-that_is_long", {"version": "\U0001f642" * 9, "a_b": None, "c": -0.0}),
+    MarkView(9, 5.0, "many", {f"f{n}": n / 8 for n in range(20)} | {"version": 1e300}),
+    MarkView(99, 6.0, "weight_sync", {"version": "0123456789"}),
+    *(MarkView(n, 7.0 + n, "every_step", {"version": False}) for n in range(300)),
+    *(MarkView(100 + 3 * n, 400.0 + n, "eval", {}) for n in range(30)),
+]
+
+
+@pytest.mark.parametrize("some", [slice(None), slice(0, 8), slice(8, 9), slice(0, 0)])
+def test_marks_are_placed_alike(some: slice, blank: Page) -> None:
+    """Lines, ticks, labels and words, on plots of any width, of all steps or of some, whatever is marked."""
+    marks = MARKS[some]
+    sent = [{"step": one.step, "time": one.time, "kind": one.kind, "fields": one.fields} for one in marks]
+    assert blank.evaluate("(marks) => marks.map(rolloutwatch.markLabel)", sent) == [
+        mark_label(m) for m in marks
+    ]
+    assert blank.evaluate("(marks) => marks.map(rolloutwatch.markText)", sent) == [
+        mark_text(m) for m in marks
+    ]
+    for steps, (first, last), width in itertools.product(
+        ([*range(300)], [*range(0, 300, 7)], [3], []),
+        ((0, 299), (4.5, 9.5), (7, 7), (500, 600)),
+        (20, 268.5, 1200),
+    ):
+        asked = [sent, steps, first, last, width]
+        found = blank.evaluate("(asked) => rolloutwatch.placeMarks(...asked)", asked)
+        expected = place_marks(marks, steps, first, last, width)
+        assert found["paths"] == expected.paths
+        assert [tuple(label) for label in found["labels"]] == expected.labels
+        assert [tuple(words) for words in found["words"]] == expected.words

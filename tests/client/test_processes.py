@@ -111,6 +111,20 @@ def test_a_terminated_trainer_ends_though_redis_hangs(redis: RedisProcess) -> No
     assert "3 records wait in" in ended.stderr
 
 
+def test_a_trainer_is_terminated_while_it_closes(redis: RedisProcess) -> None:
+    """The time that a signal leaves is shorter than the one that it had."""
+    redis.suspend()
+    code = """
+import signal, threading
+threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
+monitor.close(timeout=50)
+"""
+    ended = train(code, redis.url)
+    redis.resume()
+    assert ended.returncode == -signal.SIGTERM
+    assert "3 records wait in" in ended.stderr
+
+
 def test_sys_exit_is_not_a_crash(redis: RedisProcess) -> None:
     assert train("sys.exit(3)", redis.url).returncode == 3
     assert outcome(redis) is Outcome.FINISHED

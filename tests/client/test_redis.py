@@ -78,7 +78,10 @@ def test_a_redis_that_comes_later_gets_everything(redis: RedisProcess) -> None:
 
 
 def test_a_redis_that_is_killed_and_comes_back_misses_nothing(redis: RedisProcess) -> None:
-    """What stands in its append-only file is not sent again, and the stream is gone on with."""
+    """What stands in its append-only file is not sent again, and the stream is gone on with.
+
+    While the disk is busy Redis answers before it has written; then another stream has all of it.
+    """
     one = watched(redis)
     for first in range(0, STEPS, 100):
         log(one, first, first + 50)
@@ -88,7 +91,7 @@ def test_a_redis_that_is_killed_and_comes_back_misses_nothing(redis: RedisProces
         redis.start()
         assert one.flush(30)
     assert one.close()
-    assert_nothing_is_missing_or_doubled(redis, one)
+    assert_nothing_is_missing_or_doubled(redis, one, part=one.health().streams_lost)
 
 
 def test_a_redis_that_forgot_everything_gets_it_again(redis: RedisProcess) -> None:
@@ -141,7 +144,7 @@ def test_a_full_redis_loses_nothing_and_leaves_no_hole(redis: RedisProcess) -> N
     with redis.client() as client:
         client.config_set("maxmemory", "1")
         log(one, 50, STEPS)
-        wait_for("the refusal", lambda: "OutOfMemory" in one.health().last_error)
+        wait_for("the refusal", lambda: "it is full" in one.health().last_error)
         client.config_set("maxmemory", "0")
     assert one.flush(30)
     assert one.close()

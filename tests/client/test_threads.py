@@ -18,7 +18,10 @@ from tests.client.batches import monitor, steps
 from tests.processes import wait_for
 from tests.redis_process import RedisProcess
 
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+# that they end by an error, and in the midst of what they have open, is what this is about
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnhandledThreadExceptionWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 
 OURS = ("rolloutwatch-recorder", "rolloutwatch-courier")
 

@@ -74,7 +74,7 @@ def test_the_distributions_carry_one_version() -> None:
     root = Path(__file__).parents[2]
     found = {
         path.parent.name: re.findall(
-            r'(?:version|__version__) = "([^"]+)"|"rolloutwatch[a-z-]*==([^"]+)"', path.read_text()
+            r'(?:version|__version__) = "([0-9][^"]*)"|"rolloutwatch[a-z-]*==([^"]+)"', path.read_text()
         )
         for path in [*root.glob("*/pyproject.toml"), *root.glob("*/rolloutwatch*/__init__.py")]
     }

@@ -4,8 +4,11 @@ import pytest
 
 from rolloutwatch_contract import ack_key, run_id, stream_key
 from rolloutwatch_contract.keys import (
+    PROBE_RUN,
+    ack_key_of,
     entry_id,
     first_stream_key,
+    is_probe,
     part_of,
     sequence_of,
     split_run_id,
@@ -66,3 +69,13 @@ def test_the_streams_of_a_session_lead_back_to_its_first_one() -> None:
         assert first_stream_key(key) == first
         assert split_stream_key(key) == ("math~a", part_of("s1", part))
     assert first_stream_key(stream_key("a~b.part3", "s.part")) == stream_key("a~b.part3", "s.part")
+
+
+def test_a_probe_is_told_from_a_run() -> None:
+    """Its run id is one that no run can have."""
+    probe = stream_key(PROBE_RUN, "s1")
+    assert is_probe(probe)
+    assert not is_probe(stream_key(run_id("doctor", "doctor"), "s1"))
+    with pytest.raises(ValueError, match="expected project~name"):
+        split_stream_key(probe)
+    assert ack_key_of(probe) == ack_key(PROBE_RUN, "s1")

@@ -3,17 +3,15 @@
 Axes: B sequences.
 """
 
-import datetime
 import warnings
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import distributed as dist
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from rolloutwatch_correction import Groups, Metrics, all_reduce_statistics, correct
 from tests.correction.families import FAMILIES, entropy_of, sample
+from tests.ranks import BOUNDED, Collectives
 
 WORLD = 4
 # where the sequences of the batch of nine are cut; the last two have no valid token
@@ -26,27 +24,9 @@ CUTS = {
 OTHER_NAMES = (("math", "code", "chat"), ("math", "chat", "code"))
 
 
-class Collectives(TorchDispatchMode):
-    """Counts what ranks have to take part in."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: list[str] = []
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func.namespace in ("c10d", "_c10d_functional"):
-            self.names.append(str(func))
-        return func(*args, **(kwargs or {}))
-
-
-def take_part(rank: int, meeting: str, results: str) -> None:
-    """Do every case with the other ranks, and leave what came of it in a file of this rank."""
-    torch.set_num_threads(1)
-    bounded = datetime.timedelta(seconds=60)
-    dist.init_process_group(
-        "gloo", init_method=f"file://{meeting}", rank=rank, world_size=WORLD, timeout=bounded
-    )
-    pair = dist.new_group([0, 1], timeout=bounded)
+def take_part(rank: int) -> dict[str, Any]:
+    """Do every case with the other ranks, and return what came of it on this one."""
+    pair = dist.new_group([0, 1], timeout=BOUNDED)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         outcomes: dict[str, Any] = {}
@@ -62,9 +42,7 @@ def take_part(rank: int, meeting: str, results: str) -> None:
             outcomes["labels alone"] = refusal_of_labels(pair)
             outcomes["other sums"] = refusal_of_other_sums(rank, pair)
     outcomes["warnings"] = [str(warning.message) for warning in said]
-    torch.save(outcomes, Path(results) / f"{rank}.pt")
-    dist.barrier()
-    dist.destroy_process_group()
+    return outcomes
 
 
 def part_of(name: str, rows: slice, process_group: Any) -> dict[str, Any]:

@@ -1,9 +1,7 @@
 """Ranks that share a batch get the figures of the whole batch, by one collective, and the same to the last bit."""
 
 import dataclasses
-import multiprocessing
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,36 +10,17 @@ import torch
 from rolloutwatch_correction import all_reduce_statistics
 from tests.correction.families import FAMILIES, entropy_of, sample
 from tests.correction.ranks import CUTS, OTHER_NAMES, WORLD, take_part
+from tests.ranks import needs_ranks, outcomes_of
 
-pytestmark = pytest.mark.skipif(
-    not torch.distributed.is_available() or not torch.distributed.is_gloo_available(),
-    reason="this torch cannot talk to other processes",
-)
+pytestmark = needs_ranks
 
 Outcomes = list[dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
-    """Four processes, once for all tests here; forked from one that has torch already, which saves its import."""
-    directory = tmp_path_factory.mktemp("ranks")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["torch", "torch.distributed", "rolloutwatch_correction", "hypothesis.extra.numpy"]
-    )
-    arguments = (str(directory / "meeting"), str(directory))
-    processes = [context.Process(target=take_part, args=(rank, *arguments)) for rank in range(WORLD)]
-    for process in processes:
-        process.start()
-    try:
-        for process in processes:
-            process.join(90)
-        assert [process.exitcode for process in processes] == [0] * WORLD
-    finally:
-        for process in processes:
-            if process.is_alive():
-                process.kill()
-    return [torch.load(Path(directory) / f"{rank}.pt") for rank in range(WORLD)]
+    """Four processes, once for all tests here."""
+    return outcomes_of(take_part, WORLD, tmp_path_factory.mktemp("ranks"))
 
 
 @cache

@@ -53,7 +53,7 @@ def test_lines_of_one_label_have_one_colour_and_stand_once_in_the_legend() -> No
 def test_a_point_that_no_line_reaches_is_a_dot() -> None:
     """One step is a run too, and so is every value between two that are not finite."""
     values = [1.0, math.nan, 2.0, math.inf, 3.0, 4.0]
-    line, dots = timeseries(Chart("c", "C", "", {"c": "c"}), {"c": series(values)}, []).data
+    line, dots, *_ = timeseries(Chart("c", "C", "", {"c": "c"}), {"c": series(values)}, []).data
     assert (dots.mode, dots.x, dots.y) == ("markers", (0, 2), (1.0, 2.0))
     assert line.marker.size is None
     assert isolated([5.0]) == [0]

@@ -10,15 +10,13 @@ import pytest
 from dash import html
 from dash.development.base_component import Component
 
-from rolloutwatch.drops import DropReason
 from rolloutwatch_contract import METRICS
-from rolloutwatch_contract.protocol import RunState, Series
+from rolloutwatch_contract.protocol import MarkView, RunState, Series, SessionView
 from rolloutwatch_contract.rules import DEFAULT_RULES
 from rolloutwatch_dashboard import MemorySource
 from rolloutwatch_dashboard.app import page
 from rolloutwatch_dashboard.charts import SMALL_PRINT, TILES, charts_of
 from rolloutwatch_dashboard.figures.timeseries import timeseries
-from rolloutwatch_dashboard.text import LOSSES
 
 NOW = 1000.0
 CONFIG: dict[str, str | int | float | bool | None] = {
@@ -256,10 +254,36 @@ def test_the_newest_figures_are_told_one_by_one_also_of_a_long_run() -> None:
     assert recent["mismatch_kl"]["step"] == [0, 500], "one that comes seldom is taken from its whole series"
 
 
-def test_every_loss_a_client_may_count_has_words() -> None:
-    """The client's reasons are its own; here is looked whether a person is told what each of them means."""
-    assert {reason.value for reason in DropReason} == LOSSES.keys()
-    assert all(what and isinstance(meaning, str) for what, meaning, _ in LOSSES.values())
+def test_a_run_that_two_trainers_claim_says_so() -> None:
+    """In the table of runs, and to the browser, who they are."""
+    rivals = [
+        SessionView(name, RunState.LIVE, 1.0, {}, {"host": host, "pid": "7"}, True)
+        for name, host in (("s1", "a"), ("s2", "b"))
+    ]
+    source = MemorySource()
+    source.add_run("math~a", sessions=rivals)
+    source.add_run("math~b")
+    table = text_of(page("/", source, DEFAULT_RULES, NOW)[0])
+    assert "live contested" in table
+    assert table.count("contested") == 1
+    assert page("/runs/math~b", source, DEFAULT_RULES, NOW)[1]["rivals"] == []
+    assert page("/runs/math~a", source, DEFAULT_RULES, NOW)[1]["rivals"] == [
+        {"session": "s1", "host": "a", "pid": "7"},
+        {"session": "s2", "host": "b", "pid": "7"},
+    ]
+
+
+def test_marks_stand_on_every_chart_and_go_to_the_browser(source: MemorySource) -> None:
+    """As JSON can hold them: a large number as text, and null for what is not finite."""
+    source.add_mark("math~a", MarkView(1, 5.0, "weight_sync", {"version": 2**60, "x": math.nan}))
+    source.add_mark("math~a", MarkView(0, 4.0, "checkpoint"))
+    shown, followed = page("/runs/math~a", source, DEFAULT_RULES, NOW)
+    k3 = found(shown, "chart-k3").figure
+    assert {shape.path for shape in k3.layout.shapes if shape.type == "path"} == {"M0,0L0,1M1,0L1,1"}
+    assert followed["marks"] == [
+        {"step": 0, "time": 4.0, "kind": "checkpoint", "fields": {}},
+        {"step": 1, "time": 5.0, "kind": "weight_sync", "fields": {"version": str(2**60), "x": None}},
+    ]
 
 
 def test_an_archive_without_runs_shows_the_lines_for_a_trainer() -> None:

@@ -18,6 +18,8 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "correction/README.md",
     ROOT / "docs/architecture.md",
+    ROOT / "docs/redis.md",
+    ROOT / "docs/distributed.md",
     *sorted((ROOT / "docs/decisions").glob("*.md")),
 ]
 

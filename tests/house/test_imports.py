@@ -1,6 +1,7 @@
 """Who may know whom, and what each side can do without."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,7 @@ def isolated(environment: Path, code: str) -> list[str]:
         ("rolloutwatch-correction", "import rolloutwatch_correction", ["redis", "dash", "fastapi"]),
         (
             "rolloutwatch",
-            "import rolloutwatch; rolloutwatch.Monitor",
+            "import rolloutwatch.doctor; rolloutwatch.Monitor",
             ["dash", "plotly", "fastapi", "uvicorn"],
         ),
         ("rolloutwatch-dashboard", "import rolloutwatch_dashboard", ["torch", "redis", "fastapi"]),
@@ -63,13 +64,35 @@ def test_each_distribution_works_with_what_it_declares_and_no_more(
     assert judgement.returncode == 0, judgement.stderr
 
 
+@pytest.mark.parametrize(
+    ("distribution", "arguments", "code", "said"),
+    [
+        ("rolloutwatch-contract", ["presets", "disabled"], 0, "# disabled:"),
+        ("rolloutwatch-contract", [], 0, "serve .* - not installed here, comes with rolloutwatch-server"),
+        ("rolloutwatch", ["doctor", "--help"], 0, "usage: rolloutwatch doctor"),
+        ("rolloutwatch", ["serve"], 2, r"comes with rolloutwatch-server; .* pip install ./contract ./dashboard ./server"),
+        ("rolloutwatch-server", ["serve", "--help"], 0, "usage: rolloutwatch serve"),
+        ("rolloutwatch-server", ["doctor"], 2, "comes with rolloutwatch; .* pip install ./contract ./correction ./client"),
+    ],
+)  # fmt: skip
+def test_the_command_does_on_each_side_what_is_installed_there(
+    distribution: str, arguments: list[str], code: int, said: str, tmp_path: Path
+) -> None:
+    """And says of the rest what brings it."""
+    environment = environment_with_only(distribution, tmp_path)
+    run = f"from rolloutwatch_contract.command import main; sys.exit(main({arguments}))"
+    judgement = run_python(environment, run)
+    assert judgement.returncode == code, judgement.stderr
+    assert re.search(said, judgement.stdout + judgement.stderr)
+
+
 @pytest.mark.redis
 def test_the_server_runs_where_there_is_no_torch(tmp_path: Path) -> None:
     """Not only its import: it starts a Redis, reads from it, and serves API and pages."""
     environment = environment_with_only("rolloutwatch-server", tmp_path / "environment")
     data_dir = tmp_path / "data"
     options = ["--port", "0", "--redis-port", "0", "--data-dir", str(data_dir)]
-    code = f"from rolloutwatch_server.cli import main; sys.exit(main(['serve', *{options}]))"
+    code = f"from rolloutwatch_contract.command import main; sys.exit(main(['serve', *{options}]))"
     with subprocess.Popen(isolated(environment, code)) as process:
         try:
             told = wait_for("the server", lambda: read_json(data_dir / "server.json"))

@@ -12,17 +12,24 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from rolloutwatch_contract import METRICS, Heartbeat, RunStart, StepRecord, run_id, stream_key
+from rolloutwatch_contract import METRICS, Heartbeat, Mark, RunStart, StepRecord, run_id, stream_key
 from rolloutwatch_contract.protocol import RunState
 from rolloutwatch_contract.rules import DEFAULT_RULES
 from rolloutwatch_server.api.answers import Problem
 from rolloutwatch_server.api.catalogue import Catalogue
 from rolloutwatch_server.api.dead_letters import DeadLetters
 from rolloutwatch_server.api.health import Health, Readiness
-from rolloutwatch_server.api.runs import DEFAULT_POINTS, Runs, RunWithDetails, SeriesByMetric
+from rolloutwatch_server.api.runs import (
+    DEFAULT_MARKS,
+    DEFAULT_POINTS,
+    Marks,
+    Runs,
+    RunWithDetails,
+    SeriesByMetric,
+)
 from rolloutwatch_server.store import MEMORY, DeadLetter, Entry, Position, Store
 from tests.server.asking import Asking
-from tests.server.records import RUN, STREAM, batch, start, step
+from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, start, step
 
 
 @pytest.fixture
@@ -55,8 +62,8 @@ def test_all_runs() -> None:
     answer = api.get("/runs")
     assert answer == {
         "runs": [
-            first | {"started_at": 100.0, "updated_at": 50.0},
-            second | {"started_at": 5.0, "updated_at": 49.0},
+            first | {"started_at": 100.0, "updated_at": 50.0, "contested": False},
+            second | {"started_at": 5.0, "updated_at": 49.0, "contested": False},
         ]
     }
     assert has_shape(Runs, answer)
@@ -67,20 +74,51 @@ def test_an_archive_without_runs(api: Asking) -> None:
 
 
 def test_one_run(api: Asking, store: Store) -> None:
-    """What is in the list, and metrics, configuration, environment and losses."""
+    """What is in the list, and metrics, configuration, environment, losses, and the sessions that brought them."""
     begin = RunStart(
         "math", "a", 5.0, {"rollout_is": "token", "threshold": math.nan, "x": None}, {"host": "h"}
     )
     store.archive(STREAM, batch(begin, step(3, kl=0.5, ess=1.0), Heartbeat(6.0, {"queue_full": 2})))
     answer = api.get(f"/runs/{RUN}")
-    assert answer == api.get("/runs")["runs"][0] | {
+    said = {"config": {"rollout_is": "token", "threshold": None, "x": None}, "environment": {"host": "h"}}
+    assert answer == api.get("/runs")["runs"][0] | said | {
         "metrics": ["kl", "ess"],
-        "config": {"rollout_is": "token", "threshold": None, "x": None},
-        "environment": {"host": "h"},
         "dropped": {"queue_full": 2},
         "generation": answer["generation"],
+        "sessions": [{"id": "s1", "state": "live", "started_at": 5.0, "contested": False} | said],
     }
     assert has_shape(RunWithDetails, answer)
+
+
+def test_a_run_that_two_trainers_claim_says_so(api: Asking, store: Store) -> None:
+    """In the list, of the run, and of each of the two; the one that is shown stands last."""
+    store.archive(STREAM, batch(start(time=1.0), StepRecord(4, 9.0, {"kl": 1.0})))
+    store.archive(OTHER_SESSION, batch(start(time=2.0), StepRecord(3, 9.0, {"kl": 2.0})))
+    answer = api.get(f"/runs/{RUN}")
+    assert (api.get("/runs")["runs"][0]["contested"], answer["contested"]) == (True, True)
+    assert [(one["id"], one["contested"]) for one in answer["sessions"]] == [("s1", True), ("s2", True)]
+    assert has_shape(RunWithDetails, answer)
+
+
+def test_marks(api: Asking, store: Store) -> None:
+    """What a trainer marked and what was found, by step; numbers as a browser reads them exactly."""
+    fields = {"version": 2**62, "path": "</script>\0", "kept": True, "loss": math.nan, "size": 7}
+    store.archive(STREAM, batch(start(time=1.0), step(0, kl=1.0), Mark(5, 2.0, "checkpoint", fields)))
+    store.archive(OTHER_SESSION, batch(start(time=3.0), step(6, kl=1.0)))
+    answer = api.get(f"/runs/{RUN}/marks")
+    exact = {"version": str(2**62), "path": "</script>\0", "kept": True, "loss": None, "size": 7}
+    checkpoint = {"step": 5, "time": 2.0, "kind": "checkpoint", "fields": exact, "session": "s1"}
+    restart = {"step": 6, "time": 3.0, "kind": "restart", "fields": {"session": "s2"}, "session": "s2"}
+    assert answer == {"run": RUN, "marks": [checkpoint, restart]}
+    assert has_shape(Marks, answer)
+    assert api.get(f"/runs/{RUN}/marks", from_step=6)["marks"] == [restart]
+    assert api.get(f"/runs/{RUN}/marks", to_step=5)["marks"] == [checkpoint]
+
+
+def test_many_marks_are_thinned(api: Asking, store: Store) -> None:
+    store.archive(STREAM, batch(start(), *(Mark(n, 0.0, "weight_sync") for n in range(2000))))
+    assert len(api.get(f"/runs/{RUN}/marks")["marks"]) == DEFAULT_MARKS
+    assert [mark["step"] for mark in api.get(f"/runs/{RUN}/marks", most=4)["marks"]] == [0, 500, 1000, 1500]
 
 
 def test_series_have_every_value_exactly_and_null_where_it_is_not_finite(api: Asking, store: Store) -> None:
@@ -199,6 +237,7 @@ def test_every_answer_is_documented_by_its_shape(api: Asking) -> None:
         ("/api/v1/runs", "200", "application/json"): "Runs",
         ("/api/v1/runs/{run}", "200", "application/json"): "RunWithDetails",
         ("/api/v1/runs/{run}/series", "200", "application/json"): "SeriesByMetric",
+        ("/api/v1/runs/{run}/marks", "200", "application/json"): "Marks",
         ("/api/v1/runs/{run}/live", "200", "text/event-stream"): "",
         ("/api/v1/catalogue", "200", "application/json"): "Catalogue",
         ("/api/v1/dead-letters", "200", "application/json"): "DeadLetters",
@@ -259,6 +298,9 @@ SERIES = f"/api/v1/runs/{RUN}/series"
         ("GET", SERIES + "?metric=kl&points=3", 422, "points is '3': "),
         ("GET", SERIES + "?metric=kl&points=100001", 422, "points is '100001': "),
         ("GET", SERIES + "?" + "metric=kl&" * 201, 422, "metric is "),
+        ("GET", "/api/v1/runs/math~x/marks", 404, "there is no run 'math~x'"),
+        ("GET", f"/api/v1/runs/{RUN}/marks?from_step=-1", 422, "from_step is '-1': "),
+        ("GET", f"/api/v1/runs/{RUN}/marks?most=0", 422, "most is '0': "),
         ("GET", "/api/v1/dead-letters?limit=0", 422, "limit is '0': "),
     ],
 )  # fmt: skip
@@ -276,7 +318,16 @@ def test_a_refusal_is_json_that_names_the_thing(
 
 
 PATHS = ("/api/v1/runs", f"/api/v1/runs/{RUN}", SERIES, f"/api/v1/runs/{RUN}/live", "/api/v1/catalogue")
-PATHS += ("/api/v1/dead-letters", "/healthz", "/readyz", "/docs", "/openapi.json", "/", "/assets/feed.js")
+PATHS += (
+    f"/api/v1/runs/{RUN}/marks",
+    "/api/v1/dead-letters",
+    "/healthz",
+    "/readyz",
+    "/docs",
+    "/openapi.json",
+    "/",
+    "/assets/feed.js",
+)
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"])

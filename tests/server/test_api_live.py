@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from rolloutwatch_contract import Heartbeat, RunEnd
+from rolloutwatch_contract import Heartbeat, RunEnd, RunStart, StepRecord
 from rolloutwatch_server.store import SECONDS_UNTIL_STALLED
 from tests.browser.site import Site
 from tests.redis_process import free_port
@@ -56,7 +56,7 @@ def test_a_viewer_is_told_how_the_run_is_and_then_each_step(site: Site) -> None:
         assert "content-encoding" not in answer.headers
         assert (answer.headers["cache-control"], answer.headers["x-accel-buffering"]) == ("no-store", "no")
         detail = httpx.get(f"{site.url}/api/v1/runs/{RUN}").json()
-        told = summary | {"generation": detail["generation"], "dropped": {}}
+        told = summary | {"generation": detail["generation"], "dropped": {}, "rivals": []}
         assert next(happening) == ("run", told)
         for step in (2, 3):
             site.step(RUN, step, {"kl": step / 7, "ppl": float("nan")})
@@ -80,6 +80,20 @@ def test_a_viewer_learns_what_could_not_be_delivered(site: Site) -> None:
         assert next(happening)[1]["dropped"] == {}
         site.put(RUN, Heartbeat(1.0, dropped={"not_corrected": 7}))
         assert next(data for _, data in happening)["dropped"] == {"not_corrected": 7}
+
+
+def test_a_viewer_learns_that_two_trainers_claim_its_run(site: Site) -> None:
+    """And who they are; and when it is over."""
+    trainers = [RunStart("math", "a", 1.0 + n, {}, {"host": f"host-{n}", "pid": str(n)}) for n in range(2)]
+    site.archive(RUN, "s0", trainers[0], StepRecord(5, 9.0, {"kl": 1.0}))
+    with watching(site.url) as (_, happening):
+        assert next(happening)[1]["rivals"] == []
+        site.archive(RUN, "s1", trainers[1], StepRecord(5, 9.0, {"kl": 2.0}))
+        told = next(data for _, data in happening if data.get("rivals"))
+        assert told["contested"]
+        assert told["rivals"] == [{"session": f"s{n}", "host": f"host-{n}", "pid": str(n)} for n in range(2)]
+        site.archive(RUN, "s0", RunEnd(10.0), first=3)
+        assert next(data for name, data in happening if name == "run")["rivals"] == []
 
 
 def test_a_viewer_learns_that_a_run_has_gone_back(site: Site) -> None:

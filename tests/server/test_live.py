@@ -8,10 +8,18 @@ from collections.abc import AsyncIterator
 
 from starlette.requests import Request
 
-from rolloutwatch_contract import Heartbeat, RunEnd, StepRecord
+from rolloutwatch_contract import Heartbeat, Mark, RunEnd, StepRecord
 from rolloutwatch_contract.protocol import RunDetail, RunState, RunSummary
 from rolloutwatch_server.api.live import get_live
-from rolloutwatch_server.live import EVENTS_PER_VIEWER, RESET, LiveFeed, rewind_event, run_event, step_event
+from rolloutwatch_server.live import (
+    EVENTS_PER_VIEWER,
+    RESET,
+    LiveFeed,
+    mark_event,
+    rewind_event,
+    run_event,
+    step_event,
+)
 from rolloutwatch_server.store import DeadLetter, Entry, Position, Store
 from tests.server.asking import Asking
 from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, start, step, values
@@ -40,6 +48,29 @@ def test_an_event_is_what_a_browser_can_read() -> None:
         "time": 1.5,
         "metrics": {"kl": 0.25, "ppl": None, "max": None},
     }
+
+
+def test_a_mark_is_an_event(store: Store) -> None:
+    """With its fields; an integer that a browser would round is a text. One that was given up is no news."""
+    mark = Mark(7, 1.5, "weight_sync", {"version": 2**53 + 1, "path": "\n\ndata: x", "loss": math.inf})
+    name, data, *rest = mark_event(mark).decode().split("\n")
+    assert (name, rest) == ("event: mark", ["", ""])
+    assert json.loads(data.removeprefix("data: ")) == {
+        "step": 7, "time": 1.5, "kind": "weight_sync",
+        "fields": {"version": str(2**53 + 1), "path": "\n\ndata: x", "loss": None},
+    }  # fmt: skip
+    store.archive(STREAM, batch(start(time=1.0), step(0, kl=1.0)))
+    store.archive(OTHER_SESSION, batch(start(time=2.0), step(5, kl=2.0)))
+
+    async def watch() -> bytes:
+        feed = opened()
+        viewer = feed.join(RUN)
+        feed.announce(RUN, store.archive(STREAM, batch(Mark(4, 1.0, "sync"), Mark(6, 1.0, "sync"), first=3)))
+        await asyncio.sleep(0)
+        feed.close()
+        return b"".join([event async for event in viewer.stream()])
+
+    assert asyncio.run(watch()) == mark_event(Mark(4, 1.0, "sync"))
 
 
 def test_a_viewer_gets_the_steps_of_its_run_in_order() -> None:

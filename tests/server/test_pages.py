@@ -47,6 +47,7 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         "/api/v1/runs",
         "/api/v1/runs/{run}",
         "/api/v1/runs/{run}/series",
+        "/api/v1/runs/{run}/marks",
         "/api/v1/runs/{run}/live",
         "/api/v1/catalogue",
         "/api/v1/dead-letters",
@@ -58,7 +59,7 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         for parameter in verbs["get"].get("parameters", []):
             assert f"<code>{parameter['name']}</code> ({parameter['in']}, " in page
     assert "<code>from_step</code> (query, optional)</dt><dd>type: integer, " in page
-    assert "<code>step</code> for each record.</p><p><code>reset</code> asks to fetch again" in page
+    assert "<code>mark</code> for each mark.</p><p><code>reset</code> asks to fetch again" in page
 
 
 @pytest.mark.parametrize("url", ["/", "/docs", "/healthz", "/api/v1/runs", "/api/none"])

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from rolloutwatch_server import __version__
-from rolloutwatch_server.cli import main
-from rolloutwatch_server.settings import SETTINGS, SettingError, Settings, parse, without_password
+from rolloutwatch_contract.command import main
+from rolloutwatch_contract.urls import without_password
+from rolloutwatch_server.settings import SETTINGS, SettingError, Settings, parse
 
 
 def test_without_options_everything_has_a_default() -> None:
@@ -111,27 +111,6 @@ def test_help_tells_every_setting_with_default_and_variable(capsys: pytest.Captu
         assert f"[{setting.variable}]" in told
         if setting.default not in (None, False, ()):
             assert f"(default: {setting.default})" in told
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "out", "err"),
-    [
-        (["version"], 0, f"rolloutwatch {__version__}\n", ""),
-        (["--help"], 0, "usage: rolloutwatch COMMAND", ""),
-        ([], 0, "usage: rolloutwatch COMMAND", ""),
-        (["sevre"], 2, "", "rolloutwatch: no command 'sevre'.\nusage: rolloutwatch COMMAND"),
-        (["serve", "--port", "x"], 2, "", "rolloutwatch serve: --port is 'x': expected a port"),
-    ],
-)  # fmt: skip
-def test_the_command_answers_on_the_right_channel(
-    arguments: list[str], code: int, out: str, err: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What was asked for on stdout with code 0, a complaint on stderr with code 2."""
-    assert code == main(arguments)
-    told = capsys.readouterr()
-    assert told.out.startswith(out)
-    assert told.err.startswith(err)
-    assert (bool(told.out), bool(told.err)) == (bool(out), bool(err))
 
 
 def test_an_option_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,21 +1,34 @@
 """The archive: what goes in comes out, once, whatever happens in between."""
 
 import itertools
+import math
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
-from rolloutwatch_contract import Array, Heartbeat, Outcome, RunEnd, RunStart, StepRecord, stream_key
+from rolloutwatch_contract import (
+    Array,
+    Heartbeat,
+    Outcome,
+    RunEnd,
+    RunStart,
+    SequenceTokens,
+    StepRecord,
+    stream_key,
+)
 from rolloutwatch_contract.protocol import RunState, RunSummary, Series
 from rolloutwatch_server.store import (
     FOLD_AT,
     MEMORY,
     SECONDS_UNTIL_STALLED,
+    Attempt,
     DeadLetter,
     Entry,
     Position,
+    StepTables,
     Store,
 )
 from tests.server.records import DELICATE, OTHER_SESSION, RUN, STREAM, batch, start, step, values
@@ -240,9 +253,44 @@ def test_the_tables_of_a_step_come_back(store: Store) -> None:
     store.archive(
         STREAM, batch(StepRecord(1, 0.0, {}, histogram), StepRecord(2, 0.0, {}, None, sequences), step(3))
     )
-    assert store.step_tables(RUN, 1) == (histogram, None)
-    assert store.step_tables(RUN, 2) == (None, sequences)
-    assert store.step_tables(RUN, 3) == (None, None)
+    assert store.step_tables(RUN, 1) == StepTables(histogram)
+    assert store.step_tables(RUN, 2) == StepTables(None, sequences)
+    assert store.step_tables(RUN, 3) == StepTables()
+
+
+def test_what_goes_along_with_a_step_comes_back(store: Store) -> None:
+    """Numbers of samples beyond 2^24, names of groups, and tokens of whatever letters."""
+    tables = StepTables(
+        Array.of(np.arange(4)),
+        Array.of(np.zeros((2, 3), dtype=np.float32)),
+        Array.of(np.array([2**24 + 1, -(2**62)])),
+        ("math", "\u202ecode\0"),
+        (SequenceTokens(1, ("<b>", "\0", ""), Array.of(np.array([0.5, np.nan, -np.inf], dtype=np.float32))),),
+    )
+    store.archive(
+        STREAM, batch(StepRecord(1, 0.0, {"kl": 1.0}, **msgspec.structs.asdict(tables)), step(1, reward=2.0))
+    )
+    assert store.step_tables(RUN, 1) == tables
+    assert store.attempts(RUN, 1) == [Attempt("s1", {"kl": 1.0, "reward": 2.0}, tables)]
+
+
+@pytest.mark.parametrize("before", [60, FOLD_AT])
+def test_both_attempts_of_a_step_are_kept(before: int, store: Store) -> None:
+    """What was given up is not shown, and can be read: the one that is shown stands last; also when it was folded."""
+    first, second = Array.of(np.array([1])), Array.of(np.array([2]))
+    done = (StepRecord(n, float(n), {"kl": 1.0, "ess": math.nan}, first) for n in range(before))
+    store.archive(OTHER_SESSION, batch(start(time=2000.0), StepRecord(50, 2050.0, {"kl": 2.0}, second)))
+    store.archive(STREAM, batch(start(time=-1.0), *done))
+    former, later = store.attempts(RUN, 50)
+    assert (former.session, later.session) == ("s1", "s2")
+    assert former.metrics.keys() == {"kl", "ess"}
+    assert (former.metrics["kl"], math.isnan(former.metrics["ess"])) == (1.0, True)
+    assert later.metrics == {"kl": 2.0}
+    assert (former.tables, later.tables) == (StepTables(first), StepTables(second))
+    assert store.step_tables(RUN, 50) == later.tables
+    assert [one.session for one in store.attempts(RUN, 51)] == ["s1"]
+    assert store.attempts(RUN, before) == []
+    assert store.attempts("math~none", 0) == []
 
 
 def test_dead_letters_are_kept_and_passed_over(store: Store) -> None:

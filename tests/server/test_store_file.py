@@ -7,10 +7,12 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from rolloutwatch_contract import Array
 from rolloutwatch_contract.protocol import RunState
-from rolloutwatch_server.store import FOLD_AT, Store, StoreError
+from rolloutwatch_server.store import FOLD_AT, StepTables, Store, StoreError
 from rolloutwatch_server.store.database import Database
 from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, step, values
 
@@ -108,6 +110,50 @@ def test_an_archive_of_the_first_schema_is_taken_over(path: Path) -> None:
     store.close()
 
 
+def test_an_archive_of_the_second_schema_is_taken_over(path: Path) -> None:
+    """Its tables are what they were; the newest session has the configuration that only the run had."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript((Path(__file__).parent / "archive_of_schema_2.sql").read_text())
+    for _ in range(2):  # also when it is opened again
+        store = Store(path)
+        assert values(store, "kl") == {0: 0.0, 1: 1.0, 2: 20.0, 3: 30.0}
+        former, later = store.attempts(RUN, 2)
+        assert (former.metrics, later.metrics) == ({"kl": 2.0}, {"kl": 20.0})
+        tables = StepTables(Array.of(np.array([1, 2])), Array.of(np.array([[1.5, 2.5]], dtype=np.float32)))
+        assert store.step_tables(RUN, 2) == former.tables == tables
+        detail = store.run(RUN)
+        assert detail is not None
+        assert detail.environment == {"host": "h2", "pid": "34"}
+        assert [(one.id, one.config, one.environment) for one in detail.sessions] == [
+            ("s1", {}, {}),
+            ("s2", {"rollout_is": "sequence"}, {"host": "h2", "pid": "34"}),
+        ]
+        assert [(mark.step, mark.kind, mark.session) for mark in store.marks(RUN)] == [(2, "restart", "s2")]
+        store.close()
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+def test_an_old_archive_gets_the_tables_of_a_new_one(schema: int, path: Path, tmp_path: Path) -> None:
+    """Whatever way it took, it has every table, column and index that one has that is made today."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript((Path(__file__).parent / f"archive_of_schema_{schema}.sql").read_text())
+    made = tmp_path / "new.db"
+    for one in (path, made):
+        Store(one).close()
+    assert layout(path) == layout(made)
+
+
+def layout(path: Path) -> dict[str, list[tuple[object, ...]]]:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        names = db.execute(
+            "SELECT name, tbl_name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
+        ).fetchall()
+        return {
+            name: sorted(row[1:3] for row in db.execute(f"PRAGMA table_xinfo({table})"))
+            for name, table in names
+        }
+
+
 def newer(path: Path) -> None:
     Store(path).close()
     with sqlite3.connect(path) as db:
@@ -125,7 +171,7 @@ def somebody_elses(path: Path) -> None:
     ("make", "complaint"),
     [
         (lambda path: path.write_bytes(b"dear diary, today I trained a model" * 50), "file is not a database"),
-        (newer, "has schema 99, this server knows up to 2: .* Install that version, or name another --data-dir"),
+        (newer, "has schema 99, this server knows up to 3: .* Install that version, or name another --data-dir"),
         (somebody_elses, "is a database of something else"),
     ],
 )  # fmt: skip

@@ -5,11 +5,35 @@
 
   const LONG = 3000; // points of a line; past it they are fetched anew, thinned
 
+  // The labels of marks, and the words that are said when one points at their step.
+  function markTraces({ labels, words }) {
+    return [
+      {
+        step: labels.map(([step]) => step),
+        drawn: labels.map(([, height]) => height),
+        value: [],
+        text: labels.map(([, , text]) => text),
+        side: labels.map(([, , , side]) => side),
+      },
+      { step: words.map(([step]) => step), drawn: words.map(() => 0.5), value: words.map(([, text]) => text) },
+    ];
+  }
+
+  // timeseries.ends_of_axis
+  function endsOfAxis(steps) {
+    const [first, last] = [steps[0], steps[steps.length - 1]];
+    if (!(first < last)) return {};
+    return { "xaxis.autorangeoptions.clipmin": first, "xaxis.autorangeoptions.clipmax": last };
+  }
+
   rolloutwatch.LiveChart = class {
     // page: which drawing of the page the figure has to belong to; the one before it may still be there
-    constructor(told, page) {
+    // marks: what is marked in the run, shared by its charts; styles: how each style of line is drawn
+    constructor(told, page, marks, styles) {
       this.told = told;
       this.page = page;
+      this.marks = marks;
+      this.styles = styles;
       this.columns = null;
       this.early = []; // what came before plotly had drawn the first figure
       this.changed = false;
@@ -75,15 +99,25 @@
         const alone = rolloutwatch.isolated(line.drawn);
         return { step: alone.map((at) => line.step[at]), drawn: alone.map((at) => line.drawn[at]), value: [] };
       });
-      const traces = [...lines, ...dots];
+      const steps = Array.from(new Set(this.columns.flatMap((column) => column.step))).sort((one, other) => one - other);
+      const placed = this.place(graph, steps);
+      const traces = [...lines, ...dots, ...markTraces(placed)];
       const data = {
         x: traces.map((trace) => trace.step),
         y: traces.map((trace) => trace.drawn),
         customdata: traces.map((trace) => trace.value),
+        text: traces.map((trace) => trace.text || null),
+        textposition: traces.map((trace) => trace.side || "middle center"),
       };
       const layout = { "annotations[0].visible": lines.every((line) => line.drawn.every((value) => value === null)) };
+      const paths = Object.entries(placed.paths).map(([name, path]) => ({ ...this.styles[name], name: `mark: ${name}`, path }));
+      if (JSON.stringify(paths) !== this.paths) {
+        this.paths = JSON.stringify(paths);
+        layout.shapes = [...this.limits, ...paths];
+      }
       const range = rolloutwatch.valueRange(lines.map((line) => line.drawn), this.told);
       if (!this.isZoomed) layout["yaxis.range"] = range;
+      Object.assign(layout, endsOfAxis(steps));
       Object.assign(layout, this.ticks(this.isZoomed ? graph._fullLayout.yaxis.range : range));
       await window.Plotly.update(graph, data, layout);
     }
@@ -96,8 +130,24 @@
       const lines = graph.data.slice(0, this.told.metrics.length); // the rest are dots
       this.columns = lines.map((line) => new rolloutwatch.Column(line.x, line.customdata));
       for (const early of this.early.splice(0)) this.put(...early);
+      const isMark = (shape) => shape.name.startsWith("mark: ");
+      this.limits = (graph.layout.shapes || []).filter((shape) => !isMark(shape));
+      // drawn for a usual width, and this is the real one
+      if (this.marks.list().length) this.changed = true;
       graph.on("plotly_relayout", (change) => this.zoomed(change));
       return true;
+    }
+
+    // What is drawn of the marks on the part of the plot that is seen.
+    place(graph, steps) {
+      const axis = graph._fullLayout.xaxis;
+      const [first, last] = this.isZoomed ? axis.range : [steps[0], steps[steps.length - 1]];
+      return rolloutwatch.placeMarks(steps.length ? this.marks.list() : [], steps, first, last, axis._length);
+    }
+
+    // A mark has come.
+    marked() {
+      this.changed = true;
     }
 
     // The labels of a log axis between two powers of ten; others plotly finds by itself.

@@ -10,7 +10,8 @@
   const MOST_TO_CATCH_UP = 1000; // after more, the page is built anew, from every one of the newest steps
 
   rolloutwatch.Feed = class {
-    // tell: {run(summary), step(step, metrics, time), rewound(), connected(yes)}; `time` is undefined for what is old.
+    // tell: {run(summary), step(step, metrics, time), mark(mark), caughtUp(step), rewound(), connected(yes)};
+    // `time` is undefined for what is old
     // from: the last step the page has, null for none; generation: which history the page has, so that the server
     // can say when that is past, also if it was so before the page connected
     constructor(run, generation, metrics, points, from, tell) {
@@ -27,6 +28,7 @@
 
     close() {
       this.closed = true;
+      this.isConnected = false;
       clearTimeout(this.retry);
       if (this.events) this.events.close();
     }
@@ -35,6 +37,7 @@
       const events = (this.events = new EventSource(`${this.path}/live?generation=${this.generation}`));
       events.addEventListener("run", (event) => this.began(JSON.parse(event.data)));
       events.addEventListener("step", (event) => this.stepped(JSON.parse(event.data)));
+      events.addEventListener("mark", (event) => this.tell.mark(JSON.parse(event.data)));
       events.addEventListener("reset", () => this.catchUp());
       events.addEventListener("rewind", () => this.tell.rewound());
       events.onerror = () => this.lost();
@@ -47,7 +50,7 @@
       this.isConnected = true;
       this.tell.connected(true);
       if (this.from !== null && summary.last_step > this.from + MOST_TO_CATCH_UP) this.tell.rewound();
-      else this.catchUp();
+      else this.catchUp().then(() => this.isConnected && this.tell.caughtUp(summary.last_step));
     }
 
     stepped(event) {
@@ -68,14 +71,22 @@
     async catchUp() {
       const from = this.from === null ? 0 : Math.max(0, this.from - STEPS_BACK);
       try {
-        const series = await this.series(from);
+        const [series, marks] = await Promise.all([this.series(from), this.marks(from)]);
         if (this.closed) return;
+        marks.forEach((mark) => this.tell.mark(mark));
         for (const [metric, one] of Object.entries(series)) {
           one.step.forEach((step, index) => this.tell.step(step, { [metric]: one.value[index] }));
         }
       } catch {
         if (!this.closed) this.lost();
       }
+    }
+
+    // all marks from a step on
+    async marks(from) {
+      const answer = await fetch(`${this.path}/marks?from_step=${from}`);
+      if (!answer.ok) throw new Error(`${answer.status} for ${this.path}/marks`);
+      return (await answer.json()).marks;
     }
 
     // all series from a step on, thinned to the page's number of points

@@ -17,6 +17,20 @@
   const STEPS_JUDGED = 10;
   const DISTANCES_LOOKED_AT = 5;
   const LATE = 1.5;
+  const STRONG = ["contested", "restart"];
+  const MOST_LINES = 40;
+  const MOST_ROWS = 3;
+  const PX_BETWEEN_TICKS = 3;
+  const PX_PER_LETTER = 5.6;
+  const PX_BETWEEN_LABELS = 8;
+  const MOST_TOLD = 4;
+  const HEIGHT_OF_TICKS = 0.05;
+  const HEIGHT_OF_ROW = 0.085;
+  const MARK_LABELS = { weight_sync: "sync" };
+  const LETTERS_OF_A_LABEL = 16;
+  const LETTERS_OF_A_VERSION = 8;
+  const MOST_FIELDS = 8;
+  const LETTERS_OF_A_FIELD = 60;
   const STEPS_NOW = 10; // of the trend: the mean of so many steps against that of those before
 
   // text.number
@@ -191,6 +205,162 @@
     // three standard errors: nine tiles in ten thousand would move by chance
     if (Math.abs(change) <= 3 * spread + 1e-12 * Math.abs(center)) return "steady";
     return change > 0 ? "rising" : "falling";
+  };
+
+  // what is cut may end in half a letter
+  const cut = (text, most) => (text.length <= most ? text : `${text.slice(0, most - 1).replace(/[\ud800-\udbff]$/, "")}…`);
+  const spaced = (name) => name.replaceAll("_", " ");
+  const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+  function valueText(value) {
+    if (value === null) return "none";
+    if (typeof value === "boolean") return value ? "yes" : "no";
+    if (typeof value === "number") return Number.isSafeInteger(value) ? String(value) : rolloutwatch.number(value);
+    return value;
+  }
+
+  // text.mark_label
+  rolloutwatch.markLabel = function (mark) {
+    const label = cut(MARK_LABELS[mark.kind] || spaced(mark.kind), LETTERS_OF_A_LABEL);
+    const version = mark.fields.version;
+    return version === undefined || version === null ? label : `${label} ${cut(valueText(version), LETTERS_OF_A_VERSION)}`;
+  };
+
+  // text.mark_text
+  rolloutwatch.markText = function (mark) {
+    const fields = Object.entries(mark.fields).map(
+      ([name, value]) => `${cut(spaced(name), LETTERS_OF_A_FIELD)} ${cut(valueText(value), LETTERS_OF_A_FIELD)}`,
+    );
+    const more = fields.length - MOST_FIELDS;
+    const known = more > 0 ? [...fields.slice(0, MOST_FIELDS), `${more} more`] : fields;
+    return [`step ${mark.step}: ${cut(spaced(mark.kind), LETTERS_OF_A_FIELD)}`, ...known].join(", ");
+  };
+
+  // marks.place_marks; labels are [step, height, text, side], words [step, text]
+  rolloutwatch.placeMarks = function (marks, steps, first, last, width) {
+    const seen = marks.filter((mark) => first <= mark.step && mark.step <= last);
+    const scale = width / Math.max(last - first, 1e-9);
+    const styles = stylesOf(seen);
+    const placed = { paths: {}, labels: [], words: [] };
+    for (const style of ["marks", ...STRONG.slice().reverse()]) {
+      const lines = new Set(seen.filter((mark) => styles[mark.kind] === style).map((mark) => mark.step));
+      if (lines.size) placed.paths[style] = Array.from(lines, (step) => `M${step},0L${step},1`).join("");
+    }
+    const ticks = ticksOfMarks(seen.filter((mark) => styles[mark.kind] === "ticks").map((mark) => mark.step), scale);
+    if (ticks.length) placed.paths.ticks = ticks.map((step) => `M${step},0L${step},${HEIGHT_OF_TICKS}`).join("");
+    placed.labels = labelsOf(seen.filter((mark) => styles[mark.kind] !== "ticks"), first, scale, width);
+    placed.words = wordsOf(seen, steps);
+    return placed;
+  };
+
+  function stylesOf(seen) {
+    const counts = new Map();
+    for (const mark of seen) counts.set(mark.kind, (counts.get(mark.kind) || 0) + 1);
+    const kinds = Array.from(counts).sort(([one, n], [other, m]) => n - m || (one < other ? -1 : 1));
+    const styles = {};
+    let lines = 0;
+    for (const [kind, count] of kinds) {
+      if (STRONG.includes(kind)) {
+        styles[kind] = kind;
+        continue;
+      }
+      lines += count;
+      styles[kind] = lines <= MOST_LINES ? "marks" : "ticks";
+    }
+    return styles;
+  }
+
+  function ticksOfMarks(steps, scale) {
+    const found = [];
+    for (const step of Array.from(new Set(steps)).sort((one, other) => one - other)) {
+      if (!found.length || (step - found[found.length - 1]) * scale >= PX_BETWEEN_TICKS) found.push(step);
+    }
+    return found;
+  }
+
+  function labelsOf(marks, first, scale, width) {
+    const rank = (mark) => (STRONG.includes(mark.kind) ? STRONG.indexOf(mark.kind) : 9);
+    const ordered = marks.slice().sort((one, other) => rank(one) - rank(other) || one.step - other.step);
+    const [taken, found, told] = [[], [], new Set()];
+    for (const mark of ordered) {
+      const text = rolloutwatch.markLabel(mark);
+      if (told.has(`${mark.step} ${text}`)) continue;
+      told.add(`${mark.step} ${text}`);
+      const at = (mark.step - first) * scale;
+      const long = PX_PER_LETTER * text.length + PX_BETWEEN_LABELS;
+      const side = at + long <= width ? "right" : "left";
+      const left = side === "right" ? at : at - long;
+      const isFree = (row) => taken.every(([other, begin, end]) => row !== other || left >= end || left + long <= begin);
+      const rows = Array.from({ length: STRONG.includes(mark.kind) ? MOST_ROWS : 1 }, (_, row) => row);
+      const row = rows.find(isFree);
+      if (row === undefined) continue;
+      taken.push([row, left, left + long]);
+      const apart = side === "right" ? `\u00a0${plain(text)}` : `${plain(text)}\u00a0`;
+      found.push([mark.step, 1 - HEIGHT_OF_ROW * row, apart, `bottom ${side}`]);
+    }
+    return found;
+  }
+
+  function wordsOf(marks, steps) {
+    if (!steps.length) return [];
+    const texts = new Map();
+    for (const mark of marks) {
+      const near = nearest(steps, mark.step);
+      texts.set(near, [...(texts.get(near) || []), rolloutwatch.markText(mark)]);
+    }
+    return Array.from(texts).sort(([one], [other]) => one - other).map(([step, of]) => [step, united(of)]);
+  }
+
+  function nearest(steps, step) {
+    let [low, high] = [0, steps.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (steps[middle] < step) low = middle + 1;
+      else high = middle;
+    }
+    if (low === 0 || (low < steps.length && steps[low] - step < step - steps[low - 1])) return steps[low];
+    return steps[low - 1];
+  }
+
+  function united(texts) {
+    const more = texts.length - MOST_TOLD;
+    const shown = texts.slice(0, MOST_TOLD).map(plain);
+    return (more > 0 ? [...shown, `and ${more} more`] : shown).join("<br>");
+  }
+
+  // The marks of a run, each once, however they come; of what is marked at every step no more than a screen can show.
+  rolloutwatch.Marks = class {
+    constructor(marks, most) {
+      this.most = most;
+      this.byKey = new Map();
+      marks.forEach((mark) => this.put(mark));
+    }
+
+    // tells whether it is news
+    put(mark) {
+      const key = `${mark.step} ${mark.kind} ${mark.time}`;
+      if (this.byKey.has(key)) return false;
+      this.byKey.set(key, mark);
+      if (this.byKey.size > 4 * this.most) this.thin();
+      this.sorted = null;
+      return true;
+    }
+
+    list() {
+      this.sorted = this.sorted || Array.from(this.byKey.values()).sort((one, other) => one.step - other.step || one.time - other.time);
+      return this.sorted;
+    }
+
+    thin() {
+      const counts = new Map();
+      for (const mark of this.byKey.values()) counts.set(mark.kind, (counts.get(mark.kind) || 0) + 1);
+      const passed = new Map();
+      for (const [key, mark] of this.byKey) {
+        const number = (passed.get(mark.kind) || 0) + 1;
+        passed.set(mark.kind, number);
+        if (counts.get(mark.kind) > this.most && !STRONG.includes(mark.kind) && number % 2) this.byKey.delete(key);
+      }
+    }
   };
 
   // Values by step, ascending, however they come.

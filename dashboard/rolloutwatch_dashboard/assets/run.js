@@ -10,6 +10,7 @@
   const SHARE_OF_TIME = 4; // painting takes at most one part in so many of the browser's time
   const STEPS_OF_TREND = 60;
   const SECONDS_FOR_SPEED = 20;
+  const MOST_RIVALS = 4; // that are named beside the one that is shown
   const MS_FOR_REBUILDING = 5000;
   const TITLE = "Rolloutwatch";
 
@@ -25,6 +26,7 @@
       this.state = told.state;
       this.step = told.step;
       this.dropped = told.dropped;
+      this.rivals = told.rivals;
       this.madeAt = Date.now();
       this.heard = this.madeAt - 1000 * told.seconds_since_update;
       this.arrivals = [];
@@ -35,11 +37,14 @@
       for (const [metric, one] of Object.entries(told.recent)) {
         this.recent[metric] = new rolloutwatch.Column(one.step, one.value);
       }
-      this.charts = told.charts.map((chart) => new rolloutwatch.LiveChart(chart, told.page));
+      this.marks = new rolloutwatch.Marks(told.marks, told.most_marks);
+      this.charts = told.charts.map((chart) => new rolloutwatch.LiveChart(chart, told.page, this.marks, told.mark_styles));
       const wanted = new Set([...this.drawn, ...Object.keys(told.recent)]);
       this.feed = new rolloutwatch.Feed(told.run, told.generation, [...wanted], told.points, told.step, {
         run: (summary) => this.began(summary),
         step: (step, metrics, time) => this.stepped(step, metrics, time),
+        mark: (mark) => this.marked(mark),
+        caughtUp: (last) => this.caughtUp(last),
         rewound: () => this.rebuild(),
         connected: (yes) => this.isConnected(yes),
       });
@@ -63,10 +68,33 @@
       if (this.state !== summary.state && summary.state === "live") this.rebuild();
       this.state = summary.state;
       this.dropped = summary.dropped;
+      if (names(this.rivals) !== names(summary.rivals)) this.fetchMarks();
+      this.rivals = summary.rivals;
       // by the server's clock, as when the page was made; what was fetched late did not happen now
       const updated = 1000 * (summary.updated_at - this.told.updated_at - this.told.seconds_since_update);
       this.heard = Math.max(this.heard, this.madeAt + updated);
       this.schedule();
+    }
+
+    // A step that came before the page listened, with figures that it does not know, is not among those it asked for.
+    caughtUp(last) {
+      if (last !== null && (this.step === null || this.step < last)) this.rebuild();
+    }
+
+    marked(mark) {
+      if (!this.marks.put(mark)) return;
+      for (const chart of this.charts) chart.marked();
+      this.schedule();
+    }
+
+    // That two trainers write to a run is found and not sent, and so is where it began.
+    async fetchMarks() {
+      try {
+        const marks = await this.feed.marks(0);
+        if (!this.closed) marks.forEach((mark) => this.marked(mark));
+      } catch {
+        return; // the feed finds out by itself that the server is gone
+      }
     }
 
     isConnected(yes) {
@@ -325,6 +353,7 @@
     notice() {
       const ago = rolloutwatch.age((Date.now() - this.heard) / 1000);
       if (!this.connected) return "The server does not answer; trying again. What you see is the past.";
+      if (this.rivals.length) return contest(this.rivals);
       if (this.state === "stalled") {
         const since = this.step === null ? "No record yet" : `No record since step ${this.step}`;
         return `${since}, ${ago}: the trainer hangs, was killed, or does not reach Redis.`;
@@ -332,6 +361,25 @@
       if (this.state === "crashed") return `The trainer ended with an error after step ${this.step}, ${ago}.`;
       return "";
     }
+  }
+
+  const names = (rivals) => rivals.map((rival) => rival.session).join();
+
+  function who(rival) {
+    if (!rival.host) return `session ${rival.session}`;
+    return `host ${rival.host}${rival.pid ? `, process ${rival.pid}` : ""}`;
+  }
+
+  function contest(rivals) {
+    const others = rivals.slice(0, -1).slice(-MOST_RIVALS).map(who);
+    const left = rivals.length - 1 - others.length;
+    const all = [...others, ...(left ? [`${left} more`] : [])].join("; ");
+    const [count, rest] = rivals.length === 2 ? ["Two", "the other brings"] : [rivals.length, "the others bring"];
+    return (
+      `${count} trainers write to this run: ${all}, and ${who(rivals[rivals.length - 1])}. ` +
+      `Shown is the one named last, because it began last; what ${rest} is kept and not shown. ` +
+      "Stop one of them, or give it a run name of its own."
+    );
   }
 
   function titles(tiles) {

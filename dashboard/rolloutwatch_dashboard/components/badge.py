@@ -10,6 +10,12 @@ def state(state: RunState, **attributes: str) -> html.Span:
     return html.Span(state.value, className=f"state state-{state.value}", **attributes)
 
 
+def contested() -> html.Span:
+    """Return what is said of a run that more than one trainer writes to."""
+    title = "More than one trainer writes to this run; shown is the one that began last."
+    return html.Span("contested", className="state state-contested", title=title)
+
+
 def health(word: str, kind: str) -> html.Strong:
     """Return a run's health: its word, in the colour of its kind."""
     return html.Strong(word, className=f"health {kind}")

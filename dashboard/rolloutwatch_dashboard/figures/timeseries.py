@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from rolloutwatch_contract.protocol import Series
+from rolloutwatch_contract.protocol import MarkView, Series
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_dashboard import theme
+from rolloutwatch_dashboard.figures.marks import USUAL_WIDTH, Placed, place_marks, shapes
 from rolloutwatch_dashboard.text import number, plain
 
 AIR_SHARE = 0.08  # above and below what is shown, as a share of it
@@ -52,10 +53,13 @@ class Chart:
         return self.floor > 0
 
 
-def timeseries(chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule]) -> go.Figure:
+def timeseries(
+    chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule], marks: Sequence[MarkView] = ()
+) -> go.Figure:
     """Draw a chart: a line for each metric, then for each its dots, which are the points that no line would show.
 
     A value that is not finite is a gap in its line, and so is a stretch without values.
+    Last come the labels of marks, and the words that are said of them when one points at their step.
     """
     figure = go.Figure()
     colors = dict(zip(dict.fromkeys(chart.metrics.values()), theme.SERIES, strict=False))
@@ -75,7 +79,12 @@ def timeseries(chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule]
         figure.add_scatter(
             x=[step[at] for at in alone], y=drawn([value[at] for at in alone], chart), mode="markers",
             marker={"color": colors[label], "size": 6}, hoverinfo="skip", showlegend=False, legendgroup=label,
+            cliponaxis=False,
         )  # fmt: skip
+    steps = sorted({step for one in chart.metrics if one in series for step in series[one].step.tolist()})
+    first, last = (steps[0], steps[-1]) if steps else (0, 0)
+    placed = place_marks(marks if steps else (), steps, first, last, USUAL_WIDTH)
+    _add_marks(figure, placed)
     figure.add_annotation(text="nothing to draw", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
     figure.layout.annotations[0].visible = not any(value is not None for _, line in lines for value in line)
     limits = [rule for rule in rules if rule.metric in chart.metrics]
@@ -84,7 +93,7 @@ def timeseries(chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule]
     # plotly's own labels of a log axis are single digits: a 2 that is 20
     ticks = ticks_of(low, high) if chart.log else {"nticks": 6}
     figure.update_layout(
-        shapes=[shape for rule in limits for shape in _shapes(rule, chart.log)] + _ideal(chart),
+        shapes=[shape for rule in limits for shape in _shapes(rule, chart.log)] + _ideal(chart) + shapes(placed),
         showlegend=len(colors) > 1,
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom", "font": {"size": 11}},
         # as it is: a margin that plotly fits to what is in it moves from chart to chart, and costs another drawing
@@ -97,14 +106,33 @@ def timeseries(chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule]
         uirevision=chart.name,
         xaxis={
             "rangemode": "nonnegative", "gridcolor": theme.GRID, "zeroline": False,
-            "hoverformat": "d", "unifiedhovertitle": {"text": "step %{x}"},
+            "hoverformat": "d", "unifiedhovertitle": {"text": "step %{x}"}, **ends_of_axis(first, last),
         },
         yaxis={
             "title": {"text": axis_title(chart)}, "gridcolor": theme.GRID, "zeroline": False, **ticks,
             "type": "log" if chart.log else "linear", "range": [low, high], "exponentformat": "e",
         },
+        yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
     )  # fmt: skip
     return figure
+
+
+def ends_of_axis(first: int, last: int) -> dict[str, object]:
+    """Return where the axis of steps ends: with the figures, not with the air that plotly leaves around a label."""
+    return {"autorangeoptions": {"clipmin": first, "clipmax": last}} if first < last else {}
+
+
+def _add_marks(figure: go.Figure, placed: Placed) -> None:
+    labels, words = placed.labels, placed.words
+    figure.add_scatter(
+        x=[step for step, *_ in labels], y=[height for _, height, *_ in labels],
+        text=[text for *_, text, _ in labels], textposition=[side for *_, side in labels],
+        mode="text", yaxis="y2", hoverinfo="skip", showlegend=False, textfont={"size": 10},
+    )  # fmt: skip
+    figure.add_scatter(
+        x=[step for step, _ in words], y=[0.5] * len(words), customdata=[text for _, text in words],
+        mode="none", yaxis="y2", hovertemplate="%{customdata}<extra></extra>", showlegend=False,
+    )  # fmt: skip
 
 
 def visible(series: Series | None) -> tuple[list[int], list[float | None]]:

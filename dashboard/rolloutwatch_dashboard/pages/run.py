@@ -7,17 +7,19 @@ from typing import Any
 from dash import dcc, html
 
 from rolloutwatch_contract import METRICS
-from rolloutwatch_contract.protocol import RunDetail, Series, Source
+from rolloutwatch_contract.drops import DROPS, describe_drop
+from rolloutwatch_contract.protocol import MarkView, RunDetail, Series, SessionView, Source, json_fields
 from rolloutwatch_contract.rules import Rule
-from rolloutwatch_dashboard import ids
+from rolloutwatch_dashboard import ids, theme
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, SMALL_PRINT, TILES, UNREADABLE, charts_of
 from rolloutwatch_dashboard.components import badge
 from rolloutwatch_dashboard.components.tile import off, tile
 from rolloutwatch_dashboard.figures.timeseries import Chart, limits_of, timeseries
 from rolloutwatch_dashboard.judgement import is_off, with_voids
-from rolloutwatch_dashboard.text import LOSSES, number, where
+from rolloutwatch_dashboard.text import number, where
 
 POINTS = 1500  # of a series on the page; more than twice as many are fetched anew, thinned
+MARKS = 500  # of each kind; what is marked at every step of a long run is a row of ticks
 STEPS_OF_TREND = 60
 LEAST_OF_TREND = 20  # a figure that has come less often in the last steps is taken from its whole series
 CHART_HEIGHT = "220px"
@@ -37,11 +39,12 @@ def show(
     tail = _read(source, run, sorted(judged | beside), from_step=_first_of_trend(run))
     not_zero = [metric for metric in SHOWN_WHEN_NOT_ZERO if (series[metric].value != 0).any()]
     charts = charts_of(run, not_zero)
+    marks = source.marks(run.summary.id, most=MARKS)
     drawing = f"{run.summary.id} {now}"
     recent = {name: one if len(one.step) >= LEAST_OF_TREND else series[name] for name, one in tail.items()}
     return (
-        layout(run, charts, series, rules, drawing),
-        {"page": drawing, **followed(run, charts, recent, rules, now)},
+        layout(run, charts, series, rules, marks, drawing),
+        {"page": drawing, "marks": _followed_marks(marks), **followed(run, charts, recent, rules, now)},
     )
 
 
@@ -58,7 +61,12 @@ def _first_of_trend(run: RunDetail) -> int:
 
 
 def layout(
-    run: RunDetail, charts: Charts, series: Mapping[str, Series], rules: Sequence[Rule], drawing: str
+    run: RunDetail,
+    charts: Charts,
+    series: Mapping[str, Series],
+    rules: Sequence[Rule],
+    marks: Sequence[MarkView],
+    drawing: str,
 ) -> html.Div:
     """Return the page; what changes with every step is left to run.js.
 
@@ -68,7 +76,9 @@ def layout(
         html.Section(
             [
                 html.H2(heading),
-                html.Div([_card(chart, series, rules, drawing) for chart in group], className="charts"),
+                html.Div(
+                    [_card(chart, series, rules, marks, drawing) for chart in group], className="charts"
+                ),
             ]
         )
         for heading, group in charts.items()
@@ -95,7 +105,10 @@ def followed(
         "unreadable": UNREADABLE,
         "shown_when_not_zero": list(SHOWN_WHEN_NOT_ZERO),
         "dropped": run.dropped,
-        "losses": LOSSES,
+        "losses": DROPS,
+        "rivals": [_rival(session) for session in run.rivals],
+        "mark_styles": theme.MARKS,
+        "most_marks": MARKS,
         "updated_at": summary.updated_at,
         "seconds_since_update": now - summary.updated_at,
         "points": POINTS,
@@ -124,7 +137,13 @@ def _tiles() -> list[html.Section]:
     return [tile(title, METRICS[metric]) for metric, title in TILES.items()]
 
 
-def _card(chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule], drawing: str) -> html.Div:
+def _card(
+    chart: Chart,
+    series: Mapping[str, Series],
+    rules: Sequence[Rule],
+    marks: Sequence[MarkView],
+    drawing: str,
+) -> html.Div:
     meanings = [
         f"{label}: {METRICS[name].meaning}" for name, label in chart.metrics.items() if name in METRICS
     ]
@@ -132,7 +151,7 @@ def _card(chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule], dra
         meanings.append(f"What is below {number(chart.floor)} is drawn there.")
     graph = dcc.Graph(
         id=ids.chart(chart.name),
-        figure=timeseries(chart, series, rules).update_layout(meta=drawing),
+        figure=timeseries(chart, series, rules, marks).update_layout(meta=drawing),
         style={"height": CHART_HEIGHT},
         config={"displayModeBar": False, "responsive": True, "doubleClick": "reset", "scrollZoom": False},
     )
@@ -151,7 +170,7 @@ def _facts(run: RunDetail) -> html.Details:
     facts = {
         **run.config,
         **run.environment,
-        **{f"dropped, {why}": count for why, count in run.dropped.items()},
+        **{describe_drop(why): count for why, count in run.dropped.items()},
     }
     rows = [html.Tr([html.Th(name), html.Td(_fact(value))]) for name, value in facts.items()]
     return html.Details([html.Summary("Configuration and environment"), html.Table(html.Tbody(rows))])
@@ -159,6 +178,18 @@ def _facts(run: RunDetail) -> html.Details:
 
 def _fact(value: object) -> str:
     return "not set" if value is None else number(value) if isinstance(value, float) else str(value)
+
+
+def _followed_marks(marks: Sequence[MarkView]) -> list[dict[str, Any]]:
+    """Return marks as the live feed has them."""
+    return [
+        {"step": mark.step, "time": mark.time, "kind": mark.kind, "fields": json_fields(mark.fields)}
+        for mark in marks
+    ]
+
+
+def _rival(session: SessionView) -> dict[str, str]:
+    return {"session": session.id, **{name: session.environment.get(name, "") for name in ("host", "pid")}}
 
 
 def _followed_tile(run: RunDetail, metric: str, title: str) -> dict[str, Any]:

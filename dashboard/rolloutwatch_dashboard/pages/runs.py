@@ -81,7 +81,7 @@ def _row(run: RunSummary, source: Source, rules: Sequence[Rule], now: float) -> 
         [
             html.Td(link),
             html.Td(badge.health(word, kind)),
-            html.Td(badge.state(run.state)),
+            html.Td([badge.state(run.state), *([badge.contested()] if run.contested else [])]),
             _cell("Step", step),
             _cell("Updated", age(now - run.updated_at)),
             *figures,

@@ -26,7 +26,8 @@ _HEADERS = NOT_STORED | {
 async def get_live(
     run: str, request: Request, generation: Annotated[str | None, Query(max_length=100)] = None
 ) -> StreamingResponse:
-    """Stream a run: `run` (how it is) at once and whenever that changes, `step` for each record.
+    """Stream a run: `run` (how it is) at once and whenever that changes, `step` for each record of figures,
+    `mark` for each mark.
 
     `reset` asks to fetch again what was missed; `rewind` to fetch everything again,
     because the run was resumed from an earlier step and what came after that is not shown any more.
@@ -34,7 +35,8 @@ async def get_live(
     if it is past, a `rewind` comes at once.
 
     A step may come in several events, each with some of its metrics.
-    What was there before is not sent: a page that connects fetches it by `/series`.
+    What was there before is not sent: a page that connects fetches it by `/series` and `/marks`.
+    Restarts and contests are not sent: they come with a `rewind`, or with a `run` that has other `rivals`.
     """
     feed: LiveFeed = request.app.state.feed
     viewer = feed.join(run, generation)

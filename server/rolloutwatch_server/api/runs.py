@@ -1,11 +1,12 @@
-"""Runs, one run, and its series."""
+"""Runs, one run, its series, and its marks."""
 
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from rolloutwatch_contract.protocol import RunDetail, RunState, Source
+from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, Source, json_fields
 from rolloutwatch_server.api.answers import NoSuchRun, answer
 
 router = APIRouter(tags=["runs"])
@@ -13,12 +14,17 @@ router = APIRouter(tags=["runs"])
 DEFAULT_POINTS = 2000
 MOST_POINTS = 100_000
 MOST_METRICS = 200
+DEFAULT_MARKS = 500
+MOST_MARKS = 100_000
 
 Steps = Annotated[int | None, Query(ge=0, le=2**53 - 1)]
 
 
 class Run(BaseModel):
-    """A run in one line. Steps are null before the first one; times are seconds since 1970."""
+    """A run in one line. Steps are null before the first one; times are seconds since 1970.
+
+    It is contested while two trainers write to it at once.
+    """
 
     id: str
     project: str
@@ -28,6 +34,18 @@ class Run(BaseModel):
     last_step: int | None
     started_at: float
     updated_at: float
+    contested: bool
+
+
+class Session(BaseModel):
+    """A process that writes to a run, or wrote; what it said of itself; whether another one writes the same now."""
+
+    id: str
+    state: RunState
+    started_at: float
+    config: dict[str, str | int | float | bool | None]
+    environment: dict[str, str]
+    contested: bool
 
 
 class Runs(BaseModel):
@@ -39,6 +57,7 @@ class Runs(BaseModel):
 class RunWithDetails(Run):
     """A run, the metrics it has, its configuration, its environment, and what it could not deliver, by reason.
 
+    Sessions stand in the order in which they started; of two that bring the same figures the later one is shown.
     The generation changes when a resumed session takes over steps: what was read before is then to be read again.
     """
 
@@ -47,6 +66,7 @@ class RunWithDetails(Run):
     environment: dict[str, str]
     dropped: dict[str, int]
     generation: str
+    sessions: list[Session]
 
 
 class OneSeries(BaseModel):
@@ -61,6 +81,26 @@ class SeriesByMetric(BaseModel):
 
     run: str
     series: dict[str, OneSeries]
+
+
+class OneMark(BaseModel):
+    """Something that happened at a step: weight_sync, checkpoint, restart, config, contested, or a trainer's own kind.
+
+    In its fields an integer beyond 2^53 is a text, and null is none or not finite.
+    """
+
+    step: int
+    time: float
+    kind: str
+    fields: dict[str, str | int | float | bool | None]
+    session: str
+
+
+class Marks(BaseModel):
+    """The marks of a run, by step."""
+
+    run: str
+    marks: list[OneMark]
 
 
 @router.get("/runs", responses={200: {"model": Runs}})
@@ -91,6 +131,23 @@ def get_series(
     return answer({"run": run, "series": columns})
 
 
+@router.get("/runs/{run}/marks", responses={200: {"model": Marks}})
+def get_marks(
+    run: str,
+    request: Request,
+    from_step: Steps = None,
+    to_step: Steps = None,
+    most: Annotated[int, Query(ge=1, le=MOST_MARKS)] = DEFAULT_MARKS,
+) -> Response:
+    """Return what is marked from step `from_step` to `to_step`: what a trainer marked, restarts, and contests.
+
+    Of a kind that a trainer has marked more often than `most` times about so many come, spread over the steps.
+    """
+    find_run(request, run)
+    marks = _source(request).marks(run, from_step=from_step, to_step=to_step, most=most)
+    return answer({"run": run, "marks": [_mark(mark) for mark in marks]})
+
+
 def find_run(request: Request, run: str) -> RunDetail:
     """Return a run of the archive, or refuse."""
     detail = _source(request).run(run)
@@ -108,7 +165,13 @@ def flat(detail: RunDetail) -> dict[str, object]:
         "environment": detail.environment,
         "dropped": detail.dropped,
         "generation": detail.generation,
+        "sessions": detail.sessions,
     }
+
+
+def _mark(mark: MarkView) -> dict[str, object]:
+    fields: dict[str, object] = msgspec.structs.asdict(mark)
+    return fields | {"fields": json_fields(mark.fields)}
 
 
 def _source(request: Request) -> Source:

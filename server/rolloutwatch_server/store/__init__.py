@@ -14,8 +14,10 @@ when enough of them have come they are folded into columns (`chunks`: one sessio
 which is what makes a long run quick to read and small on disk.
 """
 
-from rolloutwatch_server.store.database import MEMORY, SCHEMA, StoreError
+from rolloutwatch_server.store.attempts import Attempt, StepTables
+from rolloutwatch_server.store.database import MEMORY, StoreError
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
+from rolloutwatch_server.store.schema import SCHEMA
 from rolloutwatch_server.store.store import SECONDS_UNTIL_STALLED, Store
 from rolloutwatch_server.store.writer import DEAD_LETTERS_KEPT, FOLD_AT
 
@@ -25,9 +27,11 @@ __all__ = [
     "MEMORY",
     "SCHEMA",
     "SECONDS_UNTIL_STALLED",
+    "Attempt",
     "DeadLetter",
     "Entry",
     "Position",
+    "StepTables",
     "Store",
     "StoreError",
 ]

@@ -51,13 +51,21 @@ def read_series(
     db: sqlite3.Connection, lineage: Lineage, rows: Rows, run: str, metric: str, first: int, last: int
 ) -> Series:
     """Return what is shown of a metric from step `first` to step `last`."""
-    parts = _read_chunks(db, run, metric, first, last)
-    for session, tail in _tails(rows, metric).items():
-        parts.setdefault(session, []).append(tail)
-    shown = [_until(_join(parts[one]), lineage.end(one, metric)) for one in lineage.order if one in parts]
+    parts = read_parts(db, rows, run, metric, first, last)
+    shown = [_until(parts[one], lineage.end(one, metric)) for one in lineage.order if one in parts]
     series = _join(shown)
     begin, end = np.searchsorted(series.step, [first, last + 1])
     return Series(series.step[begin:end], series.value[begin:end])
+
+
+def read_parts(
+    db: sqlite3.Connection, rows: Rows, run: str, metric: str, first: int, last: int
+) -> dict[int, Series]:
+    """Return what each session brought of a metric, given up or not; more than from `first` to `last` may be there."""
+    parts = _read_chunks(db, run, metric, first, last)
+    for session, tail in _tails(rows, metric).items():
+        parts.setdefault(session, []).append(tail)
+    return {session: _join(of_one) for session, of_one in parts.items()}
 
 
 def latest(steps: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> Series:

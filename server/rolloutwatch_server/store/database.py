@@ -7,74 +7,9 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-SCHEMA = 2
+from rolloutwatch_server.store.schema import MIGRATIONS, SCHEMA, TABLES
+
 MEMORY = ":memory:"
-
-_TABLES = """
-CREATE TABLE runs (
-    id TEXT PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL,
-    started_at REAL NOT NULL, updated_at REAL NOT NULL, first_step INTEGER, last_step INTEGER,
-    config TEXT NOT NULL DEFAULT '{}', environment TEXT NOT NULL DEFAULT '{}'
-);
-CREATE TABLE sessions (
-    id INTEGER PRIMARY KEY, stream TEXT NOT NULL UNIQUE, run TEXT NOT NULL,
-    started_at REAL NOT NULL, heard_at REAL NOT NULL,
-    outcome TEXT, dropped TEXT NOT NULL DEFAULT '{}'
-);
-CREATE INDEX sessions_of_run ON sessions (run);
-CREATE TABLE streams (
-    stream TEXT PRIMARY KEY, session INTEGER, cursor TEXT NOT NULL, archived_to TEXT NOT NULL,
-    dead_letters INTEGER NOT NULL
-);
-CREATE TABLE beginnings (
-    id INTEGER PRIMARY KEY, run TEXT NOT NULL, session INTEGER NOT NULL, metric TEXT NOT NULL,
-    first_step INTEGER NOT NULL, UNIQUE (session, metric)
-);
-CREATE INDEX beginnings_of_run ON beginnings (run);
-CREATE TABLE recent (
-    id INTEGER PRIMARY KEY, run TEXT NOT NULL, session INTEGER NOT NULL,
-    step INTEGER NOT NULL, time REAL NOT NULL, metrics BLOB NOT NULL
-);
-CREATE INDEX recent_of_run ON recent (run, step);
-CREATE TABLE chunks (
-    id INTEGER PRIMARY KEY, run TEXT NOT NULL, session INTEGER NOT NULL, metric TEXT NOT NULL,
-    first_step INTEGER NOT NULL, last_step INTEGER NOT NULL,
-    steps BLOB, vals BLOB NOT NULL
-);
-CREATE INDEX chunks_of_series ON chunks (run, metric, last_step);
-CREATE TABLE step_tables (
-    run TEXT NOT NULL, step INTEGER NOT NULL, session INTEGER NOT NULL, time REAL NOT NULL,
-    histogram BLOB, sequences BLOB, PRIMARY KEY (run, step, session)
-);
-CREATE TABLE dead_letters (
-    id INTEGER PRIMARY KEY, stream TEXT NOT NULL, entry TEXT NOT NULL, reason TEXT NOT NULL,
-    head BLOB NOT NULL, time REAL NOT NULL, run TEXT NOT NULL
-);
-CREATE INDEX dead_letters_of_run ON dead_letters (run);
-"""
-
-# from schema 1, in which a session had one stream
-_SECOND_SCHEMA = """
-ALTER TABLE sessions RENAME TO sessions_1;
-CREATE TABLE sessions (
-    id INTEGER PRIMARY KEY, stream TEXT NOT NULL UNIQUE, run TEXT NOT NULL,
-    started_at REAL NOT NULL, heard_at REAL NOT NULL,
-    outcome TEXT, dropped TEXT NOT NULL DEFAULT '{}'
-);
-INSERT INTO sessions SELECT id, stream, run, started_at, heard_at, outcome, dropped FROM sessions_1;
-CREATE TABLE streams (
-    stream TEXT PRIMARY KEY, session INTEGER, cursor TEXT NOT NULL, archived_to TEXT NOT NULL,
-    dead_letters INTEGER NOT NULL
-);
-INSERT INTO streams SELECT stream, id, cursor,
-    CASE WHEN stream IN (SELECT stream FROM dead_letters) THEN '0' ELSE substr(cursor, 1, instr(cursor, '-') - 1) END,
-    (SELECT count(*) FROM dead_letters WHERE dead_letters.stream = sessions_1.stream) FROM sessions_1;
-DROP TABLE sessions_1;
-CREATE INDEX sessions_of_run ON sessions (run);
-ALTER TABLE dead_letters ADD COLUMN run TEXT NOT NULL DEFAULT '';
-UPDATE dead_letters SET run = substr(stream, instr(stream, '{') + 1, instr(stream, '}') - instr(stream, '{') - 1);
-CREATE INDEX dead_letters_of_run ON dead_letters (run);
-"""
 
 
 class StoreError(RuntimeError):
@@ -156,9 +91,12 @@ class Database:
             )
         self._writer.execute("PRAGMA journal_mode = WAL")  # of the file, for every connection
         if version == 0:
-            self._writer.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
-        elif version == 1:
-            self._writer.executescript(f"BEGIN; {_SECOND_SCHEMA} PRAGMA user_version = {SCHEMA}; COMMIT;")
+            self._make(TABLES)
+        elif version < SCHEMA:
+            self._make("".join(MIGRATIONS[version] for version in range(version, SCHEMA)))
+
+    def _make(self, tables: str) -> None:
+        self._writer.executescript(f"BEGIN; {tables} PRAGMA user_version = {SCHEMA}; COMMIT;")
 
     def _borrow_reader(self) -> sqlite3.Connection:
         """Return a connection for one reader at a time; there are as many as ever read at once, not one for each thread."""

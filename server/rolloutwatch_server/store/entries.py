@@ -47,7 +47,8 @@ class DeadLetter(msgspec.Struct, frozen=True):
 class Entry:
     """One entry of a stream: where it stands, and the record in it or why there is none.
 
-    Once archived it also has which metrics of its step are `hidden`, because a later session speaks for them.
+    Once archived it also has what of it is `hidden`, because a later session speaks for it:
+    metrics of its step, or the kind of its mark.
     """
 
     position: Position

@@ -8,16 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-import zstandard
-
-from rolloutwatch_contract import Array
-from rolloutwatch_contract.protocol import RunDetail, RunState, RunSummary, Series
+from rolloutwatch_contract.keys import split_stream_key
+from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, RunSummary, Series, SessionView
 from rolloutwatch_server.downsample import thin
+from rolloutwatch_server.store.attempts import Attempt, StepTables, read_attempts
 from rolloutwatch_server.store.columns import read_rows, read_series
 from rolloutwatch_server.store.database import Database
 from rolloutwatch_server.store.entries import DeadLetter, Entry
 from rolloutwatch_server.store.lineage import Lineage
+from rolloutwatch_server.store.marks import contests, read_marks, restarts, views
 from rolloutwatch_server.store.writer import Writer
 
 SECONDS_UNTIL_STALLED = 30.0  # a client without steps still sends a heartbeat every few seconds
@@ -59,9 +58,9 @@ class Store:
     def runs(self) -> list[RunSummary]:
         """Return all runs, the most recently updated first."""
         with self._database.read() as db:
-            states = self._states(db)
+            states, contested = self._states(db), {run for run, _, _ in self._contested(db)}
             rows = db.execute(f"SELECT {_SUMMARY} FROM runs ORDER BY updated_at DESC, id").fetchall()
-        return [_summary(row, states) for row in rows]
+        return [_summary(row, states, row[0] in contested) for row in rows]
 
     def run(self, run: str) -> RunDetail | None:
         """Return one run, None if there is none of that id."""
@@ -71,17 +70,18 @@ class Store:
             ).fetchone()
             if row is None:
                 return None
-            states = self._states(db, run)
+            states, sessions = self._states(db, run), self._sessions(db, run)
             query = "SELECT metric FROM beginnings WHERE run = ? GROUP BY metric ORDER BY min(id)"
             names = tuple(metric for (metric,) in db.execute(query, (run,)))
             dropped = db.execute("SELECT dropped FROM sessions WHERE run = ?", (run,)).fetchall()
-            summary = _summary(row[:-2], states)
+            summary = _summary(row[:-2], states, any(one.contested for one in sessions.values()))
             generation = _generation(summary, Lineage.read(db, run))
         counts: dict[str, int] = {}
         for (text,) in dropped:
             for reason, count in json.loads(text).items():
                 counts[reason] = counts.get(reason, 0) + count
-        return RunDetail(summary, names, json.loads(row[-2]), json.loads(row[-1]), counts, generation)
+        config, environment = json.loads(row[-2]), json.loads(row[-1])
+        return RunDetail(summary, names, config, environment, counts, generation, tuple(sessions.values()))
 
     def series(
         self,
@@ -114,15 +114,61 @@ class Store:
         with self._database.read() as db:
             return int(db.execute("SELECT coalesce(sum(dead_letters), 0) FROM streams").fetchone()[0])
 
-    def step_tables(self, run: str, step: int) -> tuple[Array | None, Array | None]:
-        """Return histogram and per-sequence table of a step, as the last session brought them; None where none did."""
+    def marks(
+        self,
+        run: str,
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+        most: int | None = None,
+    ) -> list[MarkView]:
+        """Return marks as `Source.marks` promises."""
+        first = from_step if from_step is not None else 0
+        last = to_step if to_step is not None else 2**62
         with self._database.read() as db:
-            query = (
-                "SELECT histogram, sequences FROM step_tables JOIN sessions ON sessions.id = session "
-                "WHERE step_tables.run = ? AND step = ? ORDER BY started_at DESC, stream DESC LIMIT 1"
+            lineage, sessions = Lineage.read(db, run), self._sessions(db, run)
+            sent = views(read_marks(db, lineage, run, first, last, most), sessions)
+            found = [*restarts(lineage, sessions), *contests(db, run, sessions)]
+            marks = [*sent, *(mark for mark in found if first <= mark.step <= last)]
+        return sorted(marks, key=lambda mark: (mark.step, mark.time))
+
+    def attempts(self, run: str, step: int) -> list[Attempt]:
+        """Return what each session brought of a step, also what is given up; the one that started last is the last."""
+        with self._database.read() as db:
+            sessions = self._sessions(db, run)
+            found = read_attempts(db, run, step)
+        return [Attempt(sessions[session].id, *brought) for session, brought in found.items()]
+
+    def step_tables(self, run: str, step: int) -> StepTables:
+        """Return what goes along with a step, as the last session that has something brought it."""
+        found = [one.tables for one in self.attempts(run, step) if one.tables != StepTables()]
+        return found[-1] if found else StepTables()
+
+    def _sessions(self, db: sqlite3.Connection, run: str) -> dict[int, SessionView]:
+        """Return a run's sessions in the order in which they started."""
+        contested = {session for _, *pair in self._contested(db, run) for session in pair}
+        rows = db.execute(
+            "SELECT id, stream, outcome, heard_at, started_at, config, environment FROM sessions "
+            "WHERE run = ? ORDER BY started_at, stream",
+            (run,),
+        )
+        return {
+            session: SessionView(
+                split_stream_key(stream)[1], self._state(outcome, heard_at), started_at,
+                json.loads(config), json.loads(environment), session in contested,
             )
-            row = db.execute(query, (run, step)).fetchone()
-        return (None, None) if row is None else (_unpack(row[0]), _unpack(row[1]))
+            for session, stream, outcome, heard_at, started_at, config, environment in rows
+        }  # fmt: skip
+
+    def _contested(self, db: sqlite3.Connection, run: str | None = None) -> list[tuple[str, int, int]]:
+        """Return each run and the two sessions of it that claim it at once, while both are at work."""
+        where, values = ("AND contests.run = ?", [run]) if run else ("", [])
+        query = (
+            "SELECT contests.run, session, rival FROM contests "
+            "JOIN sessions AS one ON one.id = session JOIN sessions AS other ON other.id = rival "
+            "WHERE one.outcome IS NULL AND other.outcome IS NULL AND min(one.heard_at, other.heard_at) > ? "
+        )
+        return db.execute(query + where, [self._clock() - SECONDS_UNTIL_STALLED, *values]).fetchall()
 
     def _states(self, db: sqlite3.Connection, run: str | None = None) -> dict[str, RunState]:
         where, values = ("WHERE run = ?", (run,)) if run else ("", ())
@@ -141,17 +187,13 @@ class Store:
         return RunState.LIVE if self._clock() - heard_at < SECONDS_UNTIL_STALLED else RunState.STALLED
 
 
-def _summary(row: Sequence[Any], states: Mapping[str, RunState]) -> RunSummary:
+def _summary(row: Sequence[Any], states: Mapping[str, RunState], contested: bool) -> RunSummary:
     run, project, name, first_step, last_step, started_at, updated_at = row
     state = states.get(run, RunState.STALLED)
-    return RunSummary(run, project, name, state, first_step, last_step, started_at, updated_at)
+    return RunSummary(run, project, name, state, first_step, last_step, started_at, updated_at, contested)
 
 
 def _generation(summary: RunSummary, lineage: Lineage) -> str:
     """Return a name for the history that is shown: which run of that id, and which sessions speak for which steps."""
     history = repr((summary.started_at, lineage.takeovers())).encode()
     return hashlib.blake2b(history, digest_size=8).hexdigest()
-
-
-def _unpack(packed: bytes | None) -> Array | None:
-    return None if packed is None else msgspec.msgpack.decode(zstandard.decompress(packed), type=Array)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import msgspec
-import zstandard
 
-from rolloutwatch_contract import Array, Heartbeat, Record, RunEnd, RunStart, StepRecord
+from rolloutwatch_contract import Heartbeat, Mark, Record, RunEnd, RunStart, StepRecord
 from rolloutwatch_contract.keys import first_stream_key, split_run_id, split_stream_key
+from rolloutwatch_server.store.attempts import write_tables
 from rolloutwatch_server.store.columns import fold
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
-from rolloutwatch_server.store.lineage import Lineage
+from rolloutwatch_server.store.lineage import Latest, Lineage
+from rolloutwatch_server.store.marks import write_mark
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +28,6 @@ class Writer:
     def __init__(self) -> None:
         self._rows: dict[str, int] = {}
         self._lineages: dict[str, Lineage] = {}
-        self._beside: set[int] = (
-            set()
-        )  # sessions of which the log has told that they write beside a later one
 
     def forget(self) -> None:
         """Remember nothing, as after a transaction that was undone."""
@@ -58,7 +56,7 @@ class Writer:
         )
         if not all(isinstance(entry.content, DeadLetter) for entry in fresh):
             db.execute("UPDATE sessions SET heard_at = ? WHERE id = ?", (now, session))
-        if any(isinstance(entry.content, RunStart | StepRecord | RunEnd) for entry in fresh):
+        if any(isinstance(entry.content, RunStart | StepRecord | Mark | RunEnd) for entry in fresh):
             db.execute("UPDATE runs SET updated_at = ? WHERE id = ?", (now, run))
         if self._rows.get(run, 0) >= FOLD_AT:
             self._fold(db, run)
@@ -102,11 +100,15 @@ class Writer:
         return len(letters)
 
     def _write(self, db: sqlite3.Connection, session: int, run: str, content: Record) -> frozenset[str]:
-        """Write what a record says; return which of its metrics are not shown."""
+        """Write what a record says; return which of its metrics are not shown, or the kind of a mark that is not."""
         hidden: frozenset[str] = frozenset()
         match content:
             case StepRecord():
                 hidden = self._write_step(db, session, run, content)
+            case Mark():
+                write_mark(db, run, session, content)
+                if content.step >= self._lineage(db, run).end_of_marks(session):
+                    hidden = frozenset({content.kind})
             case RunStart():
                 self._write_start(db, session, run, content)
             case RunEnd():
@@ -119,15 +121,16 @@ class Writer:
 
     def _write_start(self, db: sqlite3.Connection, session: int, run: str, start: RunStart) -> None:
         others = db.execute("SELECT count(*) FROM sessions WHERE run = ?", (run,)).fetchone()[0] > 1
+        config, environment = json.dumps(start.config), json.dumps(start.environment)
         db.execute(
             "UPDATE runs SET config = ?, environment = ?, "
             "started_at = CASE WHEN ? THEN min(started_at, ?) ELSE ? END WHERE id = ?",
-            (
-                json.dumps(start.config), json.dumps(start.environment),
-                others, start.time, start.time, run,
-            ),
-        )  # fmt: skip
-        db.execute("UPDATE sessions SET started_at = ? WHERE id = ?", (start.time, session))
+            (config, environment, others, start.time, start.time, run),
+        )
+        db.execute(
+            "UPDATE sessions SET started_at = ?, config = ?, environment = ? WHERE id = ?",
+            (start.time, config, environment, session),
+        )
         self._lineages.pop(run, None)  # by when they started they may stand in another order now
 
     def _write_step(
@@ -138,16 +141,7 @@ class Writer:
             (run, session, record.step, record.time, msgspec.msgpack.encode(record.metrics)),
         )
         self._rows[run] = self._rows_of(db, run) + 1
-        if record.histogram is not None or record.sequences is not None:
-            tables = (
-                run,
-                record.step,
-                session,
-                record.time,
-                _pack(record.histogram),
-                _pack(record.sequences),
-            )
-            db.execute("INSERT OR REPLACE INTO step_tables VALUES (?, ?, ?, ?, ?, ?)", tables)
+        write_tables(db, run, session, record)
         lineage = self._lineage(db, run)
         gave_up = [self._begin(db, lineage, session, run, metric, record.step) for metric in record.metrics]
         hidden = lineage.hidden(session, record.metrics, record.step)
@@ -159,17 +153,32 @@ class Writer:
         )
         if any(gave_up):
             self._find_last_step(db, run)
-        if (
-            hidden
-            and session not in self._beside
-            and lineage.is_beside(session, hidden, record.step, record.time)
-        ):
-            self._beside.add(session)
-            log.warning(
-                "Two trainers write to run %s: shown is the one that began last; "
-                "steps of the other are kept but not shown.", run,
-            )  # fmt: skip
+        self._look_for_rivals(db, lineage, session, run, record)
         return hidden
+
+    def _look_for_rivals(
+        self, db: sqlite3.Connection, lineage: Lineage, session: int, run: str, record: StepRecord
+    ) -> None:
+        """Note that two trainers write to a run at once; the log is told once of each that is not shown."""
+        lineage.note(session, Latest(record.time, record.step))
+        db.execute(
+            "UPDATE sessions SET latest_time = ?1, latest_step = ?2 "
+            "WHERE id = ?3 AND ?1 >= coalesce(latest_time, ?1)",
+            (record.time, record.step, session),
+        )
+        if len(lineage.order) == 1:
+            return
+        for former, rival in lineage.new_contests(session):
+            if not any(former == one for one, _ in lineage.contests):
+                log.warning(
+                    "Two trainers write to run %s: shown is the one that began last; "
+                    "steps of the other are kept but not shown.", run,
+                )  # fmt: skip
+            lineage.contests.add((former, rival))
+            db.execute(
+                "INSERT INTO contests (run, session, rival, step, time) VALUES (?, ?, ?, ?, ?)",
+                (run, former, rival, record.step, record.time),
+            )
 
     def _begin(
         self, db: sqlite3.Connection, lineage: Lineage, session: int, run: str, metric: str, step: int
@@ -221,7 +230,3 @@ def _archived_to(before: int, entry: Entry) -> int:
     number = entry.position.major
     begins = before == 0 and isinstance(entry.content, RunStart)
     return number if begins or number == before + 1 else before
-
-
-def _pack(array: Array | None) -> bytes | None:
-    return None if array is None else zstandard.compress(msgspec.msgpack.encode(array), 1)

@@ -1,10 +1,11 @@
-"""`rolloutwatch presets`: configurations of the correction, printed where there is no trainer and no torch."""
+"""The command `rolloutwatch`: what it can do depends on what is installed."""
 
 import pytest
 import yaml
 
+from rolloutwatch_contract import __version__
+from rolloutwatch_contract.command import main
 from rolloutwatch_contract.presets import PRESETS, as_yaml
-from rolloutwatch_server.cli import main
 
 
 def test_all_presets_are_printed_as_yaml(capsys: pytest.CaptureFixture[str]) -> None:
@@ -44,3 +45,24 @@ def test_the_command_tells_of_itself(capsys: pytest.CaptureFixture[str]) -> None
     with pytest.raises(SystemExit, match="0"):
         main(["presets", "--help"])
     assert "usage: rolloutwatch presets [-h] [NAME ...]" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "out", "err"),
+    [
+        (["version"], 0, f"rolloutwatch {__version__}\n", ""),
+        (["--help"], 0, "usage: rolloutwatch COMMAND", ""),
+        ([], 0, "usage: rolloutwatch COMMAND", ""),
+        (["sevre"], 2, "", "rolloutwatch: no command 'sevre'.\nusage: rolloutwatch COMMAND"),
+        (["serve", "--port", "x"], 2, "", "rolloutwatch serve: --port is 'x': expected a port"),
+    ],
+)  # fmt: skip
+def test_the_command_answers_on_the_right_channel(
+    arguments: list[str], code: int, out: str, err: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was asked for on stdout with code 0, a complaint on stderr with code 2."""
+    assert code == main(arguments)
+    told = capsys.readouterr()
+    assert told.out.startswith(out)
+    assert told.err.startswith(err)
+    assert (bool(told.out), bool(told.err)) == (bool(out), bool(err))

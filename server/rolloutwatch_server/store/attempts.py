@@ -1,0 +1,82 @@
+"""Everything that came of one step, session by session, also of one that another session has done again."""
+
+import sqlite3
+from typing import Any
+
+import msgspec
+import zstandard
+
+from rolloutwatch_contract import Array, SequenceTokens, StepRecord
+from rolloutwatch_server.store.columns import read_parts, read_rows
+from rolloutwatch_server.store.lineage import Lineage
+
+_COLUMNS = "histogram, sequences, sample_ids, groups, tokens"
+
+
+class StepTables(msgspec.Struct, frozen=True):
+    """What goes along with a step beside its figures, as `StepRecord` has it."""
+
+    histogram: Array | None = None
+    sequences: Array | None = None
+    sample_ids: Array | None = None
+    groups: tuple[str, ...] = ()
+    tokens: tuple[SequenceTokens, ...] = ()
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """What one session brought of a step."""
+
+    session: str
+    metrics: dict[str, float]
+    tables: StepTables
+
+
+def write_tables(db: sqlite3.Connection, run: str, session: int, record: StepRecord) -> None:
+    """Keep what goes along with a step, if anything does."""
+    parts = [record.histogram, record.sequences, record.sample_ids, record.groups, record.tokens]
+    if any(part is not None and part != () for part in parts):
+        db.execute(
+            f"INSERT OR REPLACE INTO step_tables (run, step, session, time, {_COLUMNS}) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (run, record.step, session, record.time, *(_pack(part) for part in parts)),
+        )
+
+
+def read_attempts(
+    db: sqlite3.Connection, run: str, step: int
+) -> dict[int, tuple[dict[str, float], StepTables]]:
+    """Return figures and tables of a step by session, the session that started last being the last."""
+    metrics: dict[int, dict[str, float]] = {}
+    rows = read_rows(db, run, step, step)
+    names = db.execute(
+        "SELECT DISTINCT metric FROM beginnings WHERE run = ? AND first_step <= ?", (run, step)
+    )
+    for (metric,) in names.fetchall():
+        for session, series in read_parts(db, rows, run, metric, step, step).items():
+            for value in series.value[series.step == step].tolist():
+                metrics.setdefault(session, {})[metric] = value
+    tables = read_tables(db, run, step)
+    return {
+        session: (metrics.get(session, {}), tables.get(session, StepTables()))
+        for session in Lineage.read(db, run).order
+        if session in metrics or session in tables
+    }
+
+
+def read_tables(db: sqlite3.Connection, run: str, step: int) -> dict[int, StepTables]:
+    """Return what goes along with a step, by session."""
+    rows = db.execute(f"SELECT session, {_COLUMNS} FROM step_tables WHERE run = ? AND step = ?", (run, step))
+    return {session: _tables(packed) for session, *packed in rows}
+
+
+def _tables(packed: list[bytes | None]) -> StepTables:
+    present = {
+        name: msgspec.msgpack.decode(zstandard.decompress(part))
+        for name, part in zip(StepTables.__struct_fields__, packed, strict=True)
+        if part is not None
+    }
+    return msgspec.convert(present, StepTables)
+
+
+def _pack(part: Any) -> bytes | None:
+    return None if part is None or part == () else zstandard.compress(msgspec.msgpack.encode(part), 1)

@@ -1,0 +1,111 @@
+"""The tables of the archive, as they are and as they came to be.
+
+`sessions.latest_*` are the trainer's time and the step of its newest figures;
+`contests` has a row for each session, and each later one, its rival, that took a run from it while it went on.
+"""
+
+SCHEMA = 3
+
+TABLES = """
+CREATE TABLE runs (
+    id TEXT PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL,
+    started_at REAL NOT NULL, updated_at REAL NOT NULL, first_step INTEGER, last_step INTEGER,
+    config TEXT NOT NULL DEFAULT '{}', environment TEXT NOT NULL DEFAULT '{}'
+);
+CREATE TABLE sessions (
+    id INTEGER PRIMARY KEY, stream TEXT NOT NULL UNIQUE, run TEXT NOT NULL,
+    started_at REAL NOT NULL, heard_at REAL NOT NULL,
+    outcome TEXT, dropped TEXT NOT NULL DEFAULT '{}',
+    config TEXT NOT NULL DEFAULT '{}', environment TEXT NOT NULL DEFAULT '{}',
+    latest_time REAL, latest_step INTEGER
+);
+CREATE INDEX sessions_of_run ON sessions (run);
+CREATE TABLE streams (
+    stream TEXT PRIMARY KEY, session INTEGER, cursor TEXT NOT NULL, archived_to TEXT NOT NULL,
+    dead_letters INTEGER NOT NULL
+);
+CREATE TABLE beginnings (
+    id INTEGER PRIMARY KEY, run TEXT NOT NULL, session INTEGER NOT NULL, metric TEXT NOT NULL,
+    first_step INTEGER NOT NULL, UNIQUE (session, metric)
+);
+CREATE INDEX beginnings_of_run ON beginnings (run);
+CREATE TABLE recent (
+    id INTEGER PRIMARY KEY, run TEXT NOT NULL, session INTEGER NOT NULL,
+    step INTEGER NOT NULL, time REAL NOT NULL, metrics BLOB NOT NULL
+);
+CREATE INDEX recent_of_run ON recent (run, step);
+CREATE TABLE chunks (
+    id INTEGER PRIMARY KEY, run TEXT NOT NULL, session INTEGER NOT NULL, metric TEXT NOT NULL,
+    first_step INTEGER NOT NULL, last_step INTEGER NOT NULL,
+    steps BLOB, vals BLOB NOT NULL
+);
+CREATE INDEX chunks_of_series ON chunks (run, metric, last_step);
+CREATE TABLE step_tables (
+    run TEXT NOT NULL, step INTEGER NOT NULL, session INTEGER NOT NULL, time REAL NOT NULL,
+    histogram BLOB, sequences BLOB, sample_ids BLOB, groups BLOB, tokens BLOB,
+    PRIMARY KEY (run, step, session)
+);
+CREATE TABLE marks (
+    id INTEGER PRIMARY KEY, run TEXT NOT NULL, session INTEGER NOT NULL,
+    step INTEGER NOT NULL, time REAL NOT NULL, kind TEXT NOT NULL, fields BLOB NOT NULL
+);
+CREATE INDEX marks_of_run ON marks (run, kind, step);
+CREATE TABLE contests (
+    run TEXT NOT NULL, session INTEGER NOT NULL, rival INTEGER NOT NULL,
+    step INTEGER NOT NULL, time REAL NOT NULL, PRIMARY KEY (session, rival)
+);
+CREATE INDEX contests_of_run ON contests (run);
+CREATE TABLE dead_letters (
+    id INTEGER PRIMARY KEY, stream TEXT NOT NULL, entry TEXT NOT NULL, reason TEXT NOT NULL,
+    head BLOB NOT NULL, time REAL NOT NULL, run TEXT NOT NULL
+);
+CREATE INDEX dead_letters_of_run ON dead_letters (run);
+"""
+
+# a session has had one stream, and has several
+_TO_2 = """
+ALTER TABLE sessions RENAME TO sessions_1;
+CREATE TABLE sessions (
+    id INTEGER PRIMARY KEY, stream TEXT NOT NULL UNIQUE, run TEXT NOT NULL,
+    started_at REAL NOT NULL, heard_at REAL NOT NULL,
+    outcome TEXT, dropped TEXT NOT NULL DEFAULT '{}'
+);
+INSERT INTO sessions SELECT id, stream, run, started_at, heard_at, outcome, dropped FROM sessions_1;
+CREATE TABLE streams (
+    stream TEXT PRIMARY KEY, session INTEGER, cursor TEXT NOT NULL, archived_to TEXT NOT NULL,
+    dead_letters INTEGER NOT NULL
+);
+INSERT INTO streams SELECT stream, id, cursor,
+    CASE WHEN stream IN (SELECT stream FROM dead_letters) THEN '0' ELSE substr(cursor, 1, instr(cursor, '-') - 1) END,
+    (SELECT count(*) FROM dead_letters WHERE dead_letters.stream = sessions_1.stream) FROM sessions_1;
+DROP TABLE sessions_1;
+CREATE INDEX sessions_of_run ON sessions (run);
+ALTER TABLE dead_letters ADD COLUMN run TEXT NOT NULL DEFAULT '';
+UPDATE dead_letters SET run = substr(stream, instr(stream, '{') + 1, instr(stream, '}') - instr(stream, '{') - 1);
+CREATE INDEX dead_letters_of_run ON dead_letters (run);
+"""
+
+# only the run had a configuration and an environment, those of the session that was read last
+_TO_3 = """
+ALTER TABLE sessions ADD COLUMN config TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE sessions ADD COLUMN environment TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE sessions ADD COLUMN latest_time REAL;
+ALTER TABLE sessions ADD COLUMN latest_step INTEGER;
+UPDATE sessions SET config = runs.config, environment = runs.environment FROM runs
+    WHERE runs.id = run AND sessions.id = (SELECT max(id) FROM sessions AS one WHERE one.run = runs.id);
+ALTER TABLE step_tables ADD COLUMN sample_ids BLOB;
+ALTER TABLE step_tables ADD COLUMN groups BLOB;
+ALTER TABLE step_tables ADD COLUMN tokens BLOB;
+CREATE TABLE marks (
+    id INTEGER PRIMARY KEY, run TEXT NOT NULL, session INTEGER NOT NULL,
+    step INTEGER NOT NULL, time REAL NOT NULL, kind TEXT NOT NULL, fields BLOB NOT NULL
+);
+CREATE INDEX marks_of_run ON marks (run, kind, step);
+CREATE TABLE contests (
+    run TEXT NOT NULL, session INTEGER NOT NULL, rival INTEGER NOT NULL,
+    step INTEGER NOT NULL, time REAL NOT NULL, PRIMARY KEY (session, rival)
+);
+CREATE INDEX contests_of_run ON contests (run);
+"""
+
+MIGRATIONS = {1: _TO_2, 2: _TO_3}  # from each schema to the next

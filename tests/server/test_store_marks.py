@@ -1,0 +1,196 @@
+"""What happened beside the figures: sent by a trainer, or found in its sessions; kept, and shown where it belongs."""
+
+from typing import Any
+
+import pytest
+
+from rolloutwatch_contract import Heartbeat, Mark, RunEnd, RunStart, StepRecord, stream_key
+from rolloutwatch_contract.protocol import MarkView
+from rolloutwatch_server.store import MEMORY, SECONDS_UNTIL_STALLED, Store
+from tests.server.records import OTHER_SESSION, RUN, STREAM, batch
+
+THIRD_SESSION = stream_key(RUN, "s3")
+FIGURES = ("kl", "ess", "reward")
+
+
+def begun(time: float, host: str = "", pid: int = 0) -> RunStart:
+    environment = {"host": host, "pid": str(pid), "python": "3.12"} if host else {}
+    return RunStart("math", "a", time, {"rollout_is": "token"}, environment)
+
+
+def did(step: int, time: float, *metrics: str) -> StepRecord:
+    return StepRecord(step, time, dict.fromkeys(metrics or FIGURES, 1.0))
+
+
+def mark(step: int, kind: str = "weight_sync", **fields: Any) -> Mark:
+    return Mark(step, 10.0 + step, kind, fields)
+
+
+def places(store: Store, **which: int) -> list[tuple[int, str]]:
+    return [(one.step, one.kind) for one in store.marks(RUN, **which)]
+
+
+def test_a_mark_comes_back_with_its_fields(store: Store) -> None:
+    """Each value as the type it had; by step, whatever the order in which they came."""
+    late = mark(9, "checkpoint", path="/c\0\u202e", kept=True, size=2**62, loss=0.5, none=None)
+    store.archive(STREAM, batch(begun(1.0), late, mark(3, version="a")))
+    assert store.marks(RUN) == [
+        MarkView(3, 13.0, "weight_sync", {"version": "a"}, "s1"),
+        MarkView(9, 19.0, "checkpoint", dict(late.fields), "s1"),
+    ]
+    assert store.marks("math~none") == []
+
+
+def test_a_range_of_steps_has_both_its_ends(store: Store) -> None:
+    store.archive(STREAM, batch(begun(1.0), *(mark(n) for n in range(10))))
+    assert [step for step, _ in places(store, from_step=3, to_step=5)] == [3, 4, 5]
+    assert [step for step, _ in places(store, from_step=8)] == [8, 9]
+    assert places(store, from_step=20) == []
+
+
+@pytest.mark.parametrize("most", [1, 10, 100])
+def test_of_a_kind_that_is_marked_at_every_step_some_are_shown(most: int, store: Store) -> None:
+    """Spread over the steps asked for; what is rare is all there, and none is invented."""
+    rare = [mark(n, "checkpoint") for n in (7, 700)]
+    store.archive(STREAM, batch(begun(1.0), *(mark(n) for n in range(1000)), *rare[: min(most, 2)]))
+    syncs = [step for step, kind in places(store, most=most) if kind == "weight_sync"]
+    assert len(syncs) == most
+    assert syncs == [n * (1000 // most) for n in range(most)]
+    assert [step for step, kind in places(store, most=most) if kind == "checkpoint"] == [7, 700][:most]
+    assert len(places(store)) == 1000 + min(most, 2)
+    assert [step for step, kind in places(store, from_step=500, to_step=501, most=most)][:1] == [500]
+
+
+def test_a_run_that_goes_on_in_another_process_has_a_mark(store: Store) -> None:
+    """Each later session where it began, with its host and process; the first start has none."""
+    store.archive(STREAM, batch(begun(1.0, "a", 12), *(did(n, 2.0 + n) for n in range(10))))
+    assert store.marks(RUN) == []
+    store.archive(OTHER_SESSION, batch(begun(50.0, "b", 34)))
+    assert store.marks(RUN) == [], "it has done nothing yet"
+    store.archive(OTHER_SESSION, batch(did(5, 51.0), did(6, 52.0), first=2))
+    store.archive(THIRD_SESSION, batch(begun(90.0), did(7, 91.0)))
+    assert store.marks(RUN) == [
+        MarkView(5, 50.0, "restart", {"host": "b", "pid": "34"}, "s2"),
+        MarkView(7, 90.0, "restart", {"session": "s3"}, "s3"),
+    ]
+
+
+def test_an_evaluation_beside_the_trainer_is_no_restart(store: Store) -> None:
+    """Nor is it a rival, also where both bring one figure of the same name."""
+    store.archive(STREAM, batch(begun(1.0), did(0, 2.0, *FIGURES, "eval/score")))
+    store.archive(OTHER_SESSION, batch(begun(3.0), did(0, 4.0, "eval/score"), did(0, 4.0, "eval/length")))
+    store.archive(STREAM, batch(did(1, 5.0), did(2, 6.0), did(3, 7.0, *FIGURES, "eval/score"), first=3))
+    assert store.marks(RUN) == []
+    assert not store.runs()[0].contested
+
+
+def test_marks_of_steps_that_were_done_again_are_given_up_with_them(store: Store) -> None:
+    """A checkpoint that the resumed run has not written is not shown as its own, and not lost either."""
+    store.archive(STREAM, batch(begun(1.0), *(did(n, 2.0 + n) for n in range(10)), mark(4), mark(8)))
+    store.archive(OTHER_SESSION, batch(begun(50.0), did(6, 51.0), mark(7)))
+    assert places(store) == [(4, "weight_sync"), (6, "restart"), (7, "weight_sync")]
+    (late,) = store.archive(STREAM, batch(mark(9), first=14))
+    assert late.hidden == {"weight_sync"}
+    assert places(store)[-1] == (7, "weight_sync")
+
+
+def test_marks_stay_where_only_an_evaluation_takes_something_over(store: Store) -> None:
+    store.archive(STREAM, batch(begun(1.0), did(0, 2.0, *FIGURES, "eval/score"), mark(4)))
+    store.archive(OTHER_SESSION, batch(begun(50.0), did(0, 51.0, "eval/score")))
+    assert places(store) == [(4, "weight_sync")]
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def contested(store: Store) -> list[str]:
+    """Which sessions claim the run now; all answers have to agree."""
+    detail = store.run(RUN)
+    assert detail is not None
+    rivals = [session.id for session in detail.rivals]
+    assert detail.summary.contested == store.runs()[0].contested == bool(rivals)
+    return rivals
+
+
+@pytest.mark.parametrize("later_first", [False, True])
+def test_two_trainers_that_claim_a_run_at_once_are_told_apart(later_first: bool) -> None:
+    """Whichever is read first, and in whatever portions: a server that was away finds both in Redis."""
+    store = Store(MEMORY, clock=Clock())
+    former = batch(begun(1.0, "a", 12), *(did(n, 2.0 + n) for n in range(10)))
+    later = batch(begun(5.0, "b", 34), *(did(n, 6.0 + n) for n in range(3)))
+    brought = (
+        [(OTHER_SESSION, later), (STREAM, former)]
+        if later_first
+        else [(STREAM, former), (OTHER_SESSION, later)]
+    )
+    for stream, entries in brought:
+        store.archive(stream, entries)
+    assert contested(store) == ["s1", "s2"]
+    (found,) = store.marks(RUN)
+    assert (found.kind, found.session) == ("contested", "s2")
+    assert found.fields == {"host": "b", "pid": "34", "other_host": "a", "other_pid": "12"}
+    detail = store.run(RUN)
+    assert detail is not None
+    assert [(one.id, one.environment["host"], one.config) for one in detail.sessions] == [
+        ("s1", "a", {"rollout_is": "token"}),
+        ("s2", "b", {"rollout_is": "token"}),
+    ]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_run_is_contested_while_both_are_at_work(ends: bool) -> None:
+    """When one has ended or fallen silent the flag goes; where it began stays marked."""
+    clock = Clock()
+    store = Store(MEMORY, clock=clock)
+    store.archive(STREAM, batch(begun(1.0), *(did(n, 2.0 + n) for n in range(10))))
+    store.archive(OTHER_SESSION, batch(begun(5.0), did(3, 6.0)))
+    assert contested(store) == ["s1", "s2"]
+    if ends:
+        store.archive(STREAM, batch(RunEnd(20.0), first=12))
+    else:
+        clock.now = SECONDS_UNTIL_STALLED + 1
+        store.archive(OTHER_SESSION, batch(did(4, 7.0), first=3))
+    assert contested(store) == []
+    assert places(store) == [(3, "contested")]
+    if not ends:
+        store.archive(STREAM, batch(Heartbeat(40.0), first=12))
+        assert contested(store) == ["s1", "s2"], "it was not dead"
+
+
+def test_that_a_run_is_contested_outlives_the_server(path: Any) -> None:
+    clock = Clock()
+    for first, time in ((1, 2.0), (3, 9.0)):
+        store = Store(path, clock=clock)
+        store.archive(STREAM, batch(begun(1.0), did(9, time), first=first))
+        store.archive(OTHER_SESSION, batch(begun(5.0), did(3, time), first=first))
+        store.close()
+    store = Store(path, clock=clock)
+    assert contested(store) == ["s1", "s2"]
+    assert places(store) == [(9, "contested")]
+    store.close()
+
+
+def test_a_run_that_was_resumed_is_not_contested(store: Store) -> None:
+    """The former session may be silent only for a moment, and its last steps may be read after the first new ones."""
+    store.archive(OTHER_SESSION, batch(begun(50.0), did(5, 51.0), did(6, 52.0)))
+    store.archive(STREAM, batch(begun(1.0), *(did(n, 2.0 + n) for n in range(10))))
+    assert contested(store) == []
+    assert places(store) == [(5, "restart")]
+
+
+def test_of_three_trainers_all_are_named(store: Store) -> None:
+    """The last one to start is shown; a rival is no restart, and who resumed before the contest still is one."""
+    store.archive(STREAM, batch(begun(1.0), did(0, 2.0), RunEnd(3.0)))
+    streams = [stream_key(RUN, f"t{n}") for n in range(3)]
+    for n, stream in enumerate(streams):
+        store.archive(stream, batch(begun(10.0 + n), did(1, 20.0 + n)))
+    assert contested(store) == ["t0", "t1", "t2"]
+    assert {kind for _, kind in places(store)} == {"restart", "contested"}
+    assert [one.session for one in store.marks(RUN) if one.kind == "restart"] == ["t0"]
