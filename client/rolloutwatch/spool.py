@@ -11,8 +11,10 @@ What is in the operating system's hands survives that, and is delivered by which
 import contextlib
 import hashlib
 import logging
+import math
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -40,6 +42,7 @@ OFF = "off"
 SEGMENT_BYTES = 4 * 1024 * 1024
 KEPT_IN_QUARANTINE = 16
 SECONDS_TO_MAKE_A_FOLDER = 3600.0
+SECONDS_TO_READ = 60.0
 _FULLY_ARCHIVED_AND_WORTH_FREEING = 256 * 1024
 
 
@@ -69,7 +72,8 @@ def root_of(named: str | os.PathLike[str] | None = None) -> Path | None:
     """
     chosen = os.fspath(named) if named is not None else os.environ.get(DIR_VARIABLE, "")
     if chosen:
-        return None if chosen.lower() == OFF else Path(chosen)
+        # the trainer may go to another folder
+        return None if chosen.lower() == OFF else Path(chosen).expanduser().absolute()
     state = os.environ.get("XDG_STATE_HOME")
     try:
         return (Path(state) if state else Path.home() / ".local" / "state") / "rolloutwatch" / "spool"
@@ -116,14 +120,27 @@ class Spool:
         self._file = -1
         self._unsynced = False
         self._damaged: set[Path] = set()
+        self._given_up: set[Path] = set()
+        self._unreadable_since = math.inf
 
     @classmethod
-    def adopt(cls, folder: Path, limit_bytes: int = DEFAULT_LIMIT) -> "Spool | None":
-        """Take over what a process left that is no more; None if it lives, or left nothing that can be read."""
+    def adopt(cls, folder: Path) -> "Spool | None":
+        """Take over what a process left that is no more; None if it lives, or left nothing that can be read.
+
+        OSError if it cannot be read now.
+        """
         lock = _locked(folder)
         if lock < 0:
             return None
-        spool = cls(folder.parent.parent, Head("", folder.name, ""), limit_bytes)
+        try:
+            return cls._adopt(folder, lock)
+        except OSError:
+            os.close(lock)
+            raise
+
+    @classmethod
+    def _adopt(cls, folder: Path, lock: int) -> "Spool | None":
+        spool = cls(folder.parent.parent, Head("", folder.name, ""), sys.maxsize)
         spool.folder, spool._lock = folder, lock
         head = None
         for path in sorted(folder.glob("*.seg")):
@@ -179,14 +196,25 @@ class Spool:
             self._write(pack(PART, part, b""))
 
     def read(self, number: int) -> Sequence[Frame]:
-        """Return the records of the file that has a number, those of it that can be read."""
-        for segment in self.segments:
-            if segment.first <= number <= segment.last:
-                contents = _read(segment.path)
-                if contents.damaged_bytes and segment.path not in self._damaged:
-                    self._damaged.add(segment.path)
-                return contents.frames
-        return ()
+        """Return the records of the file that has a number, those of it that can be read.
+
+        A file that the disk does not give, in a minute either, is given up.
+        """
+        segment = next((one for one in self.segments if one.first <= number <= one.last), None)
+        if segment is None or segment.path in self._given_up:
+            return ()
+        try:
+            contents = _read(segment.path)
+        except OSError:
+            self._unreadable_since = min(self._unreadable_since, time.monotonic())
+            if time.monotonic() - self._unreadable_since < SECONDS_TO_READ:
+                raise
+            self._given_up.add(segment.path)
+            contents = Contents(damaged_bytes=segment.size)
+        self._unreadable_since = math.inf
+        if contents.damaged_bytes:
+            self._damaged.add(segment.path)
+        return contents.frames
 
     def free(self, archived: int) -> None:
         """Let go of files in which all is archived."""
@@ -371,24 +399,36 @@ def bytes_in(folder: Path) -> int:
     return total
 
 
-def make_room(root: Path, limit_bytes: int) -> None:
-    """Delete what the oldest abandoned sessions left until all spools together are within the limit; said in the log."""
-    for unfinished in (root / "sessions").glob(".*"):  # of a process that was killed while it made it
+def make_room(root: Path, limit_bytes: int) -> int:
+    """Delete what the oldest abandoned sessions left until all spools together are within the limit.
+
+    For a time in which nothing can be delivered. Returns how many records that were, which the log is told too.
+    """
+    _tidy_up(root)
+    excess = bytes_in(root / "sessions") - limit_bytes
+    lost = 0
+    for folder in list(abandoned(root)) if excess > 0 else ():
+        if excess <= 0:
+            break
+        with contextlib.suppress(OSError):
+            if (spool := Spool.adopt(folder)) is not None:
+                lost += spool.last - spool.first + 1
+                log.warning(
+                    "%d records of session %s of run %s are lost: nothing can be delivered, "
+                    "and the spools in %s are beyond %d bytes. Raise spool_limit= or %s.",
+                    spool.last - spool.first + 1, spool.head.session, spool.head.run, root, limit_bytes, LIMIT_VARIABLE,
+                )  # fmt: skip
+                excess -= spool.size
+                spool.remove()
+    return lost
+
+
+def _tidy_up(root: Path) -> None:
+    """Delete folders of processes that were killed while they made them."""
+    for unfinished in (root / "sessions").glob(".*"):
         with contextlib.suppress(OSError):
             if time.time() - unfinished.stat().st_mtime > SECONDS_TO_MAKE_A_FOLDER:
                 shutil.rmtree(unfinished, ignore_errors=True)
-    excess = bytes_in(root / "sessions") - limit_bytes
-    for folder in list(abandoned(root)):
-        if excess <= 0:
-            return
-        size = bytes_in(folder)
-        log.warning(
-            "%s had %d bytes of records that nobody has archived, and is deleted: the spools in %s are beyond %d bytes. "
-            "Raise %s, or deliver them in time.",
-            folder, size, root, limit_bytes, LIMIT_VARIABLE,
-        )  # fmt: skip
-        shutil.rmtree(folder, ignore_errors=True)
-        excess -= size
 
 
 def _lock_now(lock: int) -> None:
@@ -415,9 +455,10 @@ def _locked(folder: Path) -> int:
 
 
 def _read(path: Path) -> Contents:
+    """Return what is in a file, nothing if it is gone; OSError if it cannot be read, which may pass."""
     try:
         return unpack(path.read_bytes())
-    except OSError:
+    except FileNotFoundError:
         return Contents()
 
 

@@ -1,6 +1,6 @@
 """A day's steps through one monitor: whether memory, threads and open files stay what they are.
 
-    python -m tests.chaos.soak
+python -m tests.chaos.soak
 """
 
 import json
@@ -46,7 +46,11 @@ def soak(folder: Path, steps: int, samples: int, tell: Callable[[Sample], None])
         command = [sys.executable, "-m", "tests.chaos.soaker", str(steps), str(samples)]
         try:
             with subprocess.Popen(
-                command, cwd=ROOT, env=surroundings(redis.url, folder / "spool"), stdout=subprocess.PIPE, text=True
+                command,
+                cwd=ROOT,
+                env=surroundings(redis.url, folder / "spool"),
+                stdout=subprocess.PIPE,
+                text=True,
             ) as trainer:
                 assert trainer.stdout is not None
                 try:

@@ -138,6 +138,19 @@ def test_a_trainer_ends_though_nobody_takes_its_records() -> None:
     assert "Start the server (rolloutwatch serve)" in ended.stderr
 
 
+@pytest.mark.parametrize("end", ["", "import signal; os.kill(os.getpid(), signal.SIGTERM)"])
+def test_many_monitors_end_together(end: str) -> None:
+    """In the time of one, not one after the other, which here would be too long."""
+    code = """
+more = [rolloutwatch.Monitor(project="math", run=f"r{number}") for number in range(30)]
+for one in more:
+    one.log(0, {"loss": 1.0})
+"""
+    ended = train(code + end, f"redis://127.0.0.1:{free_port()}/0")
+    assert ended.returncode == (-signal.SIGTERM if end else 0)
+    assert ended.stderr.count("3 records wait in") == 31
+
+
 def test_a_forked_child_never_sends(redis: RedisProcess) -> None:
     """Data loaders fork; records are their parent's, and each is sent once."""
     code = """

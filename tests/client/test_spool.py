@@ -154,10 +154,10 @@ def test_a_folder_beyond_its_limit_loses_the_oldest_sessions_first(
 ) -> None:
     folders = [written(tmp_path, f"s{number}") for number in range(3)]
     size = sum(path.stat().st_size for path in folders[0].iterdir())
-    make_room(tmp_path, 2 * size + 10)
+    assert make_room(tmp_path, 2 * size + 10) == 40
     assert list(abandoned(tmp_path)) == folders[1:]
-    assert "records that nobody has archived, and is deleted" in caplog.text
-    make_room(tmp_path, 2 * size + 10)
+    assert "40 records of session s0 of run math~a are lost" in caplog.text
+    assert make_room(tmp_path, 2 * size + 10) == 0
     assert list(abandoned(tmp_path)) == folders[1:]
 
 
@@ -165,6 +165,8 @@ def test_where_records_stand_is_named_or_the_users_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert root_of("/data/spool") == Path("/data/spool")
+    assert root_of("spool") == Path.cwd() / "spool", "a trainer may go to another folder"
+    assert root_of("~/spool") == Path.home() / "spool"
     assert root_of("off") is None
     monkeypatch.setenv("ROLLOUTWATCH_SPOOL_DIR", "/elsewhere")
     assert root_of() == Path("/elsewhere")
