@@ -16,6 +16,7 @@ import os
 import shutil
 import sys
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,8 @@ else:
     _locks = fcntl
 
 log = logging.getLogger("rolloutwatch")
+
+_spools: "weakref.WeakSet[Spool]" = weakref.WeakSet()
 
 DIR_VARIABLE = "ROLLOUTWATCH_SPOOL_DIR"
 LIMIT_VARIABLE = "ROLLOUTWATCH_SPOOL_LIMIT"
@@ -122,6 +125,7 @@ class Spool:
         self._damaged: set[Path] = set()
         self._given_up: set[Path] = set()
         self._unreadable_since = math.inf
+        _spools.add(self)
 
     @classmethod
     def adopt(cls, folder: Path) -> "Spool | None":
@@ -135,7 +139,7 @@ class Spool:
         try:
             return cls._adopt(folder, lock)
         except OSError:
-            os.close(lock)
+            _unlock(lock)
             raise
 
     @classmethod
@@ -259,7 +263,7 @@ class Spool:
             self.sync()
         self._close_file()
         if self._lock >= 0:
-            os.close(self._lock)
+            _unlock(self._lock)
             self._lock = -1
 
     def remove(self) -> None:
@@ -385,7 +389,7 @@ def abandoned(root: Path) -> Iterator[Path]:
     for folder in sessions_in(root):
         lock = _locked(folder)
         if lock >= 0:
-            os.close(lock)
+            _unlock(lock)
             yield folder
 
 
@@ -438,6 +442,14 @@ def _lock_now(lock: int) -> None:
     _locks.flock(lock, _locks.LOCK_EX | _locks.LOCK_NB)
 
 
+def _unlock(lock: int) -> None:
+    """Let go of a lock, also where a child that was forked a moment ago has a copy of its file."""
+    with contextlib.suppress(OSError):
+        if _locks is not None:
+            _locks.flock(lock, _locks.LOCK_UN)
+    os.close(lock)
+
+
 def _locked(folder: Path) -> int:
     """Lock a session's folder; return the descriptor of the lock, -1 if somebody has it, or it is gone."""
     try:
@@ -474,3 +486,12 @@ def _thin_out(folder: Path) -> None:
     files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
     for path in files[:-KEPT_IN_QUARANTINE]:
         path.unlink()
+
+
+def _after_fork_in_child() -> None:
+    for spool in list(_spools):
+        spool.disown()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

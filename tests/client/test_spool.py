@@ -208,3 +208,23 @@ def test_a_session_is_adopted_once(tmp_path: Path) -> None:
     second = Spool.adopt(folder)
     assert second is not None
     second.close()
+
+
+def test_a_child_that_was_forked_holds_no_session(tmp_path: Path) -> None:
+    """Neither one of its parent's own nor one that it is delivering: when the parent is gone, others may take them."""
+    folder = written(tmp_path)
+    code = """
+import os, pathlib, sys, rolloutwatch.spool as s
+own = s.Spool(pathlib.Path(sys.argv[1]), s.Head("math~a", "own", "redis", b"start"))
+own.append(1, b"start")
+adopted = s.Spool.adopt(pathlib.Path(sys.argv[2]))
+if os.fork() == 0:
+    sys.stdin.read()
+    os._exit(0)
+os._exit(0)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(folder)], stdin=subprocess.PIPE)
+    assert parent.wait(60) == 0
+    assert sorted(one.name for one in abandoned(tmp_path)) == ["own", "s1"]
+    assert parent.stdin is not None
+    parent.stdin.close()
