@@ -21,7 +21,7 @@ BYTES_BEFORE_SPOOL = 8 * 1024 * 1024  # in memory, where there is one
 FRAMES_PER_BATCH = 256
 BYTES_PER_BATCH = 4 * 1024 * 1024
 SECONDS_BETWEEN_SYNCS = 1.0
-SECONDS_WITHOUT_SPOOL = (5.0, 60.0)  # before it is tried again
+SECONDS_WITHOUT_SPOOL = (1.0, 60.0)  # before it is tried again
 
 
 class Outbox:
@@ -174,6 +174,15 @@ class Outbox:
         """Go on behind a number that another process has sent."""
         with self._lock:
             self._begins, self._next = 0, number + 1
+
+    def in_memory_alone(self) -> int:
+        """Return how many frames that wait to be sent would be lost with the process, after a last attempt to write them down."""
+        with self._lock:
+            if self._spool_fails:
+                self._spool_again = 0.0
+                self._write_down()
+            waiting = (number for number, _ in self._kept if number >= self._next)
+            return sum(self._spool is None or not self._spool.holds(number) for number in waiting)
 
     def release(self) -> int:
         """Let go of the spool; return how many records stay in it for whoever comes next."""

@@ -206,7 +206,9 @@ class Spool:
         return segment.first, segment.last
 
     def check(self) -> None:
-        """OSError if the files were deleted by somebody else; the next record begins anew."""
+        """See to it that nobody else has deleted the lock, or the files: OSError, and the next record begins anew."""
+        if self._lock >= 0 and os.fstat(self._lock).st_nlink == 0 and self.folder.is_dir():
+            self._lock = _exchanged(self._lock, _new_lock(self.folder))
         if self._file >= 0 and os.fstat(self._file).st_nlink == 0:
             self._close_file()
             self.segments.clear()
@@ -312,16 +314,13 @@ class Spool:
             return
         making = self.folder.with_name(f".{self.folder.name}.making")
         making.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(making / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        lock = _new_lock(making)
         try:
-            _lock_now(lock)
             making.rename(self.folder)
         except OSError:
             os.close(lock)
             raise
-        if self._lock >= 0:
-            os.close(self._lock)
-        self._lock = lock
+        self._lock = _exchanged(self._lock, lock)
 
     def _close_file(self) -> None:
         if self._file >= 0:
@@ -389,6 +388,23 @@ def make_room(root: Path, limit_bytes: int) -> None:
         )  # fmt: skip
         shutil.rmtree(folder, ignore_errors=True)
         excess -= size
+
+
+def _new_lock(folder: Path) -> int:
+    """Make the lock of a folder, and hold it; OSError if somebody else does."""
+    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        _lock_now(lock)
+    except OSError:
+        os.close(lock)
+        raise
+    return lock
+
+
+def _exchanged(old: int, new: int) -> int:
+    if old >= 0:
+        os.close(old)
+    return new
 
 
 def _lock_now(lock: int) -> None:

@@ -173,13 +173,15 @@ class Worker:
         self._courier.finish(self._deadline)
         self._delivering.join(self._deadline - time.monotonic() + 0.5)
         delivered = self._is_idle()
+        gone = 0 if self._outbox.is_spooled else self._outbox.unsent
         if (
             not self._pending
         ):  # else the recorder may be in the middle of something, and what is on disk stays there
+            gone = self._outbox.in_memory_alone()
             self._left_on_disk = self._outbox.release()
         self._closed = True
         if not delivered:
-            self._say_what_is_left(timeout)
+            self._say_what_is_left(self._pending + gone, timeout)
         return delivered
 
     def disown(self) -> None:
@@ -205,7 +207,7 @@ class Worker:
         # in this order: a job is in the outbox before it is no longer pending
         return not self._pending and not self._outbox.unsent
 
-    def _say_what_is_left(self, timeout: float) -> None:
+    def _say_what_is_left(self, gone: int, timeout: float) -> None:
         """Say what becomes of what was not delivered: these are the last words."""
         why = f" ({self._courier.last_error})" if self._courier.last_error else ""
         if self._left_on_disk and self._spool is not None:
@@ -214,7 +216,7 @@ class Worker:
                 "The next trainer that uses this folder delivers them, and so does 'rolloutwatch deliver'.",
                 self._left_on_disk, self._spool.root, timeout, why,
             )  # fmt: skip
-        if gone := self._pending + (0 if self._left_on_disk else self._outbox.unsent):
+        if gone:
             self._ledger.drop(DropReason.UNDELIVERED, times=gone)
             log.warning(
                 "%d records were not delivered, and are gone: %.1f seconds were not enough to do it at the end%s.",

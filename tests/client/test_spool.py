@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -206,3 +207,31 @@ def test_a_session_is_adopted_once(tmp_path: Path) -> None:
     second = Spool.adopt(folder)
     assert second is not None
     second.close()
+
+
+def test_files_may_be_let_go_of_while_the_disk_is_told_to_keep_them(tmp_path: Path) -> None:
+    """One thread writes and syncs, which may take long; another one frees what is archived, files that are open too."""
+    one = spool(tmp_path)
+    frame, writing, written = bytes(270_000), threading.Lock(), [0]
+    done = threading.Event()
+
+    def free() -> None:
+        while not done.is_set():
+            with writing:
+                one.free(written[0])
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # or the two would seldom meet
+    freeing = threading.Thread(target=free)
+    freeing.start()
+    try:
+        for number in range(1, 1501):
+            with writing:
+                one.append(number, frame)
+                written[0] = number
+            one.sync()
+    finally:
+        done.set()
+        freeing.join()
+        sys.setswitchinterval(interval)
+        one.remove()

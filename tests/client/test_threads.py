@@ -39,9 +39,7 @@ def threads() -> list[threading.Thread]:
 def end(thread: threading.Thread) -> None:
     """Have a thread raise SystemExit at whatever it does next."""
     if thread.ident is not None:
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(
-            ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit)
-        )
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(SystemExit))
 
 
 def log_while_threads_end(one: Monitor, count: int) -> None:
