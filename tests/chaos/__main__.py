@@ -60,7 +60,7 @@ def _try(name: str, folder: Path, seed: int) -> Result | None:
     def tell(what: str) -> None:
         print(f"{time.monotonic() - began:6.1f} s  {name}: {what}", flush=True)
 
-    where = folder / name.replace(", ", "-").replace(" ", "-")
+    where = folder / name
     try:
         result = SCENARIOS[name](FULL[name], where, seed, tell)
     except (AssertionError, OSError, RuntimeError, ValueError) as error:

@@ -1,6 +1,6 @@
 """A day's steps through one monitor: whether memory, threads and open files stay what they are.
 
-    python -m tests.chaos.soak
+python -m tests.chaos.soak
 """
 
 import json
@@ -46,7 +46,11 @@ def soak(folder: Path, steps: int, samples: int, tell: Callable[[Sample], None])
         command = [sys.executable, "-m", "tests.chaos.soaker", str(steps), str(samples)]
         try:
             with subprocess.Popen(
-                command, cwd=ROOT, env=surroundings(redis.url, folder / "spool"), stdout=subprocess.PIPE, text=True
+                command,
+                cwd=ROOT,
+                env=surroundings(redis.url, folder / "spool"),
+                stdout=subprocess.PIPE,
+                text=True,
             ) as trainer:
                 assert trainer.stdout is not None
                 try:
@@ -63,8 +67,8 @@ def soak(folder: Path, steps: int, samples: int, tell: Callable[[Sample], None])
 
 
 def growth(samples: list[Sample], warm: int) -> Sample:
-    """How much more is used at the end than at the worst just after the trainer was warm."""
-    begin = max((one for one in samples if warm <= one.step <= 2 * warm), key=lambda one: one.bytes)
+    """How much more is used at the end than when the trainer was warm."""
+    begin = next(one for one in samples if one.step >= warm)
     end = samples[-1]
     return Sample(
         end.step - begin.step, end.bytes - begin.bytes, end.threads - begin.threads, end.files - begin.files,
