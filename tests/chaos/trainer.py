@@ -50,7 +50,7 @@ def wait_for_leave(slate: Slate, monitor: Monitor, step: int) -> None:
         if waiting == 0:
             slate[Line.WRITTEN] = step
         slate[Line.ARCHIVED] = health.archived
-        slate[Line.REFUSED] = "OutOfMemory" in health.last_error
+        slate[Line.REFUSED] = "it is full" in health.last_error
         if waiting < ROOM and step < slate[Line.ALLOWED]:
             return
         if os.getppid() != PARENT:
