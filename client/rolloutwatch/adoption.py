@@ -11,7 +11,7 @@ from rolloutwatch.drops import Ledger
 from rolloutwatch.outbox import Outbox
 from rolloutwatch.push import RedisSink
 from rolloutwatch.sink import SinkError, StreamLost
-from rolloutwatch.spool import Head, Spool, abandoned, make_room
+from rolloutwatch.spool import Head, Spool, abandoned
 from rolloutwatch_contract import Outcome, RecordError, RunEnd, decode, encode
 
 log = logging.getLogger("rolloutwatch")
@@ -27,14 +27,11 @@ class Adopter:
     Nothing is deleted before the server has archived it: what it does not get to is left for the next look.
     """
 
-    def __init__(
-        self, root: Path, transport: str, make_sink: Callable[[Head], RedisSink], limit_bytes: int
-    ) -> None:
+    def __init__(self, root: Path, transport: str, make_sink: Callable[[Head], RedisSink]) -> None:
         self.delivered = 0
         self._root = root
         self._transport = transport
         self._make_sink = make_sink
-        self._limit_bytes = limit_bytes
         self._next_look = 0.0
         self._folders: Iterator[Path] = iter(())
         self._current: Adopted | None = None
@@ -70,18 +67,24 @@ class Adopter:
             return True
         return False
 
+    def _take_over(self, spool: Spool) -> "Adopted":
+        try:
+            return Adopted(spool, self._make_sink(spool.head))
+        except BaseException:
+            spool.close()
+            raise
+
     def _next(self) -> "Adopted | None":
         for folder in self._folders:
-            spool = Spool.adopt(folder, self._limit_bytes)
+            spool = Spool.adopt(folder)
             if spool is None:
                 continue
             if spool.head.transport != self._transport:
                 spool.close()
                 continue
-            return Adopted(spool, self._make_sink(spool.head))
+            return self._take_over(spool)
         if time.monotonic() >= self._next_look:
             self._next_look = time.monotonic() + SECONDS_BETWEEN_LOOKS
-            make_room(self._root, self._limit_bytes)
             self._folders = iter(list(abandoned(self._root)))
             return self._next()
         return None

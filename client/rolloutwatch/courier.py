@@ -2,12 +2,12 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from rolloutwatch.drops import DropReason, Ledger
 from rolloutwatch.outbox import BYTES_PER_BATCH, FRAMES_PER_BATCH, Outbox
-from rolloutwatch.sink import Sink, SinkError, StreamLost
+from rolloutwatch.sink import Frame, Sink, SinkError, StreamLost
 from rolloutwatch.threads import Bell
 
 BACKOFF_SECONDS = (0.05, 5.0)
@@ -29,6 +29,7 @@ class Delivery:
         self._make_sink = make_sink
         self._ledger = ledger
         self._sink: Sink | None = None
+        self._part: int | None = None  # the stream that is to be begun
         self._halvings = self._successes = 0
         self._asked = 0.0
 
@@ -37,7 +38,7 @@ class Delivery:
 
         SinkError: it could not be sent, or nobody knows; the same is tried again next time.
         """
-        batch = self.outbox.next_batch(FRAMES_PER_BATCH >> self._halvings, BYTES_PER_BATCH >> self._halvings)
+        batch = self._next_batch()
         if not batch and not self._is_time_to_ask():
             return False
         self._sink = self._sink or self._make_sink()
@@ -55,6 +56,17 @@ class Delivery:
             self._succeeded()
         self.outbox.acknowledge(archived)
         return bool(batch)
+
+    def _next_batch(self) -> Sequence[Frame]:
+        try:
+            if self._part is not None:
+                self.outbox.rewind(self._part)
+                self._part = None
+            return self.outbox.next_batch(
+                FRAMES_PER_BATCH >> self._halvings, BYTES_PER_BATCH >> self._halvings
+            )
+        except OSError as error:
+            raise SinkError(f"The spool cannot be read: {error}") from error
 
     def ask_at_once(self) -> None:
         """Ask with the next step, however short ago it was."""
@@ -76,7 +88,7 @@ class Delivery:
     def _begin_anew(self, lost: StreamLost) -> None:
         """Send again what is not archived."""
         self.outbox.acknowledge(lost.archived)
-        self.outbox.rewind(lost.part)
+        self._part = lost.part
         self.streams_lost += 1
         self._ledger.say_once(
             "streams_lost",
@@ -98,22 +110,28 @@ class Others(Protocol):
 class Courier:
     """Delivers until it is told to finish; waits longer and longer while it cannot. `run` is a thread's work."""
 
-    def __init__(self, delivery: Delivery, ledger: Ledger, others: Others | None = None) -> None:
+    def __init__(
+        self,
+        delivery: Delivery,
+        ledger: Ledger,
+        others: Others | None = None,
+        is_last: Callable[[], bool] = lambda: True,
+    ) -> None:
         self.delivery = delivery
         self.bell = Bell()
         self.state = "starting"
         self.last_error = ""
         self._ledger = ledger
         self._others = others
+        self._is_last = is_last  # whether what is in the outbox is all that is to come
         self._overflowed = 0  # what the full queue had dropped when the trouble began
         self._wait = BACKOFF_SECONDS[0]
         self._finishing = False
-        self._deadline = self._archived_by = float("inf")
+        self._deadline = float("inf")
+        self._archived_by: float | None = None
 
     def finish(self, deadline: float) -> None:
         """End when everything is delivered, or at a deadline in seconds of time.monotonic()."""
-        patience = SECONDS_TO_BE_ARCHIVED[self.delivery.outbox.archived > 0]
-        self._archived_by = time.monotonic() + (patience if self.delivery.outbox.is_spooled else 0.0)
         self._deadline = deadline
         self._finishing = True
         self.bell.ring()
@@ -140,9 +158,14 @@ class Courier:
         if not self._finishing:
             return False
         now, outbox = time.monotonic(), self.delivery.outbox
-        if outbox.unsent:
-            return now > self._deadline
-        return not outbox.unarchived or now > min(self._archived_by, self._deadline)
+        if now > self._deadline or not outbox.unarchived:
+            return now > self._deadline or self._is_last()
+        if outbox.unsent or not self._is_last():
+            return False
+        if self._archived_by is None:
+            patience = SECONDS_TO_BE_ARCHIVED[outbox.archived > 0]
+            self._archived_by = now + (patience if outbox.is_spooled else 0.0)
+        return now > self._archived_by
 
     def _rest(self) -> None:
         if self._finishing:

@@ -11,7 +11,7 @@ from rolloutwatch.adoption import Adopted
 from rolloutwatch.connection import check_url
 from rolloutwatch.push import RedisSink
 from rolloutwatch.sink import SinkError, StreamLost
-from rolloutwatch.spool import DEFAULT_LIMIT, DIR_VARIABLE, Spool, root_of, sessions_in, transport_of
+from rolloutwatch.spool import DIR_VARIABLE, Spool, root_of, sessions_in, transport_of
 from rolloutwatch_contract.keys import DEFAULT_REDIS_URL, REDIS_URL_VARIABLE
 
 _DELIVERED = "delivered and archived"
@@ -58,7 +58,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _deliver(folder: Path, url: str, *, any_redis: bool) -> bool:
     """Deliver one session; tell whether all of it is archived."""
-    spool = Spool.adopt(folder, DEFAULT_LIMIT)
+    try:
+        spool = Spool.adopt(folder)
+    except OSError as error:
+        print(f"{folder.name}: it cannot be read: {error}")
+        return False
     if spool is None:
         if folder.exists():
             print(f"{folder.name}: {_ALIVE}")

@@ -1,12 +1,10 @@
 """The whole public surface of the client: build a Monitor, call it in the training loop, close it."""
 
-import atexit
 import dataclasses
 import datetime
 import operator
 import os
 import secrets
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -15,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rolloutwatch import signals
+from rolloutwatch import endings
 from rolloutwatch.adoption import Adopter
 from rolloutwatch.arguments import Given, config_of, group_names_of
 from rolloutwatch.connection import check_url
@@ -40,7 +38,6 @@ from rolloutwatch_correction.distributed import ProcessGroup
 from rolloutwatch_correction.inputs import TokensLike
 
 SECONDS_TO_CLOSE = 5.0
-SECONDS_TO_CLOSE_ON_SIGNAL = 3.0  # of which schedulers leave thirty, and impatient ones five
 
 
 class Monitor:
@@ -137,8 +134,7 @@ class Monitor:
         self._worker.put(Start(project, settings.name, self.config))
         self._worker.start()
         self._outcome = Outcome.FINISHED
-        atexit.register(self._close_at_exit)
-        signals.watch(self)
+        endings.watch(self)
 
     def correct(
         self,
@@ -265,9 +261,8 @@ class Monitor:
 
         What could not be delivered is counted as `undelivered`, and the log says how much it was.
         """
-        atexit.unregister(self._close_at_exit)
-        delivered = self._worker.close(self._end(), timeout)
-        signals.unwatch(self)
+        delivered = self._worker.close(self._last_job(), time.monotonic() + timeout)
+        endings.unwatch(self)
         return delivered
 
     def __enter__(self) -> "Monitor":
@@ -282,23 +277,22 @@ class Monitor:
             self._outcome = Outcome.CRASHED
         self.close()
 
-    def close_on_signal(self) -> None:
-        """End as a process that was told to: the run did not get to its end."""
-        self._outcome = Outcome.CRASHED
-        self._worker.close(self._end(), SECONDS_TO_CLOSE_ON_SIGNAL)
+    def begin_to_end(self, deadline: float, *, crashed: bool) -> None:
+        """Close without being waited for, as the process ends; the run did not get to its end if that has `crashed`."""
+        if crashed:
+            self._outcome = Outcome.CRASHED
+        self._worker.begin_to_close(self._last_job(), deadline)
+
+    def end(self, deadline: float) -> None:
+        """Wait until it is closed, or for a moment of time.monotonic()."""
+        self._worker.close(self._last_job(), deadline)
 
     def __reduce__(self) -> "tuple[Any, ...]":
         """Return what becomes of it in another process, a monitor that corrects and sends nothing."""
         return _elsewhere, (self.run_id, self.config)
 
-    def _end(self) -> Ready:
+    def _last_job(self) -> Ready:
         return Ready(lambda dropped: RunEnd(time.time(), self._outcome, dropped))
-
-    def _close_at_exit(self) -> None:
-        # the interpreter has noted an exception that nobody caught before it comes here
-        if getattr(sys, "last_value", None) is not None and not isinstance(sys.last_value, KeyboardInterrupt):
-            self._outcome = Outcome.CRASHED
-        self.close()
 
     def _make_worker(
         self,
@@ -319,7 +313,7 @@ class Monitor:
             lambda: RedisSink(url, run, session),
             self._ledger,
             spool=Spool(root, head, limit),
-            others=Adopter(root, head.transport, lambda one: RedisSink(url, one.run, one.session), limit),
+            others=Adopter(root, head.transport, lambda one: RedisSink(url, one.run, one.session)),
         )
 
     def _push(self, step: object, correction: Correction | None, given: Given | None = None) -> Parcel | None:
@@ -400,7 +394,9 @@ class Monitor:
             else:
                 self._worker.put(Logged(number, now, list(later), arrival))
         if numbers:
-            self._worker.put(Ready(lambda dropped: StepRecord(number, now, numbers, dropped=dropped)))
+            self._worker.put(
+                Ready(lambda dropped: StepRecord(number, now, numbers, dropped=dropped), len(numbers))
+            )
 
     def _step(self, step: object) -> int | None:
         try:

@@ -27,7 +27,10 @@ class Silent:
         """Return at once: nothing is waited for."""
         return True
 
-    def close(self, last: Job, timeout: float) -> bool:
+    def begin_to_close(self, last: Job, deadline: float) -> None:
+        """Begin nothing."""
+
+    def close(self, last: Job, deadline: float) -> bool:
         """End; tell whether that was the first time."""
         first, self._state = self._state != "closed", "closed"
         return first

@@ -11,9 +11,12 @@ What is in the operating system's hands survives that, and is delivered by which
 import contextlib
 import hashlib
 import logging
+import math
 import os
 import shutil
+import sys
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +36,18 @@ else:
 
 log = logging.getLogger("rolloutwatch")
 
+_spools: "weakref.WeakSet[Spool]" = weakref.WeakSet()
+
 DIR_VARIABLE = "ROLLOUTWATCH_SPOOL_DIR"
 LIMIT_VARIABLE = "ROLLOUTWATCH_SPOOL_LIMIT"
 DEFAULT_LIMIT = 1024**3
 OFF = "off"
+LOCK = "lock"
+MAKING = ".making"
 SEGMENT_BYTES = 4 * 1024 * 1024
 KEPT_IN_QUARANTINE = 16
 SECONDS_TO_MAKE_A_FOLDER = 3600.0
+SECONDS_TO_READ = 60.0
 _FULLY_ARCHIVED_AND_WORTH_FREEING = 256 * 1024
 
 
@@ -69,7 +77,8 @@ def root_of(named: str | os.PathLike[str] | None = None) -> Path | None:
     """
     chosen = os.fspath(named) if named is not None else os.environ.get(DIR_VARIABLE, "")
     if chosen:
-        return None if chosen.lower() == OFF else Path(chosen)
+        # the trainer may go to another folder
+        return None if chosen.lower() == OFF else Path(chosen).expanduser().absolute()
     state = os.environ.get("XDG_STATE_HOME")
     try:
         return (Path(state) if state else Path.home() / ".local" / "state") / "rolloutwatch" / "spool"
@@ -116,14 +125,28 @@ class Spool:
         self._file = -1
         self._unsynced = False
         self._damaged: set[Path] = set()
+        self._given_up: set[Path] = set()
+        self._unreadable_since = math.inf
+        _spools.add(self)
 
     @classmethod
-    def adopt(cls, folder: Path, limit_bytes: int = DEFAULT_LIMIT) -> "Spool | None":
-        """Take over what a process left that is no more; None if it lives, or left nothing that can be read."""
+    def adopt(cls, folder: Path) -> "Spool | None":
+        """Take over what a process left that is no more; None if it lives, or left nothing that can be read.
+
+        OSError if it cannot be read now.
+        """
         lock = _locked(folder)
         if lock < 0:
             return None
-        spool = cls(folder.parent.parent, Head("", folder.name, ""), limit_bytes)
+        try:
+            return cls._adopt(folder, lock)
+        except OSError:
+            _unlock(lock)
+            raise
+
+    @classmethod
+    def _adopt(cls, folder: Path, lock: int) -> "Spool | None":
+        spool = cls(folder.parent.parent, Head("", folder.name, ""), sys.maxsize)
         spool.folder, spool._lock = folder, lock
         head = None
         for path in sorted(folder.glob("*.seg")):
@@ -179,14 +202,25 @@ class Spool:
             self._write(pack(PART, part, b""))
 
     def read(self, number: int) -> Sequence[Frame]:
-        """Return the records of the file that has a number, those of it that can be read."""
-        for segment in self.segments:
-            if segment.first <= number <= segment.last:
-                contents = _read(segment.path)
-                if contents.damaged_bytes and segment.path not in self._damaged:
-                    self._damaged.add(segment.path)
-                return contents.frames
-        return ()
+        """Return the records of the file that has a number, those of it that can be read.
+
+        A file that the disk does not give, in a minute either, is given up.
+        """
+        segment = next((one for one in self.segments if one.first <= number <= one.last), None)
+        if segment is None or segment.path in self._given_up:
+            return ()
+        try:
+            contents = _read(segment.path)
+        except OSError:
+            self._unreadable_since = min(self._unreadable_since, time.monotonic())
+            if time.monotonic() - self._unreadable_since < SECONDS_TO_READ:
+                raise
+            self._given_up.add(segment.path)
+            contents = Contents(damaged_bytes=segment.size)
+        self._unreadable_since = math.inf
+        if contents.damaged_bytes:
+            self._damaged.add(segment.path)
+        return contents.frames
 
     def free(self, archived: int) -> None:
         """Let go of files in which all is archived."""
@@ -207,8 +241,7 @@ class Spool:
 
     def check(self) -> None:
         """See to it that nobody else has deleted the lock, or the files: OSError, and the next record begins anew."""
-        if self._lock >= 0 and os.fstat(self._lock).st_nlink == 0 and self.folder.is_dir():
-            self._lock = _exchanged(self._lock, _new_lock(self.folder))
+        self._keep_lock()
         if self._file >= 0 and os.fstat(self._file).st_nlink == 0:
             self._close_file()
             self.segments.clear()
@@ -230,10 +263,11 @@ class Spool:
     def close(self) -> None:
         """Leave the files to whoever comes next."""
         with contextlib.suppress(OSError):
+            self._keep_lock()
             self.sync()
         self._close_file()
         if self._lock >= 0:
-            os.close(self._lock)
+            _unlock(self._lock)
             self._lock = -1
 
     def remove(self) -> None:
@@ -243,7 +277,9 @@ class Spool:
             self._discard(segment.path)
         self.segments.clear()
         if self._lock >= 0:  # else nothing was ever written
-            shutil.rmtree(self.folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                (self.folder / LOCK).unlink()
+                self.folder.rmdir()  # nothing of somebody else's
         self.close()
 
     def quarantine(self, name: str, content: bytes) -> None:
@@ -312,7 +348,7 @@ class Spool:
         """Make the folder, and lock it before anybody else can see it."""
         if self._lock >= 0 and self.folder.is_dir():
             return
-        making = self.folder.with_name(f".{self.folder.name}.making")
+        making = self.folder.with_name(f".{self.folder.name}{MAKING}")
         making.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = _new_lock(making)
         try:
@@ -321,6 +357,11 @@ class Spool:
             os.close(lock)
             raise
         self._lock = _exchanged(self._lock, lock)
+
+    def _keep_lock(self) -> None:
+        """Make another lock if somebody has deleted it: without one nobody knows a folder for a session."""
+        if self._lock >= 0 and os.fstat(self._lock).st_nlink == 0 and self.folder.is_dir():
+            self._lock = _exchanged(self._lock, _new_lock(self.folder))
 
     def _close_file(self) -> None:
         if self._file >= 0:
@@ -356,7 +397,7 @@ def abandoned(root: Path) -> Iterator[Path]:
     for folder in sessions_in(root):
         lock = _locked(folder)
         if lock >= 0:
-            os.close(lock)
+            _unlock(lock)
             yield folder
 
 
@@ -370,29 +411,41 @@ def bytes_in(folder: Path) -> int:
     return total
 
 
-def make_room(root: Path, limit_bytes: int) -> None:
-    """Delete what the oldest abandoned sessions left until all spools together are within the limit; said in the log."""
-    for unfinished in (root / "sessions").glob(".*"):  # of a process that was killed while it made it
+def make_room(root: Path, limit_bytes: int) -> int:
+    """Delete what the oldest abandoned sessions left until all spools together are within the limit.
+
+    For a time in which nothing can be delivered. Returns how many records that were, which the log is told too.
+    """
+    _tidy_up(root)
+    excess = bytes_in(root / "sessions") - limit_bytes
+    lost = 0
+    for folder in list(abandoned(root)) if excess > 0 else ():
+        if excess <= 0:
+            break
+        with contextlib.suppress(OSError):
+            if (spool := Spool.adopt(folder)) is not None:
+                lost += spool.last - spool.first + 1
+                log.warning(
+                    "%d records of session %s of run %s are lost: nothing can be delivered, "
+                    "and the spools in %s are beyond %d bytes. Raise spool_limit= or %s.",
+                    spool.last - spool.first + 1, spool.head.session, spool.head.run, root, limit_bytes, LIMIT_VARIABLE,
+                )  # fmt: skip
+                excess -= spool.size
+                spool.remove()
+    return lost
+
+
+def _tidy_up(root: Path) -> None:
+    """Delete folders of processes that were killed while they made them."""
+    for unfinished in (root / "sessions").glob(f".*{MAKING}"):
         with contextlib.suppress(OSError):
             if time.time() - unfinished.stat().st_mtime > SECONDS_TO_MAKE_A_FOLDER:
                 shutil.rmtree(unfinished, ignore_errors=True)
-    excess = bytes_in(root / "sessions") - limit_bytes
-    for folder in list(abandoned(root)):
-        if excess <= 0:
-            return
-        size = bytes_in(folder)
-        log.warning(
-            "%s had %d bytes of records that nobody has archived, and is deleted: the spools in %s are beyond %d bytes. "
-            "Raise %s, or deliver them in time.",
-            folder, size, root, limit_bytes, LIMIT_VARIABLE,
-        )  # fmt: skip
-        shutil.rmtree(folder, ignore_errors=True)
-        excess -= size
 
 
 def _new_lock(folder: Path) -> int:
     """Make the lock of a folder, and hold it; OSError if somebody else does."""
-    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+    lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         _lock_now(lock)
     except OSError:
@@ -414,15 +467,23 @@ def _lock_now(lock: int) -> None:
     _locks.flock(lock, _locks.LOCK_EX | _locks.LOCK_NB)
 
 
+def _unlock(lock: int) -> None:
+    """Let go of a lock, also where a child that was forked a moment ago has a copy of its file."""
+    with contextlib.suppress(OSError):
+        if _locks is not None:
+            _locks.flock(lock, _locks.LOCK_UN)
+    os.close(lock)
+
+
 def _locked(folder: Path) -> int:
-    """Lock a session's folder; return the descriptor of the lock, -1 if somebody has it, or it is gone."""
+    """Lock a session's folder; return the descriptor of the lock, -1 if somebody has it, or it is gone, or none of ours."""
     try:
-        lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        lock = os.open(folder / LOCK, os.O_RDWR)
     except OSError:
         return -1
     try:
         _lock_now(lock)
-        if os.fstat(lock).st_ino == (folder / "lock").stat().st_ino:
+        if os.fstat(lock).st_ino == (folder / LOCK).stat().st_ino:
             return lock
     except OSError:
         pass
@@ -431,9 +492,10 @@ def _locked(folder: Path) -> int:
 
 
 def _read(path: Path) -> Contents:
+    """Return what is in a file, nothing if it is gone; OSError if it cannot be read, which may pass."""
     try:
         return unpack(path.read_bytes())
-    except OSError:
+    except FileNotFoundError:
         return Contents()
 
 
@@ -449,3 +511,12 @@ def _thin_out(folder: Path) -> None:
     files = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime)
     for path in files[:-KEPT_IN_QUARANTINE]:
         path.unlink()
+
+
+def _after_fork_in_child() -> None:
+    for spool in list(_spools):
+        spool.disown()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -21,7 +21,7 @@ from rolloutwatch.drops import DropReason, Ledger
 from rolloutwatch.jobs import Job
 from rolloutwatch.outbox import MAX_BYTES, Outbox
 from rolloutwatch.sink import Sink
-from rolloutwatch.spool import Spool
+from rolloutwatch.spool import Spool, make_room
 from rolloutwatch.threads import Bell, Supervised
 from rolloutwatch_contract import Heartbeat, RecordError, encode
 
@@ -35,6 +35,8 @@ SECONDS_BETWEEN_POLLS = 0.01
 SECONDS_BEFORE_SLEEP = 10.0
 SECONDS_OF_SLEEP = 1.0
 SECONDS_TO_WRITE_DOWN = 1.0  # at the end, however little time there is
+SECONDS_TO_GIVE_UP = 0.5  # behind the deadline, for a call that is under way
+SECONDS_BETWEEN_CLEARANCES = 60.0
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,10 @@ class Worker:
         self._deadline = float("inf")
         self._left_on_disk = 0
         self._added_at = time.monotonic()
+        self._next_clearance = 0.0
         self._outbox = Outbox(ledger, spool, limit_bytes)
-        self._courier = Courier(Delivery(self._outbox, make_sink, ledger), ledger, others)
+        delivery = Delivery(self._outbox, make_sink, ledger)
+        self._courier = Courier(delivery, ledger, others, is_last=lambda: not self._pending)
         self._pid = os.getpid()
         self._recording = Supervised("rolloutwatch-recorder", self._record)
         self._delivering = Supervised("rolloutwatch-courier", self._courier.run)
@@ -157,31 +161,36 @@ class Worker:
             time.sleep(0.001)
         return True
 
-    def close(self, last: Job, timeout: float) -> bool:
-        """Queue a last job, deliver what can be delivered within `timeout` seconds, and end; tell whether all was.
+    def begin_to_close(self, last: Job, deadline: float) -> None:
+        """Queue a last job, and end when all is delivered or at a moment of time.monotonic(); do not wait for that."""
+        if self._closed or self._pid != os.getpid():
+            return
+        if not self._closing:
+            self.put(last)
+        # however little time there is, what was logged a moment ago is written down
+        self._deadline = max(deadline, time.monotonic() + SECONDS_TO_WRITE_DOWN)
+        self._closing = True
+        self._courier.finish(deadline)
+        self._bell.ring()
+
+    def close(self, last: Job, deadline: float) -> bool:
+        """Queue a last job, deliver what can be delivered until the deadline, and end; tell whether all was.
 
         A signal handler that interrupts this may call it too: it does the rest, in its own time.
         """
         if self._closed or self._pid != os.getpid():
             return False
-        if not self._closing:
-            self.put(last)
-        self._deadline = time.monotonic() + timeout
-        self._closing = True
-        self._bell.ring()
-        self._recording.join(max(timeout, SECONDS_TO_WRITE_DOWN))
-        self._courier.finish(self._deadline)
-        self._delivering.join(self._deadline - time.monotonic() + 0.5)
+        self.begin_to_close(last, deadline)
+        self._recording.join(self._deadline - time.monotonic())
+        self._delivering.join(deadline - time.monotonic() + SECONDS_TO_GIVE_UP)
         delivered = self._is_idle()
         gone = 0 if self._outbox.is_spooled else self._outbox.unsent
-        if (
-            not self._pending
-        ):  # else the recorder may be in the middle of something, and what is on disk stays there
+        if not self._pending:  # else the recorder is in the middle of something that does not end
             gone = self._outbox.in_memory_alone()
             self._left_on_disk = self._outbox.release()
         self._closed = True
         if not delivered:
-            self._say_what_is_left(self._pending + gone, timeout)
+            self._say_what_is_left(self._pending + gone)
         return delivered
 
     def disown(self) -> None:
@@ -207,20 +216,20 @@ class Worker:
         # in this order: a job is in the outbox before it is no longer pending
         return not self._pending and not self._outbox.unsent
 
-    def _say_what_is_left(self, gone: int, timeout: float) -> None:
+    def _say_what_is_left(self, gone: int) -> None:
         """Say what becomes of what was not delivered: these are the last words."""
         why = f" ({self._courier.last_error})" if self._courier.last_error else ""
         if self._left_on_disk and self._spool is not None:
             log.warning(
-                "%d records wait in %s: %.1f seconds were not enough to deliver them at the end%s. "
+                "%d records wait in %s: there was not enough time to deliver them at the end%s. "
                 "The next trainer that uses this folder delivers them, and so does 'rolloutwatch deliver'.",
-                self._left_on_disk, self._spool.root, timeout, why,
+                self._left_on_disk, self._spool.root, why,
             )  # fmt: skip
         if gone:
             self._ledger.drop(DropReason.UNDELIVERED, times=gone)
             log.warning(
-                "%d records were not delivered, and are gone: %.1f seconds were not enough to do it at the end%s.",
-                gone, timeout, why,
+                "%d records were not delivered, and are gone: there was not enough time to do it at the end%s.",
+                gone, why,
             )  # fmt: skip
 
     # -- the thread that writes down -----------------------------------------------------------------------------
@@ -233,10 +242,20 @@ class Worker:
                 self._courier.bell.ring()
             self._outbox.tend()
             self._show_life()
+            self._make_room_on_disk()
             if time.monotonic() - looked_at < SECONDS_BEFORE_SLEEP:
                 self._bell.wait(SECONDS_BETWEEN_POLLS)
             else:
                 self._sleep()
+
+    def _make_room_on_disk(self) -> None:
+        """While nothing can be delivered, keep all spools together within the limit."""
+        if self._spool is None or self._courier.state != "retrying":
+            return
+        if time.monotonic() >= self._next_clearance:
+            self._next_clearance = time.monotonic() + SECONDS_BETWEEN_CLEARANCES
+            if lost := make_room(self._spool.root, self._spool.limit_bytes):
+                self._ledger.drop(DropReason.SPOOL_FULL, times=lost)
 
     def _sleep(self) -> None:
         self._asleep = True

@@ -1,6 +1,7 @@
 """A batch of log-probs, and sinks that misbehave."""
 
 import threading
+import time
 from collections.abc import Sequence
 
 import torch
@@ -9,6 +10,11 @@ from torch import Tensor
 from rolloutwatch import MemorySink, Monitor, SinkError
 from rolloutwatch.sink import StreamLost
 from rolloutwatch_contract import Record, StepRecord
+
+
+def in_seconds(seconds: float) -> float:
+    """A moment of time.monotonic()."""
+    return time.monotonic() + seconds
 
 
 def batch(sequences: int = 4, length: int = 6, seed: int = 0) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from rolloutwatch.adoption import Adopter
 from rolloutwatch.deliver import deliver
 from rolloutwatch.outbox import FRAMES_PER_BATCH
 from rolloutwatch.push import RedisSink
-from rolloutwatch.spool import transport_of
+from rolloutwatch.spool import bytes_in, sessions_in, transport_of
 from rolloutwatch_contract import Outcome, Record, RunEnd, RunStart, StepRecord, ack_key, decode
 from rolloutwatch_contract.keys import RECORD_FIELD, STREAM_PATTERN, split_stream_key
 from tests.processes import surroundings, wait_for
@@ -169,7 +169,6 @@ def test_what_one_trainer_does_not_get_to_the_next_one_goes_on_with(
             spool_dir,
             transport_of(redis.url),
             lambda head: RedisSink(redis.url, head.run, head.session),
-            10**9,
         )
 
     first, second = adopter(), adopter()
@@ -225,3 +224,49 @@ def test_a_session_that_lives_is_not_delivered_by_others(
         assert one.flush(20)
         assert deliver(["--redis-url", redis.url]) == 0
         assert "in use by a trainer that lives" in capsys.readouterr().out
+
+
+def test_what_is_beyond_the_limit_is_delivered_if_it_can_be(
+    redis: RedisProcess, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions that crashed in a night are more than one limit together; in the morning Redis is there."""
+    gone = [left_behind(redis, f"night{number}", last=300) for number in range(3)]
+    size = bytes_in(spool_dir)
+    monkeypatch.setenv("ROLLOUTWATCH_SPOOL_LIMIT", str(size // 4))
+    with next_trainer(redis) as one:
+        for each in gone:
+            wait_for("its records", lambda each=each: len(streams(redis).get(each.session, [])) == 302)
+        assert one.health().dropped == {}
+
+
+def test_while_nothing_can_be_delivered_all_spools_together_keep_to_the_limit(
+    redis: RedisProcess, spool_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest go, and the trainer that lets them go says how many they were."""
+    gone = [left_behind(redis, f"night{number}", last=300) for number in range(3)]
+    size = bytes_in(spool_dir)
+    redis.kill()
+    monkeypatch.setenv("ROLLOUTWATCH_SPOOL_LIMIT", str(size * 5 // 6))
+    one = next_trainer(redis)
+    wait_for("room", lambda: one.health().dropped or None)
+    assert one.health().dropped == {"spool_full": 302}
+    left = {folder.name for folder in sessions_in(spool_dir)}
+    assert left == {gone[1].session, gone[2].session, one.session}
+    one.close(timeout=0)
+
+
+def test_a_session_that_cannot_be_read_now_is_left_for_later(redis: RedisProcess, spool_dir: Path) -> None:
+    """Nothing of it is deleted or taken for damaged because a disk, or a process, has had a bad moment."""
+    gone = left_behind(redis)
+    (file,) = (spool_dir / "sessions" / gone.session).glob("*.seg")
+    aside = file.rename(spool_dir / "aside")
+    file.mkdir()
+    adopter = Adopter(
+        spool_dir, transport_of(redis.url), lambda head: RedisSink(redis.url, head.run, head.session)
+    )
+    assert not adopter.step()
+    assert deliver(["--redis-url", redis.url]) == 1
+    file.rmdir()
+    aside.rename(file)
+    assert deliver(["--redis-url", redis.url]) == 1, "delivered, and no server is there to archive it"
+    assert steps(streams(redis)[gone.session]) == list(range(50))

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rolloutwatch import MemorySink, SinkError
+from rolloutwatch.courier import Delivery
 from rolloutwatch.drops import DropReason, Ledger
 from rolloutwatch.outbox import Outbox
 from rolloutwatch.segments import MARK
@@ -263,3 +265,27 @@ def test_marks_in_a_record_do_not_confuse_the_reader(tmp_path: Path) -> None:
     assert spool is not None
     assert [frame for _, frame in spool.read(1)] == frames
     spool.close()
+
+
+def test_what_cannot_be_read_now_is_not_lost(tmp_path: Path) -> None:
+    """As when a process has no file descriptor left: it is said, tried again, and comes as it was."""
+    ledger = Ledger()
+    spool = Spool(tmp_path, HEAD)
+    spool.segment_bytes = 300
+    box = Outbox(ledger, spool, limit_bytes=200)
+    for number in range(1, 41):
+        box.add(frame_of(number))
+    delivery = Delivery(box, MemorySink, ledger)
+    file = spool.segments[0].path
+    aside = file.rename(tmp_path / "aside")
+    file.mkdir()
+    with pytest.raises(SinkError, match=r"The spool cannot be read: .*Is a directory"):
+        delivery.step()
+    file.rmdir()
+    aside.rename(file)
+    frames: dict[int, bytes] = {}
+    while batch := box.next_batch():
+        frames |= dict(batch)
+        box.sent(batch[-1][0])
+    assert frames == {number: frame_of(number) for number in range(1, 41)}
+    assert ledger.tally() == {}

@@ -125,6 +125,59 @@ monitor.close(timeout=50)
     assert "3 records wait in" in ended.stderr
 
 
+STUCK = """
+import ctypes, signal, threading
+def kill():
+    ctypes.CDLL(None).usleep(300000)
+    os.kill(os.getpid(), signal.SIGTERM)
+threading.Thread(target=kill).start()
+"""
+
+
+def test_a_trainer_that_is_stuck_outside_python_can_be_terminated(redis: RedisProcess) -> None:
+    """As in a collective that waits for a rank that is gone, where Python runs no handler."""
+    lock = "libc = ctypes.CDLL(None); m = ctypes.create_string_buffer(64)\nlibc.pthread_mutex_lock(m); libc.pthread_mutex_lock(m)"
+    ended = train(STUCK + lock, redis.url)
+    assert ended.returncode == -signal.SIGTERM, ended.stderr
+    assert outcome(redis) is Outcome.CRASHED
+
+
+def test_a_signal_to_a_forked_child_is_the_childs_alone(redis: RedisProcess) -> None:
+    """The child ends as one does, and its parent hears nothing of it."""
+    code = """
+import signal, time, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+child = os.fork()
+if child == 0:
+    time.sleep(60)
+time.sleep(0.2)
+os.kill(child, signal.SIGTERM)
+_, status = os.waitpid(child, 0)
+time.sleep(2)
+print(os.waitstatus_to_exitcode(status))
+"""
+    ended = train(code, redis.url)
+    assert (ended.returncode, ended.stdout) == (0, "-15\n"), ended.stderr
+    assert outcome(redis) is Outcome.FINISHED
+
+
+def test_whoever_is_told_of_signals_already_stays_so(redis: RedisProcess) -> None:
+    """An event loop, say, before the monitor or after it."""
+    code = """
+import asyncio, signal
+async def main():
+    heard = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, heard.set)
+    with rolloutwatch.Monitor(project="math", run="loop"):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.wait_for(heard.wait(), 20)
+        print("heard")
+asyncio.run(main())
+"""
+    ended = train(code, redis.url)
+    assert (ended.returncode, ended.stdout) == (0, "heard\n"), ended.stderr
+
+
 def test_sys_exit_is_not_a_crash(redis: RedisProcess) -> None:
     assert train("sys.exit(3)", redis.url).returncode == 3
     assert outcome(redis) is Outcome.FINISHED
@@ -136,6 +189,19 @@ def test_a_trainer_ends_though_nobody_takes_its_records() -> None:
     assert ended.returncode == 0
     assert ended.stderr.count("Training goes on") == 1
     assert "Start the server (rolloutwatch serve)" in ended.stderr
+
+
+@pytest.mark.parametrize("end", ["", "import signal; os.kill(os.getpid(), signal.SIGTERM)"])
+def test_many_monitors_end_together(end: str) -> None:
+    """In the time of one, not one after the other, which here would be too long."""
+    code = """
+more = [rolloutwatch.Monitor(project="math", run=f"r{number}") for number in range(30)]
+for one in more:
+    one.log(0, {"loss": 1.0})
+"""
+    ended = train(code + end, f"redis://127.0.0.1:{free_port()}/0")
+    assert ended.returncode == (-signal.SIGTERM if end else 0)
+    assert ended.stderr.count("3 records wait in") == 31
 
 
 def test_a_forked_child_never_sends(redis: RedisProcess) -> None:

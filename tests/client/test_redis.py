@@ -166,6 +166,15 @@ def test_closing_comes_back_though_redis_is_dead(redis: RedisProcess) -> None:
     assert (other.health().dropped, other.health().spooled) == ({}, 12)
 
 
+def test_closing_without_time_writes_down_what_there_is(redis: RedisProcess) -> None:
+    for _ in range(10):
+        one = watched(redis)
+        log(one, 0, 20)
+        one.close(timeout=0)
+        health = one.health()
+        assert (health.dropped, health.spooled + health.archived) == ({}, 22)
+
+
 def test_two_sessions_of_a_run_have_streams_of_their_own(redis: RedisProcess) -> None:
     with watched(redis) as one, watched(redis) as other:
         log(one, 0, 10)

@@ -133,6 +133,7 @@ def test_a_damaged_file_goes_into_quarantine_and_its_sound_records_are_delivered
 def test_a_file_without_anything_sound_is_no_obstacle(content: bytes, tmp_path: Path) -> None:
     folder = tmp_path / "sessions" / "s0"
     folder.mkdir(parents=True)
+    (folder / "lock").touch()
     (folder / "0000000000000001.seg").write_bytes(content)
     written(tmp_path)
     found = [Spool.adopt(each) for each in abandoned(tmp_path)]
@@ -155,10 +156,10 @@ def test_a_folder_beyond_its_limit_loses_the_oldest_sessions_first(
 ) -> None:
     folders = [written(tmp_path, f"s{number}") for number in range(3)]
     size = sum(path.stat().st_size for path in folders[0].iterdir())
-    make_room(tmp_path, 2 * size + 10)
+    assert make_room(tmp_path, 2 * size + 10) == 40
     assert list(abandoned(tmp_path)) == folders[1:]
-    assert "records that nobody has archived, and is deleted" in caplog.text
-    make_room(tmp_path, 2 * size + 10)
+    assert "40 records of session s0 of run math~a are lost" in caplog.text
+    assert make_room(tmp_path, 2 * size + 10) == 0
     assert list(abandoned(tmp_path)) == folders[1:]
 
 
@@ -166,6 +167,8 @@ def test_where_records_stand_is_named_or_the_users_own(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert root_of("/data/spool") == Path("/data/spool")
+    assert root_of("spool") == Path.cwd() / "spool", "a trainer may go to another folder"
+    assert root_of("~/spool") == Path.home() / "spool"
     assert root_of("off") is None
     monkeypatch.setenv("ROLLOUTWATCH_SPOOL_DIR", "/elsewhere")
     assert root_of() == Path("/elsewhere")
@@ -235,3 +238,38 @@ def test_files_may_be_let_go_of_while_the_disk_is_told_to_keep_them(tmp_path: Pa
         freeing.join()
         sys.setswitchinterval(interval)
         one.remove()
+
+
+def test_a_child_that_was_forked_holds_no_session(tmp_path: Path) -> None:
+    """Neither one of its parent's own nor one that it is delivering: when the parent is gone, others may take them."""
+    folder = written(tmp_path)
+    code = """
+import os, pathlib, sys, rolloutwatch.spool as s
+own = s.Spool(pathlib.Path(sys.argv[1]), s.Head("math~a", "own", "redis", b"start"))
+own.append(1, b"start")
+adopted = s.Spool.adopt(pathlib.Path(sys.argv[2]))
+if os.fork() == 0:
+    sys.stdin.read()
+    os._exit(0)
+os._exit(0)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(folder)], stdin=subprocess.PIPE)
+    assert parent.wait(60) == 0
+    assert sorted(one.name for one in abandoned(tmp_path)) == ["own", "s1"]
+    assert parent.stdin is not None
+    parent.stdin.close()
+
+
+def test_what_is_none_of_ours_is_left_alone(tmp_path: Path) -> None:
+    """A folder of that name may hold somebody's thesis, and so may a session's own."""
+    thesis = tmp_path / "sessions" / "2024" / "thesis.tex"
+    thesis.parent.mkdir(parents=True)
+    thesis.write_text("42")
+    folder = written(tmp_path)
+    notes = folder / "notes.txt"
+    notes.write_text("why")
+    assert list(abandoned(tmp_path)) == [folder]
+    assert make_room(tmp_path, 1) == 40
+    assert Spool.adopt(thesis.parent) is None
+    assert thesis.read_text() == "42"
+    assert notes.read_text() == "why"

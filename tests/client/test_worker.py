@@ -11,7 +11,7 @@ from rolloutwatch.drops import Ledger
 from rolloutwatch.spool import Head, Spool
 from rolloutwatch.worker import MAX_JOBS, Worker
 from rolloutwatch_contract import Record, RunStart, StepRecord
-from tests.client.batches import Gate, monitor, steps
+from tests.client.batches import Gate, in_seconds, monitor, steps
 from tests.processes import wait_for
 
 
@@ -45,7 +45,7 @@ def test_a_full_queue_drops_the_oldest_and_says_how_many(caplog: pytest.LogCaptu
     assert worker.flush(20)
     assert arrived(sink) == list(range(10, MAX_JOBS + 10))
     assert steps(sink.records)[0].dropped == {"queue_full": 10}
-    assert worker.close(Figures(9999), timeout=20)
+    assert worker.close(Figures(9999), in_seconds(20))
     assert [message for message in caplog.messages if "the oldest are dropped" in message] == caplog.messages
     assert len(caplog.messages) == 1
 
@@ -57,7 +57,7 @@ def test_a_queue_is_full_by_size_too() -> None:
         worker.put(Figures(step, size=30 * 1024 * 1024))
     assert worker.health().dropped == {"queue_full": 1}
     worker.start()
-    assert worker.close(Figures(3), timeout=20)
+    assert worker.close(Figures(3), in_seconds(20))
     assert arrived(sink) == [1, 2, 3]
 
 
@@ -66,7 +66,7 @@ def test_a_job_larger_than_the_queue_is_still_taken() -> None:
     worker = Worker(lambda: sink, Ledger())
     worker.put(Figures(0, size=10**12))
     worker.start()
-    assert worker.close(Figures(1), timeout=20)
+    assert worker.close(Figures(1), in_seconds(20))
     assert arrived(sink) == [0, 1]
 
 
@@ -83,7 +83,7 @@ def test_figures_that_have_not_arrived_keep_those_behind_them_waiting() -> None:
     slow.arrived = True
     assert worker.flush(20)
     assert arrived(sink) == [0, 1]
-    assert worker.close(Figures(2), timeout=20)
+    assert worker.close(Figures(2), in_seconds(20))
 
 
 def test_a_poisoned_record_is_counted_and_the_next_one_goes(caplog: pytest.LogCaptureFixture) -> None:
@@ -94,7 +94,7 @@ def test_a_poisoned_record_is_counted_and_the_next_one_goes(caplog: pytest.LogCa
     worker.put(Figures(1))
     worker.start()
     with caplog.at_level(logging.WARNING):
-        assert worker.close(Figures(2), timeout=20)
+        assert worker.close(Figures(2), in_seconds(20))
     assert arrived(sink) == [1, 2]
     assert worker.health().dropped == {"not_encoded": 2}
     assert "no figures in here" in caplog.text
@@ -106,7 +106,7 @@ def test_a_poisoned_record_is_kept_beside_the_spool(tmp_path: Path) -> None:
     worker.put(Figures(0, poisoned=True))
     worker.put(Figures(1))
     worker.start()
-    assert worker.close(Figures(2), timeout=20)
+    assert worker.close(Figures(2), in_seconds(20))
     (told,) = (tmp_path / "quarantine").iterdir()
     assert "ArithmeticError: no figures in here" in told.read_text()
     assert "Figures" in told.read_text()
@@ -141,7 +141,7 @@ def test_a_thread_that_ends_by_an_error_is_started_again(caplog: pytest.LogCaptu
     assert arrived(sink) == [0, 1]
     assert worker.health().restarts == 3
     assert caplog.text.count("met an error of its own") == 1
-    assert worker.close(Figures(2), timeout=20)
+    assert worker.close(Figures(2), in_seconds(20))
 
 
 class Mortal(MemorySink):
@@ -166,7 +166,7 @@ def test_a_delivering_thread_that_ends_delivers_again() -> None:
     assert worker.flush(20)
     assert arrived(sink) == list(range(5))
     assert worker.health().restarts == 2
-    assert worker.close(Figures(5), timeout=20)
+    assert worker.close(Figures(5), in_seconds(20))
 
 
 def test_a_sink_that_is_gone_for_a_while_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
@@ -253,7 +253,7 @@ def test_what_can_be_sent_no_more_is_counted_when_its_stream_is_lost(
     assert worker.flush(30)
     sink.forgetting = True
     with caplog.at_level(logging.WARNING):
-        assert worker.close(Figures(100), timeout=20)
+        assert worker.close(Figures(100), in_seconds(20))
     kept = arrived(sink)[1:]  # behind the first one, which every stream begins with
     assert kept == list(range(kept[0], 101))
     assert worker.health().dropped == {"not_kept": 100 - len(kept)}
@@ -267,7 +267,9 @@ def test_closing_is_bounded_when_nobody_is_there(caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.WARNING):
         assert not one.close(timeout=0.2)
     assert (one.health().queued, one.health().dropped) == (0, {"undelivered": 3})
-    assert caplog.messages[-1].startswith("3 records were not delivered, and are gone: 0.2 seconds")
+    assert caplog.messages[-1].startswith(
+        "3 records were not delivered, and are gone: there was not enough time"
+    )
     assert "nobody is there" in caplog.messages[-1]
 
 
@@ -284,5 +286,5 @@ def test_a_sink_that_cannot_even_be_built_is_an_error_like_others() -> None:
     worker = Worker(build, Ledger())
     worker.put(Figures(0))
     worker.start()
-    assert worker.close(Figures(1), timeout=20)
+    assert worker.close(Figures(1), in_seconds(20))
     assert arrived(sink) == [0, 1]
