@@ -253,8 +253,7 @@ class Spool:
 
     def check(self) -> None:
         """See to it that nobody else has deleted the lock, or the files: OSError, and the next record begins anew."""
-        if self._lock >= 0 and os.fstat(self._lock).st_nlink == 0 and self.folder.is_dir():
-            self._lock = _exchanged(self._lock, _new_lock(self.folder))
+        self._keep_lock()
         if self._file >= 0 and os.fstat(self._file).st_nlink == 0:
             self._close_file()
             self.segments.clear()
@@ -276,6 +275,7 @@ class Spool:
     def close(self) -> None:
         """Leave the files to whoever comes next."""
         with contextlib.suppress(OSError):
+            self._keep_lock()
             self.sync()
         self._close_file()
         if self._lock >= 0:
@@ -367,6 +367,11 @@ class Spool:
             os.close(lock)
             raise
         self._lock = _exchanged(self._lock, lock)
+
+    def _keep_lock(self) -> None:
+        """Make another lock if somebody has deleted it: without one nobody knows a folder for a session."""
+        if self._lock >= 0 and os.fstat(self._lock).st_nlink == 0 and self.folder.is_dir():
+            self._lock = _exchanged(self._lock, _new_lock(self.folder))
 
     def _close_file(self) -> None:
         if self._file >= 0:

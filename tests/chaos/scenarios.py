@@ -82,8 +82,8 @@ def killed_trainers(pace: float, dose: Dose, folder: Path, seed: int, tell: Tell
     first, at_risk = 0, list[range]()
     with Stage(folder, seed) as stage:
         for number in range(dose.faults):
-            a_life = dose.steps // (dose.faults + 1)
-            until = first + stage.random.randrange(a_life // 2, a_life)
+            a_life = (dose.steps - first) // (dose.faults + 1 - number)
+            until = first + stage.random.randrange(a_life // 2, a_life + 1)
             redis = ("up", "down", "hung")[number % 3]
             stage.slate[Line.ALLOWED] = dose.steps - 1
             stage.start_trainer(first, dose.steps, pace)

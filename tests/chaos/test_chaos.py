@@ -13,5 +13,5 @@ pytestmark = [pytest.mark.redis, pytest.mark.end_to_end]
 def test_no_record_is_lost_doubled_or_changed(name: str, tmp_path: Path) -> None:
     """Bit for bit, with its table and histogram; of a trainer that was killed, all that had left its queue."""
     told: list[str] = []
-    result = SCENARIOS[name](SMALL[name], tmp_path, 7, told.append)
+    result = SCENARIOS[name](SMALL[name], tmp_path / name, 7, told.append)
     assert result.is_flawless, (result, told)

@@ -288,6 +288,7 @@ def test_the_spool_is_looked_at(doctor: Doctor, tmp_path: Path, monkeypatch: pyt
     assert "the disk is full before the limit is reached" in doctor(url, 1)["spool"][1]
     monkeypatch.delenv("ROLLOUTWATCH_SPOOL_LIMIT")
     (doctor.spool / "sessions" / "s1").mkdir(parents=True)
+    (doctor.spool / "sessions" / "s1" / "lock").touch()
     assert "1 earlier sessions wait for the next trainer" in doctor(url, 1)["spool"][1]
 
 
