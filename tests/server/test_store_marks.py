@@ -70,8 +70,8 @@ def test_a_run_that_goes_on_in_another_process_has_a_mark(store: Store) -> None:
     store.archive(OTHER_SESSION, batch(did(5, 51.0), did(6, 52.0), first=2))
     store.archive(THIRD_SESSION, batch(begun(90.0), did(7, 91.0)))
     assert store.marks(RUN) == [
-        MarkView(5, 50.0, "restart", {"host": "b", "pid": "34"}, "s2"),
-        MarkView(7, 90.0, "restart", {"session": "s3"}, "s3"),
+        MarkView(5, 50.0, "restart", {"host": "b", "pid": "34"}, "s2", found=True),
+        MarkView(7, 90.0, "restart", {"session": "s3"}, "s3", found=True),
     ]
 
 
@@ -104,7 +104,7 @@ class Clock:
     """A clock that a test moves."""
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self.now = 1000.0
 
     def __call__(self) -> float:
         return self.now
@@ -155,7 +155,7 @@ def test_a_run_is_contested_while_both_are_at_work(ends: bool) -> None:
     if ends:
         store.archive(STREAM, batch(RunEnd(20.0), first=12))
     else:
-        clock.now = SECONDS_UNTIL_STALLED + 1
+        clock.now += SECONDS_UNTIL_STALLED + 1
         store.archive(OTHER_SESSION, batch(did(4, 7.0), first=3))
     assert contested(store) == []
     assert places(store) == [(3, "contested")]
