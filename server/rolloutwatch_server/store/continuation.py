@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 
 from rolloutwatch_contract import MarkKind
 from rolloutwatch_server.store.columns import read_parts, read_rows
+from rolloutwatch_server.store.entries import Position
 
 SECONDS_UNTIL_STALLED = 30.0  # a client without steps still sends a heartbeat every few seconds
 SECONDS_WITHOUT_ANYBODY = 10.0  # after which it was the server that was away, or Redis
@@ -69,6 +70,12 @@ def _of_session(
         for metric, part in found.items()
         if part is not None and ((part.step >= first) & (part.step <= last)).any()
     ]
+
+
+def was_sent_before(db: sqlite3.Connection, stream: str, session: int, position: Position) -> bool:
+    """Tell whether a record stands in another stream of its process too, since numbers are those of the process."""
+    query = "SELECT cursor FROM streams WHERE session = ? AND stream != ?"
+    return any(position <= Position.of(cursor) for (cursor,) in db.execute(query, (session, stream)))
 
 
 def open_continuation(

@@ -12,7 +12,13 @@ from rolloutwatch_contract import Heartbeat, Mark, MarkKind, Record, RunEnd, Run
 from rolloutwatch_contract.keys import first_stream_key, split_run_id, split_stream_key
 from rolloutwatch_server.store.attempts import write_tables
 from rolloutwatch_server.store.columns import fold, last_step_of
-from rolloutwatch_server.store.continuation import Watch, goes_back, newest_session, open_continuation
+from rolloutwatch_server.store.continuation import (
+    Watch,
+    goes_back,
+    newest_session,
+    open_continuation,
+    was_sent_before,
+)
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
 from rolloutwatch_server.store.lineage import Latest, Lineage
 from rolloutwatch_server.store.marks import write_mark
@@ -58,7 +64,7 @@ class Writer:
             if isinstance(entry.content, RunStart):
                 self._write_start(db, session, run, entry.content, now, is_late)
             elif isinstance(entry.content, StepRecord):
-                session = self._session_of(db, stream, session, run, entry.content, now)
+                session = self._session_of(db, stream, session, run, entry, entry.content, now)
             if hidden := self._write(db, session, run, entry.content, now):
                 fresh[at] = replace(entry, hidden=hidden)
             archived_to = _archived_to(archived_to, entry)
@@ -96,11 +102,18 @@ class Writer:
         return int(added.fetchone()[0])
 
     def _session_of(
-        self, db: sqlite3.Connection, stream: str, session: int, run: str, record: StepRecord, now: float
+        self,
+        db: sqlite3.Connection,
+        stream: str,
+        session: int,
+        run: str,
+        entry: Entry,
+        record: StepRecord,
+        now: float,
     ) -> int:
         """Return the session that a step belongs to: its process's own, or one that the process goes on in."""
         kind = self._reason_to_continue(db, session, run, record, now)
-        if kind is None:
+        if kind is None or was_sent_before(db, stream, session, entry.position):
             return session
         lineage = self._lineage(db, run)
         started_at = lineage.follows_all(session, min(lineage.time_of(session, record.time), now))
