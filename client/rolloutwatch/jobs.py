@@ -17,6 +17,7 @@ from rolloutwatch_contract import Array, Record, RunStart, SequenceTokens, StepR
 from rolloutwatch_correction import CorrectionConfig, group_metrics_of, histogram_of, metrics_of
 
 BYTES_OF_A_SMALL_JOB = 500
+BYTES_OF_A_THING = 150  # with what Python needs for it
 _LARGEST = 3e38
 
 
@@ -33,11 +34,10 @@ class Job(Protocol):
 
 
 class Ready:
-    """A record that waits for nothing."""
+    """A record that waits for nothing; `things` is how many names and values are in it."""
 
-    size = BYTES_OF_A_SMALL_JOB
-
-    def __init__(self, make: Callable[[dict[str, int]], Record]) -> None:
+    def __init__(self, make: Callable[[dict[str, int]], Record], things: int = 0) -> None:
+        self.size = BYTES_OF_A_SMALL_JOB + BYTES_OF_A_THING * things
         self._make = make
 
     def ready(self) -> bool:

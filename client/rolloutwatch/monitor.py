@@ -394,7 +394,9 @@ class Monitor:
             else:
                 self._worker.put(Logged(number, now, list(later), arrival))
         if numbers:
-            self._worker.put(Ready(lambda dropped: StepRecord(number, now, numbers, dropped=dropped)))
+            self._worker.put(
+                Ready(lambda dropped: StepRecord(number, now, numbers, dropped=dropped), len(numbers))
+            )
 
     def _step(self, step: object) -> int | None:
         try:

@@ -42,6 +42,8 @@ DIR_VARIABLE = "ROLLOUTWATCH_SPOOL_DIR"
 LIMIT_VARIABLE = "ROLLOUTWATCH_SPOOL_LIMIT"
 DEFAULT_LIMIT = 1024**3
 OFF = "off"
+LOCK = "lock"
+MAKING = ".making"
 SEGMENT_BYTES = 4 * 1024 * 1024
 KEPT_IN_QUARANTINE = 16
 SECONDS_TO_MAKE_A_FOLDER = 3600.0
@@ -273,7 +275,9 @@ class Spool:
             self._discard(segment.path)
         self.segments.clear()
         if self._lock >= 0:  # else nothing was ever written
-            shutil.rmtree(self.folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                (self.folder / LOCK).unlink()
+                self.folder.rmdir()  # nothing of somebody else's
         self.close()
 
     def quarantine(self, name: str, content: bytes) -> None:
@@ -342,9 +346,9 @@ class Spool:
         """Make the folder, and lock it before anybody else can see it."""
         if self._lock >= 0 and self.folder.is_dir():
             return
-        making = self.folder.with_name(f".{self.folder.name}.making")
+        making = self.folder.with_name(f".{self.folder.name}{MAKING}")
         making.mkdir(parents=True, exist_ok=True, mode=0o700)
-        lock = os.open(making / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        lock = os.open(making / LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         try:
             _lock_now(lock)
             making.rename(self.folder)
@@ -429,7 +433,7 @@ def make_room(root: Path, limit_bytes: int) -> int:
 
 def _tidy_up(root: Path) -> None:
     """Delete folders of processes that were killed while they made them."""
-    for unfinished in (root / "sessions").glob(".*"):
+    for unfinished in (root / "sessions").glob(f".*{MAKING}"):
         with contextlib.suppress(OSError):
             if time.time() - unfinished.stat().st_mtime > SECONDS_TO_MAKE_A_FOLDER:
                 shutil.rmtree(unfinished, ignore_errors=True)
@@ -451,14 +455,14 @@ def _unlock(lock: int) -> None:
 
 
 def _locked(folder: Path) -> int:
-    """Lock a session's folder; return the descriptor of the lock, -1 if somebody has it, or it is gone."""
+    """Lock a session's folder; return the descriptor of the lock, -1 if somebody has it, or it is gone, or none of ours."""
     try:
-        lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
+        lock = os.open(folder / LOCK, os.O_RDWR)
     except OSError:
         return -1
     try:
         _lock_now(lock)
-        if os.fstat(lock).st_ino == (folder / "lock").stat().st_ino:
+        if os.fstat(lock).st_ino == (folder / LOCK).stat().st_ino:
             return lock
     except OSError:
         pass

@@ -132,6 +132,7 @@ def test_a_damaged_file_goes_into_quarantine_and_its_sound_records_are_delivered
 def test_a_file_without_anything_sound_is_no_obstacle(content: bytes, tmp_path: Path) -> None:
     folder = tmp_path / "sessions" / "s0"
     folder.mkdir(parents=True)
+    (folder / "lock").touch()
     (folder / "0000000000000001.seg").write_bytes(content)
     written(tmp_path)
     found = [Spool.adopt(each) for each in abandoned(tmp_path)]
@@ -228,3 +229,18 @@ os._exit(0)
     assert sorted(one.name for one in abandoned(tmp_path)) == ["own", "s1"]
     assert parent.stdin is not None
     parent.stdin.close()
+
+
+def test_what_is_none_of_ours_is_left_alone(tmp_path: Path) -> None:
+    """A folder of that name may hold somebody's thesis, and so may a session's own."""
+    thesis = tmp_path / "sessions" / "2024" / "thesis.tex"
+    thesis.parent.mkdir(parents=True)
+    thesis.write_text("42")
+    folder = written(tmp_path)
+    notes = folder / "notes.txt"
+    notes.write_text("why")
+    assert list(abandoned(tmp_path)) == [folder]
+    assert make_room(tmp_path, 1) == 40
+    assert Spool.adopt(thesis.parent) is None
+    assert thesis.read_text() == "42"
+    assert notes.read_text() == "why"
