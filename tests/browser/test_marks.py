@@ -155,7 +155,7 @@ def test_the_trainer_that_survives_a_contest_is_shown_again(site: Site, page: Pa
 def test_the_name_of_a_setting_stays_in_its_tile(site: Site, page: Page) -> None:
     """Long as it is, on a telephone."""
     page.set_viewport_size({"width": 390, "height": 900})
-    site.begin(RUN)
+    site.begin(RUN, {})
     without = {name: value for name, value in HEALTHY.items() if name != "rollout_is_veto_fraction"}
     site.step(RUN, 0, without)
     follow(page, site)
