@@ -58,13 +58,17 @@ class SessionView(msgspec.Struct, frozen=True):
 
 
 class MarkView(msgspec.Struct, frozen=True):
-    """Something that happened at a step and is no figure; `kind` is one of `MarkKind` or the trainer's own."""
+    """Something that happened at a step and is no figure; `kind` is one of `MarkKind` or the trainer's own.
+
+    It is `found` if nobody sent it: it follows from the run's sessions. Whoever likes may send a mark of any kind.
+    """
 
     step: int
     time: float
     kind: str
     fields: dict[str, Value] = {}
     session: str = ""
+    found: bool = False
 
 
 def json_fields(fields: Mapping[str, Value]) -> dict[str, Value]:

@@ -148,6 +148,8 @@ class MarkKind(enum.Enum):
     CHECKPOINT = "checkpoint"
     RESTART = "restart"  # another session goes on with the run; the server finds that out by itself
     CONFIG = "config"
+    ROLLBACK = "rollback"  # steps done again in the same process; the server's own
+    TAKEOVER = "takeover"  # a trainer that outlived one that had taken the run over; the server's own
     CONTESTED = "contested"  # two trainers write to the run at once; the server's own
 
 

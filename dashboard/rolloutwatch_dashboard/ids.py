@@ -14,6 +14,7 @@ NOTICE = "notice"  # *
 HEALTH = "health"  # *
 REASONS = "reasons"  # *
 STATE = "state"  # *
+CONTESTED = "contested"  # *
 STEP = "step"  # *
 SPEED = "speed"  # *
 AGE = "age"  # *

@@ -90,6 +90,8 @@ def health(
         if now is not None:
             return "not measured", "unknown"
         return ("waiting" if run.summary.state is RunState.LIVE else "no step"), "unknown"
+    if run.summary.contested:  # of two trainers one is shown, which says nothing of the other
+        return "partly shown", "unknown"
     if any(metric not in known and not is_off(run, metric) for metric in core):
         return "partly measured", "unknown"
     return WORDS[Severity.OK], "ok"

@@ -17,7 +17,10 @@ _MARK: dict[str, Any] = {"type": "path", "xref": "x", "yref": "paper", "layer": 
 MARKS: Mapping[str, dict[str, Any]] = {
     "marks": {**_MARK, "line": {"color": "rgba(128, 136, 150, 0.45)", "width": 1}},
     "ticks": {**_MARK, "line": {"color": "rgba(128, 136, 150, 0.8)", "width": 1}},
-    "restart": {**_MARK, "line": {"color": "rgba(118, 128, 144, 0.95)", "width": 1.5}},
+    **{
+        kind: {**_MARK, "line": {"color": "rgba(118, 128, 144, 0.95)", "width": 1.5}}
+        for kind in ("restart", "rollback", "takeover")
+    },
     "contested": {**_MARK, "line": {"color": "#c0392b", "width": 1.5, "dash": "dash"}},
 }
 IDEAL = "rgba(0, 158, 115, 0.75)"

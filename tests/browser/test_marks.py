@@ -119,6 +119,8 @@ def test_two_trainers_that_write_to_a_run_are_named(site: Site, page: Page) -> N
         "Stop one of them, or give it a run name of its own."
     )
     assert page.evaluate(OVERFLOW) == 0
+    expect(page.locator("#contested")).to_have_text("contested")
+    expect(page.locator("#health")).to_have_text("partly shown")
     site.archive(RUN, "s2", *(figures(step) for step in range(3, 9)), first=5)
     wait_for_paths(page, {"mark: contested": "M6,0L6,1"})
     page.get_by_role("link", name="Runs").click()
@@ -128,10 +130,38 @@ def test_two_trainers_that_write_to_a_run_are_named(site: Site, page: Page) -> N
     expect(page.locator("#notice")).to_contain_text("Two trainers write to this run")
     site.archive(RUN, "s1", RunEnd(time.time()), first=9)
     expect(page.locator("#notice")).to_be_hidden()
+    expect(page.locator("#contested")).to_be_hidden()
+    expect(page.locator("#health")).to_have_text("healthy")
     wait_for_paths(page, {"mark: contested": "M6,0L6,1"})
     page.get_by_role("link", name="Runs").click()
     expect(page.locator("#runs .state-live")).to_be_visible()
     expect(page.locator("#runs .state-contested")).to_have_count(0)
+
+
+def test_the_trainer_that_survives_a_contest_is_shown_again(site: Site, page: Page) -> None:
+    """An open page comes to it by itself, with a mark where it took over, and without words of a contest."""
+    site.archive(RUN, "s1", trainer("gpu-a", 12), *(figures(step) for step in range(6)))
+    site.archive(RUN, "s2", trainer("gpu-b", 34), *(figures(step) for step in range(3)))
+    follow(page, site)
+    site.archive(RUN, "s1", figures(6), first=8)
+    expect(page.locator("#contested")).to_be_visible()
+    site.archive(RUN, "s2", RunEnd(time.time()), first=5)
+    site.archive(RUN, "s1", figures(7), figures(8), first=9)
+    wait_until_drawn(page, "chart-ess", [0, 1, 2, 3, 7, 8])  # at 3 the line is broken
+    wait_for_paths(page, {"mark: contested": "M6,0L6,1", "mark: takeover": "M7,0L7,1"})
+    expect(page.locator("#contested")).to_be_hidden()
+
+
+def test_the_name_of_a_setting_stays_in_its_tile(site: Site, page: Page) -> None:
+    """Long as it is, on a telephone."""
+    page.set_viewport_size({"width": 390, "height": 900})
+    site.begin(RUN, {})
+    without = {name: value for name, value in HEALTHY.items() if name != "rollout_is_veto_fraction"}
+    site.step(RUN, 0, without)
+    follow(page, site)
+    expect(page.locator(".tile.off .small")).to_contain_text("rollout_token_veto_threshold")
+    overflow = "(tiles) => Math.max(...tiles.map((one) => one.scrollWidth - one.clientWidth))"
+    assert page.locator(".tile .small").evaluate_all(overflow) == 0
 
 
 def test_what_a_trainer_could_not_deliver_is_said_above_the_charts(site: Site, page: Page) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import math
 
+import msgspec
 import pytest
 from playwright.sync_api import Page
 
@@ -151,8 +152,11 @@ MARKS = [
         5, 2.0, "checkpoint", {"path": "/c/" + "x" * 100, "kept": True, "loss": 0.25, "size": 2**53 - 1}
     ),
     MarkView(5, 2.5, "checkpoint", {"path": "/c"}),
-    MarkView(7, 3.0, "restart", {"host": "a", "pid": "12"}),
-    MarkView(7, 3.5, "contested", {"host": "<b>a</b>&", "other_host": "\0\u202e"}),
+    MarkView(7, 3.0, "restart", {"host": "a", "pid": "12"}, found=True),
+    MarkView(7, 3.2, "rollback", {"host": "a", "pid": "12"}, found=True),
+    MarkView(8, 3.2, "takeover", {"host": "a", "pid": "12"}, found=True),
+    MarkView(8, 3.2, "takeover", {"host": "a", "pid": "12"}),
+    MarkView(7, 3.5, "contested", {"host": "<b>a</b>&", "other_host": "\0\u202e"}, found=True),
     MarkView(8, 4.0, "a.name/of-its@own-that_is_long", {"version": "\U0001f642" * 9, "a_b": None, "c": -0.0}),
     MarkView(9, 5.0, "many", {f"f{n}": n / 8 for n in range(20)} | {"version": 1e300}),
     MarkView(99, 6.0, "weight_sync", {"version": "0123456789"}),
@@ -165,7 +169,7 @@ MARKS = [
 def test_marks_are_placed_alike(some: slice, blank: Page) -> None:
     """Lines, ticks, labels and words, on plots of any width, of all steps or of some, whatever is marked."""
     marks = MARKS[some]
-    sent = [{"step": one.step, "time": one.time, "kind": one.kind, "fields": one.fields} for one in marks]
+    sent = [msgspec.structs.asdict(one) for one in marks]
     assert blank.evaluate("(marks) => marks.map(rolloutwatch.markLabel)", sent) == [
         mark_label(m) for m in marks
     ]

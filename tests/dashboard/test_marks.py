@@ -17,6 +17,11 @@ def mark(step: int, kind: str = "weight_sync", **fields: str | int | float | boo
     return MarkView(step, float(step), kind, fields)
 
 
+def found(step: int, kind: str) -> MarkView:
+    """One that follows from the run's sessions."""
+    return MarkView(step, float(step), kind, found=True)
+
+
 def place(*marks: MarkView, width: float = WIDTH) -> Placed:
     return place_marks(marks, STEPS, 0, 100, width)
 
@@ -27,7 +32,7 @@ def names(placed: Placed) -> list[tuple[int, str]]:
 
 def test_each_kind_of_mark_is_a_line_with_a_label() -> None:
     """What a trainer marks is quiet; that the run was resumed, and that two claim it, is not."""
-    placed = place(mark(10, version=3), mark(40, "checkpoint"), mark(60, "restart"), mark(80, "contested"))
+    placed = place(mark(10, version=3), mark(40, "checkpoint"), found(60, "restart"), found(80, "contested"))
     assert placed.paths == {
         "marks": "M10,0L10,1M40,0L40,1",
         "restart": "M60,0L60,1",
@@ -43,7 +48,7 @@ def test_what_is_outside_of_the_plot_is_not_drawn() -> None:
 
 def test_a_kind_that_is_marked_at_every_step_is_a_row_of_ticks() -> None:
     """Without labels, and no more of them than a screen can show; the rarer kinds keep their lines."""
-    placed = place(*(mark(n) for n in range(101)), mark(50, "checkpoint"), mark(70, "restart"))
+    placed = place(*(mark(n) for n in range(101)), mark(50, "checkpoint"), found(70, "restart"))
     assert set(placed.paths) == {"marks", "restart", "ticks"}
     assert placed.paths["marks"] == "M50,0L50,1"
     assert placed.paths["ticks"].startswith("M0,0L0,0.05M1,0L1,0.05M2,")
@@ -62,9 +67,9 @@ def test_labels_do_not_touch() -> None:
     close = [
         mark(50, "checkpoint"),
         mark(51),
-        mark(52, "restart"),
-        mark(53, "restart"),
-        mark(54, "contested"),
+        found(52, "restart"),
+        found(53, "restart"),
+        found(54, "contested"),
     ]
     placed = place(*close)
     assert [(step, row) for step, row, *_ in placed.labels] == [
@@ -112,7 +117,7 @@ def test_text_of_a_trainer_is_text_and_short() -> None:
 def test_a_chart_shows_marks_and_keeps_its_axis() -> None:
     """Lines below the figures, labels and words as the last two traces; the axis ends where the figures end."""
     series = {"kl": Series(np.arange(101), np.linspace(0, 1, 101))}
-    figure = timeseries(CHART, series, [], [mark(99, "restart"), mark(500)])
+    figure = timeseries(CHART, series, [], [found(99, "restart"), mark(500)])
     (line,) = [shape for shape in figure.layout.shapes if shape.name.startswith("mark: ")]
     assert (line.path, line.layer, line.yref) == ("M99,0L99,1", "below", "paper")
     labels, words = figure.data[-2:]
@@ -120,3 +125,12 @@ def test_a_chart_shows_marks_and_keeps_its_axis() -> None:
     assert (words.x, words.customdata) == ((99,), ("step 99: restart",))
     assert figure.layout.xaxis.autorangeoptions.to_plotly_json() == {"clipmin": 0, "clipmax": 100}
     assert timeseries(CHART, {}, [], [mark(1)]).layout.shapes == ()
+
+
+def test_a_mark_that_only_looks_like_one_of_the_servers_is_drawn_as_a_trainers() -> None:
+    """Whoever likes may send a mark "contested"; it has no colour of alarm, and its label gives way."""
+    placed = place(mark(50, "contested"), mark(20, "restart"))
+    assert placed.paths == {"marks": "M50,0L50,1M20,0L20,1"}
+    placed = place(mark(50, "contested"), found(51, "takeover"), found(20, "rollback"))
+    assert set(placed.paths) == {"marks", "takeover", "rollback"}
+    assert names(placed) == [(51, "takeover"), (20, "rollback")]

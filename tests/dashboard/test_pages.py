@@ -281,8 +281,14 @@ def test_marks_stand_on_every_chart_and_go_to_the_browser(source: MemorySource) 
     k3 = found(shown, "chart-k3").figure
     assert {shape.path for shape in k3.layout.shapes if shape.type == "path"} == {"M0,0L0,1M1,0L1,1"}
     assert followed["marks"] == [
-        {"step": 0, "time": 4.0, "kind": "checkpoint", "fields": {}},
-        {"step": 1, "time": 5.0, "kind": "weight_sync", "fields": {"version": str(2**60), "x": None}},
+        {"step": 0, "time": 4.0, "kind": "checkpoint", "fields": {}, "found": False},
+        {
+            "step": 1,
+            "time": 5.0,
+            "kind": "weight_sync",
+            "fields": {"version": str(2**60), "x": None},
+            "found": False,
+        },
     ]
 
 

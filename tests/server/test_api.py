@@ -49,7 +49,7 @@ def test_all_runs() -> None:
     api = Asking.of(store)
     store.archive(STREAM, batch(start(time=5.0), step(6, kl=0.5), step(7, kl=0.25)))
     now = 50.0
-    store.archive(stream_key("code~b", "s"), batch(start("code", "b", time=100.0)))
+    store.archive(stream_key("code~b", "s"), batch(start("code", "b", time=40.0)))
     first = {
         "id": "code~b",
         "project": "code",
@@ -62,7 +62,7 @@ def test_all_runs() -> None:
     answer = api.get("/runs")
     assert answer == {
         "runs": [
-            first | {"started_at": 100.0, "updated_at": 50.0, "contested": False},
+            first | {"started_at": 40.0, "updated_at": 50.0, "contested": False},
             second | {"started_at": 5.0, "updated_at": 49.0, "contested": False},
         ]
     }
@@ -107,8 +107,22 @@ def test_marks(api: Asking, store: Store) -> None:
     store.archive(OTHER_SESSION, batch(start(time=3.0), step(6, kl=1.0)))
     answer = api.get(f"/runs/{RUN}/marks")
     exact = {"version": str(2**62), "path": "</script>\0", "kept": True, "loss": None, "size": 7}
-    checkpoint = {"step": 5, "time": 2.0, "kind": "checkpoint", "fields": exact, "session": "s1"}
-    restart = {"step": 6, "time": 3.0, "kind": "restart", "fields": {"session": "s2"}, "session": "s2"}
+    checkpoint = {
+        "step": 5,
+        "time": 2.0,
+        "kind": "checkpoint",
+        "fields": exact,
+        "session": "s1",
+        "found": False,
+    }
+    restart = {
+        "step": 6,
+        "time": 3.0,
+        "kind": "restart",
+        "fields": {"session": "s2"},
+        "session": "s2",
+        "found": True,
+    }
     assert answer == {"run": RUN, "marks": [checkpoint, restart]}
     assert has_shape(Marks, answer)
     assert api.get(f"/runs/{RUN}/marks", from_step=6)["marks"] == [restart]

@@ -80,7 +80,7 @@ def test_a_batch_that_comes_twice_is_archived_once(store: Store) -> None:
 
 def test_the_last_value_that_came_for_a_step_is_shown(store: Store) -> None:
     """A step that comes again in the same session, whether or not it was folded before."""
-    store.archive(STREAM, batch(*(step(n, kl=1.0, ess=0.5) for n in range(FOLD_AT))))
+    store.archive(STREAM, batch(*(step(n, kl=1.0, ess=0.5, k1=0.0, k2=0.0) for n in range(FOLD_AT))))
     store.archive(STREAM, batch(step(10, kl=2.0), step(5, kl=3.0), first=FOLD_AT + 1))
     shown = values(store, "kl")
     assert {n: v for n, v in shown.items() if v != 1.0} == {10: 2.0, 5: 3.0}

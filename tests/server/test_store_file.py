@@ -132,7 +132,19 @@ def test_an_archive_of_the_second_schema_is_taken_over(path: Path) -> None:
         store.close()
 
 
-@pytest.mark.parametrize("schema", [1, 2])
+def test_an_archive_of_the_third_schema_is_taken_over(path: Path) -> None:
+    """Its sessions stand in the order in which they stood, and their marks are what they were."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript((Path(__file__).parent / "archive_of_schema_3.sql").read_text())
+    store = Store(path)
+    assert values(store, "kl") == {0: 0.5, 1: 0.75}
+    assert [(mark.step, mark.kind, mark.time) for mark in store.marks(RUN)] == [(1, "restart", 50.0)]
+    store.archive(STREAM, batch(step(2, kl=0.125), first=4))
+    assert values(store, "kl") == {0: 0.5, 1: 0.75}
+    store.close()
+
+
+@pytest.mark.parametrize("schema", [1, 2, 3])
 def test_an_old_archive_gets_the_tables_of_a_new_one(schema: int, path: Path, tmp_path: Path) -> None:
     """Whatever way it took, it has every table, column and index that one has that is made today."""
     with contextlib.closing(sqlite3.connect(path)) as db:
@@ -171,7 +183,7 @@ def somebody_elses(path: Path) -> None:
     ("make", "complaint"),
     [
         (lambda path: path.write_bytes(b"dear diary, today I trained a model" * 50), "file is not a database"),
-        (newer, "has schema 99, this server knows up to 3: .* Install that version, or name another --data-dir"),
+        (newer, "has schema 99, this server knows up to 4: .* Install that version, or name another --data-dir"),
         (somebody_elses, "is a database of something else"),
     ],
 )  # fmt: skip

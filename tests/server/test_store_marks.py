@@ -8,6 +8,7 @@ from rolloutwatch_contract import Heartbeat, Mark, RunEnd, RunStart, StepRecord,
 from rolloutwatch_contract.keys import part_of
 from rolloutwatch_contract.protocol import MarkView
 from rolloutwatch_server.store import MEMORY, SECONDS_UNTIL_STALLED, Store
+from rolloutwatch_server.store.continuation import MOST_CONTINUATIONS
 from tests.server.records import OTHER_SESSION, RUN, STREAM, batch
 
 THIRD_SESSION = stream_key(RUN, "s3")
@@ -89,8 +90,8 @@ def test_a_run_that_goes_on_in_another_process_has_a_mark(store: Store) -> None:
     store.archive(OTHER_SESSION, batch(did(5, 51.0), did(6, 52.0), first=2))
     store.archive(THIRD_SESSION, batch(begun(90.0), did(7, 91.0)))
     assert store.marks(RUN) == [
-        MarkView(5, 50.0, "restart", {"host": "b", "pid": "34"}, "s2"),
-        MarkView(7, 90.0, "restart", {"session": "s3"}, "s3"),
+        MarkView(5, 50.0, "restart", {"host": "b", "pid": "34"}, "s2", found=True),
+        MarkView(7, 90.0, "restart", {"session": "s3"}, "s3", found=True),
     ]
 
 
@@ -123,7 +124,7 @@ class Clock:
     """A clock that a test moves."""
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self.now = 1000.0
 
     def __call__(self) -> float:
         return self.now
@@ -174,7 +175,7 @@ def test_a_run_is_contested_while_both_are_at_work(ends: bool) -> None:
     if ends:
         store.archive(STREAM, batch(RunEnd(20.0), first=12))
     else:
-        clock.now = SECONDS_UNTIL_STALLED + 1
+        clock.now += SECONDS_UNTIL_STALLED + 1
         store.archive(OTHER_SESSION, batch(did(4, 7.0), first=3))
     assert contested(store) == []
     assert places(store) == [(3, "contested")]
@@ -213,3 +214,206 @@ def test_of_three_trainers_all_are_named(store: Store) -> None:
     assert contested(store) == ["t0", "t1", "t2"]
     assert {kind for _, kind in places(store)} == {"restart", "contested"}
     assert [one.session for one in store.marks(RUN) if one.kind == "restart"] == ["t0"]
+
+
+def shown(store: Store) -> list[int]:
+    """Whose values are shown, by step: they are the number of the trainer."""
+    series = store.series(RUN, ["kl"])["kl"]
+    assert series.step.tolist() == list(range(len(series.step)))
+    return [int(value) for value in series.value]
+
+
+class Trainer:
+    """A process that writes to the run and whose figures are all its number, with a clock that may go wrong."""
+
+    def __init__(self, store: Store, clock: Clock, number: int, off: float = 0.0) -> None:
+        self._store, self._clock, self._number, self._off = store, clock, number, off
+        self._stream = stream_key(RUN, f"t{number}")
+        self._sent = 0
+        self.put(begun(self.time, "host", number))
+
+    @property
+    def time(self) -> float:
+        return self._clock.now + self._off
+
+    def put(self, *records: Any) -> None:
+        self._store.archive(self._stream, batch(*records, first=self._sent + 1))
+        self._sent += len(records)
+
+    def rolled_back(self, store: Store, number: int) -> "Trainer":
+        """The same process, whose figures are another number from now on."""
+        self._store, self._number = store, number
+        return self
+
+    def step(self, *steps: int) -> None:
+        """Do steps, one a second."""
+        for step in steps:
+            self._clock.now += 1.0
+            self.put(StepRecord(step, self.time, dict.fromkeys(FIGURES, float(self._number))))
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_what_survives_a_contest_is_shown_again(ends: bool, path: Any) -> None:
+    """Not while the other may be at work; from its next step on, in a session that says that it took over."""
+    clock = Clock()
+    store = Store(path, clock=clock)
+    one = Trainer(store, clock, 1)
+    one.step(*range(5))
+    two = Trainer(store, clock, 2)
+    for step in range(5):
+        two.step(step)
+        one.step(5 + step)
+    assert (contested(store), shown(store)) == (["t1", "t2"], [2] * 5)
+    quiet = 0
+    if ends:
+        two.put(RunEnd(two.time))
+    else:
+        quiet = int(SECONDS_UNTIL_STALLED) - 2
+        one.step(*range(10, 10 + quiet))
+        assert shown(store) == [2] * 5
+        clock.now += 2.0
+    last = 10 + quiet
+    one.step(last, last + 1)
+    assert store.series(RUN, ["kl"])["kl"].step.tolist() == [*range(5), last, last + 1]
+    assert places(store) == [(5, "contested"), (last, "takeover")]
+    detail = store.run(RUN)
+    assert detail is not None
+    assert (detail.summary.state.value, detail.summary.last_step) == ("live", last + 1)
+    assert contested(store) == []
+    one.put(RunEnd(one.time))
+    assert store.runs()[0].state.value == "finished"
+    assert store.archived_to(stream_key(RUN, "t1")) == 14 + quiet
+    store.close()
+
+
+def test_one_that_wakes_up_contests_the_run_again() -> None:
+    clock = Clock()
+    store = Store(MEMORY, clock=clock)
+    one, two = Trainer(store, clock, 1), Trainer(store, clock, 2)
+    for step in range(3):
+        one.step(step)
+        two.step(step)
+    one.step(*range(3, 40))
+    two.step(40)
+    assert contested(store) == ["t2", "t1+1"]
+    assert store.series(RUN, ["kl"])["kl"].value[-1] == 1.0
+
+
+def test_what_a_dead_trainer_had_not_delivered_takes_nothing_over() -> None:
+    """Its spool comes when the later session has ended; it was written before that one's figures."""
+    clock = Clock()
+    store = Store(MEMORY, clock=clock)
+    began = clock.now
+    clock.now += 100.0
+    two = Trainer(store, clock, 2)
+    two.step(*range(5))
+    two.put(RunEnd(two.time))
+    clock.now += 100.0
+    spool = batch(begun(began), *(did(step, began + 5.0 * step) for step in range(9)))
+    store.archive(STREAM, spool)
+    assert shown(store)[:5] == [2] * 5
+    assert places(store) == [(0, "restart")]
+
+
+def test_a_server_that_was_away_takes_nobody_for_silent() -> None:
+    """What it did not hear while it was away says nothing."""
+    clock = Clock()
+    store = Store(MEMORY, clock=clock)
+    one, two = Trainer(store, clock, 1), Trainer(store, clock, 2)
+    for step in range(3):
+        one.step(step)
+        two.step(step)
+    clock.now += 1000.0
+    one.step(3)
+    two.step(3)
+    assert (contested(store), shown(store)) == (["t1", "t2"], [2] * 4)
+
+
+@pytest.mark.parametrize("off", [-3600.0, -6.0, 0.0, 6.0, 3600.0])
+def test_a_clock_that_goes_wrong_does_not_hide_a_resumed_run(off: float) -> None:
+    """Its steps are shown, its restart is marked, and nobody calls it contested, also when it is resumed once more."""
+    clock = Clock()
+    clock.now = 10_000.0
+    store = Store(MEMORY, clock=clock)
+    Trainer(store, clock, 1).step(*range(10))
+    clock.now += 5.0
+    Trainer(store, clock, 2, off).step(*range(6, 12))
+    assert shown(store) == [1] * 6 + [2] * 6
+    clock.now += 5.0
+    Trainer(store, clock, 3).step(*range(9, 14))
+    assert shown(store) == [1] * 6 + [2] * 3 + [3] * 5
+    assert places(store) == [(6, "restart"), (9, "restart")]
+
+
+@pytest.mark.parametrize("off", [-3600.0, 3600.0])
+def test_a_clock_that_goes_wrong_does_not_hide_a_contest(off: float) -> None:
+    clock = Clock()
+    clock.now = 10_000.0
+    store = Store(MEMORY, clock=clock)
+    one = Trainer(store, clock, 1)
+    one.step(*range(5))
+    clock.now += 4.0
+    two = Trainer(store, clock, 2, off)
+    for step in range(3):
+        two.step(step)
+        one.step(5 + step)
+    assert (contested(store), shown(store)) == (["t1", "t2"], [2] * 3)
+
+
+@pytest.mark.parametrize("reopened", [False, True])
+def test_steps_that_are_done_again_in_the_same_process_are_another_attempt(reopened: bool, path: Any) -> None:
+    """Both are kept, the later one is shown, and it is marked where the trainer went back, each time it did."""
+    clock = Clock()
+    store = Store(path, clock=clock)
+    trainer = Trainer(store, clock, 1)
+    trainer.step(*range(20))
+    if reopened:
+        store.close()
+        store = Store(path, clock=clock)
+    for number in (2, 3):
+        trainer = trainer.rolled_back(store, number)
+        trainer.step(*range(10, 15))
+    assert shown(store) == [1] * 10 + [3] * 5
+    found = [(attempt.session, attempt.metrics["kl"]) for attempt in store.attempts(RUN, 12)]
+    assert found == [("t1", 1.0), ("t1+1", 2.0), ("t1+2", 3.0)]
+    assert places(store) == [(10, "rollback")] * 2
+    detail = store.run(RUN)
+    assert detail is not None
+    assert (detail.summary.last_step, detail.summary.contested) == (14, False)
+    assert detail.sessions[-1].environment == {"host": "host", "pid": "1", "python": "3.12"}
+    store.close()
+
+
+def test_what_comes_late_or_is_corrected_is_no_other_attempt() -> None:
+    """A figure that is logged some steps later, one that is logged again, and steps that come out of order."""
+    store = Store(MEMORY)
+    store.archive(STREAM, batch(begun(1.0), *(did(step, 2.0 + step) for step in (0, 1, 3, 2, 4))))
+    store.archive(STREAM, batch(did(1, 8.0, "late"), did(3, 8.0, "late"), did(2, 8.0, "late"), first=7))
+    store.archive(STREAM, batch(did(1, 9.0, "late"), did(4, 9.0), first=10))
+    detail = store.run(RUN)
+    assert detail is not None
+    assert ([one.id for one in detail.sessions], store.marks(RUN)) == (["s1"], [])
+
+
+@pytest.mark.parametrize("former_first", [False, True])
+def test_what_a_session_sends_again_is_no_other_attempt(former_first: bool) -> None:
+    """In another stream, because the first one was spoilt, what the server may have had from there already."""
+    store = Store(MEMORY)
+    former = batch(begun(1.0), *(did(step, 2.0 + step) for step in range(10)))
+    again = [*batch(begun(1.0), first=4), *batch(*(did(step, 2.0 + step) for step in range(4, 12)), first=6)]
+    brought = [(STREAM, former), (f"{STREAM}.part1", again)]
+    for stream, entries in brought if former_first else brought[::-1]:
+        store.archive(stream, entries)
+    detail = store.run(RUN)
+    assert detail is not None
+    assert ([one.id for one in detail.sessions], store.marks(RUN)) == (["s1"], [])
+
+
+def test_a_process_that_goes_back_all_the_time_ends_as_many_sessions_as_can_be_told_apart() -> None:
+    store = Store(MEMORY)
+    steps = [did(step, 2.0) for _ in range(MOST_CONTINUATIONS + 20) for step in (4, 5)]
+    store.archive(STREAM, batch(begun(1.0), *steps))
+    detail = store.run(RUN)
+    assert detail is not None
+    assert len(detail.sessions) == 1 + MOST_CONTINUATIONS
+    assert store.archived_to(STREAM) == 1 + len(steps)

@@ -17,7 +17,8 @@
   const STEPS_JUDGED = 10;
   const DISTANCES_LOOKED_AT = 5;
   const LATE = 1.5;
-  const STRONG = ["contested", "restart"];
+  const STRONG = ["contested", "takeover", "rollback", "restart"];
+  const isStrong = (mark) => mark.found === true && STRONG.includes(mark.kind);
   const MOST_LINES = 40;
   const MOST_ROWS = 3;
   const PX_BETWEEN_TICKS = 3;
@@ -240,30 +241,27 @@
   rolloutwatch.placeMarks = function (marks, steps, first, last, width) {
     const seen = marks.filter((mark) => first <= mark.step && mark.step <= last);
     const scale = width / Math.max(last - first, 1e-9);
-    const styles = stylesOf(seen);
+    const quiet = stylesOf(seen);
+    const style = (mark) => (isStrong(mark) ? mark.kind : quiet[mark.kind]);
     const placed = { paths: {}, labels: [], words: [] };
-    for (const style of ["marks", ...STRONG.slice().reverse()]) {
-      const lines = new Set(seen.filter((mark) => styles[mark.kind] === style).map((mark) => mark.step));
-      if (lines.size) placed.paths[style] = Array.from(lines, (step) => `M${step},0L${step},1`).join("");
+    for (const one of ["marks", ...STRONG.slice().reverse()]) {
+      const lines = new Set(seen.filter((mark) => style(mark) === one).map((mark) => mark.step));
+      if (lines.size) placed.paths[one] = Array.from(lines, (step) => `M${step},0L${step},1`).join("");
     }
-    const ticks = ticksOfMarks(seen.filter((mark) => styles[mark.kind] === "ticks").map((mark) => mark.step), scale);
+    const ticks = ticksOfMarks(seen.filter((mark) => style(mark) === "ticks").map((mark) => mark.step), scale);
     if (ticks.length) placed.paths.ticks = ticks.map((step) => `M${step},0L${step},${HEIGHT_OF_TICKS}`).join("");
-    placed.labels = labelsOf(seen.filter((mark) => styles[mark.kind] !== "ticks"), first, scale, width);
+    placed.labels = labelsOf(seen.filter((mark) => style(mark) !== "ticks"), first, scale, width);
     placed.words = wordsOf(seen, steps);
     return placed;
   };
 
   function stylesOf(seen) {
     const counts = new Map();
-    for (const mark of seen) counts.set(mark.kind, (counts.get(mark.kind) || 0) + 1);
+    for (const mark of seen) if (!isStrong(mark)) counts.set(mark.kind, (counts.get(mark.kind) || 0) + 1);
     const kinds = Array.from(counts).sort(([one, n], [other, m]) => n - m || (one < other ? -1 : 1));
     const styles = {};
     let lines = 0;
     for (const [kind, count] of kinds) {
-      if (STRONG.includes(kind)) {
-        styles[kind] = kind;
-        continue;
-      }
       lines += count;
       styles[kind] = lines <= MOST_LINES ? "marks" : "ticks";
     }
@@ -279,7 +277,7 @@
   }
 
   function labelsOf(marks, first, scale, width) {
-    const rank = (mark) => (STRONG.includes(mark.kind) ? STRONG.indexOf(mark.kind) : 9);
+    const rank = (mark) => (isStrong(mark) ? STRONG.indexOf(mark.kind) : 9);
     const ordered = marks.slice().sort((one, other) => rank(one) - rank(other) || one.step - other.step);
     const [taken, found, told] = [[], [], new Set()];
     for (const mark of ordered) {
@@ -291,7 +289,7 @@
       const side = at + long <= width ? "right" : "left";
       const left = side === "right" ? at : at - long;
       const isFree = (row) => taken.every(([other, begin, end]) => row !== other || left >= end || left + long <= begin);
-      const rows = Array.from({ length: STRONG.includes(mark.kind) ? MOST_ROWS : 1 }, (_, row) => row);
+      const rows = Array.from({ length: isStrong(mark) ? MOST_ROWS : 1 }, (_, row) => row);
       const row = rows.find(isFree);
       if (row === undefined) continue;
       taken.push([row, left, left + long]);
@@ -338,7 +336,7 @@
 
     // tells whether it is news
     put(mark) {
-      const key = `${mark.step} ${mark.kind} ${mark.time}`;
+      const key = `${mark.step} ${mark.kind} ${mark.time} ${mark.found === true}`;
       if (this.byKey.has(key)) return false;
       this.byKey.set(key, mark);
       if (this.byKey.size > 4 * this.most) this.thin();
@@ -358,7 +356,7 @@
       for (const [key, mark] of this.byKey) {
         const number = (passed.get(mark.kind) || 0) + 1;
         passed.set(mark.kind, number);
-        if (counts.get(mark.kind) > this.most && !STRONG.includes(mark.kind) && number % 2) this.byKey.delete(key);
+        if (counts.get(mark.kind) > this.most && !isStrong(mark) && number % 2) this.byKey.delete(key);
       }
     }
   };

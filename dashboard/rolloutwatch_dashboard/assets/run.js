@@ -284,6 +284,8 @@
         if (this.step !== null) return ["not measured", "unknown"];
         return [this.state === "live" ? "no step yet" : "no step", "unknown"];
       }
+      // of two trainers one is shown, which says nothing of the other
+      if (this.rivals.length) return ["partly shown", "unknown"];
       // the head is not healthier than its tiles
       return this.unknown().length || this.unmeasured().length ? ["partly measured", "unknown"] : ["healthy", "ok"];
     }
@@ -299,6 +301,7 @@
       const shown = this.connected ? this.state : "disconnected";
       say($("state"), shown);
       $("state").className = `state state-${shown}`;
+      $("contested").hidden = !this.rivals.length;
       say($("step"), this.step === null ? "" : `step ${this.step}`);
       say($("speed"), this.speed());
       say($("age"), `updated ${rolloutwatch.age((Date.now() - this.heard) / 1000)}`);

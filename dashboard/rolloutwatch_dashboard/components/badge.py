@@ -1,5 +1,7 @@
 """A state in a word, with a colour that says the same."""
 
+from typing import Any
+
 from dash import html
 
 from rolloutwatch_contract.protocol import RunState
@@ -10,10 +12,10 @@ def state(state: RunState, **attributes: str) -> html.Span:
     return html.Span(state.value, className=f"state state-{state.value}", **attributes)
 
 
-def contested() -> html.Span:
+def contested(**attributes: Any) -> html.Span:
     """Return what is said of a run that more than one trainer writes to."""
     title = "More than one trainer writes to this run; shown is the one that began last."
-    return html.Span("contested", className="state state-contested", title=title)
+    return html.Span("contested", className="state state-contested", title=title, **attributes)
 
 
 def health(word: str, kind: str) -> html.Strong:

@@ -14,7 +14,10 @@ from rolloutwatch_contract.protocol import MarkView
 from rolloutwatch_dashboard import theme
 from rolloutwatch_dashboard.text import mark_label, mark_text, plain
 
-STRONG = (MarkKind.CONTESTED.value, MarkKind.RESTART.value)  # always a line, and the first to have a label
+# found, not sent: always a line, and the first to have a label
+STRONG = tuple(
+    kind.value for kind in (MarkKind.CONTESTED, MarkKind.TAKEOVER, MarkKind.ROLLBACK, MarkKind.RESTART)
+)
 QUIET, TICKS = "marks", "ticks"
 MOST_LINES = 40  # of marks that are not strong; of a kind that would make more, short ticks are drawn
 MOST_ROWS = 3  # of labels, for strong marks that stand close together
@@ -45,16 +48,17 @@ def place_marks(
     """
     seen = [mark for mark in marks if first <= mark.step <= last]
     scale = width / max(last - first, 1e-9)
-    styles = _styles(seen)
+    quiet = _styles(seen)
+    styles = [mark.kind if _is_strong(mark) else quiet[mark.kind] for mark in seen]
     placed = Placed()
     for style in (QUIET, *reversed(STRONG)):
-        lines = dict.fromkeys(mark.step for mark in seen if styles[mark.kind] == style)
+        lines = dict.fromkeys(mark.step for mark, of_it in zip(seen, styles, strict=True) if of_it == style)
         if lines:
             placed.paths[style] = "".join(f"M{step},0L{step},1" for step in lines)
-    ticks = _ticks([mark.step for mark in seen if styles[mark.kind] == TICKS], scale)
+    ticks = _ticks([mark.step for mark, of_it in zip(seen, styles, strict=True) if of_it == TICKS], scale)
     if ticks:
         placed.paths[TICKS] = "".join(f"M{step},0L{step},{HEIGHT_OF_TICKS}" for step in ticks)
-    lined = [mark for mark in seen if styles[mark.kind] != TICKS]
+    lined = [mark for mark, of_it in zip(seen, styles, strict=True) if of_it != TICKS]
     placed.labels = _labels(lined, first, scale, width)
     placed.words = _words(seen, steps)
     return placed
@@ -67,14 +71,15 @@ def shapes(placed: Placed) -> list[dict[str, Any]]:
     ]
 
 
+def _is_strong(mark: MarkView) -> bool:
+    return mark.found and mark.kind in STRONG
+
+
 def _styles(seen: Sequence[MarkView]) -> dict[str, str]:
-    """Return how each kind is drawn: rare kinds as lines, as long as these are few, others as ticks."""
-    counts = Counter(mark.kind for mark in seen)
+    """Return how each kind that trainers send is drawn: rare kinds as lines, as long as these are few, others as ticks."""
+    counts = Counter(mark.kind for mark in seen if not _is_strong(mark))
     styles, lines = {}, 0
     for kind, count in sorted(counts.items(), key=lambda one: (one[1], one[0])):
-        if kind in STRONG:
-            styles[kind] = kind
-            continue
         lines += count
         styles[kind] = QUIET if lines <= MOST_LINES else TICKS
     return styles
@@ -97,7 +102,7 @@ def _labels(
     found = []
     told: set[tuple[int, str]] = set()
     for mark in sorted(
-        marks, key=lambda mark: (STRONG.index(mark.kind) if mark.kind in STRONG else 9, mark.step)
+        marks, key=lambda mark: (STRONG.index(mark.kind) if _is_strong(mark) else 9, mark.step)
     ):
         text = mark_label(mark)
         if (mark.step, text) in told:
@@ -106,7 +111,7 @@ def _labels(
         at, long = (mark.step - first) * scale, PX_PER_LETTER * len(text) + PX_BETWEEN_LABELS
         side = "right" if at + long <= width else "left"
         left = at if side == "right" else at - long
-        for row in range(MOST_ROWS if mark.kind in STRONG else 1):
+        for row in range(MOST_ROWS if _is_strong(mark) else 1):
             if all(row != other or left >= end or left + long <= begin for other, begin, end in taken):
                 taken.append((row, left, left + long))
                 spaced = f"\u00a0{plain(text)}" if side == "right" else f"{plain(text)}\u00a0"

@@ -125,6 +125,7 @@ def _head(run: RunDetail) -> html.Div:
             html.H1([html.Span(f"{run.summary.project} / ", className="project"), run.summary.name]),
             html.Strong(id=ids.HEALTH, role="status"),
             badge.state(run.summary.state, id=ids.STATE),
+            badge.contested(id=ids.CONTESTED, hidden=not run.summary.contested),
             html.Span(id=ids.STEP),
             html.Span(id=ids.SPEED),
             html.Span(id=ids.AGE),
@@ -181,9 +182,15 @@ def _fact(value: object) -> str:
 
 
 def _followed_marks(marks: Sequence[MarkView]) -> list[dict[str, Any]]:
-    """Return marks as the live feed has them."""
+    """Return marks as the API has them."""
     return [
-        {"step": mark.step, "time": mark.time, "kind": mark.kind, "fields": json_fields(mark.fields)}
+        {
+            "step": mark.step,
+            "time": mark.time,
+            "kind": mark.kind,
+            "fields": json_fields(mark.fields),
+            "found": mark.found,
+        }
         for mark in marks
     ]
 

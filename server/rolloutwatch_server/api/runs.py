@@ -84,8 +84,10 @@ class SeriesByMetric(BaseModel):
 
 
 class OneMark(BaseModel):
-    """Something that happened at a step: weight_sync, checkpoint, restart, config, contested, or a trainer's own kind.
+    """Something that happened at a step: weight_sync, checkpoint, config, restart, rollback, takeover, contested,
+    or a trainer's own kind.
 
+    What is found follows from the run's sessions; all else a trainer has sent.
     In its fields an integer beyond 2^53 is a text, and null is none or not finite.
     """
 
@@ -94,6 +96,7 @@ class OneMark(BaseModel):
     kind: str
     fields: dict[str, str | int | float | bool | None]
     session: str
+    found: bool
 
 
 class Marks(BaseModel):

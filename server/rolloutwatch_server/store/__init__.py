@@ -15,10 +15,11 @@ which is what makes a long run quick to read and small on disk.
 """
 
 from rolloutwatch_server.store.attempts import Attempt, StepTables
+from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import MEMORY, StoreError
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
 from rolloutwatch_server.store.schema import SCHEMA
-from rolloutwatch_server.store.store import SECONDS_UNTIL_STALLED, Store
+from rolloutwatch_server.store.store import Store
 from rolloutwatch_server.store.writer import DEAD_LETTERS_KEPT, FOLD_AT
 
 __all__ = [

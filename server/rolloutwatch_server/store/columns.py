@@ -68,6 +68,16 @@ def read_parts(
     return {session: _join(of_one) for session, of_one in parts.items()}
 
 
+def last_step_of(db: sqlite3.Connection, run: str, session: int) -> int:
+    """Return the last step of a session, -1 if it has none."""
+    row = db.execute(
+        "SELECT max(coalesce((SELECT max(last_step) FROM chunks WHERE run = ?1 AND session = ?2), -1), "
+        "coalesce((SELECT max(step) FROM recent WHERE run = ?1 AND session = ?2), -1))",
+        (run, session),
+    )
+    return int(row.fetchone()[0])
+
+
 def latest(steps: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> Series:
     """Sort by step; of values that came for the same step the last one stays."""
     if len(steps) > 1 and not (np.diff(steps) > 0).all():

@@ -11,8 +11,10 @@ A former session that goes on with what was taken from it, after the later one h
 import math
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
+
+_JUST_BEHIND = 1e-5  # seconds; what a double of today's seconds still tells apart
 
 
 class Latest(NamedTuple):
@@ -23,17 +25,22 @@ class Latest(NamedTuple):
 
 
 class Lineage:
-    """The sessions of a run in the order in which they started, when that was, and the step each began a metric with."""
+    """The sessions of a run in the order in which they started, when that was, and the step each began a metric with.
+
+    `declared` is when a session started by its own clock, where it has said so.
+    """
 
     def __init__(
         self,
         started: Mapping[int, float],
+        declared: Mapping[int, float],
         beginnings: Iterable[tuple[int, str, int]],
         latest: Mapping[int, Latest],
         contests: Iterable[tuple[int, int]],
     ) -> None:
         self._started = dict(started)
         self._order = list(started)
+        self._slow = {session: started[session] - time for session, time in declared.items()}
         self._firsts: defaultdict[int, dict[str, int]] = defaultdict(dict)
         for session, metric, step in beginnings:
             self._firsts[session][metric] = step
@@ -45,19 +52,52 @@ class Lineage:
     def read(cls, db: sqlite3.Connection, run: str) -> "Lineage":
         """Read what the archive knows of a run."""
         query = (
-            "SELECT id, started_at, latest_time, latest_step FROM sessions WHERE run = ? "
+            "SELECT id, started_at, declared_at, latest_time, latest_step FROM sessions WHERE run = ? "
             "ORDER BY started_at, stream"
         )
         sessions = db.execute(query, (run,)).fetchall()
-        latest = {session: Latest(time, step) for session, _, time, step in sessions if time is not None}
+        latest = {session: Latest(time, step) for session, _, _, time, step in sessions if time is not None}
         beginnings = db.execute("SELECT session, metric, first_step FROM beginnings WHERE run = ?", (run,))
         contests = db.execute("SELECT session, rival FROM contests WHERE run = ?", (run,))
-        return cls({session: started for session, started, *_ in sessions}, beginnings, latest, contests)
+        started = {session: started for session, started, *_ in sessions}
+        declared = {session: time for session, _, time, *_ in sessions if time is not None}
+        return cls(started, declared, beginnings, latest, contests)
 
     @property
     def order(self) -> list[int]:
         """Return the sessions, the one that started last being the last."""
         return self._order
+
+    def time_of(self, session: int, time: float) -> float:
+        """Return when that was which a session's clock calls `time`, as far as its start has told how wrong it goes."""
+        return time + self._slow.get(session, 0.0)
+
+    def follows_all(self, session: int, time: float) -> float:
+        """Return `time`, or what is just behind the start of every session and behind the figures of this one."""
+        figures = self._latest.get(session, Latest()).time
+        return max(time, figures, max(self._started.values()) + _JUST_BEHIND)
+
+    def is_within(self, session: int, time: float) -> bool:
+        """Tell whether a session started, or brought figures, at that time or later."""
+        return time <= max(self._started[session], self.latest_time(session))
+
+    def count_of_metrics(self, session: int) -> int:
+        """Return how many metrics a session has."""
+        return len(self._firsts[session])
+
+    def latest_time(self, session: int) -> float:
+        """Return when the newest figures of a session were made."""
+        return self._latest.get(session, Latest()).time
+
+    def speakers(self, session: int, metrics: Collection[str], step: int) -> list[int]:
+        """Return the later sessions that each speak for at least half of these metrics at a step."""
+        if not metrics or session == self._order[-1]:
+            return []
+        taken = {
+            later: sum(self._firsts[later].get(metric, math.inf) <= step for metric in metrics)
+            for later in self._later(session)
+        }
+        return [later for later, count in taken.items() if 2 * count >= len(metrics)]
 
     def first_step(self, session: int, metric: str) -> int | None:
         """Return the step a session began a metric with, None if it has not."""

@@ -69,11 +69,14 @@ def views(rows: Sequence[Row], sessions: dict[int, SessionView]) -> Iterator[Mar
         yield MarkView(step, time, kind, _unpack_fields(fields), sessions[session].id)
 
 
-def restarts(lineage: Lineage, sessions: dict[int, SessionView]) -> Iterator[MarkView]:
-    """Yield a mark where each session began that goes on from a former one."""
+def restarts(
+    db: sqlite3.Connection, run: str, lineage: Lineage, sessions: dict[int, SessionView]
+) -> Iterator[MarkView]:
+    """Yield a mark where each session began that goes on from a former one, of the kind that says why."""
+    kinds = dict(db.execute("SELECT id, mark FROM sessions WHERE run = ?", (run,)).fetchall())
     for session, step in lineage.restarts().items():
         one = sessions[session]
-        yield MarkView(step, one.started_at, MarkKind.RESTART.value, _about(one), one.id)
+        yield MarkView(step, one.started_at, kinds[session], _about(one), one.id, found=True)
 
 
 def contests(db: sqlite3.Connection, run: str, sessions: dict[int, SessionView]) -> Iterator[MarkView]:
@@ -82,7 +85,7 @@ def contests(db: sqlite3.Connection, run: str, sessions: dict[int, SessionView])
     for former, later, step, time in db.execute(query, (run,)):
         one, rival = sessions[former], sessions[later]
         fields = _about(rival) | {f"other_{name}": value for name, value in _about(one).items()}
-        yield MarkView(step, time, MarkKind.CONTESTED.value, fields, rival.id)
+        yield MarkView(step, time, MarkKind.CONTESTED.value, fields, rival.id, found=True)
 
 
 def _about(session: SessionView) -> dict[str, str | int | float | bool | None]:

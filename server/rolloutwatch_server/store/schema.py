@@ -1,10 +1,13 @@
 """The tables of the archive, as they are and as they came to be.
 
-`sessions.latest_*` are the trainer's time and the step of its newest figures;
+`sessions.started_at` is when a session is taken to have started, `declared_at` what its own clock said of that,
+NULL as long as it has not said; `mark` is the kind of mark with which it goes on with the run.
+A process that goes on in another session (`continuation.py`) has several, in the streams `<first stream>+1`, `+2`, ...
+`sessions.latest_*` are the time and the step of a session's newest figures;
 `contests` has a row for each session, and each later one, its rival, that took a run from it while it went on.
 """
 
-SCHEMA = 3
+SCHEMA = 4
 
 TABLES = """
 CREATE TABLE runs (
@@ -17,7 +20,8 @@ CREATE TABLE sessions (
     started_at REAL NOT NULL, heard_at REAL NOT NULL,
     outcome TEXT, dropped TEXT NOT NULL DEFAULT '{}',
     config TEXT NOT NULL DEFAULT '{}', environment TEXT NOT NULL DEFAULT '{}',
-    latest_time REAL, latest_step INTEGER
+    latest_time REAL, latest_step INTEGER,
+    declared_at REAL, mark TEXT NOT NULL DEFAULT 'restart'
 );
 CREATE INDEX sessions_of_run ON sessions (run);
 CREATE TABLE streams (
@@ -108,4 +112,11 @@ CREATE TABLE contests (
 CREATE INDEX contests_of_run ON contests (run);
 """
 
-MIGRATIONS = {1: _TO_2, 2: _TO_3}  # from each schema to the next
+# a session was where its trainer's clock said, and a process had one
+_TO_4 = """
+ALTER TABLE sessions ADD COLUMN declared_at REAL;
+ALTER TABLE sessions ADD COLUMN mark TEXT NOT NULL DEFAULT 'restart';
+UPDATE sessions SET declared_at = started_at;
+"""
+
+MIGRATIONS = {1: _TO_2, 2: _TO_3, 3: _TO_4}  # from each schema to the next

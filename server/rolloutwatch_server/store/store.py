@@ -8,18 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rolloutwatch_contract.keys import split_stream_key
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, RunSummary, Series, SessionView
 from rolloutwatch_server.downsample import thin
 from rolloutwatch_server.store.attempts import Attempt, StepTables, read_attempts
 from rolloutwatch_server.store.columns import read_rows, read_series
+from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import Database
 from rolloutwatch_server.store.entries import DeadLetter, Entry
 from rolloutwatch_server.store.lineage import Lineage
 from rolloutwatch_server.store.marks import contests, read_marks, restarts, views
 from rolloutwatch_server.store.writer import Writer
-
-SECONDS_UNTIL_STALLED = 30.0  # a client without steps still sends a heartbeat every few seconds
 
 _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
 
@@ -128,7 +126,7 @@ class Store:
         with self._database.read() as db:
             lineage, sessions = Lineage.read(db, run), self._sessions(db, run)
             sent = views(read_marks(db, lineage, run, first, last, most), sessions)
-            found = [*restarts(lineage, sessions), *contests(db, run, sessions)]
+            found = [*restarts(db, run, lineage, sessions), *contests(db, run, sessions)]
             marks = [*sent, *(mark for mark in found if first <= mark.step <= last)]
         return sorted(marks, key=lambda mark: (mark.step, mark.time))
 
@@ -154,7 +152,7 @@ class Store:
         )
         return {
             session: SessionView(
-                split_stream_key(stream)[1], self._state(outcome, heard_at), started_at,
+                stream.rpartition(":")[2], self._state(outcome, heard_at), started_at,
                 json.loads(config), json.loads(environment), session in contested,
             )
             for session, stream, outcome, heard_at, started_at, config, environment in rows

@@ -8,10 +8,17 @@ from dataclasses import replace
 
 import msgspec
 
-from rolloutwatch_contract import Heartbeat, Mark, Record, RunEnd, RunStart, StepRecord
+from rolloutwatch_contract import Heartbeat, Mark, MarkKind, Record, RunEnd, RunStart, StepRecord
 from rolloutwatch_contract.keys import first_stream_key, split_run_id, split_stream_key
 from rolloutwatch_server.store.attempts import write_tables
-from rolloutwatch_server.store.columns import fold
+from rolloutwatch_server.store.columns import fold, last_step_of
+from rolloutwatch_server.store.continuation import (
+    Watch,
+    goes_back,
+    newest_session,
+    open_continuation,
+    was_sent_before,
+)
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
 from rolloutwatch_server.store.lineage import Latest, Lineage
 from rolloutwatch_server.store.marks import write_mark
@@ -20,6 +27,8 @@ log = logging.getLogger(__name__)
 
 FOLD_AT = 1024  # rows of a run before they become columns; a step that is measured and logged brings two
 DEAD_LETTERS_KEPT = 100  # of each run, the newest; all are counted
+SECONDS_APART = 3.0  # that tell an order of arrival from what a server finds at once after it was away
+SECONDS_OF_A_BEGINNING = 5.0  # of which a first batch may tell; one that tells of more has waited somewhere
 
 
 class Writer:
@@ -28,11 +37,14 @@ class Writer:
     def __init__(self) -> None:
         self._rows: dict[str, int] = {}
         self._lineages: dict[str, Lineage] = {}
+        self._tops: dict[int, int] = {}
+        self._watch = Watch()
 
     def forget(self) -> None:
         """Remember nothing, as after a transaction that was undone."""
         self._rows.clear()
         self._lineages.clear()
+        self._tops.clear()
 
     def write(self, db: sqlite3.Connection, stream: str, entries: Sequence[Entry], now: float) -> list[Entry]:
         """Write what is new in a batch of one stream, and how far the stream is read; return what was new."""
@@ -42,12 +54,18 @@ class Writer:
         if not fresh:
             return []
         letters += self._write_dead_letters(db, run, fresh)
+        self._watch.heard(now)
+        is_late = _tells_of_long_ago(fresh)
         for at, entry in enumerate(fresh):
             if isinstance(entry.content, DeadLetter):
                 continue
             if session is None:  # a stream that has held no record makes no run
                 session = self._open_session(db, first_stream_key(stream), run, now)
-            if hidden := self._write(db, session, run, entry.content):
+            if isinstance(entry.content, RunStart):
+                self._write_start(db, session, run, entry.content, now, is_late)
+            elif isinstance(entry.content, StepRecord):
+                session = self._session_of(db, stream, session, run, entry, entry.content, now)
+            if hidden := self._write(db, session, run, entry.content, now):
                 fresh[at] = replace(entry, hidden=hidden)
             archived_to = _archived_to(archived_to, entry)
         db.execute(
@@ -69,9 +87,8 @@ class Writer:
         return (None, Position(), 0, 0) if row is None else (row[0], Position.of(row[1]), int(row[2]), row[3])
 
     def _open_session(self, db: sqlite3.Connection, first_stream: str, run: str, now: float) -> int:
-        row = db.execute("SELECT id FROM sessions WHERE stream = ?", (first_stream,)).fetchone()
-        if row is not None:
-            return int(row[0])
+        if (session := newest_session(db, first_stream)) is not None:
+            return session
         project, name = split_run_id(run)
         db.execute(
             "INSERT OR IGNORE INTO runs (id, project, name, started_at, updated_at) VALUES (?, ?, ?, ?, ?)",
@@ -83,6 +100,55 @@ class Writer:
         )
         self._lineages.pop(run, None)
         return int(added.fetchone()[0])
+
+    def _session_of(
+        self,
+        db: sqlite3.Connection,
+        stream: str,
+        session: int,
+        run: str,
+        entry: Entry,
+        record: StepRecord,
+        now: float,
+    ) -> int:
+        """Return the session that a step belongs to: its process's own, or one that the process goes on in."""
+        kind = self._reason_to_continue(db, session, run, record, now)
+        if kind is None or was_sent_before(db, stream, session, entry.position):
+            return session
+        lineage = self._lineage(db, run)
+        started_at = lineage.follows_all(session, min(lineage.time_of(session, record.time), now))
+        continued = open_continuation(db, first_stream_key(stream), session, started_at, kind)
+        if continued is None:
+            return session
+        self._lineages.pop(run, None)
+        return continued
+
+    def _reason_to_continue(
+        self, db: sqlite3.Connection, session: int, run: str, record: StepRecord, now: float
+    ) -> MarkKind | None:
+        """Return what a process goes on with that needs another session, None if it simply goes on.
+
+        A small part of its figures is one that is corrected later, and no step that is done again;
+        a third is not small, since what is measured and what is logged come in records of their own.
+        """
+        lineage = self._lineage(db, run)
+        if record.step < self._top_of(db, run, session):
+            is_part = 3 * len(record.metrics) < lineage.count_of_metrics(session)
+            if not is_part and goes_back(db, run, session, record.metrics, record.step):
+                return MarkKind.ROLLBACK
+        elif session == lineage.order[-1]:
+            return None  # as almost always
+        speakers = lineage.speakers(session, record.metrics, record.step)
+        # what was made before the later ones fell silent was given up, however late it comes
+        made = lineage.time_of(session, record.time)
+        if not speakers or made <= max(lineage.latest_time(one) for one in speakers):
+            return None
+        return MarkKind.TAKEOVER if self._watch.are_over(db, speakers, now) else None
+
+    def _top_of(self, db: sqlite3.Connection, run: str, session: int) -> int:
+        if session not in self._tops:
+            self._tops[session] = last_step_of(db, run, session)
+        return self._tops[session]
 
     def _write_dead_letters(self, db: sqlite3.Connection, run: str, fresh: Sequence[Entry]) -> int:
         """Keep the newest dead letters of a run; return how many came."""
@@ -99,48 +165,67 @@ class Writer:
             )
         return len(letters)
 
-    def _write(self, db: sqlite3.Connection, session: int, run: str, content: Record) -> frozenset[str]:
+    def _write(
+        self, db: sqlite3.Connection, session: int, run: str, content: Record, now: float
+    ) -> frozenset[str]:
         """Write what a record says; return which of its metrics are not shown, or the kind of a mark that is not."""
         hidden: frozenset[str] = frozenset()
         match content:
             case StepRecord():
-                hidden = self._write_step(db, session, run, content)
+                hidden = self._write_step(db, session, run, content, now)
             case Mark():
                 new = write_mark(db, run, session, content)
                 if not new or content.step >= self._lineage(db, run).end_of_marks(session):
                     hidden = frozenset({content.kind})
-            case RunStart():
-                self._write_start(db, session, run, content)
             case RunEnd():
+                self._tops.pop(session, None)
                 db.execute("UPDATE sessions SET outcome = ? WHERE id = ?", (content.outcome.value, session))
-            case Heartbeat():
+            case RunStart() | Heartbeat():
                 pass
         if not isinstance(content, RunStart) and content.dropped:
             db.execute("UPDATE sessions SET dropped = ? WHERE id = ?", (json.dumps(content.dropped), session))
         return hidden
 
-    def _write_start(self, db: sqlite3.Connection, session: int, run: str, start: RunStart) -> None:
+    def _write_start(
+        self, db: sqlite3.Connection, session: int, run: str, start: RunStart, now: float, is_late: bool
+    ) -> None:
+        started_at = self._place(db, session, run, start, now, is_late)
         others = db.execute("SELECT count(*) FROM sessions WHERE run = ?", (run,)).fetchone()[0] > 1
         config, environment = json.dumps(start.config), json.dumps(start.environment)
         db.execute(
             "UPDATE runs SET config = ?, environment = ?, "
             "started_at = CASE WHEN ? THEN min(started_at, ?) ELSE ? END WHERE id = ?",
-            (config, environment, others, start.time, start.time, run),
+            (config, environment, others, started_at, started_at, run),
         )
         db.execute(
-            "UPDATE sessions SET started_at = ?, config = ?, environment = ? WHERE id = ?",
-            (start.time, config, environment, session),
+            "UPDATE sessions SET started_at = ?, declared_at = coalesce(declared_at, ?), config = ?, environment = ? "
+            "WHERE id = ?",
+            (started_at, start.time, config, environment, session),
         )
         self._lineages.pop(run, None)  # by when they started they may stand in another order now
 
+    def _place(
+        self, db: sqlite3.Connection, session: int, run: str, start: RunStart, now: float, is_late: bool
+    ) -> float:
+        """Return when a session is taken to have started: when it says, unless what arrived proves its clock wrong."""
+        query = "SELECT started_at FROM sessions WHERE id = ? AND declared_at IS NOT NULL"
+        if row := db.execute(query, (session,)).fetchone():
+            return float(row[0])
+        query = "SELECT id FROM sessions WHERE run = ? AND id != ? AND heard_at < ?"
+        before = [] if is_late else db.execute(query, (run, session, now - SECONDS_APART)).fetchall()
+        lineage = self._lineage(db, run)
+        is_behind = any(lineage.is_within(other, start.time) for (other,) in before)
+        return now if is_behind or start.time > now else start.time
+
     def _write_step(
-        self, db: sqlite3.Connection, session: int, run: str, record: StepRecord
+        self, db: sqlite3.Connection, session: int, run: str, record: StepRecord, now: float
     ) -> frozenset[str]:
         db.execute(
             "INSERT INTO recent (run, session, step, time, metrics) VALUES (?, ?, ?, ?, ?)",
             (run, session, record.step, record.time, msgspec.msgpack.encode(record.metrics)),
         )
         self._rows[run] = self._rows_of(db, run) + 1
+        self._tops[session] = max(record.step, self._top_of(db, run, session))
         write_tables(db, run, session, record)
         lineage = self._lineage(db, run)
         gave_up = [self._begin(db, lineage, session, run, metric, record.step) for metric in record.metrics]
@@ -153,18 +238,19 @@ class Writer:
         )
         if any(gave_up):
             self._find_last_step(db, run)
-        self._look_for_rivals(db, lineage, session, run, record)
+        made = min(lineage.time_of(session, record.time), now)
+        self._look_for_rivals(db, lineage, session, run, Latest(made, record.step))
         return hidden
 
     def _look_for_rivals(
-        self, db: sqlite3.Connection, lineage: Lineage, session: int, run: str, record: StepRecord
+        self, db: sqlite3.Connection, lineage: Lineage, session: int, run: str, latest: Latest
     ) -> None:
         """Note that two trainers write to a run at once; the log is told once of each that is not shown."""
-        lineage.note(session, Latest(record.time, record.step))
+        lineage.note(session, latest)
         db.execute(
             "UPDATE sessions SET latest_time = ?1, latest_step = ?2 "
             "WHERE id = ?3 AND ?1 >= coalesce(latest_time, ?1)",
-            (record.time, record.step, session),
+            (*latest, session),
         )
         if len(lineage.order) == 1:
             return
@@ -177,7 +263,7 @@ class Writer:
             lineage.contests.add((former, rival))
             db.execute(
                 "INSERT INTO contests (run, session, rival, step, time) VALUES (?, ?, ?, ?, ?)",
-                (run, former, rival, record.step, record.time),
+                (run, former, rival, latest.step, latest.time),
             )
 
     def _begin(
@@ -220,6 +306,12 @@ class Writer:
         if run not in self._lineages:
             self._lineages[run] = Lineage.read(db, run)
         return self._lineages[run]
+
+
+def _tells_of_long_ago(entries: Sequence[Entry]) -> bool:
+    """Tell whether records have waited somewhere: they tell of more time than passes until a new stream is found."""
+    times = [entry.content.time for entry in entries if not isinstance(entry.content, DeadLetter)]
+    return bool(times) and max(times) - min(times) > SECONDS_OF_A_BEGINNING
 
 
 def _archived_to(before: int, entry: Entry) -> int:
