@@ -161,8 +161,8 @@ def _exact(ids: Any) -> Any:
 @functools.lru_cache(maxsize=4096)
 def _as_name(label: str) -> str:
     """Return a label as the end of a metric's name; one that had to be changed ends in a digest of what it was."""
-    name = _NOT_IN_A_NAME.sub("_", label)[:_MAX_LETTERS]
-    if name == label and name:
+    name = _NOT_IN_A_NAME.sub("_", label)[:_MAX_LETTERS] or "_"
+    if name == label:
         return name
     digest = hashlib.blake2s(label.encode(errors="backslashreplace"), digest_size=3).hexdigest()
     return f"{name[: _MAX_LETTERS - len(digest) - 1]}-{digest}"
