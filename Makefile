@@ -4,7 +4,10 @@
 #          FAULT=stale          to break something on purpose; an unknown one is told those there are
 #          DATA=.rolloutwatch   the folder of the archive; demos at the same time need one each
 # test   all tests, against a real Redis-protocol server and in a real browser
-# chaos  every record, whatever is killed, hung, wiped or full: 100,000 for each fault, ten minutes; SEED=7 repeats one
+# chaos  100,000 records each while Redis, server or trainer are killed, hung, wiped or full: five minutes; it can be told
+#          SEED=7               to do the same again at the same steps
+#          SCENARIOS=redis-full which ones, all if none
+# soak   a day's steps through one monitor: memory, threads and open files
 # quick  the tests that need neither, nor machine code that torch has to make first
 # check  lint, types, import contracts, generated docs
 # bench  the benchmarks, one after the other
@@ -22,11 +25,11 @@ DISTRIBUTIONS := rolloutwatch rolloutwatch-contract rolloutwatch-correction roll
 EDITABLE := $(PARTS:%=-e ./%)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test chaos quick check bench docs clean help
+.PHONY: demo test chaos soak quick check bench docs clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# //p' Makefile | head -12
+	@sed -n 's/^# //p' Makefile | head -15
 
 demo: .venv/installed
 	@$(BIN)/python examples/demo.py --port '$(PORT)' --steps '$(STEPS)' --data-dir '$(DATA)' $(if $(FAULT),--fault '$(FAULT)')
@@ -36,6 +39,9 @@ test: .venv/installed-tests
 
 chaos: .venv/installed-tests
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed '$(SEED)') $(SCENARIOS)
+
+soak: .venv/installed-tests
+	$(BIN)/python -m tests.chaos.soak
 
 quick: .venv/installed-tests
 	$(BIN)/python -m pytest -m "not redis and not end_to_end and not browser and not compile"

@@ -42,7 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = chosen.scenarios or list(SCENARIOS)
     print(f"SEED={chosen.seed}", flush=True)
     began = time.monotonic()
-    results = {name: _try(name, folder, chosen.seed) for name in names}
+    try:
+        results = {name: _try(name, folder, chosen.seed) for name in names}
+    except KeyboardInterrupt:
+        shutil.rmtree(folder)
+        raise
     _print_table(results)
     print(f"{time.monotonic() - began:.0f} s in all, SEED={chosen.seed}")
     flawless = all(result is not None and result.is_flawless for result in results.values())
@@ -60,7 +64,7 @@ def _try(name: str, folder: Path, seed: int) -> Result | None:
     def tell(what: str) -> None:
         print(f"{time.monotonic() - began:6.1f} s  {name}: {what}", flush=True)
 
-    where = folder / name.replace(", ", "-").replace(" ", "-")
+    where = folder / name
     try:
         result = SCENARIOS[name](FULL[name], where, seed, tell)
     except (AssertionError, OSError, RuntimeError, ValueError) as error:

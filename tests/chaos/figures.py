@@ -13,6 +13,8 @@ from tests.client.batches import batch
 NAMES = ("chaos/step", *(f"chaos/figure_{number}" for number in range(7)))
 CONFIG = {"rollout_is": "token"}
 STEPS_BETWEEN_CORRECTIONS = 50  # a correction brings a histogram and a table, in a record of its own
+STEPS_BETWEEN_MARKS = 20
+MARK = "weight_sync"
 
 _DELICATE = (math.nan, math.inf, -math.inf, -0.0, 0.0, 5e-324, -2.2e-308, 1.7976931348623157e308, 0.1)
 _ROWS = 8191  # a prime, so that a value in the place of another one is found
@@ -61,6 +63,10 @@ def measured(step: int) -> dict[str, float]:
     return dict(metrics_of(_vector(step), correction(step).config))
 
 
+def has_mark(step: int) -> bool:
+    return step % STEPS_BETWEEN_MARKS == 0
+
+
 def tables(step: int) -> tuple[Array, Array]:
     """Histogram and table of the correction of a step."""
     one = correction(step)
@@ -71,7 +77,9 @@ def tables(step: int) -> tuple[Array, Array]:
 
 def records(steps: int) -> int:
     """How many records so many steps are."""
-    return steps + len(range(0, steps, STEPS_BETWEEN_CORRECTIONS))
+    return steps + sum(
+        len(range(0, steps, every)) for every in (STEPS_BETWEEN_CORRECTIONS, STEPS_BETWEEN_MARKS)
+    )
 
 
 def _vector(step: int) -> npt.NDArray[np.float64]:

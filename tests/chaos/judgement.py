@@ -11,7 +11,16 @@ import numpy as np
 from rolloutwatch_contract import run_id
 from rolloutwatch_contract.protocol import RunState, Series
 from rolloutwatch_server.store import Store
-from tests.chaos.figures import NAMES, STEPS_BETWEEN_CORRECTIONS, column, measured, tables
+from tests.chaos.figures import (
+    MARK,
+    NAMES,
+    STEPS_BETWEEN_CORRECTIONS,
+    STEPS_BETWEEN_MARKS,
+    column,
+    has_mark,
+    measured,
+    tables,
+)
 from tests.chaos.trainer import PROJECT, RUN
 
 RUN_ID = run_id(PROJECT, RUN)
@@ -51,10 +60,17 @@ def judge(archive: Path, seed: int, steps: int) -> Judgement:
         different = set().union(*(_unequal(series, due, values) for series, due, values in found))
         for step in range(0, steps, STEPS_BETWEEN_CORRECTIONS):
             there = store.step_tables(RUN_ID, step)
-            if None in there:
+            if there.histogram is None or there.sequences is None:
                 lost.add(step)
-            elif there != tables(step):
+            elif (there.histogram, there.sequences) != tables(step):
                 different.add(step)
+        marks = [mark for mark in store.marks(RUN_ID) if mark.kind == MARK]
+        marked = np.array([mark.step for mark in marks], dtype=np.int64)
+        lost |= _missing(marked, np.arange(0, steps, STEPS_BETWEEN_MARKS))
+        doubled |= _repeated(marked)
+        different |= {
+            mark.step for mark in marks if mark.fields != {"version": mark.step} or not has_mark(mark.step)
+        }
         return Judgement(
             sorted(lost), sorted(doubled), sorted(different), dict(detail.dropped),
             store.dead_letter_count(), detail.summary.state, _kept_twice(archive),

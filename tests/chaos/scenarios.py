@@ -129,27 +129,27 @@ def _suffix(steps: range, lost: Sequence[int]) -> set[int]:
 Scenario = Callable[[Dose, Path, int, Tell], Result]
 
 SCENARIOS: Mapping[str, Scenario] = {
-    "Redis killed": partial(one_trainer, [Stage.redis_is_killed]),
-    "Redis hung": partial(one_trainer, [Stage.redis_hangs]),
-    "Redis wiped": partial(one_trainer, [Stage.redis_is_wiped]),
-    "Redis cut short": partial(one_trainer, [Stage.redis_loses_its_last_words]),
-    "Redis full": partial(one_trainer, [Stage.redis_is_full]),
-    "server killed": partial(one_trainer, [Stage.archivist_is_killed]),
-    "all of these": partial(one_trainer, ALL_FAULTS),
-    "trainer killed": partial(killed_trainers, 0.0),
-    "trainer killed, a step in 50 ms": partial(killed_trainers, 0.05),
+    "redis-killed": partial(one_trainer, [Stage.redis_is_killed]),
+    "redis-hung": partial(one_trainer, [Stage.redis_hangs]),
+    "redis-wiped": partial(one_trainer, [Stage.redis_is_wiped]),
+    "redis-cut-short": partial(one_trainer, [Stage.redis_loses_its_last_words]),
+    "redis-full": partial(one_trainer, [Stage.redis_is_full]),
+    "server-killed": partial(one_trainer, [Stage.archivist_is_killed]),
+    "all-of-these": partial(one_trainer, ALL_FAULTS),
+    "trainer-killed": partial(killed_trainers, 0.0),
+    "trainer-killed-50-ms": partial(killed_trainers, 0.05),
 }
 FULL: Mapping[str, Dose] = {
     **dict.fromkeys(SCENARIOS, Dose(100_000, 5)),
-    "server killed": Dose(100_000, 20),
-    "all of these": Dose(100_000, 18),
-    "trainer killed": Dose(100_000, 6),
-    "trainer killed, a step in 50 ms": Dose(600, 6),
+    "server-killed": Dose(100_000, 20),
+    "all-of-these": Dose(100_000, 18),
+    "trainer-killed": Dose(100_000, 6),
+    "trainer-killed-50-ms": Dose(600, 6),
 }
 SMALL: Mapping[str, Dose] = {
     **dict.fromkeys(SCENARIOS, Dose(4_000, 1)),
-    "server killed": Dose(4_000, 3),
-    "all of these": Dose(8_000, len(ALL_FAULTS)),
-    "trainer killed": Dose(4_000, 2),
-    "trainer killed, a step in 50 ms": Dose(60, 1),
+    "server-killed": Dose(4_000, 3),
+    "all-of-these": Dose(8_000, len(ALL_FAULTS)),
+    "trainer-killed": Dose(4_000, 2),
+    "trainer-killed-50-ms": Dose(60, 1),
 }

@@ -67,8 +67,8 @@ def soak(folder: Path, steps: int, samples: int, tell: Callable[[Sample], None])
 
 
 def growth(samples: list[Sample], warm: int) -> Sample:
-    """How much more is used at the end than at the worst just after the trainer was warm."""
-    begin = max((one for one in samples if warm <= one.step <= 2 * warm), key=lambda one: one.bytes)
+    """How much more is used at the end than when the trainer was warm."""
+    begin = next(one for one in samples if one.step >= warm)
     end = samples[-1]
     return Sample(
         end.step - begin.step, end.bytes - begin.bytes, end.threads - begin.threads, end.files - begin.files,

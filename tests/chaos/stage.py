@@ -24,7 +24,7 @@ class Stage:
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
         self.seed = seed
-        self.random = random.Random(seed)
+        self.random = random.Random(f"{seed} {folder.name}")
         self.redis = RedisProcess(folder / "redis", "--maxmemory-policy", "noeviction")
         self.archive = folder / "archive.db"
         self.slate = Slate(self._made(folder) / "slate")

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from rolloutwatch import Monitor
-from tests.chaos.figures import CONFIG, correction, has_correction, scalars
+from tests.chaos.figures import CONFIG, MARK, correction, has_correction, has_mark, scalars
 from tests.chaos.slate import Line, Slate
 
 PROJECT, RUN = "chaos", "run"
@@ -30,6 +30,8 @@ def main(slate: Slate, seed: int, first: int, last: int, seconds: float) -> None
         monitor.log(step, scalars(seed, step))
         if has_correction(step):
             monitor.record(step, correction(step))
+        if has_mark(step):
+            monitor.mark(MARK, step, version=step)
         slate[Line.DONE] = step + 1
         if seconds:
             time.sleep(seconds)
@@ -48,7 +50,7 @@ def wait_for_leave(slate: Slate, monitor: Monitor, step: int) -> None:
         if waiting == 0:
             slate[Line.WRITTEN] = step
         slate[Line.ARCHIVED] = health.archived
-        slate[Line.REFUSED] = "OutOfMemory" in health.last_error
+        slate[Line.REFUSED] = "it is full" in health.last_error
         if waiting < ROOM and step < slate[Line.ALLOWED]:
             return
         if os.getppid() != PARENT:

@@ -66,10 +66,12 @@ def test_records_stand_in_one_stream_under_numbers_without_holes(redis: RedisPro
 
 
 def test_a_redis_that_comes_later_gets_everything(redis: RedisProcess) -> None:
+    """Until then it waits on disk, and the monitor says what is wrong."""
     redis.kill()
     one = watched(redis)
     log(one, 0, STEPS)
     wait_for("the first attempt", lambda: one.health().state == "retrying")
+    wait_for("all on disk", lambda: one.health().spooled == STEPS + 1)
     assert f"Redis at {redis.url} does not take records" in one.health().last_error
     redis.start()
     assert one.flush(30)

@@ -11,9 +11,11 @@ from tests.correction.test_golden import DIFFERENCES
 
 ROOT = Path(__file__).parents[2]
 DIFFERENCES_PAGE = ROOT / "docs/verl-differences.md"
+FAULTS_PAGE = ROOT / "docs/faults.md"
 GUIDE = ROOT / "docs/choosing-a-correction.md"
 PAGES = [
     DIFFERENCES_PAGE,
+    FAULTS_PAGE,
     GUIDE,
     ROOT / "README.md",
     ROOT / "correction/README.md",
@@ -39,10 +41,11 @@ def test_every_difference_is_told_in_the_words_of_the_test_that_finds_it() -> No
     assert {difference.reason for difference in DIFFERENCES} == bold
 
 
-def test_every_test_that_shows_a_difference_exists() -> None:
+@pytest.mark.parametrize("page", [DIFFERENCES_PAGE, FAULTS_PAGE], ids=name_of)
+def test_every_test_that_shows_a_difference_or_a_fault_exists(page: Path) -> None:
     """A file is named once for the tests that follow it."""
     missing, count = [], 0
-    for line in DIFFERENCES_PAGE.read_text().splitlines():
+    for line in page.read_text().splitlines():
         path = "correction/test_golden.py"
         for file, test in re.findall(r"`(?:([\w/]+\.py)::)?(test_\w+)`", line):
             path = file or path
@@ -51,6 +54,14 @@ def test_every_test_that_shows_a_difference_exists() -> None:
                 missing.append(f"{path}::{test}")
     assert missing == []
     assert count > 30
+
+
+def test_every_fault_of_the_trainers_side_is_shown_by_a_test() -> None:
+    """Those that have a number in the list of what a monitor has to survive."""
+    rows = re.findall(r"^\| (F\d+) \|.*\| (.+) \|$", FAULTS_PAGE.read_text(), re.MULTILINE)
+    numbers = [*range(1, 7), *range(8, 15), *range(16, 28), 44, 45]
+    assert [name for name, _ in rows] == [f"F{number:02}" for number in numbers]
+    assert all("`" in shown for _, shown in rows)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from rolloutwatch_contract import Heartbeat, Mark, RunEnd, RunStart, StepRecord, stream_key
+from rolloutwatch_contract.keys import part_of
 from rolloutwatch_contract.protocol import MarkView
 from rolloutwatch_server.store import MEMORY, SECONDS_UNTIL_STALLED, Store
 from tests.server.records import OTHER_SESSION, RUN, STREAM, batch
@@ -39,6 +40,24 @@ def test_a_mark_comes_back_with_its_fields(store: Store) -> None:
         MarkView(9, 19.0, "checkpoint", dict(late.fields), "s1"),
     ]
     assert store.marks("math~none") == []
+
+
+def test_a_mark_that_is_sent_again_is_there_once(store: Store) -> None:
+    """By a session that had to go on in another stream; it is no news then. The same at another time is another one."""
+    again = stream_key(RUN, part_of("s1", 1))
+    store.archive(STREAM, batch(begun(1.0), mark(3, version=7)))
+    assert [entry.hidden for entry in store.archive(again, batch(begun(1.0), mark(3, version=7)))] == [
+        frozenset(),
+        frozenset({"weight_sync"}),
+    ]
+    assert len(store.marks(RUN)) == 1
+    later = Mark(3, 99.0, "weight_sync", {"version": 7})
+    store.archive(again, batch(later, mark(3, version=8), first=3))
+    assert [(one.time, one.fields["version"]) for one in store.marks(RUN)] == [
+        (13.0, 7),
+        (13.0, 8),
+        (99.0, 7),
+    ]
 
 
 def test_a_range_of_steps_has_both_its_ends(store: Store) -> None:

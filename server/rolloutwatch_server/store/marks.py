@@ -19,12 +19,14 @@ _SELECT = "SELECT id, session, step, time, kind, fields FROM marks"
 Row = tuple[int, int, int, float, str, bytes]  # as _SELECT has it
 
 
-def write_mark(db: sqlite3.Connection, run: str, session: int, mark: Mark) -> None:
-    """Keep what a trainer marked."""
-    db.execute(
-        "INSERT INTO marks (run, session, step, time, kind, fields) VALUES (?, ?, ?, ?, ?, ?)",
+def write_mark(db: sqlite3.Connection, run: str, session: int, mark: Mark) -> bool:
+    """Keep what a trainer marked; tell whether it was new, which one that is sent again in another stream is not."""
+    added = db.execute(
+        "INSERT INTO marks (run, session, step, time, kind, fields) SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS "
+        "(SELECT 1 FROM marks WHERE run = ?1 AND kind = ?5 AND step = ?3 AND session = ?2 AND time = ?4 AND fields = ?6)",
         (run, session, mark.step, mark.time, mark.kind, msgspec.msgpack.encode(mark.fields)),
     )
+    return added.rowcount > 0
 
 
 def read_marks(

@@ -106,8 +106,8 @@ class Writer:
             case StepRecord():
                 hidden = self._write_step(db, session, run, content)
             case Mark():
-                write_mark(db, run, session, content)
-                if content.step >= self._lineage(db, run).end_of_marks(session):
+                new = write_mark(db, run, session, content)
+                if not new or content.step >= self._lineage(db, run).end_of_marks(session):
                     hidden = frozenset({content.kind})
             case RunStart():
                 self._write_start(db, session, run, content)
