@@ -150,8 +150,8 @@ def _exact(ids: Any) -> Any:
     numbers = ids.detach().numpy() if isinstance(ids, Tensor) else np.asarray(ids)
     is_flagged = isinstance(ids, list | tuple) and bool in set(map(type, ids))
     if numbers.size and (numbers.dtype.kind not in "iu" or is_flagged):
-        came = "flags among them" if is_flagged else str(numbers.dtype)
-        raise ValueError(f"they are of {came}: expected integers that int64 can hold.")
+        came = "there are flags among them" if is_flagged else f"they are of {numbers.dtype}"
+        raise ValueError(f"{came}: expected integers that int64 can hold.")
     if numbers.size and numbers.dtype.kind == "u" and numbers.max() >= 2**63:
         raise ValueError("some are beyond int64: expected integers below 2^63.")
     # not what came itself, which may be an array that cannot be written to
