@@ -23,6 +23,7 @@ class DropReason(enum.Enum):
     BAD_VALUE = "bad_value"
     BAD_MARK = "bad_mark"
     TOO_MANY = "too_many"
+    VETOED_LEFT_OUT = "vetoed_left_out"
     NOT_MEASURED = "not_measured"
     NOT_CORRECTED = "not_corrected"
     NOT_DECODED = "not_decoded"

@@ -8,10 +8,11 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
+from rolloutwatch.decoding import Decoder
 from rolloutwatch.drops import DropReason, Ledger
+from rolloutwatch.figures import Figures
 from rolloutwatch.ranks import Parcel
 from rolloutwatch.surroundings import environment
-from rolloutwatch.tokens import TokenCapture, read
 from rolloutwatch.transfer import Arrival
 from rolloutwatch_contract import Array, Record, RunStart, SequenceTokens, StepRecord
 from rolloutwatch_correction import CorrectionConfig, group_metrics_of, histogram_of, metrics_of
@@ -71,7 +72,7 @@ class Measured:
     time: float
     arrival: Arrival
     parcel: Parcel
-    capture: TokenCapture | None
+    decoder: Decoder | None
     ledger: Ledger
     size: int
 
@@ -87,8 +88,9 @@ class Measured:
         if statistics.by_group is not None:
             metrics |= group_metrics_of(statistics.by_group.numpy(), statistics.groups, statistics.config)
         # a sum of disasters is beyond float32, and still a number
-        sequences = figures.sequences.numpy().clip(-_LARGEST, _LARGEST).astype(np.float32)
+        sequences = figures.table().numpy().clip(-_LARGEST, _LARGEST).astype(np.float32)
         sample_ids = figures.sample_ids
+        self._count_what_is_left_out(figures)
         return StepRecord(
             step=self.step,
             time=self.time,
@@ -103,17 +105,27 @@ class Measured:
         )
 
     def _tokens(self, packed: Tensor) -> tuple[SequenceTokens, ...]:
-        assert self.capture is not None
-        rows = packed.numpy()
-        try:
-            return tuple(read(row, self.capture.text) for row in rows)
-        except Exception as error:  # noqa: BLE001 - it is the caller's function
+        assert self.decoder is not None
+        return self.decoder.read(self.step, packed.numpy())
+
+    def _count_what_is_left_out(self, figures: Figures) -> None:
+        rows, vetoed = figures.sequences.shape[0], int(figures.vetoed.sum())
+        there_were, were_vetoed = figures.there_were.tolist()
+        others = (there_were - rows) - (were_vetoed - vetoed)
+        if others > 0:
             self.ledger.drop(
-                DropReason.NOT_DECODED,
-                f"Tokens of step {self.step} are shown by their numbers, because decode raised "
-                f"{type(error).__name__}: {error}.",
+                DropReason.TOO_MANY,
+                f"Step {self.step} has {there_were} sequences, of which the worst {rows} are sent one by one; "
+                "figures are of all of them.",
+                times=others,
             )
-            return tuple(read(row, str) for row in rows)
+        if were_vetoed > vetoed:
+            self.ledger.drop(
+                DropReason.VETOED_LEFT_OUT,
+                f"Step {self.step} has {were_vetoed} vetoed sequences, of which {vetoed} are sent one by one; "
+                "figures are of all of them.",
+                times=were_vetoed - vetoed,
+            )
 
 
 @dataclass

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from torch import Tensor
 
+from rolloutwatch.shown import said, shown
 from rolloutwatch_contract.names import is_metric_name
 from rolloutwatch_contract.record import MAX_FIELD_LETTERS, MAX_FIELDS, MAX_NAME_LETTERS
 
@@ -24,21 +25,22 @@ def fields_of(fields: Mapping[str, object]) -> tuple[dict[str, Value], list[str]
     kept: dict[str, Value] = {}
     trouble: list[str] = []
     for name, value in fields.items():
-        if len(kept) == MAX_FIELDS:
-            trouble.append(f"{name!r:.150} was left out: expected at most {MAX_FIELDS} fields.")
-            continue
-        if not 1 <= len(name) <= MAX_NAME_LETTERS or not _is_text(name):
-            trouble.append(f"{name!r:.150} was left out: expected a name of 1 to {MAX_NAME_LETTERS} letters.")
-            continue
         try:
-            kept[name] = _value_of(value)
+            if len(kept) == MAX_FIELDS:
+                trouble.append(f"{shown(name, 150)} was left out: expected at most {MAX_FIELDS} fields.")
+            elif not 1 <= len(name) <= MAX_NAME_LETTERS or not _is_text(name):
+                trouble.append(
+                    f"{shown(name, 150)} was left out: expected a name of 1 to {MAX_NAME_LETTERS} letters."
+                )
+            else:
+                sent = kept[str.__str__(name)] = _value_of(value)
+                if isinstance(sent, str) and len(sent) > MAX_FIELD_LETTERS:
+                    kept[str.__str__(name)] = sent[:MAX_FIELD_LETTERS]
+                    trouble.append(
+                        f"{shown(name, 150)} was cut: expected at most {MAX_FIELD_LETTERS} letters."
+                    )
         except Exception as error:  # noqa: BLE001 - whatever it is, the other fields can be sent
-            trouble.append(f"{name!r} was left out: {error}")
-            continue
-        text = kept[name]
-        if isinstance(text, str) and len(text) > MAX_FIELD_LETTERS:
-            kept[name] = text[:MAX_FIELD_LETTERS]
-            trouble.append(f"{name!r} was cut: expected at most {MAX_FIELD_LETTERS} letters.")
+            trouble.append(f"{shown(name, 150)} was left out: {said(error)}")
     return kept, trouble
 
 
@@ -47,7 +49,7 @@ def _value_of(value: object) -> Value:
         raise ValueError(
             f"it is a tensor on {value.device}, for which training would wait; bring it to the host."
         )
-    if isinstance(value, Tensor | np.generic):
+    if isinstance(value, np.generic) or (isinstance(value, Tensor) and value.numel() == 1):
         value = value.item()
     if value is None or isinstance(value, bool):
         return value

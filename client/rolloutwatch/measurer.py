@@ -1,14 +1,17 @@
 """Between a trainer's call and the figures that are pushed: what can be computed is, and what cannot is counted."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from rolloutwatch.arguments import Given, groups_of, sample_ids_of
 from rolloutwatch.drops import DropReason, Ledger
-from rolloutwatch.figures import Figures, figures_of
+from rolloutwatch.figures import Figures, by_place, figures_of
 from rolloutwatch.ranks import Company
+from rolloutwatch.shown import said, shown, told
 from rolloutwatch.tokens import TokenCapture, captured
 from rolloutwatch_correction import Correction, Groups
 
@@ -56,21 +59,22 @@ class Measurer:
         if correction is None:
             return None
         try:
-            figures = figures_of(correction, self._company.room, self._tokens(step, correction, given))
+            correction = self._with_exact_ids(step, correction)
+            return figures_of(correction, self._company.room, self._tokens(step, correction, given))
         except Exception as error:  # noqa: BLE001 - other ranks wait for this one all the same
-            self._ledger.drop(
-                DropReason.NOT_MEASURED, f"Step {step} was not measured: {type(error).__name__}: {error}."
-            )
+            self._ledger.drop(DropReason.NOT_MEASURED, f"Step {shown(step)} was not measured: {told(error)}.")
             return None
-        there_are, left = correction.sequences.shape[0], figures.sequences.shape[0]
-        if there_are > left:
-            self._ledger.drop(
-                DropReason.TOO_MANY,
-                f"Step {step} has {there_are} sequences here, of which the worst {left} are sent one by one; "
-                "figures are of all of them.",
-                times=there_are - left,
-            )
-        return figures
+
+    def _with_exact_ids(self, step: object, correction: Correction) -> Correction:
+        """Return a correction with ids that can be sent, or without: one that the trainer has computed may have others."""
+        ids = correction.sample_ids
+        if ids is None or ids.dtype == torch.int64:
+            return correction
+        try:
+            return replace(correction, sample_ids=sample_ids_of(ids, correction.sequences.device))
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            self._without(step, "sample_ids", error)
+            return replace(correction, sample_ids=None, sequences=by_place(correction.sequences))
 
     def _corrected(self, given: Given, more: dict[str, Any]) -> Correction:
         return self._company.corrected(*given.tensors, cu_seqlens=given.cu_seqlens, **more)
@@ -105,4 +109,6 @@ class Measurer:
             return None
 
     def _without(self, step: object, name: str, error: Exception) -> None:
-        self._ledger.drop(DropReason.NOT_MEASURED, f"Step {step} is measured without {name}: {error}")
+        self._ledger.drop(
+            DropReason.NOT_MEASURED, f"Step {shown(step)} is measured without {name}: {said(error)}"
+        )

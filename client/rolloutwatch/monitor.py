@@ -15,14 +15,17 @@ from torch import Tensor
 
 from rolloutwatch import endings
 from rolloutwatch.adoption import Adopter
-from rolloutwatch.arguments import Given, config_of, group_names_of
+from rolloutwatch.arguments import Given, config_of, group_names_of, seconds_of
 from rolloutwatch.connection import check_url
+from rolloutwatch.decoding import Decoder
 from rolloutwatch.drops import DropReason, Ledger
 from rolloutwatch.jobs import Logged, Measured, Ready, Start
 from rolloutwatch.marks import fields_of, kind_of
 from rolloutwatch.measurer import Measurer
 from rolloutwatch.push import RedisSink
 from rolloutwatch.ranks import NO_STEP, Agreement, Parcel, agreed, company_of
+from rolloutwatch.scalars import sorted_out
+from rolloutwatch.shown import said, shown, told
 from rolloutwatch.silent import Silent
 from rolloutwatch.sink import Frame, Sink
 from rolloutwatch.spool import Head, Spool, limit_of, root_of, transport_of
@@ -31,8 +34,7 @@ from rolloutwatch.transfer import Transfer
 from rolloutwatch.worker import Health, Worker
 from rolloutwatch_contract import Mark, Outcome, RunEnd, StepRecord, run_id
 from rolloutwatch_contract.keys import DEFAULT_REDIS_URL, REDIS_URL_VARIABLE, split_run_id
-from rolloutwatch_contract.names import is_metric_name
-from rolloutwatch_contract.record import MAX_METRICS, MAX_STEP
+from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_correction import Correction, CorrectionConfig, Groups
 from rolloutwatch_correction.distributed import ProcessGroup
 from rolloutwatch_correction.inputs import TokensLike
@@ -114,16 +116,16 @@ class Monitor:
     ) -> None:
         def settings_here() -> _Settings:
             _check_destination(sink, redis_url, spool_limit)
-            return _settings(project, run, config, group_names, tokens)
+            return _settings(project, run, config, group_names, tokens, push=push)
 
         settings = agreed(process_group, settings_here, lambda settings: settings.alike)
         self.run_id = run_id(project, settings.name)
         self.session = f"{int(time.time()):x}-{secrets.token_hex(4)}"
         self.config = settings.config
-        self._capture = tokens
         self._last_step = 0
         self._transfer = Transfer()
         self._ledger = Ledger()
+        self._decoder = None if tokens is None else Decoder(tokens, self._ledger)
         self._company = company_of(process_group, settings.agreement, self._ledger, push=push)
         self._measurer = Measurer(self._company, self._ledger, settings.group_names, tokens)
         self._worker: Worker | Silent = (
@@ -160,8 +162,9 @@ class Monitor:
             cu_seqlens: [B + 1] where each packed sequence begins, and the last one ends.
             training_entropy: Entropy of the training policy at each token, or a tensor of one number, its mean; optional.
             groups: The name of each sequence's group, such as its data source; core figures come for each group too,
-                of at most 24, beyond which the rarest are called "others".
-            sample_ids: [B] integers, the trainer's own numbers of the sequences.
+                of at most 24, beyond which the rarest are called "others", and of `Groups` those named last.
+                A name of other letters than a metric's, or of more than 40, is changed, and ends in a digest of what it was.
+            sample_ids: [B] integers, the trainer's own numbers of the sequences; copied before this returns.
             token_ids: The sampled tokens; looked at only if the monitor was built with `tokens`.
 
         Returns:
@@ -207,7 +210,7 @@ class Monitor:
         try:
             correction = self._measurer.correct(step, given)
         except Exception as error:  # noqa: BLE001 - a guest does not break the house
-            self._ledger.drop(DropReason.NOT_MEASURED, f"Step {step} was not measured: {error}")
+            self._ledger.drop(DropReason.NOT_MEASURED, f"Step {shown(step)} was not measured: {said(error)}")
         self._push(step, correction, given)
 
     def record(self, step: int, correction: Correction) -> None:
@@ -227,41 +230,44 @@ class Monitor:
         try:
             self._log(step, values)
         except Exception as error:  # noqa: BLE001 - a guest does not break the house
-            self._ledger.drop(
-                DropReason.BAD_VALUE, f"Step {step} was not logged: {type(error).__name__}: {error}."
-            )
+            self._ledger.drop(DropReason.BAD_VALUE, f"Step {shown(step)} was not logged: {told(error)}.")
 
     def mark(self, kind: str, /, step: int | None = None, **fields: object) -> None:
         """Mark something that happened and is no figure, such as `monitor.mark("weight_sync", version=41)`.
 
         Args:
             kind: "weight_sync", "checkpoint", "config", or a name of your own, of the letters of a metric's name.
-            step: When; the last step that this monitor was told of if it is None.
+            step: When; the last step that this monitor was told of if it is None, and 0 before the first.
             fields: What else is to be known: texts, numbers, flags, None; anything else as text, cut to 1000 letters.
+                A tensor of a GPU is left out: training would wait for it.
 
         What cannot be sent is left out and counted.
         """
         try:
             self._mark(kind, step, fields)
         except Exception as error:  # noqa: BLE001 - a guest does not break the house
-            self._ledger.drop(
-                DropReason.BAD_MARK, f"{kind!r:.150} was not marked: {type(error).__name__}: {error}."
-            )
+            self._ledger.drop(DropReason.BAD_MARK, f"{shown(kind, 150)} was not marked: {told(error)}.")
 
     def health(self) -> Health:
         """Return how the monitoring is."""
         return self._worker.health()
 
     def flush(self, timeout: float = SECONDS_TO_CLOSE) -> bool:
-        """Wait at most `timeout` seconds until everything so far is in Redis; tell whether it is."""
-        return self._worker.flush(timeout)
+        """Wait at most `timeout` seconds until everything so far is in Redis; tell whether it is.
+
+        Never raises: what is no number of seconds counts as the default, and a day is the longest that is waited.
+        """
+        return self._worker.flush(seconds_of(timeout, SECONDS_TO_CLOSE))
 
     def close(self, timeout: float = SECONDS_TO_CLOSE) -> bool:
         """End the run: deliver what can be delivered within `timeout` seconds; tell whether that was all.
 
         What could not be delivered is counted as `undelivered`, and the log says how much it was.
+        Never raises: what is no number of seconds counts as the default, and a day is the longest that is waited.
         """
-        delivered = self._worker.close(self._last_job(), time.monotonic() + timeout)
+        delivered = self._worker.close(
+            self._last_job(), time.monotonic() + seconds_of(timeout, SECONDS_TO_CLOSE)
+        )
         endings.unwatch(self)
         return delivered
 
@@ -320,15 +326,13 @@ class Monitor:
         """Bring figures together with those of other ranks, and start them on their way; never raises."""
         number, parcel = self._step(step), None
         try:
-            parcel = self._company.gather(
-                NO_STEP if number is None else number, self._measurer.figures(step, correction, given)
-            )
+            # other ranks wait for this one whatever its figures are
+            figures = self._measurer.figures(step, correction, given)
+            parcel = self._company.gather(NO_STEP if number is None else number, figures)
             if number is not None and parcel is not None and self._company.pushes:
                 self._send(number, parcel)
         except Exception as error:  # noqa: BLE001 - a guest does not break the house
-            self._ledger.drop(
-                DropReason.NOT_MEASURED, f"Step {step} was not measured: {type(error).__name__}: {error}."
-            )
+            self._ledger.drop(DropReason.NOT_MEASURED, f"Step {shown(step)} was not measured: {told(error)}.")
         return parcel
 
     def _send(self, step: int, parcel: Parcel) -> None:
@@ -339,7 +343,7 @@ class Monitor:
             )
             return
         size = sum(tensor.nbytes for tensor in parcel.tensors)
-        self._worker.put(Measured(step, time.time(), arrival, parcel, self._capture, self._ledger, size))
+        self._worker.put(Measured(step, time.time(), arrival, parcel, self._decoder, self._ledger, size))
 
     def _mark(self, kind: object, step: object, fields: Mapping[str, object]) -> None:
         number = self._last_step if step is None else self._step(step)
@@ -348,7 +352,7 @@ class Monitor:
         name = kind_of(kind)
         if name is None:
             self._ledger.drop(
-                DropReason.BAD_MARK, f"{kind!r:.150} was not marked: expected a name like 'weight_sync'."
+                DropReason.BAD_MARK, f"{shown(kind, 150)} was not marked: expected a name like 'weight_sync'."
             )
             return
         kept, trouble = fields_of(fields)
@@ -362,29 +366,7 @@ class Monitor:
         if number is None:
             return
         now = time.time()
-        numbers: dict[str, float] = {}
-        later: dict[str, Tensor] = {}
-        for name, value in values.items():
-            if len(numbers) + len(later) == MAX_METRICS:
-                self._ledger.drop(
-                    DropReason.TOO_MANY,
-                    f"{name!r:.150} was not logged: expected at most {MAX_METRICS} scalars at a time.",
-                )
-            elif not is_metric_name(name):
-                self._ledger.drop(
-                    DropReason.BAD_NAME, f"{name!r:.150} was not logged: expected a name like 'train/reward'."
-                )
-            elif type(value) is float:  # nearly all are, and need not be asked
-                numbers[name] = value
-            elif isinstance(value, Tensor) and value.is_cuda and value.numel() == 1:
-                later[name] = value.detach().reshape(()).to(torch.float64, copy=True)
-            else:
-                try:
-                    numbers[name] = _number(value)
-                except Exception as error:  # noqa: BLE001 - whatever it is, the others can be logged
-                    self._ledger.drop(
-                        DropReason.BAD_VALUE, f"{name!r} was not logged: expected one number: {error}."
-                    )
+        numbers, later = sorted_out(values, self._ledger)
         if later:
             arrival = self._transfer.start([torch.stack(list(later.values()))])
             if arrival is None:
@@ -399,13 +381,15 @@ class Monitor:
             )
 
     def _step(self, step: object) -> int | None:
+        """Return the number of a step; None, counted, for what is none. Never raises."""
         try:
-            number = operator.index(step)  # type: ignore[arg-type]  # what is no integer is what this is for
+            # what is no integer is what this is for, and a flag is none
+            number = -1 if isinstance(step, bool) else int(operator.index(step))  # type: ignore[arg-type]
         except Exception:  # noqa: BLE001 - it is somebody's own
             number = -1
-        if isinstance(step, bool) or not 0 <= number <= MAX_STEP:
+        if not 0 <= number <= MAX_STEP:
             self._ledger.drop(
-                DropReason.BAD_STEP, f"step is {step!r:.100}: expected an integer from 0 to {MAX_STEP}."
+                DropReason.BAD_STEP, f"step is {shown(step)}: expected an integer from 0 to {MAX_STEP}."
             )
             return None
         self._last_step = number
@@ -432,13 +416,16 @@ def _elsewhere(run: str, config: CorrectionConfig) -> Monitor:
 
 @dataclasses.dataclass(frozen=True)
 class _Settings:
-    """What the arguments of a monitor come to; can be sent to other ranks."""
+    """What the arguments of a monitor come to; can be sent to other ranks.
+
+    `alike` is what has to be the same on every rank, by the name of the argument.
+    """
 
     name: str
     config: CorrectionConfig
     group_names: tuple[str, ...] | None
     agreement: Agreement
-    alike: str
+    alike: Mapping[str, object]
 
 
 def _settings(
@@ -447,6 +434,8 @@ def _settings(
     config: Mapping[str, Any] | CorrectionConfig | None,
     group_names: Sequence[str] | None,
     tokens: TokenCapture | None,
+    *,
+    push: bool,
 ) -> _Settings:
     """Check the arguments; ValueError if one of them cannot be what it is."""
     name = run if run is not None else _new_name()
@@ -460,9 +449,14 @@ def _settings(
         0 if tokens is None else tokens.words,
         0 if tokens is None else tokens.sequences,
     )
-    alike = (
-        f"project {project!r}, run {run!r}, {own}, groups {names}, tokens of {agreement.captured} sequences"
-    )
+    alike = {
+        "project": project,
+        "run": run,
+        **{f"config.{key}": value for key, value in own.as_dict().items()},
+        "group_names": names,
+        "the number of sequences in tokens": agreement.captured,
+        "push": bool(push),
+    }
     return _Settings(name, own, names, agreement, alike)
 
 
@@ -475,12 +469,6 @@ def _check_destination(sink: Sink | None, redis_url: str | None, spool_limit: in
 
 def _url(redis_url: str | None) -> str:
     return redis_url or os.environ.get(REDIS_URL_VARIABLE) or DEFAULT_REDIS_URL
-
-
-def _number(value: Any) -> float:
-    """Return a number, or an array or a tensor of one, as a float. NumPy's float64 is a float, and slow to be asked."""
-    is_plain = isinstance(value, (float, int)) or not hasattr(value, "item")
-    return float(value if is_plain else value.item())
 
 
 def _new_name() -> str:

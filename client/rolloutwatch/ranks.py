@@ -5,7 +5,7 @@ where its part could not be measured. What is sent has the same size on every ra
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -15,7 +15,8 @@ from torch import Tensor
 from torch import distributed as dist
 
 from rolloutwatch.drops import DropReason, Ledger
-from rolloutwatch.figures import Figures, together
+from rolloutwatch.figures import Figures, together, whole
+from rolloutwatch.shown import said, shown, told
 from rolloutwatch.transfer import Arrays
 from rolloutwatch_contract.record import MAX_SEQUENCES
 from rolloutwatch_contract.tables import SEQUENCE_COLUMNS
@@ -35,6 +36,11 @@ from rolloutwatch_correction.statistics import Statistics, fields_of
 T = TypeVar("T")
 
 NO_STEP = -1
+# Each rank may send all rows that a record has, up to eight ranks; beyond that they share 2.4 MB a step.
+MAX_ROWS_TOGETHER = 8 * MAX_SEQUENCES
+# Rows travel as what a record has of them, float32, with the veto; two such numbers in the place of one.
+_WIDTH = len(SEQUENCE_COLUMNS) + 1 + (len(SEQUENCE_COLUMNS) + 1) % 2
+_LARGEST = 3e38
 _REASONS = tuple(reason.value for reason in DropReason)
 # what stands before the figures of a rank
 _HEAD = ("step", "measured", "has_groups", "has_sample_ids", "rows", "captured", *_REASONS)
@@ -121,7 +127,7 @@ class Together:
         world = dist.get_world_size(process_group)
         self.rank = dist.get_rank(process_group)
         self.pushes = pushes and self.rank == 0
-        self.room = max(1, MAX_SEQUENCES // world)
+        self.room = max(1, min(MAX_SEQUENCES, MAX_ROWS_TOGETHER // world))
         self._process_group = process_group
         self._device = _device_of(process_group)
         self._agreement = agreement
@@ -153,7 +159,7 @@ class Together:
             self._lost = True
             self._ledger.drop(
                 DropReason.NOT_MEASURED,
-                f"Step {step} and those after it are not measured: the other ranks cannot be reached: {error}",
+                f"Step {step} and those after it are not measured: the other ranks cannot be reached: {said(error)}",
             )
             return None
         config = self._agreement.config
@@ -177,7 +183,7 @@ class Together:
             try:
                 return self._letter.write(step, figures, self._ledger.tally(), self._device)
             except Exception as error:  # noqa: BLE001 - the others wait for this rank all the same
-                self._ledger.drop(DropReason.NOT_MEASURED, f"Step {step} was not measured: {error}")
+                self._ledger.drop(DropReason.NOT_MEASURED, f"Step {step} was not measured: {said(error)}")
         return self._letter.write(step, None, self._ledger.tally(), self._device)
 
     def _opened(self, ranks: Any, step: int) -> Figures | None:
@@ -194,7 +200,13 @@ class Together:
                     "call the monitor equally often on every rank.",
                 )
         parts = [figures for at, _, figures in letters if figures is not None and at == step]
-        return together(parts) if parts else None
+        parts, missing = whole(parts)
+        for name in missing:
+            self._ledger.drop(
+                DropReason.NOT_MEASURED,
+                f"Step {step} is measured without {name}: some ranks have given none. Give it on every rank, or on none.",
+            )
+        return together(parts, MAX_SEQUENCES) if parts else None
 
 
 class Letter:
@@ -208,7 +220,8 @@ class Letter:
             "head": len(_HEAD),
             "vector": fields.length,
             "by_group": len(agreement.groups) * self._of_group,
-            "sequences": room * len(SEQUENCE_COLUMNS),
+            "there_were": 2,
+            "sequences": room * _WIDTH // 2,
             "sample_ids": room,
             "tokens": agreement.captured * agreement.words,
         }
@@ -261,7 +274,8 @@ class Letter:
         for name, tensor, where in (
             ("vector", statistics.vector, letter),
             ("by_group", statistics.by_group, letter),
-            ("sequences", figures.sequences, letter),
+            ("there_were", figures.there_were, integers),
+            ("sequences", _as_pairs(figures), letter),
             ("sample_ids", figures.sample_ids, integers),
             ("tokens", figures.tokens, integers),
         ):
@@ -281,9 +295,12 @@ class Letter:
         if head["captured"]:
             tokens = self._table(integers, "tokens", int(head["captured"]), agreement.words)
         vector = torch.from_numpy(numbers[self._at["vector"]])
+        table = self._table(numbers.view(np.float64), "sequences", rows, _WIDTH // 2).view(torch.float32)
         return Figures(
             Statistics(vector, agreement.config, agreement.groups, by_group),
-            self._table(numbers, "sequences", rows, len(SEQUENCE_COLUMNS)),
+            table[:, : len(SEQUENCE_COLUMNS)].double(),
+            table[:, len(SEQUENCE_COLUMNS)] != 0,
+            torch.from_numpy(integers[self._at["there_were"]]),
             sample_ids,
             tokens,
         )
@@ -299,6 +316,14 @@ class Letter:
             )
         if statistics.by_group is not None:
             _check_names(statistics.groups, agreed)
+
+
+def _as_pairs(figures: Figures) -> Tensor:
+    """Return rows as float32 with the veto behind them, two numbers in the place of one float64."""
+    # a sum of disasters is beyond float32, and still a number
+    rows = figures.sequences.clamp(-_LARGEST, _LARGEST).float()
+    marked = torch.cat([rows, figures.vetoed[:, None].float()], dim=1)
+    return torch.nn.functional.pad(marked, (0, _WIDTH - marked.shape[1])).contiguous().view(torch.float64)
 
 
 def _check_names(groups: tuple[str, ...], agreement: Agreement) -> None:
@@ -319,14 +344,16 @@ def company_of(
 
 
 def agreed(
-    process_group: ProcessGroup | None, settings: Callable[[], T], differing: Callable[[T], object]
+    process_group: ProcessGroup | None,
+    settings: Callable[[], T],
+    differing: Callable[[T], Mapping[str, object]],
 ) -> T:
     """Return the settings of the first rank; every rank has to call this at the same time.
 
     Args:
         process_group: The ranks; None means that there is only this process.
         settings: Makes the settings of this rank, and may raise ValueError.
-        differing: Returns what of them has to be the same on every rank.
+        differing: Returns what of them has to be the same on every rank, by the names of the arguments.
 
     Raises:
         ValueError: Settings of a rank cannot be, or are not those of the first one; on all ranks, lest one waits.
@@ -339,18 +366,23 @@ def agreed(
     except ValueError as error:
         own = error
     except Exception as error:  # noqa: BLE001 - the others wait for this rank all the same
-        own = ValueError(f"{type(error).__name__}: {error}")
+        own = ValueError(told(error))
     everyone: list[Any] = [None] * dist.get_world_size(process_group)
     dist.all_gather_object(everyone, own, group=process_group)
     for rank, other in enumerate(everyone):
         if isinstance(other, ValueError):
             raise ValueError(f"Rank {rank} cannot take part: {other}")
     first: T = everyone[0]
+    expected = differing(first)
     for rank, other in enumerate(everyone):
-        if differing(other) != differing(first):
+        came = differing(other)
+        if names := [name for name in expected if came[name] != expected[name]]:
+            here = "; ".join(
+                f"{name} is {shown(expected[name])} on rank 0 and {shown(came[name])} on rank {rank}"
+                for name in names
+            )
             raise ValueError(
-                f"Ranks have built other monitors: expected the same arguments on every rank; rank 0 has "
-                f"{differing(first)}, and rank {rank} has {differing(other)}."
+                f"Ranks have built other monitors: expected the same arguments on every rank, but {here}."
             )
     return first
 
@@ -363,7 +395,7 @@ def _check_group(process_group: object) -> None:
         )
     if process_group is dist.GroupMember.NON_GROUP_MEMBER or not isinstance(process_group, dist.ProcessGroup):
         raise ValueError(
-            f"process_group is {process_group!r:.100}: expected a group that this process is a member of, "
+            f"process_group is {shown(process_group)}: expected a group that this process is a member of, "
             "such as torch.distributed.group.WORLD."
         )
 

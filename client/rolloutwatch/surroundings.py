@@ -25,14 +25,26 @@ SCHEDULERS = ("SLURM_JOB_ID", "RAY_JOB_ID")
 MAX_COMMAND_LETTERS = 500
 
 _DRIVER = Path("/proc/driver/nvidia/gpus")
-_SECRET = r"[\w.+-]*(?:keys?|token|secrets?|passw(?:or)?ds?|passphrase|credentials?|auth)"
-_NAMED = re.compile(rf"({_SECRET})=.*", re.IGNORECASE | re.DOTALL)
-_NESTED = re.compile(
-    rf"""({_SECRET}['"]?\s*[=:]\s*)(?:'[^']*'|"[^"]*"|[^\s,}}\]'"]+)""", re.IGNORECASE
-)  # as in {"api_key": "..."}
-_OPTION = re.compile(rf"-{_SECRET}", re.IGNORECASE)
-_IN_A_URL = re.compile(r"(?<=://)[^/@\s]*@")
 _HIDDEN = "***"
+_OPTION = re.compile(r"-{0,2}[+~]{0,2}[A-Za-z_][A-Za-z0-9_./-]{0,79}", re.ASCII)
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+# of a word in an option's name whose value is nobody's business
+_SUSPICIOUS = re.compile(
+    r".*(?:keys?|token|secrets?|pass|passw(?:or)?ds?|pwd|pw|auth|user|login|cookies?)"
+    r"|(?:pass|secret|cred|auth|cookie|sig|cert|priv|bearer|session|header|login|user|oauth).*"
+    r"|pin|otp|mfa|sas|dsn|pem|jwt|url|uri|email|mail|salt|seedphrase|license|licence|p|h|u|b|d",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"[+-]?(?:[0-9][0-9_]{0,11})?(?:\.[0-9]{0,12})?(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
+_FLAG = re.compile(r"true|false|none|null|yes|no|on|off", re.IGNORECASE)
+_WORDS = re.compile(r"[A-Za-z0-9_./,+-]{1,39}", re.ASCII)
+# a word of letters, and what models and versions are called; a random one is longer, or has both
+_PLAIN = re.compile(r"[A-Za-z]{0,20}|[0-9]{1,8}|[A-Za-z0-9]{1,6}", re.ASCII)
+_SEPARATOR = re.compile(r"[_./,+-]")
+# what keys begin with: of Hugging Face, OpenAI, GitHub, GitLab, Slack, AWS, Google, npm, PyPI, JWT
+_KEY = re.compile(
+    r"(?:hf|sk|pk|rk|gh[a-z]|github|glpat|xox[a-z]|npm|pypi)[_-].*|(?:AKIA|ASIA|AIza|eyJ).*", re.ASCII
+)
 
 
 def _facts() -> dict[str, Callable[[], object]]:
@@ -64,19 +76,59 @@ def environment() -> dict[str, str]:
 
 
 def without_secrets(arguments: Sequence[str]) -> list[str]:
-    """Return arguments of a command without the values of those whose name says key, token, password or secret."""
-    shown, hides_next = [], False
-    for argument in (whole[:MAX_COMMAND_LETTERS] for whole in arguments):
-        if hides_next and not argument.startswith("--"):
-            shown.append(_HIDDEN)
-            hides_next = False
-            continue
-        hides_next = _OPTION.fullmatch(argument) is not None
-        if named := _NAMED.fullmatch(argument):
-            shown.append(f"{named[1]}={_HIDDEN}")
-        else:
-            shown.append(_IN_A_URL.sub(f"{_HIDDEN}@", _NESTED.sub(rf"\1{_HIDDEN}", argument)))
-    return shown
+    """Return a command with the names of its options, and values only where they are plainly harmless.
+
+    That is a number, a flag, or a short path of words, of an option whose name does not sound like a secret;
+    whatever else there is, a URL, a header, a text in quotes, somebody may have put a password into.
+    """
+    script = [Path(argument).name for argument in arguments[:1]]
+    value = _Value()
+    return [
+        *(name if _is_harmless(name) else _HIDDEN for name in script),
+        *(value.shown(argument) for argument in arguments[1:]),
+    ]
+
+
+class _Value:
+    """What is known of the next argument: which option it may be the value of."""
+
+    def __init__(self) -> None:
+        self._may_be_shown = True
+        self._is_awaited = False  # after an option that sounds like a secret, which takes whatever comes
+
+    def shown(self, argument: str) -> str:
+        """Return how an argument is shown."""
+        if self._is_awaited:
+            self._is_awaited = False
+            return _HIDDEN
+        name, equals, value = argument.partition("=")
+        if equals and _OPTION.fullmatch(name):
+            self._may_be_shown = True
+            return f"{name}={value if _is_harmless(value, name) else _HIDDEN}"
+        if argument.startswith("-") and not _NUMBER.fullmatch(argument):
+            return self._option(argument)
+        return argument if self._may_be_shown and _is_harmless(argument) else _HIDDEN
+
+    def _option(self, argument: str) -> str:
+        is_name = _OPTION.fullmatch(argument) is not None
+        self._may_be_shown = is_name and not _is_suspicious(argument)
+        self._is_awaited = not self._may_be_shown
+        return argument if is_name else _HIDDEN
+
+
+def _is_suspicious(name: str) -> bool:
+    return any(_SUSPICIOUS.fullmatch(word) for word in _WORD.findall(name))
+
+
+def _is_harmless(value: str, name: str = "") -> bool:
+    if _FLAG.fullmatch(value):
+        return True
+    if _is_suspicious(name):
+        return False
+    if _NUMBER.fullmatch(value):
+        return True
+    is_short = _WORDS.fullmatch(value) is not None and not _KEY.fullmatch(value)
+    return is_short and "tokens" not in name.lower() and all(map(_PLAIN.fullmatch, _SEPARATOR.split(value)))
 
 
 def git_commit(folder: Path) -> str:

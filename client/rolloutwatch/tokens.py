@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from rolloutwatch.shown import shown
 from rolloutwatch_contract import Array, SequenceTokens
 from rolloutwatch_contract.record import MAX_TOKEN_LETTERS, MAX_TOKENS
 from rolloutwatch_correction import Correction, worst_rows
@@ -28,7 +29,8 @@ class TokenCapture:
 
     Attributes:
         decode: Returns the text of a token by its number, such as `lambda number: tokenizer.decode([number])`.
-            It is called on the background thread, once for each number that occurs.
+            It is called on a thread of its own, once for each number that occurs. If it raises, or takes longer
+            than two seconds in a step, tokens are shown by their numbers; after three such steps it is not called again.
         sequences: How many sequences, at most MAX_CAPTURED. They share the room for MAX_TOKENS tokens:
             of four sequences 4096 tokens each, from the beginning of the response.
 
@@ -49,7 +51,7 @@ class TokenCapture:
             )
         if type(self.sequences) is not int or not 1 <= self.sequences <= MAX_CAPTURED:
             raise ValueError(
-                f"sequences is {self.sequences!r:.50}: expected an integer from 1 to {MAX_CAPTURED}."
+                f"sequences is {shown(self.sequences, 50)}: expected an integer from 1 to {MAX_CAPTURED}."
             )
 
     @property
@@ -69,6 +71,10 @@ class TokenCapture:
             text = str(self.decode(number)).encode(errors="backslashreplace").decode()
             self._known[number] = text[:MAX_TOKEN_LETTERS]
         return self._known[number]
+
+    def known(self) -> frozenset[int]:
+        """Return the tokens whose text is known."""
+        return frozenset(self._known)
 
 
 def captured(
@@ -110,6 +116,11 @@ def read(packed: npt.NDArray[np.int64], text: Callable[[int], str]) -> SequenceT
     log_ratios = (tokens & 0xFFFFFFFF).astype(np.uint32).view(np.float32)
     texts = tuple(text(number) for number in (tokens >> 32).tolist())
     return SequenceTokens(row, texts, Array.of(log_ratios))
+
+
+def numbers_of(packed: npt.NDArray[np.int64]) -> set[int]:
+    """Return which tokens occur in one sequence."""
+    return set((packed[HEAD : HEAD + int(packed[1])] >> 32).tolist())
 
 
 def _check_numbers(numbers: Any, logprobs: Any) -> None:

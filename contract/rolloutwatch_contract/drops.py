@@ -38,9 +38,14 @@ DROPS: Final[Mapping[str, tuple[str, str, str]]] = {
         "A step has at most 512 figures and 4096 sequences.",
         "Log fewer; the trainer's log says which were left out.",
     ),
+    "vetoed_left_out": (
+        "vetoed sequences without a row of their own",
+        "More sequences were vetoed than a step, or a rank's part of it, has rows; figures are of all of them.",
+        "Look why so many are vetoed.",
+    ),
     "not_decoded": (
         "without the text of their tokens",
-        "The function that makes text of tokens failed, and their numbers are shown instead.",
+        "The function that makes text of tokens failed or took too long, and their numbers are shown instead.",
         "The trainer's log says what it raised.",
     ),
     "not_encoded": ("lost, the record was too large", "", "The trainer's log says why."),

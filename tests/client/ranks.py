@@ -53,8 +53,11 @@ def take_part(rank: int) -> dict[str, Any]:
         outcomes[case] = refusal(arguments[rank], everyone)
     if rank < 2:
         outcomes["many"] = many(rank, pair)
+        outcomes["more vetoed than there is room for"] = too_many_vetoed(rank, pair)
         outcomes["tokens"] = tokens(rank, pair)
         outcomes["a peer"] = part_of(FAMILIES["token"], slice(0, 9), pair, push=False)
+    for case, (rows, vetoed) in VETOED_AT.items():
+        outcomes[case] = vetoed_at(rank, rows, vetoed)
     outcomes["not a member"] = refusal({}, pair)
     outcomes["silent"] = silent(rank)
     outcomes["gone"] = gone(rank)
@@ -163,6 +166,36 @@ def _logs_nonsense(monitor: Monitor) -> Any:
     return monitor.correct(step=STEP, **part(own_rows(dist.get_rank())))
 
 
+OPTIONAL = ("training_entropy", "sample_ids", "groups")
+
+
+def _gives_more(monitor: Monitor) -> Any:
+    return monitor.correct(step=STEP, **part(own_rows(dist.get_rank())))
+
+
+def _gives_no_more(monitor: Monitor) -> Any:
+    given = part(own_rows(dist.get_rank()))
+    return monitor.correct(step=STEP, **{name: given[name] for name in given if name not in OPTIONAL})
+
+
+class Unshown:
+    def __repr__(self) -> str:
+        raise RuntimeError("not today")
+
+
+class Nothing:
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError("not today")
+
+    @__class__.setter
+    def __class__(self, other: Any) -> None: ...
+
+
+def _at(step: Any) -> Callable[[Monitor], Any]:
+    return lambda monitor: monitor.observe(step=step, **part(own_rows(dist.get_rank())))
+
+
 MISFORTUNES: dict[str, dict[int, Callable[[Monitor], Any]]] = {
     "a rank raises": {1: _raises},
     "the rank that pushes raises": {0: _raises},
@@ -177,6 +210,10 @@ MISFORTUNES: dict[str, dict[int, Callable[[Monitor], Any]]] = {
     "a rank has undeclared labels": {1: _has_other_groups},
     "a rank has labels": {1: _has_labels},
     "a rank logs nonsense": {2: _logs_nonsense},
+    "given by one rank alone": {0: _gives_more} | dict.fromkeys(range(1, WORLD), _gives_no_more),
+    "a huge step": {1: _at(10**5000)},
+    "a step that cannot be shown": {1: _at(Unshown())},
+    "a step that says it is nothing": {1: _at(Nothing())},
 }
 
 
@@ -203,6 +240,7 @@ DISAGREEMENTS: dict[str, list[dict[str, Any]]] = {
     "other groups": [{"group_names": GROUPS}, {"group_names": GROUPS[::-1]}, {}, {}],
     "other projects": [{}, {"project": "code"}, {}, {}],
     "tokens here and none there": [{"tokens": TokenCapture(str)}, {}, {}, {}],
+    "one that does not push": [{}, {}, {"push": False}, {}],
     "a configuration that cannot be": [{}, {}, {"config": {"rollout_is": "batch"}}, {}],
     "a url that cannot be": [{"sink": None, "redis_url": "nonsense"}, {}, {}, {}],
 }  # fmt: skip
@@ -236,6 +274,42 @@ def many(rank: int, process_group: Any) -> Any:
     sink, b = MemorySink(), crowd().rows(slice(0, 10) if rank == 0 else slice(10, MANY))
     with built(sink, VETO, process_group, group_names=None) as monitor:
         monitor.observe(step=STEP, **arguments_of(b))
+    return sink.records
+
+
+# how many sequences four ranks have, unevenly, and which of them are vetoed
+VETOED_AT = {
+    "vetoed in the midst": (6000, (2000, 3800)),
+    "all vetoed on the last rank": (6000, (4200, 6000)),
+}
+
+
+def flawed(rows: int, vetoed: tuple[int, int]) -> Batch:
+    """Sequences of which some are vetoed, and the last one of these is the worst of all."""
+    rollout_BT = -torch.ones(rows, 2, dtype=torch.float64)
+    training_BT = rollout_BT.clone()
+    training_BT[:, 0] += torch.linspace(0.1, 2.0, rows)  # most of the mismatch is where no veto is
+    training_BT[slice(*vetoed), 1] -= 4.0
+    training_BT[vetoed[1] - 1, 0] += 4.0
+    return Batch(training_BT, rollout_BT, torch.ones(rows, 2))
+
+
+def vetoed_at(rank: int, rows: int, vetoed: tuple[int, int]) -> Any:
+    """Observe sequences that four ranks have a part of; the last one has nearly all of the second half."""
+    cuts = (0, 1500, 3000, vetoed[0] + 100 if vetoed[0] > 3000 else 4500, rows)
+    own, sink, b = slice(*cuts[rank : rank + 2]), MemorySink(), flawed(rows, vetoed)
+    ids, numbers = 2**60 + torch.arange(rows), torch.arange(rows)[:, None].expand(rows, 2)
+    capture = TokenCapture(word, sequences=1)
+    with built(sink, VETO, dist.group.WORLD, group_names=None, tokens=capture) as monitor:
+        monitor.observe(step=STEP, **arguments_of(b.rows(own)), sample_ids=ids[own], token_ids=numbers[own])
+    return sink.records
+
+
+def too_many_vetoed(rank: int, process_group: Any) -> Any:
+    """Observe 4996 vetoed sequences and four others."""
+    sink, b = MemorySink(), flawed(MANY, (4, MANY))
+    with built(sink, VETO, process_group, group_names=None) as monitor:
+        monitor.observe(step=STEP, **arguments_of(b.rows(slice(0, 1000) if rank == 0 else slice(1000, MANY))))
     return sink.records
 
 

@@ -295,7 +295,7 @@ def test_a_run_begins_whatever_its_surroundings_are(tmp_path: Path, monkeypatch:
     start = sink.records[0]
     assert isinstance(start, RunStart)
     assert start.config["rollout_is"] == "token"
-    assert start.environment["command"] == "train.py \\udcff.yaml"
+    assert start.environment["command"] == "train.py ***"
     assert "git_commit" not in start.environment
 
 
@@ -363,7 +363,7 @@ def test_lists_have_figures_of_groups_too() -> None:
     assert len(counts) == MAX_GROUPS
     assert sum(counts.values()) == 60
     assert counts["n_sequences@others"] == 60 - 2 * (MAX_GROUPS - 1)
-    assert counts["n_sequences@_"] == 2
+    assert counts["n_sequences@_-ad25c7"] == 2
     assert record.metrics["surprise_gap"] == 0.5
     assert record.dropped == {}
 

@@ -21,8 +21,10 @@ from tests.client.ranks import (
     LONG,
     MANY,
     NAMES,
+    OPTIONAL,
     STEP,
     VETO,
+    VETOED_AT,
     WORLD,
     arguments_of,
     built,
@@ -278,7 +280,7 @@ def worst_of(table: Any, vetoed: Any, room: int) -> list[int]:
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_of_a_crowd_all_vetoed_rows_and_the_worst_are_kept(outcomes: Outcomes, ranks: int) -> None:
-    """As many as a record holds, a fair share from each rank; figures are of all, and what is left out is counted."""
+    """As many as a record holds, whichever rank has them; figures are of all, and what is left out is counted."""
     b = crowd()
     sink = MemorySink()
     if ranks == 1:
@@ -288,12 +290,11 @@ def test_of_a_crowd_all_vetoed_rows_and_the_worst_are_kept(outcomes: Outcomes, r
     table = b.correct(VETO).sequences.numpy()
     vetoed = (b.log_ratio < math.log(0.05)).any(dim=1).numpy()
     assert vetoed.sum() > 400
-    first, share = (0, MAX_SEQUENCES) if ranks == 1 else (10, MAX_SEQUENCES // 2)
-    kept = [*range(first), *(first + row for row in worst_of(table[first:], vetoed[first:], share))]
+    kept = worst_of(table, vetoed, MAX_SEQUENCES)
     assert record.sequences is not None
     assert np.array_equal(record.sequences.numpy(), table[kept].astype(np.float32))
     assert set(np.flatnonzero(vetoed)) <= set(kept)
-    assert record.dropped == {"too_many": MANY - len(kept)}
+    assert record.dropped == {"too_many": MANY - MAX_SEQUENCES}
     assert record.metrics["n_sequences"] == MANY
     assert record.metrics["rollout_is_veto_fraction"] == vetoed.sum() / MANY
 
@@ -313,3 +314,59 @@ def test_tokens_of_the_worst_sequences_go_along(outcomes: Outcomes, ranks: int) 
         expected = torch.where(b.mask, b.training - b.rollout, math.nan)[one.row, :length].float()
         assert np.array_equal(one.log_ratios.numpy(), expected.numpy(), equal_nan=True)
     assert ranks == 1 or len(outcomes[0]["tokens"]["collectives"]) == 1
+
+
+@pytest.mark.parametrize("case", ["vetoed in the midst", "all vetoed on the last rank"])
+def test_every_vetoed_row_is_kept_wherever_it_is(outcomes: Outcomes, case: str) -> None:
+    """As long as a record has room for all of them, with its own number, and tokens beside the row that they are of."""
+    record = record_of(outcomes[0][case])
+    rows, vetoed = VETOED_AT[case]
+    assert record.sample_ids is not None
+    assert record.sequences is not None
+    kept = [number - 2**60 for number in record.sample_ids.numpy().tolist()]
+    assert set(range(*vetoed)) <= set(kept)
+    assert len(kept) == MAX_SEQUENCES
+    assert kept == sorted(kept)
+    assert record.dropped == {"too_many": rows - MAX_SEQUENCES}
+    (worst,) = record.tokens
+    assert kept[worst.row] in range(*vetoed)
+    assert worst.texts[0] == word(kept[worst.row])
+
+
+def test_vetoed_rows_beyond_the_room_are_counted(outcomes: Outcomes) -> None:
+    """To the last one, beside the others that have no row."""
+    record = record_of(outcomes[0]["more vetoed than there is room for"])
+    assert record.sequences is not None
+    assert len(record.sequences.numpy()) == MAX_SEQUENCES
+    assert record.dropped == {"vetoed_left_out": 900, "too_many": 4}
+
+
+def test_what_only_some_ranks_give_is_not_shown_as_that_of_all(outcomes: Outcomes) -> None:
+    """It is left out and counted, once for each: entropy, numbers of samples, groups; places count through the batch."""
+    record = record_of(outcomes[0]["given by one rank alone"]["records"])
+    arguments = {
+        name: tensor for name, tensor in part(slice(0, 8)).items() if name not in OPTIONAL
+    }  # fmt: skip
+    assert same(record, alone("token normalized", arguments)[0])
+    assert record.dropped == {"not_measured": 3}
+    assert record.sequences is not None
+    assert column(record.sequences.numpy(), "sample_id").tolist() == list(range(8))
+
+
+NONSENSE = ("a huge step", "a step that cannot be shown", "a step that says it is nothing")
+
+
+@pytest.mark.parametrize("case", NONSENSE)
+def test_a_step_of_whatever_kind_keeps_no_rank_from_the_collective(outcomes: Outcomes, case: str) -> None:
+    """The next step is whole."""
+    record = record_of(outcomes[0][case]["records"])
+    assert record.dropped == {"bad_step": 1}
+    after = record_of(outcomes[0][case]["records"], STEP + 5)
+    assert same(after, alone("token normalized", part(slice(0, 8)))[0])
+
+
+def test_ranks_that_disagree_are_told_in_what(outcomes: Outcomes) -> None:
+    said = outcomes[0]["other configurations"]
+    assert "config.rollout_is is 'token' on rank 0 and 'geometric' on rank 3" in said
+    assert "project" not in said
+    assert "push is True on rank 0 and False on rank 2" in outcomes[0]["one that does not push"]

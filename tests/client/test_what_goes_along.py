@@ -5,6 +5,8 @@ Axes: B sequences, T response tokens.
 
 import logging
 import math
+import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,13 @@ import torch
 from torch import Tensor
 
 from rolloutwatch import MemorySink, TokenCapture
+from rolloutwatch.decoding import Decoder
+from rolloutwatch.drops import DropReason, Ledger
+from rolloutwatch.tokens import HEAD
 from rolloutwatch_contract import StepRecord
 from rolloutwatch_contract.record import MAX_METRICS, MAX_SEQUENCES, MAX_TOKENS
 from rolloutwatch_correction import CorrectionConfig, Groups, correct
-from tests.client.batches import batch, monitor, steps
+from tests.client.batches import Gate, batch, monitor, steps
 from tests.correction.batches import LAYOUTS, Batch
 from tests.correction.families import FAMILIES, entropy_of, sample
 from tests.correction.test_no_sync import NoReadback
@@ -62,6 +67,53 @@ def test_every_layout_brings_the_same_record(layout: str) -> None:
     assert record.tokens == (), "nobody asked for them"
 
 
+DTYPES = [torch.int32, torch.int16, torch.int8, torch.uint8, torch.uint16, torch.uint32, torch.uint64]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_numbers_of_samples_may_be_of_any_integers(dtype: torch.dtype) -> None:
+    """Of a tensor, of an array, and of a correction that the trainer has computed itself."""
+    ids = torch.arange(9).to(dtype)
+    for given in (ids, ids.numpy()):
+        record = pushed(arguments("padded") | {"sample_ids": given})
+        assert record.dropped == {}
+        assert record.sample_ids is not None
+        assert record.sample_ids.numpy().tolist() == list(range(9))
+    sink = MemorySink()
+    with monitor(sink, config=CorrectionConfig()) as one:
+        one.record(0, correct(*sample().tensors, sample_ids=ids))
+    (record,) = steps(sink.records)
+    assert record.sample_ids is not None
+    assert record.sample_ids.numpy().tolist() == list(range(9))
+
+
+def test_numbers_of_a_correction_that_fit_nowhere_cost_themselves() -> None:
+    sink, ids = MemorySink(), torch.arange(-1, 8).to(torch.uint64)  # the first is the last that there is
+    with monitor(sink, config=CorrectionConfig()) as one:
+        one.record(0, correct(*sample().tensors, sample_ids=ids))
+    (record,) = steps(sink.records)
+    assert record.metrics
+    assert (record.sample_ids, record.dropped) == (None, {"not_measured": 1})
+    assert record.sequences is not None
+    assert record.sequences.numpy()[:, 14].tolist() == list(range(9))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("make", [torch.tensor, np.array, list])
+def test_numbers_of_samples_may_be_written_over_after_the_call(make: Any, layout: str) -> None:
+    """A buffer that the next batch is loaded into, say."""
+    sink, gate, ids = Gate(), threading.Event(), make(IDS)
+    with monitor(sink, config=CONFIG, tokens=TokenCapture(lambda number: str(gate.wait(1.5)))) as one:
+        one.observe(step=0, **arguments(layout))  # keeps the background busy
+        one.observe(step=1, **arguments(layout) | {"sample_ids": ids})
+        ids[:] = [7] * 9 if make is list else 7
+        gate.set()
+        sink.open.set()
+    record = steps(sink.records)[1]
+    assert record.sample_ids is not None
+    assert record.sample_ids.numpy().tolist() == IDS
+
+
 @pytest.mark.parametrize("ids", [IDS, tuple(IDS), np.array(IDS), torch.tensor(IDS)])
 def test_numbers_of_samples_come_as_whatever_holds_integers(ids: Any) -> None:
     record = pushed(arguments("padded") | {"sample_ids": ids})
@@ -81,6 +133,43 @@ def test_labels_are_groups_in_the_order_of_their_declaration_if_there_is_one() -
     assert record.sequences.numpy()[:4, 13].tolist() == [0, -1, 0, 1]
 
 
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("数学", "物理"),
+        ("a b", "a_b"),
+        ("/data/" + 40 * "x" + "math", "/data/" + 40 * "x" + "code"),
+        ("", "_"),
+    ],
+)
+def test_labels_that_differ_stay_apart(pair: tuple[str, str]) -> None:
+    """Whatever a metric's name can hold of them; a label has the same name in every step, alone or not."""
+    both = pushed(arguments("padded") | {"groups": [pair[0]] * 4 + [pair[1]] * 5})
+    counts = {name: both.metrics[f"n_sequences@{name}"] for name in both.groups}
+    assert sorted(counts.values()) == [4, 5]
+    for label in pair:
+        (name,) = pushed(arguments("padded") | {"groups": [label] * 9}).groups
+        assert name in counts
+        assert len(name) <= 40
+
+
+def test_groups_are_treated_as_labels_are() -> None:
+    """By names that a metric can have, and the last ones as one where a record has no room for all."""
+    two = Groups(torch.arange(9) % 2, ("gsm 8k", "math"))
+    record = pushed(arguments("padded") | {"groups": two})
+    labels = pushed(arguments("padded") | {"groups": [two.names[number % 2] for number in range(9)]})
+    assert (record.metrics, record.groups, record.dropped) == (labels.metrics, labels.groups, {})
+    ids = torch.tensor([0, 22, 23, 40, 63, 64, -1, 23, 1])
+    for names in (
+        tuple(f"g{number}" for number in range(64)),
+        ("others", *(f"g{number}" for number in range(63))),
+    ):
+        record = pushed(arguments("padded") | {"groups": Groups(ids, names)})
+        assert record.dropped == {}
+        assert record.metrics["n_sequences@others"] == (4 if names[0] == "g0" else 5)
+        assert sum(record.metrics[f"n_sequences@{name}"] for name in record.groups) == 7
+
+
 def test_a_step_without_them_has_none() -> None:
     record = pushed({**batch()})
     assert (record.sample_ids, record.groups, record.tokens) == (None, (), ())
@@ -89,7 +178,11 @@ def test_a_step_without_them_has_none() -> None:
 WRONG: dict[str, Any] = {
     "training_entropy": [0.7, "high", torch.zeros(9, 13)],
     "groups": [7, ["math"], Groups.of(["math"] * 8), [None]],
-    "sample_ids": [7, IDS[:8], ["a"] * 9, [0.5] * 8 + [None], torch.zeros(9), torch.zeros(9, 1, dtype=torch.int64)],
+    "sample_ids": [
+        [1.0] * 9, [True] * 9, [True, *range(8)], [2**63] * 9, np.full(9, 2**64 - 1, np.uint64), np.ones(9, bool),
+        torch.full((9,), -1).to(torch.uint64), torch.ones(9, dtype=torch.bool),
+        7, IDS[:8], ["a"] * 9, [0.5] * 8 + [None], torch.zeros(9), torch.zeros(9, 1, dtype=torch.int64),
+    ],
     "token_ids": [7, [[1]], torch.zeros(9, 12), torch.zeros(9, 13, dtype=torch.int64)],
 }  # fmt: skip
 
@@ -239,7 +332,68 @@ def test_a_decode_that_fails_costs_the_texts_and_no_record(caplog: pytest.LogCap
     assert record.metrics == pushed(given).metrics
     (worst,) = record.tokens
     assert worst.texts[0] == str(worst.row * 12)
-    assert "decode raised KeyError" in caplog.text
+    assert "because of decode: it raised KeyError" in caplog.text
+
+
+class Panic(BaseException):
+    """As libraries in Rust raise it."""
+
+
+def test_whatever_a_decode_raises_costs_the_texts_alone() -> None:
+    def decode(number: int) -> str:
+        raise Panic("index out of bounds")
+
+    record = pushed(arguments("padded"), tokens=TokenCapture(decode, 1))
+    assert record.dropped == {"not_decoded": 1}
+    assert record.metrics == pushed(arguments("padded")).metrics
+
+
+def test_a_decode_that_hangs_keeps_no_record_waiting() -> None:
+    """A step waits two seconds for it, and no later one while it hangs."""
+    sink, ends, given = MemorySink(), threading.Event(), arguments("padded")
+
+    def decode(number: int) -> str:
+        ends.wait(60)
+        return "late"
+
+    with monitor(sink, tokens=TokenCapture(decode, 1)) as one:
+        began = time.monotonic()
+        for step in range(20):
+            one.observe(step=step, **given)
+        one.log(20, {"loss": 1.0})
+        assert one.flush(20)
+        assert time.monotonic() - began < 4
+        ends.set()
+    assert [record.step for record in steps(sink.records)] == list(range(21))
+    assert steps(sink.records)[-1].dropped == {"not_decoded": 20}
+    assert steps(sink.records)[0].tokens[0].texts[0].isdigit()
+
+
+def packed(*numbers: int) -> Any:
+    """One sequence of some tokens, as `tokens.captured` packs it."""
+    return np.array([[0, len(numbers), 0, *(number << 32 for number in numbers)]], dtype=np.int64)
+
+
+def test_a_decode_that_is_slow_is_asked_three_times(caplog: pytest.LogCaptureFixture) -> None:
+    """What it has found in the end is known, and what is not stays a number."""
+    ledger, asked = Ledger(), []
+
+    def decode(number: int) -> str:
+        asked.append(number)
+        time.sleep(0.1)
+        return f"<{number}>"
+
+    decoder = Decoder(TokenCapture(decode), ledger, seconds=0.01)
+    with caplog.at_level(logging.WARNING):
+        for number in range(5):
+            (tokens,) = decoder.read(number, packed(number))
+            assert tokens.texts == (str(number),)
+            time.sleep(0.2)
+    assert asked == [0, 1, 2]
+    assert decoder.read(5, packed(2, 1))[0].texts == ("<2>", "<1>")
+    assert ledger.count(DropReason.NOT_DECODED) == 5
+    assert "is not called any more in this run" in caplog.text
+    assert len(packed(1)[0]) == HEAD + 1
 
 
 @pytest.mark.parametrize(
@@ -306,7 +460,7 @@ def test_of_too_many_sequences_the_vetoed_and_the_worst_are_kept(caplog: pytest.
     assert np.array_equal(record.sequences.numpy()[:, :14], alone.sequences[kept, :14].float().numpy())
     assert record.metrics == alone.metrics.as_dict()
     assert record.dropped == {"too_many": MAX_SEQUENCES}
-    assert "Step 0 has 8192 sequences here, of which the worst 4096 are sent one by one" in caplog.text
+    assert "Step 0 has 8192 sequences, of which the worst 4096 are sent one by one" in caplog.text
 
 
 def test_numbers_that_are_not_finite_are_numbers() -> None:
@@ -317,3 +471,14 @@ def test_numbers_that_are_not_finite_are_numbers() -> None:
     )
     assert record.metrics["nonfinite_fraction"] == 1.0
     assert record.dropped == {}
+
+
+def test_of_too_many_vetoed_sequences_one_knows_how_many_have_no_row() -> None:
+    veto = CorrectionConfig(rollout_token_veto_threshold=0.1)
+    rollout = torch.full((MAX_SEQUENCES + 10, 2), -1.0)
+    training = rollout.clone()
+    training[3:] -= 4.0
+    record = pushed(
+        {"training_logprobs": training, "rollout_logprobs": rollout, "response_mask": -rollout}, config=veto
+    )
+    assert record.dropped == {"vetoed_left_out": 7, "too_many": 3}

@@ -106,7 +106,7 @@ def test_a_mark_survives_with_its_fields(step: int, kind: str, fields: dict[str,
 @given(
     ids=st.lists(INTEGERS, min_size=1, max_size=8),
     groups=st.lists(TEXTS.filter(bool).map(lambda text: text[:MAX_NAME_LETTERS]), max_size=8),
-    texts=st.lists(TEXTS, max_size=20),
+    texts=st.lists(TEXTS.map(lambda text: text[:MAX_TOKEN_LETTERS]), max_size=20),
     data=st.data(),
 )
 def test_what_goes_along_with_a_step_survives(

@@ -1,11 +1,14 @@
 """Tests, figures, presets and pages that the documentation of the correction names are there."""
 
+import dataclasses
 import re
 from pathlib import Path
 
 import pytest
 
+from rolloutwatch import Health
 from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.drops import DROPS
 from rolloutwatch_contract.presets import PRESETS
 from tests.correction.test_golden import DIFFERENCES
 
@@ -13,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 DIFFERENCES_PAGE = ROOT / "docs/verl-differences.md"
 FAULTS_PAGE = ROOT / "docs/faults.md"
 GUIDE = ROOT / "docs/choosing-a-correction.md"
+CLIENT = ROOT / "docs/client.md"
 PAGES = [
     DIFFERENCES_PAGE,
     FAULTS_PAGE,
@@ -22,6 +26,7 @@ PAGES = [
     ROOT / "docs/architecture.md",
     ROOT / "docs/redis.md",
     ROOT / "docs/distributed.md",
+    CLIENT,
     *sorted((ROOT / "docs/decisions").glob("*.md")),
 ]
 
@@ -85,3 +90,16 @@ def test_the_guide_names_figures_and_presets_that_are_there() -> None:
     assert presets - PRESETS.keys() == set()
     assert len(figures) > 10
     assert len(presets) > 5
+
+
+def test_the_clients_page_has_every_reason_and_every_field_of_its_health() -> None:
+    """Reasons in the words of the run's page."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in CLIENT.read_text().splitlines()
+        if line.startswith("| `")
+    ]
+    told = {name.strip("`"): cells for name, *cells in rows}
+    for reason, (what, meaning, cure) in DROPS.items():
+        assert told[reason] == [what, " ".join(text for text in (meaning, cure) if text)]
+    assert {field.name for field in dataclasses.fields(Health)} <= told.keys()
