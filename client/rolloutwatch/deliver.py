@@ -33,7 +33,11 @@ def deliver(arguments: Sequence[str]) -> int:
     if not folders:
         print(f"Nothing waits in {root}." if root else "There is no spool: it is switched off.")
         return 0
-    results = [_deliver(folder, url, any_redis=options.any) for folder in folders]
+    try:
+        results = [_deliver(folder, url, any_redis=options.any) for folder in folders]
+    except KeyboardInterrupt:
+        print("\nStopped: what is not archived stays where it is.")
+        return 1
     return 0 if all(results) else 1
 
 

@@ -30,7 +30,15 @@ from rolloutwatch.connection import (
     Memory,
     address_of,
 )
-from rolloutwatch.spool import DIR_VARIABLE, LIMIT_VARIABLE, abandoned, bytes_in, limit_of
+from rolloutwatch.spool import (
+    DIR_VARIABLE,
+    LIMIT_VARIABLE,
+    abandoned,
+    bytes_in,
+    head_of,
+    limit_of,
+    transport_of,
+)
 from rolloutwatch.troubles import Trouble, acl_line, trouble_of
 from rolloutwatch_contract import SCHEMA_VERSION, Heartbeat, __version__, ack_key, encode, stream_key
 from rolloutwatch_contract.keys import PROBE_RUN, RECORD_FIELD, SERVER_KEY, entry_id
@@ -65,7 +73,7 @@ class Finding:
 def examine(url: str, source: str, spool_root: "Path | None") -> Iterator[Finding]:
     """Look at everything between this host and the archive; each step is told when it is done."""
     yield from _examine_redis(url, source)
-    yield _spool(spool_root)
+    yield _spool(spool_root, url)
 
 
 def _examine_redis(url: str, source: str) -> Iterator[Finding]:
@@ -438,7 +446,7 @@ _STEPS: "tuple[tuple[Callable[[_Patient], list[Finding]], str], ...]" = (
 # -- on this host ------------------------------------------------------------------------------------------------
 
 
-def _spool(root: "Path | None") -> Finding:
+def _spool(root: "Path | None", url: str) -> Finding:
     """See whether records can wait on disk."""
     if root is None:
         return Finding(
@@ -449,13 +457,16 @@ def _spool(root: "Path | None") -> Finding:
         )
     try:
         limit = limit_of()
+    except ValueError as error:
+        return Finding("spool", Verdict.FAILED, str(error), f"Correct {LIMIT_VARIABLE}")
+    try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=root) as file:
             file.write(b"probe")
             file.flush()
             os.fsync(file.fileno())
         free = shutil.disk_usage(root).free
-    except (OSError, ValueError) as error:
+    except OSError as error:
         cure = f"Name another folder with spool_dir= or {DIR_VARIABLE}"
         return Finding("spool", Verdict.FAILED, f"{root} cannot be used: {error}", cure)
     left = list(abandoned(root))
@@ -463,6 +474,12 @@ def _spool(root: "Path | None") -> Finding:
     if left:
         waiting = _mb(sum(bytes_in(folder) for folder in left))
         found += f"; {len(left)} earlier sessions wait for the next trainer, or for `rolloutwatch deliver` ({waiting})"
+        heads = [head_of(folder) for folder in left]
+        if others := sum(head is not None and head.transport != transport_of(url) for head in heads):
+            cure = "Deliver them there, or with `rolloutwatch deliver --any` here"
+            return Finding(
+                "spool", Verdict.WARNING, f"{found}, {others} of which are meant for another Redis", cure
+            )
     if free < limit:
         cure = f"Make room there, or lower {LIMIT_VARIABLE}"
         return Finding(

@@ -6,7 +6,7 @@ import operator
 import os
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -28,7 +28,7 @@ from rolloutwatch.scalars import sorted_out
 from rolloutwatch.shown import said, shown, told
 from rolloutwatch.silent import Silent
 from rolloutwatch.sink import Frame, Sink
-from rolloutwatch.spool import Head, Spool, limit_of, root_of, transport_of
+from rolloutwatch.spool import Head, Spool, is_off, limit_of, root_of, transport_of
 from rolloutwatch.tokens import TokenCapture
 from rolloutwatch.transfer import Transfer
 from rolloutwatch.worker import Health, Worker
@@ -86,7 +86,8 @@ class Monitor:
         spool_dir: The folder where records stand until the server has archived them, so that neither a night without
             Redis nor a killed trainer costs any; ROLLOUTWATCH_SPOOL_DIR, else ~/.local/state/rolloutwatch/spool,
             if it is None; "off" keeps them in memory alone. Many trainers can share one. Unused with `sink`.
-        spool_limit: How many bytes may stand there, beyond which the oldest go and are counted;
+        spool_limit: How many bytes this trainer's records may take there, and what former ones have left while nothing
+            can be delivered; beyond it the oldest go and are counted;
             ROLLOUTWATCH_SPOOL_LIMIT, else 1 GiB, if it is None.
         process_group: The ranks that have the other parts of the batch, such as torch.distributed.group.WORLD;
             None means that this process has the whole batch, and no collective is called.
@@ -313,6 +314,12 @@ class Monitor:
         root, limit = root_of(spool_dir), limit_of(spool_limit)
         run, session = self.run_id, self.session
         if root is None:
+            if not is_off(spool_dir):
+                self._ledger.say_once(
+                    "home",
+                    "There is no spool, because this user has no home: records wait in memory alone, and are lost if the "
+                    "trainer ends before they are delivered. Name a folder with spool_dir= or ROLLOUTWATCH_SPOOL_DIR.",
+                )
             return Worker(lambda: RedisSink(url, run, session), self._ledger)
         head = Head(run, session, transport_of(url))
         return Worker(
@@ -368,7 +375,7 @@ class Monitor:
         now = time.time()
         numbers, later = sorted_out(values, self._ledger)
         if later:
-            arrival = self._transfer.start([torch.stack(list(later.values()))])
+            arrival = self._transfer.start([torch.stack(_on_one_device(later.values()))])
             if arrival is None:
                 self._ledger.drop(
                     DropReason.TRANSFERS_FULL, f"Step {step} was not logged: too many copies are under way."
@@ -394,6 +401,12 @@ class Monitor:
             return None
         self._last_step = number
         return number
+
+
+def _on_one_device(scalars: Iterable[Tensor]) -> list[Tensor]:
+    """Return scalars as they are, or on the device of the first where they are on several."""
+    first, *others = scalars
+    return [first, *(one.to(first.device, non_blocking=True) for one in others)]
 
 
 class _Nowhere:

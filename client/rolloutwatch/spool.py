@@ -49,6 +49,7 @@ SEGMENT_BYTES = 4 * 1024 * 1024
 KEPT_IN_QUARANTINE = 16
 SECONDS_TO_MAKE_A_FOLDER = 3600.0
 SECONDS_TO_READ = 60.0
+BYTES_OF_A_HEAD = 1024 * 1024
 _FULLY_ARCHIVED_AND_WORTH_FREEING = 256 * 1024
 
 
@@ -89,6 +90,11 @@ def root_of(named: str | os.PathLike[str] | None = None) -> Path | None:
         return None
 
 
+def is_off(named: str | os.PathLike[str] | None = None) -> bool:
+    """Tell whether spools are switched off, here or in the environment."""
+    return (os.fsdecode(named) if named is not None else os.environ.get(DIR_VARIABLE, "")).lower() == OFF
+
+
 def limit_of(named: int | None = None) -> int:
     """Return how many bytes may stand in a folder for spools; ValueError if what is named is no such number."""
     text = os.environ.get(LIMIT_VARIABLE) if named is None else named
@@ -103,8 +109,11 @@ def limit_of(named: int | None = None) -> int:
 
 
 def transport_of(url: str) -> str:
-    """Return what tells one Redis from another, and says nothing of passwords."""
-    parts = urlsplit(url)
+    """Return what tells one Redis from another, and says nothing of passwords; "" for what is no URL."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
     hosts = sorted(map(_host, parts.netloc.rpartition("@")[2].lower().split(",")))
     where = f"{parts.scheme}://{','.join(hosts)}/{parts.path.strip('/').removesuffix('0')}"
     return hashlib.blake2b(where.encode(), digest_size=8).hexdigest()
@@ -400,6 +409,13 @@ def sessions_in(root: Path) -> list[Path]:
         )
     except OSError:
         return []
+
+
+def head_of(folder: Path) -> Head | None:
+    """Return whose records a session's folder has, None if that cannot be read; the records themselves are not read."""
+    with contextlib.suppress(OSError, IndexError), _files_of(folder)[0].open("rb") as file:
+        return _head(unpack(file.read(BYTES_OF_A_HEAD)))
+    return None
 
 
 def abandoned(root: Path) -> Iterator[Path]:

@@ -15,6 +15,7 @@ import pytest
 from rolloutwatch.doctor import SECONDS_AT_MOST, in_time
 from rolloutwatch.doctor import doctor as main
 from rolloutwatch.examination import Finding, Verdict
+from rolloutwatch.spool import Head, Spool, transport_of
 from rolloutwatch.troubles import OPTIONAL_RIGHTS, RIGHTS
 from rolloutwatch_contract.keys import SERVER_KEY, STREAM_PATTERN
 from rolloutwatch_contract.presence import Presence, encode_presence
@@ -290,6 +291,14 @@ def test_the_spool_is_looked_at(doctor: Doctor, tmp_path: Path, monkeypatch: pyt
     (doctor.spool / "sessions" / "s1").mkdir(parents=True)
     (doctor.spool / "sessions" / "s1" / "lock").touch()
     assert "1 earlier sessions wait for the next trainer" in doctor(url, 1)["spool"][1]
+    left = Spool(doctor.spool, Head("math~a", "s2", transport_of("redis://elsewhere:1/0"), b"start"))
+    left.append(1, b"start")
+    left.close()
+    assert "2 earlier sessions" in doctor(url, 1)["spool"][1]
+    assert "1 of which are meant for another Redis" in doctor(url, 1)["spool"][1]
+    assert doctor("redis://elsewhere:1/0", 1)["spool"][0] == "ok"
+    monkeypatch.setenv("ROLLOUTWATCH_SPOOL_LIMIT", "plenty")
+    assert "Correct ROLLOUTWATCH_SPOOL_LIMIT" in doctor(url, 1)["spool"][1]
 
 
 def test_it_is_a_command_beside_the_trainer(tmp_path: Path) -> None:

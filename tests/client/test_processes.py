@@ -1,5 +1,6 @@
 """A trainer's process as a whole: how it ends, and what its children do."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -202,6 +203,23 @@ for one in more:
     ended = train(code + end, f"redis://127.0.0.1:{free_port()}/0")
     assert ended.returncode == (-signal.SIGTERM if end else 0)
     assert ended.stderr.count("3 records wait in") == 31
+
+
+def test_a_user_without_a_home_is_told_that_there_is_no_spool(redis: RedisProcess) -> None:
+    code = """
+import os, pwd, rolloutwatch
+os.environ.pop("ROLLOUTWATCH_SPOOL_DIR"), os.environ.pop("HOME", None)
+unknown = next(number for number in range(60000, 64000) if number not in {one.pw_uid for one in pwd.getpwall()})
+if os.geteuid() == 0:
+    import encodings.idna
+    os.setuid(unknown)
+    with rolloutwatch.Monitor(project="math", run="homeless") as one:
+        one.log(0, {"loss": 1.0})
+"""
+    ended = train(code, redis.url)
+    assert ended.returncode == 0, ended.stderr
+    if os.geteuid() == 0:
+        assert ended.stderr.count("There is no spool, because this user has no home") == 1
 
 
 def test_a_forked_child_never_sends(redis: RedisProcess) -> None:
