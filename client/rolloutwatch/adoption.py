@@ -76,7 +76,11 @@ class Adopter:
 
     def _next(self) -> "Adopted | None":
         for folder in self._folders:
-            spool = Spool.adopt(folder)
+            try:
+                spool = Spool.adopt(folder)
+            except OSError as error:
+                log.debug("A former session cannot be read, which is tried again: %s", error)
+                continue
             if spool is None:
                 continue
             if spool.head.transport != self._transport:

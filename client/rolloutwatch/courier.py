@@ -29,6 +29,7 @@ class Delivery:
         self._make_sink = make_sink
         self._ledger = ledger
         self._sink: Sink | None = None
+        self._given: list[Frame] = []
         self._part: int | None = None  # the stream that is to be begun
         self._halvings = self._successes = 0
         self._asked = 0.0
@@ -52,21 +53,24 @@ class Delivery:
             self._halvings, self._successes = min(self._halvings + 1, HALVINGS), 0
             raise
         if batch:
+            self._given = self._given[len(batch) :]
             self.outbox.sent(batch[-1][0])
             self._succeeded()
         self.outbox.acknowledge(archived)
         return bool(batch)
 
     def _next_batch(self) -> Sequence[Frame]:
+        """Return what is to be sent: of frames that nobody knows whether they were taken these very ones."""
+        frames, size = FRAMES_PER_BATCH >> self._halvings, BYTES_PER_BATCH >> self._halvings
         try:
             if self._part is not None:
                 self.outbox.rewind(self._part)
                 self._part = None
-            return self.outbox.next_batch(
-                FRAMES_PER_BATCH >> self._halvings, BYTES_PER_BATCH >> self._halvings
-            )
+            if not self._given:
+                self._given = self.outbox.next_batch(frames, size)
         except OSError as error:
             raise SinkError(f"The spool cannot be read: {error}") from error
+        return self._given[:frames]
 
     def ask_at_once(self) -> None:
         """Ask with the next step, however short ago it was."""
@@ -88,7 +92,7 @@ class Delivery:
     def _begin_anew(self, lost: StreamLost) -> None:
         """Send again what is not archived."""
         self.outbox.acknowledge(lost.archived)
-        self._part = lost.part
+        self._part, self._given = lost.part, []
         self.streams_lost += 1
         self._ledger.say_once(
             "streams_lost",
@@ -124,7 +128,7 @@ class Courier:
         self._ledger = ledger
         self._others = others
         self._is_last = is_last  # whether what is in the outbox is all that is to come
-        self._overflowed = 0  # what the full queue had dropped when the trouble began
+        self._lost_before = 0  # when the trouble began
         self._wait = BACKOFF_SECONDS[0]
         self._finishing = False
         self._deadline = float("inf")
@@ -190,17 +194,20 @@ class Courier:
         self.last_error = str(error)
         if self.state != "retrying":
             self.state = "retrying"
-            self._overflowed = self._ledger.count(DropReason.QUEUE_FULL)
+            self._lost_before = self._lost()
         where = "on disk and in memory" if self.delivery.outbox.is_spooled else "in memory"
         self._ledger.trouble(
             "sink",
             f"{str(error).rstrip('.')}. Training goes on, records wait {where} and are sent when it works again.",
         )
 
+    def _lost(self) -> int:
+        return sum(self._ledger.count(reason) for reason in (DropReason.QUEUE_FULL, DropReason.SPOOL_FULL))
+
     def _recovered(self) -> None:
         if self.state == "retrying":
-            overflow = self._ledger.count(DropReason.QUEUE_FULL) - self._overflowed
-            lost = f"{overflow} were too many to wait" if overflow else "nothing of what waited is lost"
+            gone = self._lost() - self._lost_before
+            lost = f"{gone} were too many to wait" if gone else "nothing of what waited is lost"
             self._ledger.over("sink", f"Redis takes records again; {lost}.")
         if self.state != "delivering" and self.delivery.outbox.sent_to:
             self.state = "delivering"

@@ -42,6 +42,7 @@ class Outbox:
         self._last_gone = 0  # the number of the last frame that is not in memory any more
         self._page: list[Frame] = []  # of the spool, what is being sent of it
         self._next = 1
+        self._given = 0  # up to where frames were given to be sent, and are the sender's to keep
         self._begins = 1  # the number under which the stream begins, with the first record of all
         self._start = b""
         self._lost = Ranges()
@@ -89,6 +90,12 @@ class Outbox:
         return 0 if self._spool is None else self._spool.part
 
     @property
+    def on_disk(self) -> int:
+        """Return how many frames that are not archived outlive the process."""
+        segments = list(self._spool.segments) if self._spool is not None else []
+        return sum(max(one.last - max(one.first, self.archived + 1) + 1, 0) for one in segments)
+
+    @property
     def is_spooled(self) -> bool:
         """Tell whether what is here outlives the process."""
         return self._spool is not None and not self._spool_fails
@@ -133,6 +140,7 @@ class Outbox:
                 if batch and size < 0:
                     break
                 batch.append((number, frame))
+                self._given = max(self._given, number)
             return batch
 
     def frame(self, number: int) -> bytes | None:
@@ -173,7 +181,7 @@ class Outbox:
     def resume_behind(self, number: int) -> None:
         """Go on behind a number that another process has sent."""
         with self._lock:
-            self._begins, self._next = 0, number + 1
+            self._begins, self._next, self._given = 0, number + 1, number
 
     def in_memory_alone(self) -> int:
         """Return how many frames that wait to be sent would be lost with the process, after a last attempt to write them down."""
@@ -187,13 +195,12 @@ class Outbox:
     def release(self) -> int:
         """Let go of the spool; return how many records stay in it for whoever comes next."""
         with self._lock:
-            spool, self._spool = self._spool, None
+            left, spool, self._spool = self.on_disk, self._spool, None
             if spool is None:
                 return 0
             if self.archived >= self.last_number:
                 spool.remove()
                 return 0
-            left = sum(max(one.last - max(one.first, self.archived + 1) + 1, 0) for one in spool.segments)
             spool.close()
             return left
 
@@ -254,7 +261,7 @@ class Outbox:
         if new:
             self._ledger.drop(reason, times=new)
             self._ledger.say_once(
-                reason.value, f"{new} records {_WHY[reason]}; further ones are only counted."
+                reason.value, f"Records {_WHY[reason]}. How many is counted, see Monitor.health()."
             )
 
     # -- room ------------------------------------------------------------------------------------------------------
@@ -271,7 +278,7 @@ class Outbox:
                 return
             on_disk = self._spool is not None and self._spool.holds(number)
             self._forget()
-            if not on_disk and number >= self._next:
+            if not on_disk and number > max(self._given, self._next - 1):
                 self._miss(number, DropReason.SPOOL_FULL)
 
     def _forget(self) -> None:
@@ -285,6 +292,7 @@ class Outbox:
         while begins < self.last_number and self._find(begins + 1) is None:
             begins = self._miss_range(begins + 1)
         self._begins = self._next = begins
+        self._given = begins - 1
 
     def _miss_range(self, first: int) -> int:
         """Count a number that cannot be had, and all behind it up to the next file or what is in memory."""
@@ -328,7 +336,7 @@ class Outbox:
         first, last = spool.drop_oldest()
         kept_from = self._kept[0][0] if self._kept else self.last_number + 1
         self._page = []
-        self._miss(max(first, self._next), DropReason.SPOOL_FULL, min(last, kept_from - 1))
+        self._miss(max(first, self._next, self._given + 1), DropReason.SPOOL_FULL, min(last, kept_from - 1))
 
     def _spool_failed(self, error: OSError) -> None:
         assert self._spool is not None

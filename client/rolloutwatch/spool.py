@@ -44,6 +44,7 @@ DEFAULT_LIMIT = 1024**3
 OFF = "off"
 LOCK = "lock"
 MAKING = ".making"
+_FILES = "[0-9]" * 16 + ".seg"
 SEGMENT_BYTES = 4 * 1024 * 1024
 KEPT_IN_QUARANTINE = 16
 SECONDS_TO_MAKE_A_FOLDER = 3600.0
@@ -75,7 +76,9 @@ def root_of(named: str | os.PathLike[str] | None = None) -> Path | None:
 
     None if there is to be none, or the user has no home.
     """
-    chosen = os.fspath(named) if named is not None else os.environ.get(DIR_VARIABLE, "")
+    chosen = os.fsdecode(named) if named is not None else os.environ.get(DIR_VARIABLE, "")
+    if "\0" in chosen:
+        raise ValueError(f"spool_dir is {chosen!r}: expected a folder, and a name has no NUL.")
     if chosen:
         # the trainer may go to another folder
         return None if chosen.lower() == OFF else Path(chosen).expanduser().absolute()
@@ -102,8 +105,17 @@ def limit_of(named: int | None = None) -> int:
 def transport_of(url: str) -> str:
     """Return what tells one Redis from another, and says nothing of passwords."""
     parts = urlsplit(url)
-    where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    hosts = sorted(map(_host, parts.netloc.rpartition("@")[2].lower().split(",")))
+    where = f"{parts.scheme}://{','.join(hosts)}/{parts.path.strip('/').removesuffix('0')}"
     return hashlib.blake2b(where.encode(), digest_size=8).hexdigest()
+
+
+def _host(named: str) -> str:
+    """Return host and port of what may be named in more than one way."""
+    host, colon, port = named.rpartition(":")
+    if not colon or "]" in port:
+        host, port = named, "6379"
+    return f"{'127.0.0.1' if host in ('localhost', '[::1]') else host}:{port}"
 
 
 class Spool:
@@ -149,7 +161,7 @@ class Spool:
         spool = cls(folder.parent.parent, Head("", folder.name, ""), sys.maxsize)
         spool.folder, spool._lock = folder, lock
         head = None
-        for path in sorted(folder.glob("*.seg")):
+        for path in _files_of(folder):
             contents = _read(path)
             head = head or _head(contents)
             spool._find(path, contents)
@@ -311,8 +323,6 @@ class Spool:
 
     def _roll(self, number: int) -> None:
         """Begin a file."""
-        with contextlib.suppress(OSError):
-            self.sync()
         self._close_file()
         self._own_folder()
         path = self.folder / f"{number:016d}.seg"
@@ -395,10 +405,11 @@ def sessions_in(root: Path) -> list[Path]:
 def abandoned(root: Path) -> Iterator[Path]:
     """Return the folders of sessions that nobody owns, the oldest first."""
     for folder in sessions_in(root):
-        lock = _locked(folder)
-        if lock >= 0:
-            _unlock(lock)
-            yield folder
+        with contextlib.suppress(OSError):
+            lock = _locked(folder)
+            if lock >= 0:
+                _unlock(lock)
+                yield folder
 
 
 def bytes_in(folder: Path) -> int:
@@ -460,6 +471,11 @@ def _exchanged(old: int, new: int) -> int:
     return new
 
 
+def _files_of(folder: Path) -> list[Path]:
+    """Return the files of a session in their order, and nothing that only looks like one."""
+    return sorted(path for path in folder.glob(_FILES) if path.is_file())
+
+
 def _lock_now(lock: int) -> None:
     """Lock an open file for this process; OSError if another one has it, or there are no locks."""
     if _locks is None:
@@ -476,10 +492,14 @@ def _unlock(lock: int) -> None:
 
 
 def _locked(folder: Path) -> int:
-    """Lock a session's folder; return the descriptor of the lock, -1 if somebody has it, or it is gone, or none of ours."""
+    """Lock a session's folder; return the descriptor of the lock, -1 if somebody has it, or there is none of ours.
+
+    OSError if that cannot be known, of another user's, say.
+    """
+    ours = os.O_CREAT if _files_of(folder) else 0  # also if somebody has deleted the lock
     try:
-        lock = os.open(folder / LOCK, os.O_RDWR)
-    except OSError:
+        lock = os.open(folder / LOCK, os.O_RDWR | ours, 0o600)
+    except FileNotFoundError:
         return -1
     try:
         _lock_now(lock)

@@ -48,9 +48,10 @@ class Supervised:
         self._thread = self._make()
 
     def start(self) -> None:
-        """Begin."""
+        """Begin; where no thread can be started now, `ensure` tries it again."""
         self._started = True
-        self._thread.start()
+        with contextlib.suppress(RuntimeError):
+            self._thread.start()
 
     def ensure(self) -> None:
         """Begin again if the thread has gone without having ended."""
@@ -60,13 +61,14 @@ class Supervised:
             if self._is_gone():
                 self.restarts += 1
                 self._thread = self._make()
-                self._thread.start()
+                with contextlib.suppress(RuntimeError):  # no thread can be had now
+                    self._thread.start()
         finally:
             self._lock.release()
 
     def join(self, seconds: float) -> None:
         """Wait for the end, at most so long; at once if it was never begun."""
-        if self._started:
+        if self._started and self._thread.ident is not None:
             self._thread.join(max(seconds, 0.0))
 
     def _is_gone(self) -> bool:

@@ -2,7 +2,7 @@
 
 The trainer's side is `put`, which takes a lock that is never held across anything slow.
 One thread makes records of jobs and writes them down, the other one delivers them (`courier.py`),
-so neither a Redis that hangs keeps records from the disk, nor a slow disk those before them from Redis.
+so a Redis that hangs keeps no record from the disk.
 """
 
 import contextlib
@@ -87,7 +87,7 @@ class Worker:
         self._bell = Bell()
         self._asleep = False
         self._closing = False
-        self._closed = False
+        self._closed = self._delivered = False
         self._deadline = float("inf")
         self._left_on_disk = 0
         self._added_at = time.monotonic()
@@ -136,7 +136,7 @@ class Worker:
         """Return how it is."""
         box, courier = self._outbox, self._courier
         waiting = 0 if self._closed else self._pending + box.unsent
-        spooled = box.unarchived if box.is_spooled else self._left_on_disk
+        spooled = self._left_on_disk if self._closed else box.on_disk
         return Health(
             state="closed" if self._closed else courier.state,
             queued=waiting,
@@ -180,11 +180,11 @@ class Worker:
         A signal handler that interrupts this may call it too: it does the rest, in its own time.
         """
         if self._closed or self._pid != os.getpid():
-            return False
+            return self._delivered
         self.begin_to_close(last, deadline)
         self._recording.join(self._deadline - time.monotonic())
         self._delivering.join(deadline - time.monotonic() + SECONDS_TO_GIVE_UP)
-        delivered = self._is_idle()
+        delivered = self._delivered = self._is_idle()
         gone = 0 if self._outbox.is_spooled else self._outbox.unsent
         if not self._pending:  # else the recorder is in the middle of something that does not end
             gone = self._outbox.in_memory_alone()

@@ -253,20 +253,3 @@ def test_while_nothing_can_be_delivered_all_spools_together_keep_to_the_limit(
     left = {folder.name for folder in sessions_in(spool_dir)}
     assert left == {gone[1].session, gone[2].session, one.session}
     one.close(timeout=0)
-
-
-def test_a_session_that_cannot_be_read_now_is_left_for_later(redis: RedisProcess, spool_dir: Path) -> None:
-    """Nothing of it is deleted or taken for damaged because a disk, or a process, has had a bad moment."""
-    gone = left_behind(redis)
-    (file,) = (spool_dir / "sessions" / gone.session).glob("*.seg")
-    aside = file.rename(spool_dir / "aside")
-    file.mkdir()
-    adopter = Adopter(
-        spool_dir, transport_of(redis.url), lambda head: RedisSink(redis.url, head.run, head.session)
-    )
-    assert not adopter.step()
-    assert deliver(["--redis-url", redis.url]) == 1
-    file.rmdir()
-    aside.rename(file)
-    assert deliver(["--redis-url", redis.url]) == 1, "delivered, and no server is there to archive it"
-    assert steps(streams(redis)[gone.session]) == list(range(50))

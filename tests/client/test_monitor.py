@@ -16,7 +16,7 @@ from rolloutwatch_contract import METRICS, Outcome, RunEnd, RunStart
 from rolloutwatch_contract.rejection_metrics import OPTIONS
 from rolloutwatch_contract.tables import HISTOGRAM_BINS, SEQUENCE_COLUMNS
 from rolloutwatch_correction import correct
-from tests.client.batches import Gate, batch, monitor, steps
+from tests.client.batches import batch, monitor, steps
 
 CONFIG = {"rollout_is": "token", "rollout_is_threshold": 2.0, "rollout_token_veto_threshold": 1e-4}
 
@@ -266,7 +266,7 @@ def test_after_closing_nothing_raises_and_everything_is_counted() -> None:
     one.log(0, {"loss": 1.0})
     one.observe(step=0, **batch())
     assert one.correct(step=0, **batch()).weights is not None
-    assert not one.close()
+    assert one.close(), "it was delivered the first time"
     assert one.health().dropped == {"closed": 3}
     assert one.health().state == "closed"
     assert len(sink.frames) == count
@@ -400,14 +400,3 @@ def test_a_table_of_disasters_holds_numbers() -> None:
     (record,) = steps(sink.records)
     assert record.sequences is not None
     assert np.isfinite(record.sequences.numpy()).all()
-
-
-def test_many_scalars_weigh_more_in_the_queue_than_few() -> None:
-    """It is bounded by bytes too: what waits, with a sink that is shut, is at most what is believed."""
-    sink = Gate()
-    with monitor(sink) as one:
-        for step in range(3000):
-            one.log(step, {f"metric/{number}": float(number) for number in range(400)})
-        health = one.health()
-        assert health.dropped.get("queue_full", 0) > 0
-        sink.open.set()

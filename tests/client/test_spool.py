@@ -212,34 +212,6 @@ def test_a_session_is_adopted_once(tmp_path: Path) -> None:
     second.close()
 
 
-def test_files_may_be_let_go_of_while_the_disk_is_told_to_keep_them(tmp_path: Path) -> None:
-    """One thread writes and syncs, which may take long; another one frees what is archived, files that are open too."""
-    one = spool(tmp_path)
-    frame, writing, written = bytes(270_000), threading.Lock(), [0]
-    done = threading.Event()
-
-    def free() -> None:
-        while not done.is_set():
-            with writing:
-                one.free(written[0])
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)  # or the two would seldom meet
-    freeing = threading.Thread(target=free)
-    freeing.start()
-    try:
-        for number in range(1, 1501):
-            with writing:
-                one.append(number, frame)
-                written[0] = number
-            one.sync()
-    finally:
-        done.set()
-        freeing.join()
-        sys.setswitchinterval(interval)
-        one.remove()
-
-
 def test_a_child_that_was_forked_holds_no_session(tmp_path: Path) -> None:
     """Neither one of its parent's own nor one that it is delivering: when the parent is gone, others may take them."""
     folder = written(tmp_path)
@@ -273,3 +245,58 @@ def test_what_is_none_of_ours_is_left_alone(tmp_path: Path) -> None:
     assert Spool.adopt(thesis.parent) is None
     assert thesis.read_text() == "42"
     assert notes.read_text() == "why"
+
+
+def test_files_may_be_let_go_of_while_the_disk_is_told_to_keep_them(tmp_path: Path) -> None:
+    """One thread writes and syncs, which may take long; another one frees what is archived, files that are open too."""
+    one = spool(tmp_path)
+    frame, writing, written = bytes(270_000), threading.Lock(), [0]
+    done = threading.Event()
+
+    def free() -> None:
+        while not done.is_set():
+            with writing:
+                one.free(written[0])
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # or the two would seldom meet
+    freeing = threading.Thread(target=free)
+    freeing.start()
+    try:
+        for number in range(1, 1501):
+            with writing:
+                one.append(number, frame)
+                written[0] = number
+            one.sync()
+    finally:
+        done.set()
+        freeing.join()
+        sys.setswitchinterval(interval)
+        one.remove()
+
+
+def test_a_session_that_cannot_be_read_now_is_left_for_later(tmp_path: Path) -> None:
+    """Nothing of it is deleted or taken for damaged because a process has no file descriptor left."""
+    folder = written(tmp_path)
+    code = """
+import os, pathlib, sys, rolloutwatch.spool as s
+folder = pathlib.Path(sys.argv[1])
+taken = []
+try:
+    while True:
+        taken.append(os.open("/dev/null", os.O_RDONLY))
+except OSError:
+    os.close(taken.pop())  # there is one for the lock, and none for a file
+try:
+    s.Spool.adopt(folder)
+except OSError as error:
+    print(error.strerror)
+for one in taken:
+    os.close(one)
+print(len(s.Spool.adopt(folder).read(1)))
+"""
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64)){code}"
+    told = subprocess.run(
+        [sys.executable, "-c", limited, str(folder)], capture_output=True, text=True, check=True
+    )
+    assert told.stdout == "Too many open files\n40\n"
