@@ -89,8 +89,12 @@ def test_arrays_come_back_with_shape_and_values(dtype: str) -> None:
     step=st.integers(0, MAX_STEP),
     kind=METRIC_NAMES,
     fields=st.dictionaries(
-        TEXTS.filter(bool),
-        st.none() | st.booleans() | INTEGERS | st.floats(allow_nan=False) | TEXTS,
+        TEXTS.filter(bool).map(lambda text: text[:MAX_NAME_LETTERS]),
+        st.none()
+        | st.booleans()
+        | INTEGERS
+        | st.floats(allow_nan=False)
+        | TEXTS.map(lambda text: text[:MAX_FIELD_LETTERS]),
         max_size=MAX_FIELDS,
     ),
 )
