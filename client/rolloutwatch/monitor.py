@@ -137,7 +137,8 @@ class Monitor:
         self._worker.put(Start(project, settings.name, self.config))
         self._worker.start()
         self._outcome = Outcome.FINISHED
-        endings.watch(self)
+        if self._company.pushes:  # else there is nothing to deliver
+            endings.watch(self)
 
     def correct(
         self,
