@@ -121,7 +121,7 @@ class Monitor:
 
         settings = agreed(process_group, settings_here, lambda settings: settings.alike)
         self.run_id = run_id(project, settings.name)
-        self.session = f"{int(time.time()):x}-{secrets.token_hex(4)}"
+        self.session = f"{int(1000 * time.time()):x}-{secrets.token_hex(4)}"
         self.config = settings.config
         self._last_step = 0
         self._transfer = Transfer()
