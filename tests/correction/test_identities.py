@@ -264,7 +264,9 @@ def test_rejection_and_veto_never_change_a_weight(b: Batch, config: CorrectionCo
     strict, plain = b.correct(config), b.correct(lenient)
     assert torch.equal(b.mask, plain.response_mask)
     if plain.weights is not None:
-        assert torch.equal(plain.weights, strict.weights)
+        # a mean that weights are divided by may be added up in another order, which is a matter of the last bit
+        rounding = 4 * torch.finfo(plain.weights.dtype).eps if config.rollout_is_batch_normalize else 0.0
+        torch.testing.assert_close(strict.weights, plain.weights, rtol=rounding, atol=0.0)
 
 
 @quick
