@@ -154,13 +154,14 @@ def statistics_of(
         name: value.masked_fill(~filled, -torch.inf)
         for name, value in _extremes(sums, figures, config).items()
     }
-    sums_BS = torch.stack([figures[name] for name in fields.sums], dim=1)
+    # each row is added up by itself, so that no figure depends on which others there are, in the last bit either
+    sums_SB = torch.stack([figures[name] for name in fields.sums])
     maxima_BM = torch.stack([extremes[name] for name in fields.maxima], dim=1)
     nothing = maxima_BM.new_full((1, maxima_BM.shape[1]), -torch.inf)
-    vector = torch.cat([sums_BS.sum(dim=0), torch.cat([maxima_BM, nothing]).amax(dim=0), histogram])
+    vector = torch.cat([sums_SB.sum(dim=1), torch.cat([maxima_BM, nothing]).amax(dim=0), histogram])
     if groups is None:
         return Statistics(vector, config)
-    by_group = groups.reduce(sums_BS, maxima_BM)
+    by_group = groups.reduce(sums_SB.T, maxima_BM)
     return Statistics(vector, config, groups.names, by_group, groups.declared)
 
 

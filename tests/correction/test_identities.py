@@ -264,9 +264,21 @@ def test_rejection_and_veto_never_change_a_weight(b: Batch, config: CorrectionCo
     strict, plain = b.correct(config), b.correct(lenient)
     assert torch.equal(b.mask, plain.response_mask)
     if plain.weights is not None:
-        # a mean that weights are divided by may be added up in another order, which is a matter of the last bit
-        rounding = 4 * torch.finfo(plain.weights.dtype).eps if config.rollout_is_batch_normalize else 0.0
-        torch.testing.assert_close(strict.weights, plain.weights, rtol=rounding, atol=0.0)
+        assert torch.equal(plain.weights, strict.weights)
+
+
+@pytest.mark.parametrize("level", ["token", "sequence", "geometric"])
+def test_normalised_weights_do_not_depend_on_what_else_is_measured(level: str) -> None:
+    """To the last bit, in batches of all sizes: a sum does not know of the sums beside it."""
+    config = CorrectionConfig(rollout_is=level, rollout_is_threshold=1.5, rollout_is_batch_normalize=True)
+    more = dataclasses.replace(config, rollout_rs="token", rollout_rs_threshold=1.0011)
+    generator = torch.Generator().manual_seed(0)
+    for sequences in range(1, 400, 7):
+        training = -torch.rand(sequences, 5, generator=generator, dtype=torch.float64)
+        rollout = training + 0.3 * torch.randn(sequences, 5, generator=generator, dtype=torch.float64)
+        mask = torch.rand(sequences, 5, generator=generator) > 0.4
+        plain, strict = (correct(training, rollout, mask, one).weights for one in (config, more))
+        assert torch.equal(plain, strict)
 
 
 @quick
