@@ -115,7 +115,8 @@ def transport_of(url: str) -> str:
     except ValueError:
         return ""
     hosts = sorted(map(_host, parts.netloc.rpartition("@")[2].lower().split(",")))
-    where = f"{parts.scheme}://{','.join(hosts)}/{parts.path.strip('/').removesuffix('0')}"
+    path = f"/{parts.path.strip('/')}".removesuffix("/0")  # the database that is meant without a number
+    where = f"{parts.scheme}://{','.join(hosts)}{path.rstrip('/')}"
     return hashlib.blake2b(where.encode(), digest_size=8).hexdigest()
 
 
@@ -331,7 +332,9 @@ class Spool:
         self._part = max(self._part, contents.part)
 
     def _roll(self, number: int) -> None:
-        """Begin a file."""
+        """Begin a file, and have the disk keep the one before."""
+        with contextlib.suppress(OSError):
+            self.sync()
         self._close_file()
         self._own_folder()
         path = self.folder / f"{number:016d}.seg"

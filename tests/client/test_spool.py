@@ -198,6 +198,16 @@ def test_one_redis_is_told_from_another_and_passwords_do_not_matter() -> None:
     assert transport_of("redis://u:a@host:1/0") == transport_of("redis://u:b@host:1/0")
     assert transport_of("redis://host:1/0") != transport_of("redis://host:2/0")
     assert transport_of("redis://host:1/0") != transport_of("redis://host:1/1")
+    assert transport_of("redis://host:1/10") != transport_of("redis://host:1/1")
+    same = (
+        "redis://127.0.0.1:6379/0",
+        "redis://localhost",
+        "redis://localhost:6379/",
+        "redis://u:p@LOCALHOST/0",
+    )
+    assert len({transport_of(url) for url in same}) == 1
+    nodes = ("redis+sentinel://a:1,b:2/main/0", "redis+sentinel://b:2,a:1/main")
+    assert len({transport_of(url) for url in nodes}) == 1
 
 
 def test_a_session_is_adopted_once(tmp_path: Path) -> None:
