@@ -12,7 +12,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from rolloutwatch_correction import Correction, CorrectionConfig, Metrics
+from rolloutwatch_correction import Correction, CorrectionConfig, Metrics, correct
 from tests.correction.batches import (
     ESTIMATED,
     FOREIGN,
