@@ -50,6 +50,8 @@ _SEQ_SUMS = ("seq_value", "seq_off_ideal", "seq_off_ideal_squared", "seq_high", 
 _BLOCK_MAXIMA = ("highest", "minus_lowest", "seq_highest", "minus_seq_lowest")
 _REJECTED = ("rejected", "sequences_rejected_from")
 
+_LANES = 16  # columns that a CPU adds up side by side, or a multiple of them
+
 WEIGHT = "rollout_is"
 
 
@@ -154,15 +156,23 @@ def statistics_of(
         name: value.masked_fill(~filled, -torch.inf)
         for name, value in _extremes(sums, figures, config).items()
     }
-    # each row is added up by itself, so that no figure depends on which others there are, in the last bit either
-    sums_SB = torch.stack([figures[name] for name in fields.sums])
+    sums_BS = torch.stack([figures[name] for name in fields.sums], dim=1)
     maxima_BM = torch.stack([extremes[name] for name in fields.maxima], dim=1)
     nothing = maxima_BM.new_full((1, maxima_BM.shape[1]), -torch.inf)
-    vector = torch.cat([sums_SB.sum(dim=1), torch.cat([maxima_BM, nothing]).amax(dim=0), histogram])
+    vector = torch.cat([_column_sums(sums_BS), torch.cat([maxima_BM, nothing]).amax(dim=0), histogram])
     if groups is None:
         return Statistics(vector, config)
-    by_group = groups.reduce(sums_SB.T, maxima_BM)
+    by_group = groups.reduce(sums_BS, maxima_BM)
     return Statistics(vector, config, groups.names, by_group, groups.declared)
+
+
+def _column_sums(sums_BS: Tensor) -> Tensor:
+    """Return the sum of each column, which knows nothing of the columns beside it, in its last bit either.
+
+    Torch adds up full vectors of columns row after row, and the columns left over in another order; so none is left over.
+    """
+    columns = sums_BS.shape[1]
+    return torch.nn.functional.pad(sums_BS, (0, -columns % _LANES)).sum(dim=0)[:columns]
 
 
 def weight_sums(vector: Tensor, config: CorrectionConfig) -> Tensor:
