@@ -33,6 +33,36 @@ KNOWN = (
         "./contract ./dashboard ./server",
     ),
     Command(
+        "backup",
+        "copy the archive while the server runs (rolloutwatch backup --help)",
+        "rolloutwatch-server",
+        "./contract ./dashboard ./server",
+    ),
+    Command(
+        "export",
+        "write a run to CSV, JSONL, Parquet or an archive file of its own (rolloutwatch export --help)",
+        "rolloutwatch-server",
+        "./contract ./dashboard ./server",
+    ),
+    Command(
+        "import",
+        "read past runs into the archive (rolloutwatch import --help)",
+        "rolloutwatch-server",
+        "./contract ./dashboard ./server",
+    ),
+    Command(
+        "rules",
+        "try alert rules on a run of the archive (rolloutwatch rules --help)",
+        "rolloutwatch-server",
+        "./contract ./dashboard ./server",
+    ),
+    Command(
+        "access",
+        "make login links and passwords (rolloutwatch access --help)",
+        "rolloutwatch-server",
+        "./contract ./dashboard ./server",
+    ),
+    Command(
         "doctor",
         "check the way from this trainer to the archive (rolloutwatch doctor --help)",
         "rolloutwatch",
