@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.security import Access
 from rolloutwatch_server.store import Store
 from rolloutwatch_server.transport import connect
 
@@ -24,16 +25,18 @@ class Asking:
     feed: LiveFeed
 
     @classmethod
-    def of(cls, store: Store, *, hosts: Sequence[str] | None = None) -> "Asking":
+    def of(
+        cls, store: Store, *, hosts: Sequence[str] | None = None, access: Access | None = None
+    ) -> "Asking":
         feed = LiveFeed()
         ingest = Ingest(store, lambda: connect("redis://127.0.0.1:1"), feed.announce)
-        return cls(create_app(store, feed, ingest, hosts=hosts), feed)
+        return cls(create_app(store, feed, ingest, access=access or Access(hosts)), feed)
 
     def ask(self, path: str, method: str = "GET", host: str = "test", **parameters: Any) -> httpx.Response:
         async def answer() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
-            async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
-                return await client.request(method, path, params=parameters or None)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                return await client.request(method, path, params=parameters or None, headers={"host": host})
 
         return asyncio.run(answer())
 

@@ -10,8 +10,11 @@ from rolloutwatch_server.settings import SETTINGS, SettingError, Settings, parse
 
 
 def test_without_options_everything_has_a_default() -> None:
-    """Loopback, the documented port, no Redis given, an archive in the folder one stands in."""
-    assert Settings("127.0.0.1", 8050, None, 6379, Path(".rolloutwatch"), (), False) == parse([], {})
+    """Loopback, where nobody is asked, the documented port, no Redis given, an archive in the folder one stands in."""
+    settings = parse([], {})
+    assert (settings.host, settings.port, settings.redis_url) == ("127.0.0.1", 8050, None)
+    assert (settings.data_dir, settings.asks_for_login) == (Path(".rolloutwatch"), False)
+    assert settings == Settings(**{one.name: one.default for one in SETTINGS})
 
 
 def test_an_option_goes_before_the_environment_which_goes_before_the_default() -> None:
@@ -20,28 +23,51 @@ def test_an_option_goes_before_the_environment_which_goes_before_the_default() -
         "ROLLOUTWATCH_REDIS_URL": "redis://example:6380/1",
         "ROLLOUTWATCH_DATA_DIR": "/data",
         "ROLLOUTWATCH_ALLOWED_HOSTS": "watch.example, w",
-        "ROLLOUTWATCH_TRUST_NETWORK": "yes",
+        "ROLLOUTWATCH_REQUIRE_LOGIN": "yes",
     }
     settings = parse(["--port", "9001", "--host", "0.0.0.0"], environment)
-    assert (
-        Settings("0.0.0.0", 9001, "redis://example:6380/1", 6379, Path("/data"), ("watch.example", "w"), True)
-        == settings
-    )
+    assert (settings.host, settings.port, settings.redis_url) == ("0.0.0.0", 9001, "redis://example:6380/1")
+    assert (settings.data_dir, settings.allowed_hosts) == (Path("/data"), ("watch.example", "w"))
+    assert settings.require_login
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_this_host_needs_no_trust(host: str) -> None:
-    assert parse(["--host", host], {}).host == host
+def test_on_this_host_nobody_has_to_log_in(host: str) -> None:
+    settings = parse(["--host", host], {})
+    assert (settings.host, settings.asks_for_login) == (host, False)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "monitor.example"])
-def test_the_network_is_not_let_in_by_accident(host: str) -> None:
-    """There is no authentication: listening beyond this host takes a second word, and the message says which."""
+def test_the_network_is_not_let_in_without_a_login(host: str) -> None:
+    """Where others can come they have to say who they are, and the message says how that is had."""
     with pytest.raises(
-        SettingError, match=f"--host is '{host}': there is no authentication.*--trust-network"
+        SettingError, match=f"--host is '{host}'.*nobody would have to log in.*--require-login"
     ):
         parse(["--host", host], {})
-    assert parse(["--host", host, "--trust-network"], {}).host == host
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--require-login"],
+        ["--tokens-file", "tokens"],
+        ["--passwords-file", "passwords"],
+        ["--proxy-peers", "10.0.0.7, 10.1.0.0/16"],
+    ],
+)
+def test_each_way_to_log_in_opens_the_network(options: list[str]) -> None:
+    assert parse(["--host", "0.0.0.0", *options], {}).asks_for_login
+
+
+def test_tokens_in_the_environment_open_the_network_and_are_in_no_repr() -> None:
+    settings = parse(
+        ["--host", "0.0.0.0", "--redis-url", "redis://:s3cret@h"], {"ROLLOUTWATCH_TOKENS": "a:viewer:t0ken"}
+    )
+    assert settings.asks_for_login
+    assert "t0ken" not in repr(settings)
+    assert "s3cret" not in repr(settings)
+    with pytest.raises(SettingError, match="nobody would have to log in"):
+        parse(["--host", "0.0.0.0"], {"ROLLOUTWATCH_TOKENS": " "})
 
 
 @pytest.mark.parametrize(
@@ -59,7 +85,12 @@ def test_the_network_is_not_let_in_by_accident(host: str) -> None:
         (["--redis-url", "redis://h/0/1"], {}, "--redis-url is 'redis://h/0/1': expected redis://host:port/0"),
         (["--redis-url", "redis://h:99999"], {}, "--redis-url is 'redis://h:99999': expected redis://"),
         ([], {"ROLLOUTWATCH_REDIS_URL": ""}, "ROLLOUTWATCH_REDIS_URL is '': expected redis://"),
-        ([], {"ROLLOUTWATCH_TRUST_NETWORK": "maybe"}, "ROLLOUTWATCH_TRUST_NETWORK is 'maybe': expected 1, true or yes"),
+        ([], {"ROLLOUTWATCH_REQUIRE_LOGIN": "maybe"}, "ROLLOUTWATCH_REQUIRE_LOGIN is 'maybe': expected 1, true or yes"),
+        (["--proxy-peers", "proxy"], {}, "--proxy-peers is 'proxy': expected addresses or networks"),
+        (["--proxy-name-header", "a b"], {}, "--proxy-name-header is 'a b': expected the name of a header"),
+        (["--public-url", "watch.example"], {}, "--public-url is 'watch.example': expected http://name or https://name"),
+        (["--public-url", "https://h/watch"], {}, "--public-url is 'https://h/watch': expected http://name"),
+        (["--streams", "0"], {}, "--streams is '0': expected a whole number from 1"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_told_with_what_was_expected(
