@@ -111,7 +111,9 @@ class Login:
             if found is None:
                 raise _Failed("This token is not known here.")
             return _Proven(Identity(found.name, found.role, "session"), f"token:{found.digest.hex()}")
-        return await self._prove_by_password(name, Secret(given.get("password", "")))
+        if not name or "password" not in given:
+            raise _Failed("Nothing was filled in.")
+        return await self._prove_by_password(name, Secret(given["password"]))
 
     async def _prove_by_password(self, name: str, password: Secret) -> _Proven:
         # where the name is unknown it takes as long, so that names cannot be told from it
