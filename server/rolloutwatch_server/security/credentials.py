@@ -5,7 +5,7 @@ import binascii
 import hashlib
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -77,7 +77,7 @@ def parse_passwords(text: str, where: str) -> Passwords:
     return found
 
 
-def find_token(tokens: Tokens, given: str) -> Token | None:
+def find_token(tokens: Iterable[Token], given: str) -> Token | None:
     """Return whose token this is, comparing with all of them whether or not one fits."""
     asked, found = digest(given), None
     for one in tokens:

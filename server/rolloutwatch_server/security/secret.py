@@ -19,6 +19,8 @@ OTHERS = 0o077  # what group and others may do
 
 T = TypeVar("T")
 
+is_same = hmac.compare_digest  # takes as long wherever two differ
+
 
 class AccessError(ValueError):
     """Something that decides who gets in cannot be used; the message says what, and how to cure it."""
@@ -53,11 +55,6 @@ def new_secret() -> str:
 def digest(text: str) -> bytes:
     """Return what is kept of a random secret, from which it cannot be told: SHA-256, 32 bytes."""
     return hashlib.sha256(text.encode("utf-8", errors="surrogatepass")).digest()
-
-
-def is_same(one: bytes, other: bytes) -> bool:
-    """Compare in a time that does not depend on where they differ."""
-    return hmac.compare_digest(one, other)
 
 
 def read_private(path: Path) -> str:
