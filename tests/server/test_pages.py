@@ -137,4 +137,4 @@ def test_long_answers_are_compressed(site: Asking, store: Store) -> None:
     store.archive(STREAM, batch(*(step(n, kl=float(n)) for n in range(1000))))
     answer = site.ask(f"/api/v1/runs/{RUN}/series", metric="kl")
     assert answer.headers["content-encoding"] == "gzip"
-    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["cache-control"] == "private, no-cache"
