@@ -40,9 +40,14 @@ class Store:
 
         StoreError: nothing happened.
         """
+        return self.archive_many({stream: entries})[stream]
+
+    def archive_many(self, batches: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
+        """Archive a batch of each of several streams, as `archive` does one, all of them or none."""
         try:
             with self._database.write() as db:
-                return self._writer.write(db, stream, entries, self._clock())
+                now = self._clock()
+                return {stream: self._writer.write(db, stream, one, now) for stream, one in batches.items()}
         except BaseException:
             self._writer.forget()
             raise
