@@ -20,7 +20,8 @@ from rolloutwatch_contract import RunEnd, ack_key
 from rolloutwatch_contract.keys import STREAM_PATTERN, is_probe, split_stream_key
 from rolloutwatch_server import probes
 from rolloutwatch_server.letters import Letters
-from rolloutwatch_server.reading import Batches, Turns, portions, read_entry
+from rolloutwatch_server.prometheus.tally import Tally
+from rolloutwatch_server.reading import Batches, Turns, portions, read_entry, size_in_redis
 from rolloutwatch_server.store import DeadLetter, Entry, Position, Store, StoreError
 from rolloutwatch_server.transport import BLOCK_SECONDS, CURE_OF_GIVEN
 
@@ -79,6 +80,8 @@ class Ingest:
         self._untidy: set[str] = set()
         self._letters = Letters()
         self._turns = Turns()
+        self.tally = Tally()
+        self._has_begun = False
         self._next_scan = 0.0
         self.health = Health(Trouble.REDIS, NOT_CONNECTED)
 
@@ -91,12 +94,21 @@ class Ingest:
         self._stopping.set()
         self._thread.join(timeout)
 
+    def lag(self) -> float:
+        """Return for how many seconds, at most, anything has waited in Redis; 0 as long as no stream is known."""
+        return self._turns.lag()
+
+    def behind(self) -> int:
+        """Return how many streams have, or may have, more waiting than one read brings."""
+        return len(self._turns.behind)
+
     # -- the loop -----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         wait = BACKOFF_SECONDS[0]
         while not self._stopping.is_set():
             try:
+                self._begin()
                 with self._connect() as client:
                     # from the beginning: what was archived but not let go of comes again, and is let go of
                     self._cursors = {}
@@ -119,6 +131,11 @@ class Ingest:
             wait = min(wait * 2, BACKOFF_SECONDS[1])
         self._letters.tell(among=(), at_once=True)
 
+    def _begin(self) -> None:
+        if not self._has_begun:
+            self.tally.begin(self._store)
+            self._has_begun = True
+
     def _pass(self, client: "redis.Redis") -> None:
         if time.monotonic() >= self._next_scan:
             self._discover(client)
@@ -130,6 +147,7 @@ class Ingest:
         came = self._turns.read(client, self._cursors, BLOCK_SECONDS)
         for portion in portions(came):
             self._take(client, portion)
+        self._turns.archived()
         self._letters.tell(among=came)
 
     def _discover(self, client: "redis.Redis") -> None:
@@ -150,7 +168,20 @@ class Ingest:
         # a stream that went and comes again, after a wipe perhaps, is read from its beginning too
         self._cursors = {stream: at for stream, at in self._cursors.items() if stream in self._streams}
         self._turns.know(self._streams)
+        self.tally.scanned(self._waiting(client))
         self.health = _with(self.health, streams=len(self._streams))
+
+    def _waiting(self, client: "redis.Redis") -> int | None:
+        """Return how many entries wait in the streams that are behind; None where this may not be asked."""
+        try:
+            with client.pipeline(transaction=False) as pipe:
+                for stream in self._turns.behind:
+                    pipe.xlen(stream)
+                lengths: list[int] = pipe.execute()
+                return sum(lengths)
+        except redis.ResponseError as error:
+            log.debug("How much waits in Redis is not known: %s", error)
+            return None
 
     def _take(self, client: "redis.Redis", came: Batches) -> None:
         """Archive what came in one transaction, of which a disk makes as much as of a small one; let go of it; tell."""
@@ -158,7 +189,9 @@ class Ingest:
             stream: [read_entry(stream, entry, fields) for entry, fields in raw]
             for stream, raw in came.items()
         }
+        begin = time.monotonic()
         fresh = self._store.archive_many(batches)
+        self.tally.archived(fresh, size_in_redis(came), time.monotonic() - begin)
         for stream, entries in batches.items():
             self._cursors[stream] = entries[-1].position
             self._count(stream, fresh[stream])

@@ -6,7 +6,7 @@ So a backlog, or many of them, keeps nobody waiting who has none.
 
 import time
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import redis
@@ -30,10 +30,13 @@ Batches = dict[str, list[RawEntry]]
 class Turns:
     """Which streams keep up, and in which order those that are behind are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._keeping_up: set[str] = set()
         self._behind: deque[str] = deque()
         self._sizes: dict[str, int] = {}
+        self._since: dict[str, float] = {}
+        self._read_at = self._kept_up_at = clock()
 
     @property
     def behind(self) -> Collection[str]:
@@ -44,13 +47,31 @@ class Turns:
         """Take these streams for all there are; new ones come before those that are behind already."""
         self._keeping_up &= set(streams)
         self._behind = deque(stream for stream in self._behind if stream in streams)
-        self._behind.extendleft(set(streams) - self._keeping_up - set(self._behind))
+        new = set(streams) - self._keeping_up - set(self._behind)
+        self._behind.extendleft(new)
+        self._since = {stream: at for stream, at in self._since.items() if stream in streams}
+        self._since |= dict.fromkeys(new, self._clock())
         self._sizes = {stream: size for stream, size in self._sizes.items() if stream in streams}
 
     def begin_again(self) -> None:
-        """Take every stream for one that is behind."""
+        """Take every stream for one that is behind, after what was read last has not been archived."""
+        for stream in self._keeping_up:
+            self._since.setdefault(stream, self._kept_up_at)
         self._behind.extend(self._keeping_up)
         self._keeping_up.clear()
+
+    def archived(self) -> None:
+        """Note that all that was read last is archived."""
+        for stream in self._keeping_up & self._since.keys():
+            del self._since[stream]
+        self._kept_up_at = self._read_at
+
+    def lag(self) -> float:
+        """Return for how many seconds, at most, anything has waited; may be asked from any thread."""
+        since = list(self._since.values())
+        if self._keeping_up:
+            since.append(self._kept_up_at)
+        return self._clock() - min(since) if since else 0.0
 
     def read(self, client: "redis.Redis", cursors: Mapping[str, Position], block_seconds: float) -> Batches:
         """Return what has come in streams that keep up, and a portion of the next one that is behind.
@@ -58,10 +79,12 @@ class Turns:
         Waits for something to come only if none is behind.
         """
         wait = None if self._behind else block_seconds
+        self._read_at = self._clock()
         came = self._read(client, self._keeping_up, cursors, ENTRIES_PER_READ, wait)
         for stream in [stream for stream, raw in came.items() if len(raw) >= ENTRIES_PER_READ]:
             self._keeping_up.remove(stream)
             self._behind.append(stream)
+            self._since.setdefault(stream, self._kept_up_at)
             self._sizes[stream] = _mean_size(came[stream])
         if wait is None:
             came |= self._read_next(client, cursors)
@@ -140,6 +163,11 @@ def read_entry(stream: str, entry: bytes, fields: dict[bytes, bytes] | None) -> 
             time.time(),
         )
         return Entry(Position.of(entry), letter)
+
+
+def size_in_redis(came: Batches) -> int:
+    """Return how many bytes the records of entries have as they were sent."""
+    return sum(len((fields or {}).get(RECORD_FIELD, b"")) for batch in came.values() for _, fields in batch)
 
 
 def _mean_size(raw: Sequence[RawEntry]) -> int:

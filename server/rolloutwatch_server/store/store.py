@@ -117,6 +117,16 @@ class Store:
         with self._database.read() as db:
             return int(db.execute("SELECT coalesce(sum(dead_letters), 0) FROM streams").fetchone()[0])
 
+    def dropped(self) -> dict[str, dict[str, int]]:
+        """Return what processes could not deliver, by their first stream and by reason, of those that lost anything."""
+        with self._database.read() as db:
+            rows = db.execute("SELECT stream, dropped FROM sessions WHERE dropped != '{}' ORDER BY id")
+            counts = [(stream, json.loads(text)) for stream, text in rows]
+        found: dict[str, dict[str, int]] = {}
+        for stream, count in counts:  # a process that goes on in another session goes on to count
+            found.setdefault(stream.partition("+")[0], {}).update(count)
+        return found
+
     def marks(
         self,
         run: str,
