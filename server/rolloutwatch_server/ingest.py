@@ -163,7 +163,7 @@ class Ingest:
                 split_stream_key(key)
             except ValueError as error:
                 self._strangers.add(key)
-                log.warning("Ignored: %s", error)
+                log.warning("Ignored: %s", error, extra={"stream": key})
         self._streams = found - self._strangers
         # a stream that went and comes again, after a wipe perhaps, is read from its beginning too
         self._cursors = {stream: at for stream, at in self._cursors.items() if stream in self._streams}
@@ -227,7 +227,10 @@ class Ingest:
     def _tell_untidy(self, stream: str, error: Exception) -> None:
         if stream not in self._untidy:
             self._untidy.add(stream)
-            log.warning("Stream %s was archived but not tidied up, which is tried again: %s", stream, error)
+            log.warning(
+                "Stream %s was archived but not tidied up, which is tried again: %s",
+                stream, error, extra={"stream": stream},
+            )  # fmt: skip
 
     # -- what others are told -----------------------------------------------------------------------------------
 
@@ -242,12 +245,13 @@ class Ingest:
 
     def _troubled(self, trouble: Trouble, reason: str) -> None:
         if self.health.trouble is not trouble or self.health.reason == NOT_CONNECTED:
-            log.warning("%s; trying again until it works.", reason)
+            log.warning("%s; trying again until it works.", reason, extra={"trouble": trouble.value})
         self.health = _with(self.health, trouble=trouble, reason=reason)
 
     def _recovered(self) -> None:
         if self.health.trouble is not None:
-            log.info("Reading from Redis, archiving to %s.", self._store.path)
+            counts = {"records": self.health.records, "streams": self.health.streams}
+            log.info("Reading from Redis, archiving to %s.", self._store.path, extra=counts)
             self.health = _with(self.health, trouble=None, reason="")
 
 
