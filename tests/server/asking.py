@@ -24,10 +24,18 @@ class Asking:
     feed: LiveFeed
 
     @classmethod
-    def of(cls, store: Store, *, hosts: Sequence[str] | None = None) -> "Asking":
-        feed = LiveFeed()
-        ingest = Ingest(store, lambda: connect("redis://127.0.0.1:1"), feed.announce)
-        return cls(create_app(store, feed, ingest, hosts=hosts), feed)
+    def of(
+        cls,
+        store: Store,
+        *,
+        hosts: Sequence[str] | None = None,
+        feed: LiveFeed | None = None,
+        ingest: Ingest | None = None,
+        metrics_runs: bool = False,
+    ) -> "Asking":
+        feed = feed or LiveFeed()
+        ingest = ingest or Ingest(store, lambda: connect("redis://127.0.0.1:1"), feed.announce)
+        return cls(create_app(store, feed, ingest, hosts=hosts, metrics_runs=metrics_runs), feed)
 
     def ask(
         self,
