@@ -27,6 +27,7 @@ from rolloutwatch_contract.keys import (
 )
 from rolloutwatch_contract.record import declared_bytes
 from rolloutwatch_server import probes
+from rolloutwatch_server.moments import Moment, Reached, go_on
 from rolloutwatch_server.store import DeadLetter, Entry, Position, Store, StoreError
 from rolloutwatch_server.transport import BLOCK_SECONDS, CURE_OF_GIVEN
 
@@ -70,7 +71,7 @@ class Health:
 class Ingest:
     """One thread that reads every stream from its cursor on. `announce(run, entries)` is called after the commit.
 
-    `cure` is what to do about a Redis that cannot be read.
+    `cure` is what to do about a Redis that cannot be read; `reached` is called at each moment of each batch.
     """
 
     def __init__(
@@ -80,11 +81,13 @@ class Ingest:
         announce: Announce,
         *,
         cure: str = CURE_OF_GIVEN,
+        reached: Reached = go_on,
     ) -> None:
         self._store = store
         self._connect = connect
         self._announce = announce
         self._cure = cure
+        self._reached = reached
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rolloutwatch-ingest", daemon=True)
         self._cursors: dict[str, Position] = {}
@@ -166,12 +169,16 @@ class Ingest:
 
     def _take(self, client: "redis.Redis", stream: str, raw: Sequence[RawEntry]) -> None:
         entries = [read_entry(stream, entry, fields) for entry, fields in raw]
-        fresh = self._store.archive(stream, entries)
+        self._reached(Moment.READ)
+        fresh = self._store.archive(stream, entries, before_commit=lambda: self._reached(Moment.WRITTEN))
+        self._reached(Moment.COMMITTED)
         self._cursors[stream] = entries[-1].position
         self._count(stream, fresh)
         self._let_go(client, stream, entries)
+        self._reached(Moment.LET_GO)
         run, _ = split_stream_key(stream)
         self._announce(run, fresh)
+        self._reached(Moment.ANNOUNCED)
 
     def _let_go(self, client: "redis.Redis", stream: str, entries: Sequence[Entry]) -> None:
         """Trim what is archived and say so, at once: to the client, what is trimmed and not acknowledged is lost."""

@@ -35,14 +35,18 @@ class Store:
         """Let go of the file; what was archived is on disk."""
         self._database.close()
 
-    def archive(self, stream: str, entries: Sequence[Entry]) -> list[Entry]:
+    def archive(
+        self, stream: str, entries: Sequence[Entry], before_commit: Callable[[], None] = lambda: None
+    ) -> list[Entry]:
         """Archive a batch of one stream with its cursor; return what was new in it, and what of that is hidden.
 
-        StoreError: nothing happened.
+        `before_commit` is called when all of it is written. StoreError: nothing happened.
         """
         try:
             with self._database.write() as db:
-                return self._writer.write(db, stream, entries, self._clock())
+                fresh = self._writer.write(db, stream, entries, self._clock())
+                before_commit()
+                return fresh
         except BaseException:
             self._writer.forget()
             raise
