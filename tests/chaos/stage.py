@@ -102,7 +102,7 @@ class Stage:
         doomed, self._archivist = self._archivist, None
         assert doomed is not None
         try:
-            self._wait_for(f"the end at {moment}", lambda: doomed.poll() is not None)
+            self._wait_for(f"the end when {moment.value}", lambda: doomed.poll() is not None)
         finally:
             doomed.kill()
             doomed.wait()
