@@ -14,12 +14,13 @@ from rolloutwatch_contract import METRICS, Array, RunStart, StepRecord, encode, 
 from rolloutwatch_contract.protocol import Series
 from rolloutwatch_correction import CorrectionConfig, histogram_of
 from rolloutwatch_server.store import Entry, Position, Store
+from rolloutwatch_server.store.chunks import LONG as COLUMN
+from rolloutwatch_server.store.chunks import TIMES, write_chunk
 from rolloutwatch_server.store.database import Database
 
 PROJECT = "bench"
 BATCH = 200  # records that the ingest archives at once
 BEGUN = 1000  # steps that are archived one by one where the rest is written as columns
-COLUMN = 16_384  # values of a column
 PERIOD = 997  # a prime: as many different values has a figure, so that one in the place of another is found
 LONG = run_id(PROJECT, "long")
 FIGURES = tuple(METRICS)[:40]  # about as many as a run brings
@@ -92,8 +93,6 @@ def _batches(steps: int) -> Iterator[list[Entry]]:
 
 def _write_columns(path: Path, steps: range) -> None:
     """Write the columns that folding and merging so many steps would leave, and what is noted beside them."""
-    from rolloutwatch_server.store.chunks import TIMES, write_chunk
-
     database = Database(path)
     with database.write() as db:
         session = int(db.execute("SELECT id FROM sessions WHERE run = ?", (LONG,)).fetchone()[0])
