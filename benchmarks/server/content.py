@@ -20,7 +20,7 @@ from rolloutwatch_server.store.database import Database
 
 PROJECT = "bench"
 BATCH = 200  # records that the ingest archives at once
-BEGUN = 1000  # steps that are archived one by one where the rest is written as columns
+BEGUN = 1200  # steps that are archived, and folded, where the rest is written as columns
 PERIOD = 997  # a prime: as many different values has a figure, so that one in the place of another is found
 LONG = run_id(PROJECT, "long")
 FIGURES = tuple(METRICS)[:40]  # about as many as a run brings
