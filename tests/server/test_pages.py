@@ -53,6 +53,7 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         "/api/v1/dead-letters",
         "/healthz",
         "/readyz",
+        "/metrics",
     }
     for path, verbs in paths.items():
         assert f"GET {path}</code>" in page
