@@ -17,6 +17,7 @@ which is what makes a long run quick to read and small on disk.
 from rolloutwatch_server.store.attempts import Attempt, StepTables
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import MEMORY, StoreError
+from rolloutwatch_server.store.deletion import Removal, RunIsLive
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
 from rolloutwatch_server.store.schema import SCHEMA
 from rolloutwatch_server.store.store import Store
@@ -32,6 +33,8 @@ __all__ = [
     "DeadLetter",
     "Entry",
     "Position",
+    "Removal",
+    "RunIsLive",
     "StepTables",
     "Store",
     "StoreError",

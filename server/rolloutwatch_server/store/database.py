@@ -10,6 +10,9 @@ from pathlib import Path
 from rolloutwatch_server.store.schema import MIGRATIONS, SCHEMA, TABLES
 
 MEMORY = ":memory:"
+INCREMENTAL = 2  # of PRAGMA auto_vacuum
+FREE_PAGES_KEPT = 1024  # 4 MB, which the next records take
+PAGES_OF_A_BITE = 256
 
 
 class StoreError(RuntimeError):
@@ -71,6 +74,20 @@ class Database:
                 raise
             self._give_back_reader(db)
 
+    def shrink(self) -> bool:
+        """Give some free pages back to the disk, but for those soon needed again; tell whether there are more.
+
+        An archive that was made by an older server keeps them, and uses them again.
+        """
+        with self._lock, _errors(f"archive {self.path} cannot be written"):
+            if self._writer.execute("PRAGMA auto_vacuum").fetchone() != (INCREMENTAL,):
+                return False
+            free = int(self._writer.execute("PRAGMA freelist_count").fetchone()[0]) - FREE_PAGES_KEPT
+            if free > 0:
+                # a script, because a statement would be let go of after the first page
+                self._writer.executescript(f"PRAGMA incremental_vacuum({min(free, PAGES_OF_A_BITE)})")
+        return free > PAGES_OF_A_BITE
+
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
         # a commit is on the disk, not only in the kernel: Redis lets go of what was committed
@@ -89,6 +106,8 @@ class Database:
             raise StoreError(
                 f"archive {self.path} is a database of something else. Move it away, or name another --data-dir."
             )
+        if version == 0:
+            self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only what is empty can still become so
         self._writer.execute("PRAGMA journal_mode = WAL")  # of the file, for every connection
         if version == 0:
             self._make(TABLES)

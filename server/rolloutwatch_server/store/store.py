@@ -14,11 +14,13 @@ from rolloutwatch_server.store.attempts import Attempt, StepTables, read_attempt
 from rolloutwatch_server.store.columns import read_rows, read_series
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import Database
+from rolloutwatch_server.store.deletion import Removal, RunIsLive, delete, removals, sweep
 from rolloutwatch_server.store.entries import DeadLetter, Entry
 from rolloutwatch_server.store.lineage import Lineage
 from rolloutwatch_server.store.marks import contests, read_marks, restarts, views
 from rolloutwatch_server.store.writer import Writer
 
+SECONDS_OF_A_BITE = 0.01  # for which the writer is held when space is given back
 _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
 
 
@@ -46,6 +48,33 @@ class Store:
         except BaseException:
             self._writer.forget()
             raise
+
+    def delete(self, run: str, reason: str) -> bool:
+        """Delete a run, which is gone from here on; tell whether there was one of that id.
+
+        RunIsLive if its trainer is at work. Its space is given back by `sweep`.
+        """
+        try:
+            with self._database.write() as db:
+                state = self._states(db, run).get(run)
+                if state is RunState.LIVE:
+                    raise RunIsLive(f"run {run!r} is live: end its trainer, or wait until it has stalled.")
+                if state is not None:
+                    delete(db, run, reason, self._clock())
+        finally:
+            self._writer.forget()
+        return state is not None
+
+    def sweep(self, seconds: float = SECONDS_OF_A_BITE) -> bool:
+        """Give back space of deleted runs for about so many seconds; tell whether there is more to give back."""
+        with self._database.write() as db:
+            is_more = sweep(db, seconds)
+        return is_more or self._database.shrink()
+
+    def removals(self, run: str | None = None) -> list[Removal]:
+        """Return which runs were deleted, or when and why one run was, the newest first."""
+        with self._database.read() as db:
+            return removals(db, run)
 
     def archived_to(self, stream: str) -> int:
         """Return the number up to which all of a stream's records are archived, without one missing."""

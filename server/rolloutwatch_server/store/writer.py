@@ -19,6 +19,7 @@ from rolloutwatch_server.store.continuation import (
     open_continuation,
     was_sent_before,
 )
+from rolloutwatch_server.store.deletion import DELETED, read_before_deletion, stays_deleted
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
 from rolloutwatch_server.store.lineage import Latest, Lineage
 from rolloutwatch_server.store.marks import write_mark
@@ -56,8 +57,14 @@ class Writer:
         letters += self._write_dead_letters(db, run, fresh)
         self._watch.heard(now)
         is_late = _tells_of_long_ago(fresh)
+        deleted_to = read_before_deletion(db, stream) if session is None else None
+        past: set[Position] = set()
         for at, entry in enumerate(fresh):
             if isinstance(entry.content, DeadLetter):
+                continue
+            if session is None and stays_deleted(entry, deleted_to):
+                past.add(entry.position)
+                archived_to = _archived_to(archived_to, entry)
                 continue
             if session is None:  # a stream that has held no record makes no run
                 session = self._open_session(db, first_stream_key(stream), run, now)
@@ -70,7 +77,13 @@ class Writer:
             archived_to = _archived_to(archived_to, entry)
         db.execute(
             "INSERT OR REPLACE INTO streams (stream, session, cursor, archived_to, dead_letters) VALUES (?, ?, ?, ?, ?)",
-            (stream, session, str(fresh[-1].position), str(archived_to), letters),
+            (
+                stream,
+                DELETED if session is None and deleted_to is not None else session,
+                str(fresh[-1].position),
+                str(archived_to),
+                letters,
+            ),
         )
         if not all(isinstance(entry.content, DeadLetter) for entry in fresh):
             db.execute("UPDATE sessions SET heard_at = ? WHERE id = ?", (now, session))
@@ -78,13 +91,15 @@ class Writer:
             db.execute("UPDATE runs SET updated_at = ? WHERE id = ?", (now, run))
         if self._rows.get(run, 0) >= FOLD_AT:
             self._fold(db, run)
-        return fresh
+        return [entry for entry in fresh if entry.position not in past]
 
     def _look_up(self, db: sqlite3.Connection, stream: str) -> tuple[int | None, Position, int, int]:
         """Return a stream's session, how far it is read, up to where all of it is archived, and its dead letters."""
         query = "SELECT session, cursor, archived_to, dead_letters FROM streams WHERE stream = ?"
         row = db.execute(query, (stream,)).fetchone()
-        return (None, Position(), 0, 0) if row is None else (row[0], Position.of(row[1]), int(row[2]), row[3])
+        if row is None:
+            return None, Position(), 0, 0
+        return row[0] or None, Position.of(row[1]), int(row[2]), row[3]
 
     def _open_session(self, db: sqlite3.Connection, first_stream: str, run: str, now: float) -> int:
         if (session := newest_session(db, first_stream)) is not None:
@@ -286,7 +301,8 @@ class Writer:
         self._fold(db, run)
         lineage = self._lineage(db, run)
         ends = db.execute(
-            "SELECT session, metric, max(last_step) FROM chunks WHERE run = ? GROUP BY session, metric",
+            "SELECT session, metric, max(last_step) FROM chunks WHERE run = ?1 "
+            "AND session IN (SELECT id FROM sessions WHERE run = ?1) GROUP BY session, metric",
             (run,),
         )
         # a session that gives up steps leaves the one before them at the most, and one that took over has a higher one
