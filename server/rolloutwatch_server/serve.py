@@ -20,12 +20,11 @@ from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
 from rolloutwatch_server.presence import Sign
 from rolloutwatch_server.settings import Settings
-from rolloutwatch_server.store import Store, StoreError
+from rolloutwatch_server.store import ARCHIVE, Store, StoreError
 from rolloutwatch_server.transport import Transport, TransportError, connect, find
 
 log = logging.getLogger(__name__)
 
-ARCHIVE = "archive.db"
 ANNOUNCEMENT = "server.json"
 SECONDS_FOR_OPEN_REQUESTS = 5
 

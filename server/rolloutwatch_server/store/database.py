@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rolloutwatch_server.store.schema import MIGRATIONS, SCHEMA, TABLES
 
+ARCHIVE = "archive.db"  # in the data dir
 MEMORY = ":memory:"
 INCREMENTAL = 2  # of PRAGMA auto_vacuum
 FREE_PAGES_KEPT = 1024  # 4 MB, which the next records take
