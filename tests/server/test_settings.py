@@ -11,7 +11,7 @@ from rolloutwatch_server.settings import SETTINGS, SettingError, Settings, parse
 
 def test_without_options_everything_has_a_default() -> None:
     """Loopback, the documented port, no Redis given, an archive in the folder one stands in."""
-    assert Settings("127.0.0.1", 8050, None, 6379, Path(".rolloutwatch"), (), False) == parse([], {})
+    assert Settings("127.0.0.1", 8050, None, 6379, Path(".rolloutwatch"), False, (), False) == parse([], {})
 
 
 def test_an_option_goes_before_the_environment_which_goes_before_the_default() -> None:
@@ -24,7 +24,16 @@ def test_an_option_goes_before_the_environment_which_goes_before_the_default() -
     }
     settings = parse(["--port", "9001", "--host", "0.0.0.0"], environment)
     assert (
-        Settings("0.0.0.0", 9001, "redis://example:6380/1", 6379, Path("/data"), ("watch.example", "w"), True)
+        Settings(
+            "0.0.0.0",
+            9001,
+            "redis://example:6380/1",
+            6379,
+            Path("/data"),
+            False,
+            ("watch.example", "w"),
+            True,
+        )
         == settings
     )
 

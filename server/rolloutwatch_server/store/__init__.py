@@ -16,7 +16,7 @@ which is what makes a long run quick to read and small on disk.
 
 from rolloutwatch_server.store.attempts import Attempt, StepTables
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
-from rolloutwatch_server.store.database import ARCHIVE, MEMORY, StoreError
+from rolloutwatch_server.store.database import ARCHIVE, MEMORY, Damaged, StoreError
 from rolloutwatch_server.store.deletion import Removal, RunIsLive
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
 from rolloutwatch_server.store.schema import SCHEMA
@@ -31,6 +31,7 @@ __all__ = [
     "SCHEMA",
     "SECONDS_UNTIL_STALLED",
     "Attempt",
+    "Damaged",
     "DeadLetter",
     "Entry",
     "Position",

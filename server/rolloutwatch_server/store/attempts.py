@@ -7,6 +7,7 @@ import msgspec
 import zstandard
 
 from rolloutwatch_contract import Array, SequenceTokens, StepRecord
+from rolloutwatch_server.store.checksum import Unsound
 from rolloutwatch_server.store.columns import read_parts, read_rows
 from rolloutwatch_server.store.lineage import Lineage
 
@@ -70,13 +71,21 @@ def read_tables(db: sqlite3.Connection, run: str, step: int) -> dict[int, StepTa
 
 
 def _tables(packed: list[bytes | None]) -> StepTables:
-    present = {
-        name: msgspec.msgpack.decode(zstandard.decompress(part))
-        for name, part in zip(StepTables.__struct_fields__, packed, strict=True)
-        if part is not None
-    }
-    return msgspec.convert(present, StepTables)
+    try:
+        present = {
+            name: msgspec.msgpack.decode(zstandard.decompress(part))
+            for name, part in zip(StepTables.__struct_fields__, packed, strict=True)
+            if part is not None
+        }
+        return msgspec.convert(present, StepTables)
+    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
+        raise Unsound(f"what goes along with a step is not what was written ({error})") from error
 
 
 def _pack(part: Any) -> bytes | None:
-    return None if part is None or part == () else zstandard.compress(msgspec.msgpack.encode(part), 1)
+    return None if part is None or part == () else _compressor().compress(msgspec.msgpack.encode(part))
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    """Return what adds a sum, by which damage is noticed when it is read."""
+    return zstandard.ZstdCompressor(level=1, write_checksum=True)

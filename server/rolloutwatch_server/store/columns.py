@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rolloutwatch_contract.protocol import Series
+from rolloutwatch_server.store.checksum import check, sum_of
 from rolloutwatch_server.store.lineage import Lineage
 
 unpack_metrics = msgspec.msgpack.Decoder(dict[str, float]).decode
@@ -19,10 +20,11 @@ Rows = Sequence[tuple[int, int, Mapping[str, float]]]  # session, step, metrics;
 def fold(db: sqlite3.Connection, run: str) -> None:
     """Make columns of the rows of a run."""
     rows = db.execute(
-        "SELECT id, session, step, metrics FROM recent WHERE run = ? ORDER BY id", (run,)
+        "SELECT id, session, step, time, metrics, crc FROM recent WHERE run = ? ORDER BY id", (run,)
     ).fetchall()
     columns: dict[tuple[int, str], tuple[list[int], list[float]]] = {}
-    for _, session, step, packed in rows:
+    for _, session, step, time, packed, crc in rows:
+        check("a record", crc, session, step, time, packed)
         for metric, value in unpack_metrics(packed).items():
             steps, values = columns.setdefault((session, metric), ([], []))
             steps.append(step)
@@ -30,9 +32,11 @@ def fold(db: sqlite3.Connection, run: str) -> None:
     for (session, metric), (steps, values) in columns.items():
         series = latest(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
         first, last = int(series.step[0]), int(series.step[-1])
+        chunk = (run, session, metric, first, last, _pack_steps(series.step), series.value.tobytes())
         db.execute(
-            "INSERT INTO chunks (run, session, metric, first_step, last_step, steps, vals) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (run, session, metric, first, last, _pack_steps(series.step), series.value.tobytes()),
+            "INSERT INTO chunks (run, session, metric, first_step, last_step, steps, vals, crc) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (*chunk, sum_of(*chunk)),
         )
     if rows:
         db.execute("DELETE FROM recent WHERE run = ? AND id <= ?", (run, rows[-1][0]))
@@ -41,10 +45,12 @@ def fold(db: sqlite3.Connection, run: str) -> None:
 def read_rows(db: sqlite3.Connection, run: str, first: int, last: int) -> Rows:
     """Return the rows of a run that are no columns yet."""
     rows = db.execute(
-        "SELECT session, step, metrics FROM recent WHERE run = ? AND step BETWEEN ? AND ? ORDER BY id",
+        "SELECT session, step, time, metrics, crc FROM recent WHERE run = ? AND step BETWEEN ? AND ? ORDER BY id",
         (run, first, last),
-    )
-    return [(session, step, unpack_metrics(packed)) for session, step, packed in rows]
+    ).fetchall()
+    for session, step, time, packed, crc in rows:
+        check("a record", crc, session, step, time, packed)
+    return [(session, step, unpack_metrics(packed)) for session, step, _, packed, _ in rows]
 
 
 def read_series(
@@ -92,12 +98,13 @@ def _read_chunks(
     db: sqlite3.Connection, run: str, metric: str, first: int, last: int
 ) -> dict[int, list[Series]]:
     rows = db.execute(
-        "SELECT session, first_step, steps, vals FROM chunks "
+        "SELECT session, first_step, last_step, steps, vals, crc FROM chunks "
         "WHERE run = ? AND metric = ? AND last_step >= ? AND first_step <= ? ORDER BY id",
         (run, metric, first, last),
     )
     chunks: dict[int, list[Series]] = {}
-    for session, first_step, steps, values in rows:
+    for session, first_step, last_step, steps, values, crc in rows:
+        check("a chunk", crc, run, session, metric, first_step, last_step, steps, values)
         value = np.frombuffer(values, dtype="<f8")
         consecutive = steps is None
         step = (

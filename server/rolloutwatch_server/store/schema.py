@@ -7,7 +7,8 @@ A process that goes on in another session (`continuation.py`) has several, in th
 `contests` has a row for each session, and each later one, its rival, that took a run from it while it went on.
 `runs.tables_from` is the step before which the tables of steps were let go, NULL if none were.
 `deletions` has the sessions of deleted runs of which rows are left, which nobody is shown;
-their ids are given to no other session. `removals` tells which runs were deleted, when and why.
+their ids are given to no other session.
+`crc` is the sum of what else stands in a row (`checksum.py`), NULL in rows of older archives. `removals` tells which runs were deleted, when and why.
 """
 
 SCHEMA = 5
@@ -30,7 +31,7 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_of_run ON sessions (run);
 CREATE TABLE streams (
     stream TEXT PRIMARY KEY, session INTEGER, cursor TEXT NOT NULL, archived_to TEXT NOT NULL,
-    dead_letters INTEGER NOT NULL
+    dead_letters INTEGER NOT NULL, crc INTEGER
 );
 CREATE TABLE beginnings (
     id INTEGER PRIMARY KEY, run TEXT NOT NULL, session INTEGER NOT NULL, metric TEXT NOT NULL,
@@ -39,13 +40,13 @@ CREATE TABLE beginnings (
 CREATE INDEX beginnings_of_run ON beginnings (run);
 CREATE TABLE recent (
     id INTEGER PRIMARY KEY, run TEXT NOT NULL, session INTEGER NOT NULL,
-    step INTEGER NOT NULL, time REAL NOT NULL, metrics BLOB NOT NULL
+    step INTEGER NOT NULL, time REAL NOT NULL, metrics BLOB NOT NULL, crc INTEGER
 );
 CREATE INDEX recent_of_run ON recent (run, step);
 CREATE TABLE chunks (
     id INTEGER PRIMARY KEY, run TEXT NOT NULL, session INTEGER NOT NULL, metric TEXT NOT NULL,
     first_step INTEGER NOT NULL, last_step INTEGER NOT NULL,
-    steps BLOB, vals BLOB NOT NULL
+    steps BLOB, vals BLOB NOT NULL, crc INTEGER
 );
 CREATE INDEX chunks_of_series ON chunks (run, metric, last_step);
 CREATE TABLE step_tables (
@@ -128,8 +129,11 @@ ALTER TABLE sessions ADD COLUMN mark TEXT NOT NULL DEFAULT 'restart';
 UPDATE sessions SET declared_at = started_at;
 """
 
-# nothing was ever deleted, and an id that was free was given to the next session
+# nothing was ever deleted, and an id that was free was given to the next session; no row could be told from a damaged one
 _TO_5 = """
+ALTER TABLE streams ADD COLUMN crc INTEGER;
+ALTER TABLE recent ADD COLUMN crc INTEGER;
+ALTER TABLE chunks ADD COLUMN crc INTEGER;
 ALTER TABLE runs ADD COLUMN tables_from INTEGER;
 ALTER TABLE sessions RENAME TO sessions_4;
 CREATE TABLE sessions (

@@ -11,6 +11,7 @@ import msgspec
 from rolloutwatch_contract import Heartbeat, Mark, MarkKind, Record, RunEnd, RunStart, StepRecord
 from rolloutwatch_contract.keys import first_stream_key, split_run_id, split_stream_key
 from rolloutwatch_server.store.attempts import write_tables
+from rolloutwatch_server.store.checksum import check, sum_of
 from rolloutwatch_server.store.columns import fold, last_step_of
 from rolloutwatch_server.store.continuation import (
     Watch,
@@ -75,15 +76,11 @@ class Writer:
             if hidden := self._write(db, session, run, entry.content, now):
                 fresh[at] = replace(entry, hidden=hidden)
             archived_to = _archived_to(archived_to, entry)
+        row = (stream, str(fresh[-1].position), str(archived_to), letters)
         db.execute(
-            "INSERT OR REPLACE INTO streams (stream, session, cursor, archived_to, dead_letters) VALUES (?, ?, ?, ?, ?)",
-            (
-                stream,
-                DELETED if session is None and deleted_to is not None else session,
-                str(fresh[-1].position),
-                str(archived_to),
-                letters,
-            ),
+            "INSERT OR REPLACE INTO streams (session, stream, cursor, archived_to, dead_letters, crc) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (DELETED if session is None and deleted_to is not None else session, *row, sum_of(*row)),
         )
         if not all(isinstance(entry.content, DeadLetter) for entry in fresh):
             db.execute("UPDATE sessions SET heard_at = ? WHERE id = ?", (now, session))
@@ -95,10 +92,11 @@ class Writer:
 
     def _look_up(self, db: sqlite3.Connection, stream: str) -> tuple[int | None, Position, int, int]:
         """Return a stream's session, how far it is read, up to where all of it is archived, and its dead letters."""
-        query = "SELECT session, cursor, archived_to, dead_letters FROM streams WHERE stream = ?"
+        query = "SELECT session, cursor, archived_to, dead_letters, crc FROM streams WHERE stream = ?"
         row = db.execute(query, (stream,)).fetchone()
         if row is None:
             return None, Position(), 0, 0
+        check("how far a stream is read", row[-1], stream, *row[1:-1])
         return row[0] or None, Position.of(row[1]), int(row[2]), row[3]
 
     def _open_session(self, db: sqlite3.Connection, first_stream: str, run: str, now: float) -> int:
@@ -235,9 +233,10 @@ class Writer:
     def _write_step(
         self, db: sqlite3.Connection, session: int, run: str, record: StepRecord, now: float
     ) -> frozenset[str]:
+        row = (session, record.step, record.time, msgspec.msgpack.encode(record.metrics))
         db.execute(
-            "INSERT INTO recent (run, session, step, time, metrics) VALUES (?, ?, ?, ?, ?)",
-            (run, session, record.step, record.time, msgspec.msgpack.encode(record.metrics)),
+            "INSERT INTO recent (run, session, step, time, metrics, crc) VALUES (?, ?, ?, ?, ?, ?)",
+            (run, *row, sum_of(*row)),
         )
         self._rows[run] = self._rows_of(db, run) + 1
         self._tops[session] = max(record.step, self._top_of(db, run, session))
