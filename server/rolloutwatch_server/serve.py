@@ -20,7 +20,7 @@ from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
 from rolloutwatch_server.presence import Sign
 from rolloutwatch_server.settings import Settings
-from rolloutwatch_server.store import ARCHIVE, Damaged, Store, StoreError
+from rolloutwatch_server.store import ARCHIVE, DamagedArchive, Store, StoreError
 from rolloutwatch_server.store.integrity import quarantine
 from rolloutwatch_server.transport import Transport, TransportError, connect, find
 
@@ -160,7 +160,7 @@ def _archive(path: Path, may_quarantine: bool) -> Iterator[Store]:
     try:
         try:
             store = Store(path)
-        except Damaged as damage:
+        except DamagedArchive as damage:
             if not may_quarantine:
                 raise
             log.error("%s", damage)

@@ -62,5 +62,5 @@ CREATE INDEX chunks_of_series ON chunks (run, metric, last_step);
 CREATE INDEX marks_of_run ON marks (run, kind, step);
 CREATE INDEX contests_of_run ON contests (run);
 CREATE INDEX dead_letters_of_run ON dead_letters (run);
-PRAGMA user_version = 4;
 COMMIT;
+PRAGMA user_version = 4;

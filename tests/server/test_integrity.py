@@ -18,7 +18,7 @@ import pytest
 
 from rolloutwatch_contract import Array, Mark, RunEnd, RunStart, StepRecord
 from rolloutwatch_server.ingest import Trouble
-from rolloutwatch_server.store import FOLD_AT, Damaged, Store, StoreError
+from rolloutwatch_server.store import FOLD_AT, DamagedArchive, Store, StoreError
 from rolloutwatch_server.store.integrity import note_beside, quarantine
 from tests.processes import ROLLOUTWATCH, ServerProcess
 from tests.redis_process import RedisProcess
@@ -137,7 +137,8 @@ def test_a_file_that_was_cut_or_overwritten_is_refused_as_damaged(
     before = path.read_bytes()
     for _ in range(2):
         with pytest.raises(
-            Damaged, match=f"archive {path} is damaged: .* put a backup .* or start it with --quarantine"
+            DamagedArchive,
+            match=f"archive {path} is damaged: .* put a backup .* or start it with --quarantine",
         ):
             Store(path)
     assert path.read_bytes() == before
@@ -151,7 +152,7 @@ def test_a_damaged_archive_is_put_aside_with_all_that_belongs_to_it(
     shutil.copy(sound[0], path)
     cut(lambda size: size // 2)(path)
     Path(f"{path}-wal").write_bytes(b"of the old one")
-    with pytest.raises(Damaged):
+    with pytest.raises(DamagedArchive):
         Store(path)
     before = path.read_bytes()
     aside = quarantine(path)
@@ -242,7 +243,7 @@ def test_damage_that_shows_while_the_server_runs_ends_all_reading_and_writing(
     told = [one.message for one in caplog.records if one.levelno == logging.ERROR]
     assert told == [reason]
     store.close()
-    with pytest.raises(Damaged, match=r"so says .*archive\.db\.damaged"):
+    with pytest.raises(DamagedArchive, match=r"so says .*archive\.db\.damaged"):
         Store(path)
 
 

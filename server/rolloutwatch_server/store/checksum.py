@@ -2,9 +2,7 @@
 
 import zlib
 
-
-class Unsound(ValueError):
-    """A row is not what was written."""
+from rolloutwatch_server.store.database import DamagedArchive
 
 
 def sum_of(*parts: int | float | str | bytes | None) -> int:
@@ -16,6 +14,6 @@ def sum_of(*parts: int | float | str | bytes | None) -> int:
 
 
 def check(what: str, known: int | None, *parts: int | float | str | bytes | None) -> None:
-    """Unsound unless these values have the sum that is known of them, which old rows do not have."""
+    """DamagedArchive unless these values have the sum that is known of them, which old rows do not have."""
     if known is not None and known != sum_of(*parts):
-        raise Unsound(f"{what} is not what was written")
+        raise DamagedArchive(f"{what} is not what was written: its checksum is wrong")

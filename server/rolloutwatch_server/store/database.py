@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from rolloutwatch_server.store.checksum import Unsound
 from rolloutwatch_server.store.integrity import (
     READ_WHEN_OPENED,
     TABLES_OF_ANY,
@@ -39,8 +38,8 @@ class StoreError(RuntimeError):
     """The archive cannot be opened, read or written; the message says which and why."""
 
 
-class Damaged(StoreError):
-    """The archive's file is not what was written to it: nothing is read from it any more, and nothing written."""
+class DamagedArchive(StoreError):
+    """What the archive holds is not what was written to it: nothing is read from it any more, and nothing written."""
 
 
 class Database:
@@ -116,7 +115,7 @@ class Database:
         return free > PAGES_OF_A_BITE
 
     def read_as_a_whole(self) -> None:
-        """Look at every page, a table at a time; Damaged if something is wrong."""
+        """Look at every page, a table at a time; DamagedArchive if something is wrong."""
         with self.read() as db:
             names = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         for (name,) in names:
@@ -162,7 +161,7 @@ class Database:
         return 0 if self.path == MEMORY else Path(self.path).stat().st_size
 
     def _refuse_a_known_one(self) -> None:
-        """Refuse a file in which damage was seen before; Damaged."""
+        """Refuse a file in which damage was seen before; DamagedArchive."""
         note = note_beside(Path(self.path))
         if self.path != MEMORY and note.exists():
             self._damaged(f"{note.read_text(errors='replace').strip()} (so says {note})")
@@ -172,27 +171,30 @@ class Database:
             self._damaged(complaint)
 
     def _damaged(self, complaint: str) -> NoReturn:
-        """Read and write nothing any more, and see to it that the next server does not either; Damaged."""
+        """Read and write nothing any more, and see to it that the next server does not either; DamagedArchive."""
         if not self.damage:
-            self.damage = (
-                f"archive {self.path} is damaged: {complaint[:LETTERS_OF_A_COMPLAINT]}. {CURE_OF_DAMAGE}"
-            )
+            complaint = complaint[:LETTERS_OF_A_COMPLAINT].rstrip(".")
+            self.damage = f"archive {self.path} is damaged: {complaint}. {CURE_OF_DAMAGE}"
             log.error("%s", self.damage)
             if self.path != MEMORY:
                 with contextlib.suppress(
                     OSError
                 ):  # a disk that takes nothing: the next server looks for itself
-                    note_beside(Path(self.path)).write_text(complaint[:LETTERS_OF_A_COMPLAINT] + "\n")
-        raise Damaged(self.damage)
+                    note_beside(Path(self.path)).write_text(complaint + "\n")
+        raise DamagedArchive(self.damage)
 
     @contextlib.contextmanager
     def _reporting(self, failure: str) -> Iterator[None]:
         """Let an error be a StoreError that says what failed: to be opened, read, written."""
         if self.damage:
-            raise Damaged(self.damage)
+            raise DamagedArchive(self.damage)
         try:
             yield
-        except (sqlite3.Error, Unsound) as error:
+        except DamagedArchive as error:
+            if self.damage:
+                raise
+            self._damaged(str(error))
+        except sqlite3.Error as error:
             if is_damage(error) and not self._is_of_something_else(failure):
                 self._damaged(str(error))
             raise StoreError(f"archive {self.path} cannot be {failure}: {error}") from error

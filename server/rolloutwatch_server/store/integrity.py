@@ -11,8 +11,6 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rolloutwatch_server.store.checksum import Unsound
-
 READ_WHEN_OPENED = 1024**3  # bytes; which takes a second, and several from a disk that is slow
 TABLES_OF_ANY = frozenset({"runs", "sessions", "recent", "chunks"})  # that an archive of any schema has
 
@@ -23,8 +21,8 @@ _ENDS = ("", "-wal", "-shm", "-journal")
 
 def is_damage(error: BaseException) -> bool:
     """Tell whether an error says that a file is not what was written to it."""
-    return isinstance(error, Unsound) or (
-        isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _OF_DAMAGE
+    return isinstance(error, sqlite3.Error) and (
+        getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _OF_DAMAGE
     )
 
 

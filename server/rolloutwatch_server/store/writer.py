@@ -12,6 +12,7 @@ from rolloutwatch_contract import Heartbeat, Mark, MarkKind, Record, RunEnd, Run
 from rolloutwatch_contract.keys import first_stream_key, split_run_id, split_stream_key
 from rolloutwatch_server.store.attempts import write_tables
 from rolloutwatch_server.store.checksum import check, sum_of
+from rolloutwatch_server.store.chunks import TIMES
 from rolloutwatch_server.store.columns import fold, last_step_of
 from rolloutwatch_server.store.continuation import (
     Watch,
@@ -86,6 +87,7 @@ class Writer:
             db.execute("UPDATE sessions SET heard_at = ? WHERE id = ?", (now, session))
         if any(isinstance(entry.content, RunStart | StepRecord | Mark | RunEnd) for entry in fresh):
             db.execute("UPDATE runs SET updated_at = ? WHERE id = ?", (now, run))
+            db.execute("UPDATE runs SET changes = changes + 1 WHERE id = ?", (run,))
         if self._rows.get(run, 0) >= FOLD_AT:
             self._fold(db, run)
         return [entry for entry in fresh if entry.position not in past]
@@ -104,8 +106,8 @@ class Writer:
             return session
         project, name = split_run_id(run)
         db.execute(
-            "INSERT OR IGNORE INTO runs (id, project, name, started_at, updated_at) VALUES (?, ?, ?, ?, ?)",
-            (run, project, name, now, now),
+            "INSERT OR IGNORE INTO runs (id, project, name, started_at, updated_at, changes) VALUES (?, ?, ?, ?, ?, ?)",
+            (run, project, name, now, now, int(now * 1e6)),
         )
         added = db.execute(
             "INSERT INTO sessions (stream, run, started_at, heard_at) VALUES (?, ?, ?, ?) RETURNING id",
@@ -300,9 +302,9 @@ class Writer:
         self._fold(db, run)
         lineage = self._lineage(db, run)
         ends = db.execute(
-            "SELECT session, metric, max(last_step) FROM chunks WHERE run = ?1 "
+            "SELECT session, metric, max(last_step) FROM chunks WHERE run = ?1 AND metric != ?2 "
             "AND session IN (SELECT id FROM sessions WHERE run = ?1) GROUP BY session, metric",
-            (run,),
+            (run, TIMES),
         )
         # a session that gives up steps leaves the one before them at the most, and one that took over has a higher one
         last = max(min(last, lineage.end(session, metric) - 1) for session, metric, last in ends)
