@@ -1,11 +1,13 @@
 """One SQLite file: its tables, one connection that writes and as many that read as ever read at once."""
 
 import contextlib
+import os
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from rolloutwatch_server.store.schema import MIGRATIONS, SCHEMA, TABLES
 
@@ -17,17 +19,21 @@ class StoreError(RuntimeError):
 
 
 class Database:
-    """The file of `path`, or memory for MEMORY, with its tables. Safe to use from any thread."""
+    """The file of `path`, or memory for MEMORY, with its tables. Safe to use from any thread.
 
-    def __init__(self, path: Path | str) -> None:
+    With `reading` nothing is made, brought up to date or written, and a server may be at work on the file meanwhile.
+    """
+
+    def __init__(self, path: Path | str, *, reading: bool = False) -> None:
         self.path = str(path)
+        self._reading = reading
         self._lock = threading.RLock()
         self._idle_readers: deque[sqlite3.Connection] = deque()
         self._closed = False
         with _errors(f"archive {self.path} cannot be opened"):
             self._writer = self._connect()
             try:
-                self._prepare()
+                self._check() if reading else self._prepare()
             except BaseException:
                 self._writer.close()
                 raise
@@ -72,10 +78,31 @@ class Database:
             self._give_back_reader(db)
 
     def _connect(self) -> sqlite3.Connection:
+        if self._reading:
+            return self._connect_to_read()
         db = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
         # a commit is on the disk, not only in the kernel: Redis lets go of what was committed
         db.execute("PRAGMA synchronous = FULL")
         return db
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        file = Path(self.path).absolute()
+        if not file.is_file():
+            raise StoreError(f"there is no archive {self.path}: name the folder of one with --data-dir.")
+        how = "mode=ro"
+        if not os.access(file.parent, os.W_OK) and not Path(f"{file}-wal").exists():
+            how += "&immutable=1"  # nobody writes, and what readers of a WAL tell each other cannot be put there
+        return sqlite3.connect(
+            f"file:{quote(str(file))}?{how}", uri=True, timeout=10, isolation_level=None, check_same_thread=False
+        )
+
+    def _check(self) -> None:
+        version = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA:
+            raise StoreError(
+                f"archive {self.path} has schema {version}, what reads it here knows {SCHEMA}. "
+                "A server of this version brings an older one up to date when it starts: rolloutwatch serve."
+            )
 
     def _prepare(self) -> None:
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
