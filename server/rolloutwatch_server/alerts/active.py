@@ -27,7 +27,15 @@ class Alert(msgspec.Struct, frozen=True):
     value: float | None
 
 
-def alerts_at(rules: Sequence[Rule], read: Read, begin: int, step: int) -> list[Alert]:
+def alerts_at(
+    rules: Sequence[Rule],
+    read: Read,
+    begin: int,
+    step: int,
+    *,
+    first_look: int = FIRST_LOOK,
+    further: int = FURTHER,
+) -> list[Alert]:
     """Return the alerts that stand after a step, in the order of the rules.
 
     A long row of bad or of good samples decides, whatever was before; so it is enough to look back until there is one.
@@ -37,9 +45,11 @@ def alerts_at(rules: Sequence[Rule], read: Read, begin: int, step: int) -> list[
         read: Returns the series of metrics over a range of steps.
         begin: A step before which there is nothing.
         step: The step that is asked about.
+        first_look: How many steps the first look goes back.
+        further: How many times as far each further look goes.
     """
     found: dict[str, Alert] = {}
-    asked, width = list(rules), FIRST_LOOK
+    asked, width = list(rules), first_look
     while asked:
         first = max(begin, step - width + 1)
         series = read({rule.metric for rule in asked}, first, step)
@@ -50,7 +60,7 @@ def alerts_at(rules: Sequence[Rule], read: Read, begin: int, step: int) -> list[
                 undecided.append(rule)
             elif alert is not None:
                 found[rule.name] = alert
-        asked, width = undecided, width * FURTHER
+        asked, width = undecided, width * further
     return [found[rule.name] for rule in rules if rule.name in found]
 
 

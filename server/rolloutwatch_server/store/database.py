@@ -1,7 +1,6 @@
 """One SQLite file: its tables, one connection that writes and as many that read as ever read at once."""
 
 import contextlib
-import os
 import sqlite3
 import threading
 from collections import deque
@@ -89,12 +88,8 @@ class Database:
         file = Path(self.path).absolute()
         if not file.is_file():
             raise StoreError(f"there is no archive {self.path}: name the folder of one with --data-dir.")
-        how = "mode=ro"
-        if not os.access(file.parent, os.W_OK) and not Path(f"{file}-wal").exists():
-            how += "&immutable=1"  # nobody writes, and what readers of a WAL tell each other cannot be put there
-        return sqlite3.connect(
-            f"file:{quote(str(file))}?{how}", uri=True, timeout=10, isolation_level=None, check_same_thread=False
-        )
+        uri = f"file:{quote(str(file))}?mode=ro"
+        return sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
 
     def _check(self) -> None:
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
