@@ -11,6 +11,7 @@ from typing import Any
 
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.protocol import RunDetail, Series
+from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_contract.rules import DEFAULT_RULES, Rule
 from rolloutwatch_contract.written_rules import RuleError, near_metrics
 from rolloutwatch_server.alerts.episodes import Episode, episodes
@@ -21,7 +22,6 @@ from rolloutwatch_server.settings import SETTINGS
 from rolloutwatch_server.store import Store, StoreError
 
 MOST_SHOWN = 20  # alerts of one rule on a terminal
-LARGEST_STEP = 2**53 - 1
 
 _DATA_DIR = next(setting for setting in SETTINGS if setting.name == "data_dir")
 _UNTIL_NOW = "and stands"
@@ -73,8 +73,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _step(text: str) -> int:
-    if not text.isdecimal() or int(text) > LARGEST_STEP:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a step, an integer from 0 to {LARGEST_STEP}")
+    if not text.isdecimal() or int(text) > MAX_STEP:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a step, an integer from 0 to {MAX_STEP}")
     return int(text)
 
 
