@@ -48,7 +48,9 @@ def read_rules(document: Mapping[str, object], file: str) -> tuple[Rule, ...]:
     names: set[str] = set()
     for rule in rules:
         if rule.name in names:
-            raise RuleError(f"{file}, rule {_told(rule.name)}: expected each name once. Rename one of the two.")
+            raise RuleError(
+                f"{file}, rule {_told(rule.name)}: expected each name once. Rename one of the two."
+            )
         names.add(rule.name)
     return rules
 

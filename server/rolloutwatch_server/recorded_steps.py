@@ -20,13 +20,19 @@ def neighbours(store: Store, detail: RunDetail, step: int) -> tuple[int | None, 
         return None, None
     before = after = None
     width = FIRST_LOOK
-    while before is None and step - width // FURTHER > begin:
-        found = _steps(store, detail, max(begin, step - width), step - 1)
+    while before is None and begin < step:
+        first = max(begin, step - width)
+        found = _steps(store, detail, first, step - 1)
         before, width = (int(found[-1]) if len(found) else None), width * FURTHER
+        if first == begin:
+            break
     width = FIRST_LOOK
-    while after is None and step + width // FURTHER < end:
-        found = _steps(store, detail, step + 1, min(end, step + width))
+    while after is None and step < end:
+        last = min(end, step + width)
+        found = _steps(store, detail, step + 1, last)
         after, width = (int(found[0]) if len(found) else None), width * FURTHER
+        if last == end:
+            break
     return before, after
 
 

@@ -78,9 +78,7 @@ def gap_event(beat: Beat) -> bytes:
 
 def end_event(steps: int, last_step: int | None) -> bytes:
     """Return the event that says that a replay is over, so that the viewer need not ask again."""
-    return (
-        b"event: end\ndata: " + msgspec.json.encode({"steps": steps, "last_step": last_step}) + b"\n\n"
-    )
+    return b"event: end\ndata: " + msgspec.json.encode({"steps": steps, "last_step": last_step}) + b"\n\n"
 
 
 class Replay:
@@ -120,7 +118,8 @@ class Replay:
             if piece is None:
                 yield run_event(self._detail) + end_event(count, last_step)
                 return
-            waiting, size = [], 0
+            waiting: list[bytes] = []
+            size = 0
             for beat in piece:
                 seconds = pace.until(beat)
                 if waiting and (seconds > 0 or size > BYTES_AT_ONCE):
@@ -210,7 +209,9 @@ class _Tempo:
 def _beats(portion: Portion, at: slice, marks: Sequence[MarkView], tempo: _Tempo) -> Iterator[Beat]:
     """Yield the steps of a piece, each with the marks since the one before it."""
     steps, times = portion.step[at].tolist(), portion.time[at].tolist()
-    columns = [(name, values[at].tolist(), portion.present[name][at]) for name, values in portion.values.items()]
+    columns = [
+        (name, values[at].tolist(), portion.present[name][at]) for name, values in portion.values.items()
+    ]
     tempo.learn(times)
     places = np.searchsorted([mark.step for mark in marks], steps, side="right").tolist()
     begin = 0

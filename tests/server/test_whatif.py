@@ -47,9 +47,7 @@ def tables_of(
 
 def asked(config: CorrectionConfig, *steps: tuple[StepTables, dict[str, float]]) -> list[dict[str, Any]]:
     """The answer for each step: (low, high) by figure, those that are omitted left out."""
-    figures = {
-        name: np.array([metrics.get(name, math.nan) for _, metrics in steps]) for name in FIGURES
-    }
+    figures = {name: np.array([metrics.get(name, math.nan) for _, metrics in steps]) for name in FIGURES}
     side_by_side = recorded(range(len(steps)), [tables for tables, _ in steps], figures)
     found = figures_of(side_by_side, config)
     return [
@@ -136,7 +134,12 @@ EXACT = [
     {"rollout_rs": "seq_sum_k1,seq_mean_k3", "rollout_rs_threshold": "0.2_5.0,0.01"},
     {"rollout_rs": "seq_sum_k3", "rollout_rs_threshold": 0.4},
     {"rollout_rs": "seq_max_k2,seq_max_k3,seq_mean_k1", "rollout_rs_threshold": "3.0,2.0,0.98_1.02"},
-    {"rollout_is": "sequence", "rollout_is_mode": "mask", "rollout_rs": "geometric", "rollout_rs_threshold": 1.01},
+    {
+        "rollout_is": "sequence",
+        "rollout_is_mode": "mask",
+        "rollout_rs": "geometric",
+        "rollout_rs_threshold": 1.01,
+    },
     {"rollout_token_veto_threshold": 1e-3},
     {},
 ]
@@ -224,7 +227,9 @@ def test_what_hangs_on_the_precision_of_a_bound_is_not_called_exact() -> None:
     b = batch([[math.log(2.0) * (1 + 1e-9)], [0.0]])
     (answer,) = asked(CorrectionConfig(rollout_rs="sequence", rollout_rs_threshold=2.0), tables_of(b))
     assert answer["rollout_rs_masked_fraction"] == (0.0, 0.5)
-    (at_one,) = asked(CorrectionConfig(rollout_rs="sequence", rollout_rs_threshold=1.0), tables_of(batch([[0.0]])))
+    (at_one,) = asked(
+        CorrectionConfig(rollout_rs="sequence", rollout_rs_threshold=1.0), tables_of(batch([[0.0]]))
+    )
     assert at_one["rollout_rs_masked_fraction"] == (0.0, 0.0)
 
 

@@ -65,6 +65,7 @@ def _speed(said: str) -> float | None:
         return None
     if not SLOWEST <= speed <= FASTEST:
         raise HTTPException(
-            422, f"speed is {said!r}: expected a number from {SLOWEST:g} to {FASTEST:g}, or max, which is 0 too."
+            422,
+            f"speed is {said!r}: expected a number from {SLOWEST:g} to {FASTEST:g}, or max, which is 0 too.",
         )
     return speed

@@ -199,9 +199,9 @@ def _chosen(
         raise HTTPException(
             404, f"step {step} of run {run} has no attempt {attempt[:100]!r}: expected one of {sessions}."
         )
-    nearest = " and ".join(str(one) for one in beside if one is not None)
-    hint = f"the nearest recorded ones are {nearest}" if nearest else "it has none yet"
-    raise HTTPException(404, f"run {run} has no step {step}: {hint}.")
+    nearest = [str(one) for one in beside if one is not None]
+    hint = f"; nearest {'are' if len(nearest) > 1 else 'is'} {' and '.join(nearest)}." if nearest else ""
+    raise HTTPException(404, f"run {run} has no step {step}{hint or ', nor any other yet.'}")
 
 
 def _histogram(tables: StepTables) -> dict[str, Any] | None:

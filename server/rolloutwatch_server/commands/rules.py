@@ -58,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
         "The archive is read beside a server that may run, and nothing in it is changed.",
         allow_abbrev=False,
     )
-    test.add_argument("rules", nargs="?", type=Path, metavar="RULES.toml", help="rules; the default ones without")
+    test.add_argument(
+        "rules", nargs="?", type=Path, metavar="RULES.toml", help="rules; the default ones without"
+    )
     test.add_argument("--run", required=True, help="id of the run, such as math~grpo-7b")
     test.add_argument(
         "--data-dir",
@@ -117,9 +119,7 @@ def _times(store: Store, run: str, found: Mapping[str, Sequence[Episode]]) -> di
     return {step: time for step, time in times if step in steps and math.isfinite(time)}
 
 
-def _warnings(
-    chosen: Sequence[Rule], detail: RunDetail, series: Mapping[str, Series]
-) -> Iterator[str]:
+def _warnings(chosen: Sequence[Rule], detail: RunDetail, series: Mapping[str, Series]) -> Iterator[str]:
     """Yield what is to be known of rules that could not fire, once for each metric."""
     for metric in dict.fromkeys(rule.metric for rule in chosen):
         names = ", ".join(repr(rule.name) for rule in chosen if rule.metric == metric)
@@ -188,9 +188,9 @@ def _as_text(
 
 
 def _limits(rule: Rule) -> str:
-    limits = [f"above {rule.above:g}"] * math.isfinite(rule.above) + [f"below {rule.below:g}"] * math.isfinite(
-        rule.below
-    )
+    limits = [f"above {rule.above:g}"] * math.isfinite(rule.above) + [
+        f"below {rule.below:g}"
+    ] * math.isfinite(rule.below)
     lasting = f" for {rule.for_steps} steps" if rule.for_steps > 1 else ""
     clearing = f", until good for {rule.clear_steps}" if rule.clear_steps > 1 else ""
     return " or ".join(limits) + lasting + clearing

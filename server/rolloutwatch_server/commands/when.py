@@ -1,5 +1,6 @@
 """Times as people read them on a terminal."""
 
+import itertools
 import time
 
 
@@ -18,7 +19,7 @@ def days_and_hours(seconds: float) -> str:
     whole = round(abs(seconds))
     sign = "-" if seconds < 0 else ""
     units = (("d", 86400), ("h", 3600), ("min", 60), ("s", 1))
-    for (large, size), (small, part) in zip(units[:-1], units[1:], strict=True):
+    for (large, size), (small, part) in itertools.pairwise(units):
         if whole >= size:
             rest = whole % size // part
             return f"{sign}{whole // size} {large}" + (f" {rest} {small}" if rest else "")

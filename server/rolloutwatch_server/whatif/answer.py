@@ -107,12 +107,12 @@ def _removed(recorded: Recorded, config: CorrectionConfig) -> dict[str, Span]:
     """Return the shares of tokens and of sequences that are rejected, vetoed, taken out, and kept."""
     valid, sequences, rows = recorded.valid, recorded.valid_sequences, recorded.rows
     rejects, vetoes = bool(config.rejections), config.rollout_token_veto_threshold is not None
-    of_sequences = [
-        sequence_verdict(each, rows) for each in config.rejections if each.level != "token"
-    ]
+    of_sequences = [sequence_verdict(each, rows) for each in config.rejections if each.level != "token"]
     rejected = reduce(Verdict.__or__, of_sequences, Verdict.none(rows))
     stay = reduce(
-        Interval.__and__, [token_interval(each) for each in config.rejections if each.level == "token"], Interval()
+        Interval.__and__,
+        [token_interval(each) for each in config.rejections if each.level == "token"],
+        Interval(),
     )
     found: dict[str, Span] = {}
     if rejects:
@@ -148,7 +148,10 @@ def _vetoed(recorded: Recorded, veto: Verdict, threshold: float) -> dict[str, Sp
     sequences = Span(low, np.minimum(high + recorded.nonfinite, recorded.valid_sequences))
     stay = Interval(lower=float(np.log(threshold)))
     some, by_bins = tokens_of_rows(recorded.rows, stay), tokens_outside(recorded, stay)
-    of_rows = Span(np.where(veto.out, np.maximum(some.low, 1), 0), np.where(veto.out | veto.doubt, np.maximum(some.high, 1), 0))
+    of_rows = Span(
+        np.where(veto.out, np.maximum(some.low, 1), 0),
+        np.where(veto.out | veto.doubt, np.maximum(some.high, 1), 0),
+    )
     most = of_rows.high.sum(axis=1) + recorded.missing_tokens
     fewest = np.maximum(of_rows.low.sum(axis=1), by_bins.low)
     most = np.maximum(np.minimum(most, by_bins.high), fewest)

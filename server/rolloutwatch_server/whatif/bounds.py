@@ -7,7 +7,6 @@ Axes: S steps, R rows, H bins.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,16 +23,16 @@ LOWEST_RATIO = math.exp(-LOG_RATIO_BOUND)
 SINGLE = 2.0**-22  # relative; twice the distance of two float32, or four roundings
 OF_K3 = 4e-6  # relative; how exact float32 gives exp(l) - 1 - l
 
-_EDGES = np.array(HISTOGRAM_EDGES)
-BIN_LOWEST = np.append(-np.inf, _EDGES)
-BIN_HIGHEST = np.append(_EDGES, np.inf)
-
 
 class Span(NamedTuple):
     """A number of which a lower and an upper bound is known."""
 
     low: Vector
     high: Vector
+
+
+_EDGES = np.array(HISTOGRAM_EDGES)
+BINS = Span(np.append(-np.inf, _EDGES), np.append(_EDGES, np.inf))  # log ratios, [H]
 
 
 @dataclass(frozen=True)
@@ -135,7 +134,11 @@ def sequence_verdict(rejection: Rejection, rows: Rows) -> Verdict:
     lower, upper = bounds.lower, bounds.upper
     if rejection.statistic == "k1":
         lower, upper = -math.log(upper), -math.log(lower)
-    span = _MAXIMA[rejection.statistic](rows) if rejection.level == "seq_max" else _SUMS[rejection.statistic](rows)
+    span = (
+        _MAXIMA[rejection.statistic](rows)
+        if rejection.level == "seq_max"
+        else _SUMS[rejection.statistic](rows)
+    )
     if rejection.level == "geometric":
         n = np.maximum(rows.length, 1)
         span = Span(span.low / n, span.high / n)
@@ -220,9 +223,7 @@ _MAXIMA = {"k2": _k2_max, "k3": _k3_max}
 
 
 def _ends(rows: Rows) -> tuple[Vector, Vector]:
-    lowest, highest = (
-        np.clip(end, -LOG_RATIO_BOUND, LOG_RATIO_BOUND) for end in (rows.lowest, rows.highest)
-    )
+    lowest, highest = (np.clip(end, -LOG_RATIO_BOUND, LOG_RATIO_BOUND) for end in (rows.lowest, rows.highest))
     return lowest, highest
 
 
@@ -238,5 +239,3 @@ def ratio_of(log_ratio: Vector) -> Vector:
 def token_slack(end: float) -> float:
     """Return how near to an end of an interval a log ratio of tokens is in doubt."""
     return 2 * SINGLE + OF_K3 * abs(end) if math.isfinite(end) else 0.0
-
-

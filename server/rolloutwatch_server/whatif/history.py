@@ -162,5 +162,3 @@ def _thinned(figure: OverSteps, points: int | None) -> OverSteps:
     low, high = (thin(Series(figure.step, end), half).step for end in (figure.low, figure.high))
     kept = np.isin(figure.step, np.union1d(low, high))
     return OverSteps(figure.step[kept], figure.low[kept], figure.high[kept])
-
-

@@ -78,7 +78,8 @@ class Recorded:
     @property
     def is_whole(self) -> Flags:
         """Flag steps of which every sequence has a row."""
-        return self.missing_rows == 0
+        whole: Flags = self.missing_rows == 0
+        return whole
 
     @property
     def nonfinite(self) -> Vector:
@@ -86,9 +87,7 @@ class Recorded:
         return self.valid - self.counted
 
 
-def recorded(
-    steps: Sequence[int], tables: Sequence[StepTables], figures: Mapping[str, Vector]
-) -> Recorded:
+def recorded(steps: Sequence[int], tables: Sequence[StepTables], figures: Mapping[str, Vector]) -> Recorded:
     """Put steps side by side.
 
     Args:
@@ -128,8 +127,7 @@ def recorded(
         fit &= ~has_histogram | (histogram.sum(axis=1) == counted)
     known = np.isfinite(figures["n_sequences"] + figures["n_empty_sequences"] + counted)
     trouble = [
-        _trouble(*each)
-        for each in zip(tables, read, histograms, known.tolist(), fit.tolist(), strict=True)
+        _trouble(*each) for each in zip(tables, read, histograms, known.tolist(), fit.tolist(), strict=True)
     ]
     return Recorded(
         step=np.array(steps, dtype=np.int64),

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rolloutwatch_server.whatif.bounds import (
-    BIN_HIGHEST,
-    BIN_LOWEST,
+    BINS,
     OF_K3,
     SINGLE,
     Interval,
@@ -18,7 +17,7 @@ from rolloutwatch_server.whatif.bounds import (
     Verdict,
     token_slack,
 )
-from rolloutwatch_server.whatif.recorded import Recorded, Rows, Vector
+from rolloutwatch_server.whatif.recorded import Flags, Recorded, Rows, Vector
 
 
 @dataclass(frozen=True)
@@ -117,7 +116,7 @@ def tokens_of_rows(rows: Rows, stay: Interval) -> Span:
     return Span(np.where(all_outside, n, np.minimum(outside, n)), np.where(rows.filled, high, 0.0))
 
 
-def _within(end: Vector, stay: Interval, below: float, above: float) -> Vector:
+def _within(end: Vector, stay: Interval, below: float, above: float) -> Flags:
     return (end >= stay.lower + below) & (end <= stay.upper - above)
 
 
@@ -128,8 +127,8 @@ def tokens_outside(recorded: Recorded, stay: Interval) -> Span:
         return Span(nothing, nothing)
     # bins are those of float32
     lower, upper = token_slack(stay.lower), token_slack(stay.upper)
-    outside = (BIN_HIGHEST < stay.lower - lower) | (BIN_LOWEST > stay.upper + upper)
-    inside = (BIN_LOWEST >= stay.lower + lower) & (BIN_HIGHEST <= stay.upper - upper)
+    outside = (BINS.high < stay.lower - lower) | (BINS.low > stay.upper + upper)
+    inside = (BINS.low >= stay.lower + lower) & (BINS.high <= stay.upper - upper)
     low, high = recorded.histogram @ outside, recorded.histogram @ ~inside
     return Span(
         np.where(recorded.has_histogram, low, 0.0), np.where(recorded.has_histogram, high, recorded.counted)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from rolloutwatch_contract.config import CorrectionConfig
-from rolloutwatch_server.whatif.bounds import BIN_HIGHEST, BIN_LOWEST, OF_K3, Span, ratio_of
+from rolloutwatch_server.whatif.bounds import BINS, OF_K3, Span, ratio_of
 from rolloutwatch_server.whatif.recorded import Flags, Recorded, Vector
 from rolloutwatch_server.whatif.weights import Groups, eff_sample_size_of, mean_of
 
@@ -44,8 +44,8 @@ def _ratios(recorded: Recorded) -> _Ratios:
         np.where(recorded.is_whole & (recorded.counted > 0), end, otherwise)
         for end, otherwise in ((lowest, -np.inf), (highest, np.inf))
     )
-    low = np.minimum(np.maximum(BIN_LOWEST, lowest[:, None]), BIN_HIGHEST)
-    high = np.maximum(np.minimum(BIN_HIGHEST, highest[:, None]), BIN_LOWEST)
+    low = np.minimum(np.maximum(BINS.low, lowest[:, None]), BINS.high)
+    high = np.maximum(np.minimum(BINS.high, highest[:, None]), BINS.low)
     without = ~recorded.has_histogram[:, None]
     n = np.hstack([recorded.histogram, np.where(without, rows.length, 0.0)])
     low, high = np.hstack([low, rows.lowest]), np.hstack([high, rows.highest])

@@ -17,7 +17,9 @@ from rolloutwatch_server.whatif.bounds import (
 )
 from rolloutwatch_server.whatif.recorded import Recorded, Vector
 
-ROUNDING = 1e-5  # relative; weights of float32 may be off by half of it, of log ratios that float32 has rounded too
+ROUNDING = (
+    1e-5  # relative; weights of float32 may be off by half of it, of log ratios that float32 has rounded too
+)
 
 
 @dataclass(frozen=True)
@@ -123,4 +125,5 @@ def _lowest(n: Vector, low: Vector, high: Vector, tokens: Vector) -> Vector:
         part = np.nan_to_num(np.clip(p / rise - 2 * r / rise_of_squares, 0, 1))
     within = _ess(p + rise * part, r + rise_of_squares * part, tokens[:, None])
     at_ends = _ess(total, squares, tokens[:, None])
-    return np.minimum(within.min(axis=1), at_ends.min(axis=1))
+    lowest: Vector = np.minimum(within.min(axis=1), at_ends.min(axis=1))
+    return lowest
