@@ -109,6 +109,8 @@ class Replay:
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Yield the state as it was, every step and mark at its time, the state as it is, and an end."""
+        if self._ended.is_set():
+            return
         yield run_event(await run_in_threadpool(self._as_it_was))
         count, last_step = 0, None
         pace = _Pace(self._clock, self._speed)
@@ -129,7 +131,7 @@ class Replay:
                 while seconds > 0 and not self._ended.is_set():
                     await self._clock.wait(self._ended, min(seconds, SECONDS_BETWEEN_KEEPALIVES))
                     seconds = pace.left()
-                    if seconds > 0:
+                    if seconds > 0 and not self._ended.is_set():
                         yield KEEPALIVE
                 if self._ended.is_set():
                     return
@@ -186,6 +188,7 @@ class _Tempo:
     def __init__(self) -> None:
         self._time = math.nan
         self._usual = math.nan
+        self._begun = False
 
     def learn(self, times: Sequence[float]) -> None:
         """Note how far apart the steps of a piece are as a rule."""
@@ -196,10 +199,11 @@ class _Tempo:
     def after(self, time: float) -> tuple[float, float | None]:
         """Return how long after the one before it a step comes, and how long it was if that has been cut."""
         former, usual = self._time, self._usual if math.isfinite(self._usual) else SECONDS_OF_A_STEP
+        is_first, self._begun = not self._begun, True
         self._time = time if math.isfinite(time) else former + usual
-        if math.isnan(former):
+        if is_first:
             return 0.0, None
-        if not math.isfinite(time):
+        if not math.isfinite(time - former):
             return usual, None
         apart = max(0.0, time - former)  # another session's clock may be behind
         most = max(SECONDS_OF_A_GAP, STEPS_OF_A_GAP * usual)
