@@ -29,11 +29,21 @@ class Asking:
         ingest = Ingest(store, lambda: connect("redis://127.0.0.1:1"), feed.announce)
         return cls(create_app(store, feed, ingest, hosts=hosts), feed)
 
-    def ask(self, path: str, method: str = "GET", host: str = "test", **parameters: Any) -> httpx.Response:
+    def ask(
+        self,
+        path: str,
+        method: str = "GET",
+        host: str = "test",
+        content: str | bytes | None = None,
+        **parameters: Any,
+    ) -> httpx.Response:
         async def answer() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
             async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
-                return await client.request(method, path, params=parameters or None)
+                headers = {} if content is None else {"Content-Type": "application/json"}
+                return await client.request(
+                    method, path, params=parameters or None, content=content, headers=headers
+                )
 
         return asyncio.run(answer())
 
