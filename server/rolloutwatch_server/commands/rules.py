@@ -184,7 +184,7 @@ def _as_text(
     count = sum(map(len, found.values()))
     rules_that_fired = sum(1 for alerts in found.values() if alerts)
     samples = max((len(one.step) for one in series.values()), default=0)
-    yield f"{run}: {count} alerts of {rules_that_fired} of {len(chosen)} rules over {samples} steps."
+    yield f"{run}: {count} alert{'s' * (count != 1)} of {rules_that_fired} of {len(chosen)} rules over {samples} steps."
 
 
 def _limits(rule: Rule) -> str:
