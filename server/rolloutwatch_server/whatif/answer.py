@@ -36,6 +36,8 @@ from rolloutwatch_server.whatif.weights import (
     weights_of_sequences,
 )
 
+OF_ONE = 2.0**-23  # how exact float32 has a weight's distance from 1, which means are made of
+
 NO_TOKEN = "no valid token"
 NO_FINITE_TOKEN = "no token with finite log-probs"
 NO_WEIGHTS_KNOWN = "of tokens there is no histogram, and not every sequence has a row"
@@ -99,8 +101,9 @@ def _weights(recorded: Recorded, config: CorrectionConfig) -> tuple[dict[str, Sp
 
 def _safe(span: Span) -> Span:
     """Return bounds with room for the rounding of what they bound, none where they are exact."""
-    room = np.where(span.low == span.high, 0.0, ROUNDING)
-    return Span(span.low * (1 - room), span.high * (1 + room))
+    inexact = span.low != span.high
+    low, high = span.low * (1 - ROUNDING) - OF_ONE, span.high * (1 + ROUNDING) + OF_ONE
+    return Span(np.where(inexact, np.maximum(low, 0), span.low), np.where(inexact, high, span.high))
 
 
 def _removed(recorded: Recorded, config: CorrectionConfig) -> dict[str, Span]:
