@@ -8,7 +8,6 @@ from rolloutwatch_contract.command import main
 from rolloutwatch_contract.urls import without_password
 from rolloutwatch_server.settings import SETTINGS, SettingError, parse
 
-
 DEFAULTS = {
     "host": "127.0.0.1",
     "port": 8050,
