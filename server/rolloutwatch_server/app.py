@@ -10,24 +10,44 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from rolloutwatch_dashboard import create_dashboard, script_hashes
 from rolloutwatch_server import __version__
-from rolloutwatch_server.api import catalogue, dead_letters, docs, health, live, runs
+from rolloutwatch_server.api import (
+    catalogue,
+    dead_letters,
+    docs,
+    health,
+    live,
+    metrics,
+    replay,
+    runs,
+    steps,
+    whatif,
+)
 from rolloutwatch_server.api.answers import REFUSALS, install_problems
 from rolloutwatch_server.api.methods import HeadAsGet, refuse_what_is_not_there
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.prometheus.collector import create_registry
 from rolloutwatch_server.security import Access
 from rolloutwatch_server.security.login import Login
 from rolloutwatch_server.store import Store, StoreError
 
 API = "/api/v1"
 SECONDS_BETWEEN_STATE_CHECKS = 2.0
+GZIP_LEVEL = 2  # of series: six times as quick as the usual 9, and 4 % larger
 
 
-def create_app(store: Store, feed: LiveFeed, ingest: Ingest, *, access: Access | None = None) -> FastAPI:
+def create_app(
+    store: Store,
+    feed: LiveFeed,
+    ingest: Ingest,
+    *,
+    access: Access | None = None,
+    metrics_runs: bool = False,
+) -> FastAPI:
     """Return the application that serves the API and, everywhere else, the dashboard.
 
-    Without `access` everybody who can reach it is let in. Routes come before the dashboard, whose last one
-    answers every path there is; the doors come last, around everything.
+    Without `access` everybody who can reach it is let in. With `metrics_runs` Prometheus is told the figures of live runs.
+    Routes come before the dashboard, whose last one answers every path there is; the doors come last, around everything.
     """
     access = access or Access()
     app = FastAPI(
@@ -40,15 +60,16 @@ def create_app(store: Store, feed: LiveFeed, ingest: Ingest, *, access: Access |
         responses=REFUSALS,
     )
     app.state.store, app.state.feed, app.state.ingest = store, feed, ingest
-    for noun in (runs, live, catalogue, dead_letters):
+    app.state.registry = create_registry(store, feed, ingest, of_runs=metrics_runs)
+    for noun in (runs, steps, live, replay, whatif, catalogue, dead_letters):
         app.include_router(noun.router, prefix=API)
-    for noun in (health, docs):
+    for noun in (health, metrics, docs):
         app.include_router(noun.router)
     refuse_what_is_not_there(app, "/api")
     install_problems(app)
     if access.gate is not None:
         Login(access.gate).install(app)
-    app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=GZIP_LEVEL)
     dashboard = create_dashboard(store, server=app)
     app.add_middleware(HeadAsGet)
     access.surround(app, script_hashes(dashboard))
@@ -75,6 +96,8 @@ async def _watch_states(store: Store, feed: LiveFeed) -> None:
         with contextlib.suppress(StoreError):  # /readyz tells of it; the next look may succeed
             for run in feed.watched():
                 detail = await run_in_threadpool(store.run, run)
-                if detail is not None:
+                if detail is None:
+                    feed.gone(run)
+                else:
                     feed.tell(run, detail)
         await asyncio.sleep(SECONDS_BETWEEN_STATE_CHECKS)

@@ -110,6 +110,15 @@ def _yes(text: str) -> bool:
     return answers[text.lower()]
 
 
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(f"{', '.join(words[:-1])} or {words[-1]}")
+        return text.lower()
+
+    return parse
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("host", "127.0.0.1", _host, "address to listen on"),
     Setting("port", 8050, _port, "port to listen on"),
@@ -128,6 +137,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "data_dir", Path(".rolloutwatch"), Path, "folder of the archive, and of a Redis that is started here"
+    ),
+    Setting(
+        "quarantine",
+        False,
+        _yes,
+        "put an archive that is damaged aside, and begin a new one, instead of refusing to start",
     ),
     Setting(
         "allowed_hosts",
@@ -176,6 +191,25 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("session_hours", 168, _count, "hours until a browser has to log in anew"),
     Setting("streams", 1000, _count, "event streams that may be open at once"),
     Setting("streams_per_client", 100, _count, "event streams that one client may have open at once"),
+    Setting(
+        "metrics_runs",
+        False,
+        _yes,
+        "tell Prometheus, at /metrics, the newest figures of live runs too, with labels project, run and metric",
+    ),
+    Setting(
+        "log_format",
+        "text",
+        _one_of("text", "json"),
+        "how lines of the log look: text for people, json for programs",
+    ),
+    Setting(
+        "log_level",
+        "info",
+        _one_of("debug", "info", "warning", "error"),
+        "what is logged: this and whatever is worse",
+    ),
+    Setting("access_log", False, _yes, "log a line for every request that has been answered"),
 )
 
 
@@ -188,6 +222,7 @@ class Settings:
     redis_url: str | None = field(repr=False)  # may hold a password
     redis_port: int
     data_dir: Path
+    quarantine: bool
     allowed_hosts: tuple[str, ...]
     public_url: str | None
     require_login: bool
@@ -199,6 +234,10 @@ class Settings:
     session_hours: int
     streams: int
     streams_per_client: int
+    metrics_runs: bool
+    log_format: str
+    log_level: str
+    access_log: bool
     has_tokens: bool = False  # in the environment
 
     @property

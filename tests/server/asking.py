@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,17 +26,40 @@ class Asking:
 
     @classmethod
     def of(
-        cls, store: Store, *, hosts: Sequence[str] | None = None, access: Access | None = None
+        cls,
+        store: Store,
+        *,
+        hosts: Sequence[str] | None = None,
+        access: Access | None = None,
+        feed: LiveFeed | None = None,
+        ingest: Ingest | None = None,
+        metrics_runs: bool = False,
     ) -> "Asking":
-        feed = LiveFeed()
-        ingest = Ingest(store, lambda: connect("redis://127.0.0.1:1"), feed.announce)
-        return cls(create_app(store, feed, ingest, access=access or Access(hosts)), feed)
+        feed = feed or LiveFeed()
+        ingest = ingest or Ingest(store, lambda: connect("redis://127.0.0.1:1"), feed.announce)
+        app = create_app(store, feed, ingest, access=access or Access(hosts), metrics_runs=metrics_runs)
+        return cls(app, feed)
 
-    def ask(self, path: str, method: str = "GET", host: str = "test", **parameters: Any) -> httpx.Response:
+    def ask(
+        self,
+        path: str,
+        method: str = "GET",
+        host: str = "test",
+        headers: Mapping[str, str] | None = None,
+        content: str | bytes | None = None,
+        **parameters: Any,
+    ) -> httpx.Response:
         async def answer() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                return await client.request(method, path, params=parameters or None, headers={"host": host})
+                kind = {} if content is None else {"Content-Type": "application/json"}
+                return await client.request(
+                    method,
+                    path,
+                    params=parameters or None,
+                    content=content,
+                    headers={"host": host, **kind, **(headers or {})},
+                )
 
         return asyncio.run(answer())
 

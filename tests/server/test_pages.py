@@ -34,6 +34,7 @@ def test_a_server_without_redis_is_alive_but_not_ready(site: Asking) -> None:
         "archive": {"ok": True, "why": ""},
         "unforeseen": {"ok": True, "why": ""},
         "ingest": {"records": 0, "dead_letters": 0, "streams": 0},
+        "quarantined": [],
     }
 
 
@@ -49,15 +50,20 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         "/api/v1/runs/{run}/series",
         "/api/v1/runs/{run}/marks",
         "/api/v1/runs/{run}/live",
+        "/api/v1/runs/{run}/replay",
+        "/api/v1/runs/{run}/steps/{step}",
+        "/api/v1/runs/{run}/whatif",
         "/api/v1/catalogue",
         "/api/v1/dead-letters",
         "/healthz",
         "/readyz",
+        "/metrics",
     }
     for path, verbs in paths.items():
-        assert f"GET {path}</code>" in page
-        for parameter in verbs["get"].get("parameters", []):
-            assert f"<code>{parameter['name']}</code> ({parameter['in']}, " in page
+        for verb, operation in verbs.items():
+            assert f"{verb.upper()} {path}</code>" in page
+            for parameter in operation.get("parameters", []):
+                assert f"<code>{parameter['name']}</code> ({parameter['in']}, " in page
     assert "<code>from_step</code> (query, optional)</dt><dd>type: integer, " in page
     assert "<code>mark</code> for each mark.</p><p><code>reset</code> asks to fetch again" in page
 
@@ -138,4 +144,4 @@ def test_long_answers_are_compressed(site: Asking, store: Store) -> None:
     store.archive(STREAM, batch(*(step(n, kl=float(n)) for n in range(1000))))
     answer = site.ask(f"/api/v1/runs/{RUN}/series", metric="kl")
     assert answer.headers["content-encoding"] == "gzip"
-    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["cache-control"] == "private, no-cache"

@@ -6,15 +6,37 @@ import pytest
 
 from rolloutwatch_contract.command import main
 from rolloutwatch_contract.urls import without_password
-from rolloutwatch_server.settings import SETTINGS, SettingError, Settings, parse
+from rolloutwatch_server.settings import SETTINGS, SettingError, parse
+
+DEFAULTS = {
+    "host": "127.0.0.1",
+    "port": 8050,
+    "redis_url": None,
+    "redis_port": 6379,
+    "data_dir": Path(".rolloutwatch"),
+    "quarantine": False,
+    "allowed_hosts": (),
+    "public_url": None,
+    "require_login": False,
+    "tokens_file": None,
+    "passwords_file": None,
+    "proxy_peers": (),
+    "proxy_name_header": "x-forwarded-user",
+    "proxy_role_header": "x-forwarded-role",
+    "session_hours": 168,
+    "streams": 1000,
+    "streams_per_client": 100,
+    "has_tokens": False,
+    "metrics_runs": False,
+    "log_format": "text",
+    "log_level": "info",
+    "access_log": False,
+}
 
 
 def test_without_options_everything_has_a_default() -> None:
     """Loopback, where nobody is asked, the documented port, no Redis given, an archive in the folder one stands in."""
-    settings = parse([], {})
-    assert (settings.host, settings.port, settings.redis_url) == ("127.0.0.1", 8050, None)
-    assert (settings.data_dir, settings.asks_for_login) == (Path(".rolloutwatch"), False)
-    assert settings == Settings(**{one.name: one.default for one in SETTINGS})
+    assert vars(parse([], {})) == DEFAULTS
 
 
 def test_an_option_goes_before_the_environment_which_goes_before_the_default() -> None:
@@ -24,11 +46,22 @@ def test_an_option_goes_before_the_environment_which_goes_before_the_default() -
         "ROLLOUTWATCH_DATA_DIR": "/data",
         "ROLLOUTWATCH_ALLOWED_HOSTS": "watch.example, w",
         "ROLLOUTWATCH_REQUIRE_LOGIN": "yes",
+        "ROLLOUTWATCH_METRICS_RUNS": "1",
+        "ROLLOUTWATCH_LOG_FORMAT": "JSON",
     }
-    settings = parse(["--port", "9001", "--host", "0.0.0.0"], environment)
-    assert (settings.host, settings.port, settings.redis_url) == ("0.0.0.0", 9001, "redis://example:6380/1")
-    assert (settings.data_dir, settings.allowed_hosts) == (Path("/data"), ("watch.example", "w"))
-    assert settings.require_login
+    given = ["--port", "9001", "--host", "0.0.0.0", "--log-level", "warning", "--access-log"]
+    assert vars(parse(given, environment)) == DEFAULTS | {
+        "host": "0.0.0.0",
+        "port": 9001,
+        "redis_url": "redis://example:6380/1",
+        "data_dir": Path("/data"),
+        "allowed_hosts": ("watch.example", "w"),
+        "require_login": True,
+        "metrics_runs": True,
+        "log_format": "json",
+        "log_level": "warning",
+        "access_log": True,
+    }
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
@@ -91,6 +124,8 @@ def test_tokens_in_the_environment_open_the_network_and_are_in_no_repr() -> None
         (["--public-url", "watch.example"], {}, "--public-url is 'watch.example': expected http://name or https://name"),
         (["--public-url", "https://h/watch"], {}, "--public-url is 'https://h/watch': expected http://name"),
         (["--streams", "0"], {}, "--streams is '0': expected a whole number from 1"),
+        (["--log-format", "xml"], {}, "--log-format is 'xml': expected text or json."),
+        (["--log-level", "loud"], {}, "--log-level is 'loud': expected debug, info, warning or error."),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_told_with_what_was_expected(

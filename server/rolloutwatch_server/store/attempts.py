@@ -1,6 +1,7 @@
 """Everything that came of one step, session by session, also of one that another session has done again."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -8,9 +9,10 @@ import zstandard
 
 from rolloutwatch_contract import Array, SequenceTokens, StepRecord
 from rolloutwatch_server.store.columns import read_parts, read_rows
+from rolloutwatch_server.store.database import DamagedArchive
 from rolloutwatch_server.store.lineage import Lineage
 
-_COLUMNS = "histogram, sequences, sample_ids, groups, tokens"
+COLUMNS = "histogram, sequences, sample_ids, groups, tokens"
 
 
 class StepTables(msgspec.Struct, frozen=True):
@@ -36,7 +38,7 @@ def write_tables(db: sqlite3.Connection, run: str, session: int, record: StepRec
     parts = [record.histogram, record.sequences, record.sample_ids, record.groups, record.tokens]
     if any(part is not None and part != () for part in parts):
         db.execute(
-            f"INSERT OR REPLACE INTO step_tables (run, step, session, time, {_COLUMNS}) "
+            f"INSERT OR REPLACE INTO step_tables (run, step, session, time, {COLUMNS}) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (run, record.step, session, record.time, *(_pack(part) for part in parts)),
         )
@@ -65,18 +67,27 @@ def read_attempts(
 
 def read_tables(db: sqlite3.Connection, run: str, step: int) -> dict[int, StepTables]:
     """Return what goes along with a step, by session."""
-    rows = db.execute(f"SELECT session, {_COLUMNS} FROM step_tables WHERE run = ? AND step = ?", (run, step))
-    return {session: _tables(packed) for session, *packed in rows}
+    rows = db.execute(f"SELECT session, {COLUMNS} FROM step_tables WHERE run = ? AND step = ?", (run, step))
+    return {session: unpack_tables(packed) for session, *packed in rows}
 
 
-def _tables(packed: list[bytes | None]) -> StepTables:
-    present = {
-        name: msgspec.msgpack.decode(zstandard.decompress(part))
-        for name, part in zip(StepTables.__struct_fields__, packed, strict=True)
-        if part is not None
-    }
-    return msgspec.convert(present, StepTables)
+def unpack_tables(packed: Sequence[bytes | None]) -> StepTables:
+    """Return tables of the values of COLUMNS; DamagedArchive: they are not what was written."""
+    try:
+        present = {
+            name: msgspec.msgpack.decode(zstandard.decompress(part))
+            for name, part in zip(StepTables.__struct_fields__, packed, strict=True)
+            if part is not None
+        }
+        return msgspec.convert(present, StepTables)
+    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
+        raise DamagedArchive(f"what goes along with a step is not what was written ({error})") from error
 
 
 def _pack(part: Any) -> bytes | None:
-    return None if part is None or part == () else zstandard.compress(msgspec.msgpack.encode(part), 1)
+    return None if part is None or part == () else _compressor().compress(msgspec.msgpack.encode(part))
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    """Return what adds a sum, by which damage is noticed when it is read."""
+    return zstandard.ZstdCompressor(level=1, write_checksum=True)
