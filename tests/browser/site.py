@@ -12,6 +12,7 @@ from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.security import Access
 from rolloutwatch_server.store import Entry, Position, Store
 from rolloutwatch_server.transport import connect
 from tests.processes import wait_for
@@ -45,12 +46,13 @@ CONFIG: dict[str, str | int | float | bool | None] = {
 class Site:
     """The server in a thread, with its archive in `folder`."""
 
-    def __init__(self, folder: Path, redis_url: str) -> None:
+    def __init__(self, folder: Path, redis_url: str, access: Access | None = None) -> None:
         self.late_seconds = 0.0
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._store = Store(folder / "archive.db", clock=lambda: time.time() + self.late_seconds)
         self._redis_url = redis_url
+        self._access = access
         self._sessions: dict[str, int] = {}
         self._sequences: dict[str, int] = {}
 
@@ -58,7 +60,7 @@ class Site:
         """Serve, and wait until the server answers."""
         self._feed = LiveFeed()
         ingest = Ingest(self._store, lambda: connect(self._redis_url), self._feed.announce)
-        app = create_app(self._store, self._feed, ingest)
+        app = create_app(self._store, self._feed, ingest, access=self._access)
         config = uvicorn.Config(app, host="127.0.0.1", port=self.port, log_config=None, ws="none")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)

@@ -41,14 +41,14 @@
     }
 
     put(step, metrics, leftOut) {
-      const has = (metric) => metric in metrics || leftOut.includes(metric);
+      const has = (metric) => Object.hasOwn(metrics, metric) || leftOut.includes(metric);
       if (!this.told.metrics.some(has)) return;
       if (!this.columns) {
         this.early.push([step, metrics, leftOut]);
         return;
       }
       this.told.metrics.forEach((metric, index) => {
-        if (metric in metrics) this.columns[index].put(step, metrics[metric]);
+        if (Object.hasOwn(metrics, metric)) this.columns[index].put(step, metrics[metric]);
         else if (leftOut.includes(metric)) this.columns[index].leaveOut(step);
       });
       this.changed = true;

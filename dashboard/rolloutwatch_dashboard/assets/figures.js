@@ -27,7 +27,7 @@
   const MOST_TOLD = 4;
   const HEIGHT_OF_TICKS = 0.05;
   const HEIGHT_OF_ROW = 0.085;
-  const MARK_LABELS = { weight_sync: "sync" };
+  const MARK_LABELS = new Map([["weight_sync", "sync"]]);
   const LETTERS_OF_A_LABEL = 16;
   const LETTERS_OF_A_VERSION = 8;
   const MOST_FIELDS = 8;
@@ -222,7 +222,7 @@
 
   // text.mark_label
   rolloutwatch.markLabel = function (mark) {
-    const label = cut(MARK_LABELS[mark.kind] || spaced(mark.kind), LETTERS_OF_A_LABEL);
+    const label = cut(MARK_LABELS.get(mark.kind) || spaced(mark.kind), LETTERS_OF_A_LABEL);
     const version = mark.fields.version;
     return version === undefined || version === null ? label : `${label} ${cut(valueText(version), LETTERS_OF_A_VERSION)}`;
   };
@@ -259,7 +259,7 @@
     const counts = new Map();
     for (const mark of seen) if (!isStrong(mark)) counts.set(mark.kind, (counts.get(mark.kind) || 0) + 1);
     const kinds = Array.from(counts).sort(([one, n], [other, m]) => n - m || (one < other ? -1 : 1));
-    const styles = {};
+    const styles = Object.create(null); // by names that a run chose, "constructor" say
     let lines = 0;
     for (const [kind, count] of kinds) {
       lines += count;

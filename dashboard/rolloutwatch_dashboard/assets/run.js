@@ -33,7 +33,7 @@
       this.connected = true;
       this.known = new Set(told.metrics);
       this.drawn = new Set(told.charts.flatMap((chart) => chart.metrics));
-      this.recent = {};
+      this.recent = Object.create(null); // by names that a run chose, "constructor" say
       for (const [metric, one] of Object.entries(told.recent)) {
         this.recent[metric] = new rolloutwatch.Column(one.step, one.value);
       }
@@ -323,7 +323,7 @@
       return Object.entries(this.dropped)
         .filter(([, count]) => count)
         .map(([name, count]) => {
-          const [what, meaning, cure] = this.told.losses[name] || [`lost: ${name}`, "", ""];
+          const [what, meaning, cure] = Object.hasOwn(this.told.losses, name) ? this.told.losses[name] : [`lost: ${name}`, "", ""];
           const ofWhat = failed.includes(name) ? steps(count) : `${count} ${count === 1 ? "record" : "records"}`;
           return [isBad && failed.includes(name) ? "critical" : "unknown", `${ofWhat} ${what}.`, meaning, cure];
         });
