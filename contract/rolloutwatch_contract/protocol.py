@@ -88,6 +88,7 @@ class RunDetail(msgspec.Struct, frozen=True):
     `dropped` counts what the trainer could not deliver, by reason.
     `generation` names the history that series show: it is another one as soon as a session that was resumed
     takes over steps of an earlier one, and then all that was read before has to be read again.
+    `changes` grows with all that is archived for the run: as long as it stays, so does all that is shown.
     `sessions` stand in the order in which they started; `config` and `environment` are those of the run's newest.
     """
 
@@ -98,6 +99,7 @@ class RunDetail(msgspec.Struct, frozen=True):
     dropped: dict[str, int]
     generation: str = ""
     sessions: tuple[SessionView, ...] = ()
+    changes: int = 0
 
     @property
     def rivals(self) -> tuple[SessionView, ...]:
@@ -106,10 +108,14 @@ class RunDetail(msgspec.Struct, frozen=True):
 
 
 class Series(msgspec.Struct, frozen=True):
-    """One metric over steps: `step` int64 [n] ascending, `value` float64 [n], where NaN and infinity are values."""
+    """One metric over steps: `step` int64 [n] ascending, `value` float64 [n], where NaN and infinity are values.
+
+    With `time` float64 [n], seconds since 1970 at which each value was made, where that was asked for.
+    """
 
     step: npt.NDArray[np.int64]
     value: npt.NDArray[np.float64]
+    time: npt.NDArray[np.float64] | None = None
 
 
 class Source(Protocol):

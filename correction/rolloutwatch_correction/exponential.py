@@ -11,6 +11,7 @@ and to 2e-7 from |l| = 2 on (all relative).
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -64,9 +65,19 @@ def power_of_two(k: Tensor) -> Tensor:
     return ((k.to(torch.int32) + 127) << 23).view(torch.float32)
 
 
-def probability(logprob: Tensor) -> Tensor:
-    """Return exp of log-probs, held at 1; in float32 right to 6e-8 (absolute), and to 1e-6 (relative) where it is above 1e-6."""
-    held = logprob.clamp(max=0)
-    if torch.compiler.is_compiling() and held.dtype == torch.float32:
-        return _float32(held, LARGEST_EXPONENT[held.dtype]).exp  # which is fused, where exp2 is a call
-    return held.mul_(LOG2_E).exp2_()
+def copy(values: Tensor) -> Tensor:
+    """Return a copy in float64."""
+    return values.to(torch.float64, copy=True)
+
+
+def probability(logprob: Tensor, precise: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return exp of log-probs, held at 1, in what `precise` makes of them: a float64 tensor of its own.
+
+    Right to 1e-14 (relative) where it is above 1e-6; compiled, of float32, to 6e-8 (absolute) and 1e-6 (relative).
+    """
+    if torch.compiler.is_compiling() and logprob.dtype == torch.float32:
+        held = logprob.clamp(max=0)
+        return precise(
+            _float32(held, LARGEST_EXPONENT[held.dtype]).exp
+        )  # which is fused, where exp2 is a call
+    return precise(logprob).clamp_(max=0).mul_(LOG2_E).exp2_()

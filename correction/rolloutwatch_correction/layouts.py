@@ -19,6 +19,9 @@ class Layout(Protocol):
     def moments(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Return the sums over each sequence of values and of their squares, float64 [B] each."""
 
+    def precise(self, values: Tensor) -> Tensor:
+        """Return a copy in float64, which lasts until others than float64 are summed."""
+
     def total(self, values: Tensor) -> Tensor:
         """Return the sum over each sequence of values of which none is negative, [B].
 
@@ -52,14 +55,15 @@ class Padded:
         """Sum over the tokens."""
         if self.scratch is None or values.dtype == torch.float64:
             return values.sum(dim=1, dtype=torch.float64)
-        return self._precise(values).sum(dim=1)
+        return self.precise(values).sum(dim=1)
 
     def moments(self, values: Tensor) -> tuple[Tensor, Tensor]:
         """Sum over the tokens; squares are of float64, so that what does not vary has no variance."""
-        precise = self._precise(values)
+        precise = self.precise(values)
         return precise.sum(dim=1), precise.square_().sum(dim=1)
 
-    def _precise(self, values: Tensor) -> Tensor:
+    def precise(self, values: Tensor) -> Tensor:
+        """Copy into the scratch memory, if there is some."""
         if self.scratch is None:
             return values.to(torch.float64, copy=True)
         return self.scratch[: values.numel()].view(values.shape).copy_(values)
@@ -113,6 +117,10 @@ class Packed:
         """Add each token to its sequence."""
         precise = values.double()
         return self.sum(precise), self.sum(precise * precise)
+
+    def precise(self, values: Tensor) -> Tensor:
+        """Copy."""
+        return values.to(torch.float64, copy=True)
 
     def total(self, values: Tensor) -> Tensor:
         """Add each token to its sequence."""

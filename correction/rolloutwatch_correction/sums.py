@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rolloutwatch_correction.exponential import probability
+from rolloutwatch_correction.exponential import copy, probability
 from rolloutwatch_correction.quantities import Quantity, Sums
 from rolloutwatch_correction.ratios import LOG_RATIO_BOUND, Batch, above, below, where_counted
 
@@ -59,16 +59,15 @@ def _probabilities(batch: Batch) -> Sums:
 
     The moments of the two probabilities themselves would cancel where the policies nearly agree.
     """
-    rollout = probability(batch.rollout_logprobs).mul_(batch.counted)
-    more = probability(batch.training_logprobs).mul_(batch.counted).sub_(rollout)
+    rollout = probability(batch.rollout_logprobs, copy).mul_(batch.counted)
     prob, prob_squared = batch.layout.moments(rollout)
-    difference, difference_squared = batch.layout.moments(more)
+    more = probability(batch.training_logprobs, batch.layout.precise).mul_(batch.counted).sub_(rollout)
     return {
         "rollout_prob": prob,
         "rollout_prob_squared": prob_squared,
-        "prob_difference": difference,
-        "prob_difference_squared": difference_squared,
-        "prob_product": batch.layout.sum(rollout * more),
+        "prob_difference": batch.layout.sum(more),
+        "prob_product": batch.layout.sum(rollout.mul_(more)),
+        "prob_difference_squared": batch.layout.sum(more.square_()),
     }
 
 

@@ -1,9 +1,17 @@
 """Make a long series fit a screen without losing an extreme."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 from rolloutwatch_contract.protocol import Series
+
+Places = npt.NDArray[np.intp]
+
+WIDE = (
+    8  # steps; a column at least this wide is rounded up to whole steps, which makes a million of them quick
+)
 
 
 def thin(series: Series, points: int | None) -> Series:
@@ -17,30 +25,83 @@ def thin(series: Series, points: int | None) -> Series:
     """
     if points is None or len(series.step) <= max(points, 4):
         return series
-    columns = max(1, (points - 2) // 2)
-    starts = _column_starts(series.step, columns)
-    finite = np.isfinite(series.value)
-    kept = np.zeros(len(series.step), dtype=bool)
+    first, after = int(series.step[0]), int(series.step[-1]) + 1
+    columns = _columns(points)
+    width = -(-(after - first) // columns)
+    if width < WIDE:
+        return _only(
+            series,
+            _extremes(series.value, _starts(series.step, np.linspace(first, after, columns + 1)[:-1])),
+        )
+    quick = _extremes_of_many(series.value, width) if after - first == len(series.step) else None
+    if quick is None:
+        quick = _extremes(series.value, _starts(series.step, np.arange(first, after, width)))
+    return _only(series, quick)
+
+
+def thin_by_time(series: Series, points: int | None) -> Series:
+    """Return about `points` of the values as `thin` does, of columns of time, in the order of time.
+
+    Values of which nobody knows when they were made are left out.
+    """
+    assert series.time is not None
+    order = np.argsort(series.time, kind="stable")
+    order = order[np.isfinite(series.time[order])]
+    series = Series(series.step[order], series.value[order], series.time[order])
+    if points is None or len(order) <= max(points, 4):
+        return series
+    assert series.time is not None
+    first, last = series.time[0], series.time[-1]
+    edges = np.linspace(first, last, _columns(points), endpoint=False)
+    return _only(series, _extremes(series.value, _starts(series.time, edges)))
+
+
+def _columns(points: int) -> int:
+    return max(1, (points - 2) // 2)
+
+
+def _starts(axis: npt.NDArray[Any], edges: npt.NDArray[Any]) -> Places:
+    """Return where each column that has a value begins."""
+    return np.unique(np.searchsorted(axis, edges))
+
+
+def _extremes_of_many(values: npt.NDArray[np.float64], width: int) -> Places | None:
+    """Return what stays of columns of `width` values each, which is quick; None if not all of the values are finite."""
+    count = len(values)
+    whole = count // width
+    columns = values[: whole * width].reshape(whole, width)
+    begins = np.arange(0, whole * width, width)
+    places = [begins + columns.argmin(axis=1), begins + columns.argmax(axis=1)]
+    if rest := count - whole * width:
+        places.append(np.array([values[-rest:].argmin(), values[-rest:].argmax()]) + whole * width)
+    kept: Places = np.unique(np.concatenate([*places, [0, count - 1]]))
+    # NaN is both the lowest and the highest to numpy, and what is infinite is one of them
+    return kept if np.isfinite(values[kept]).all() else None
+
+
+def _extremes(values: npt.NDArray[np.float64], starts: Places) -> Places:
+    """Return what stays of columns that begin at `starts`, and the first and the last value."""
+    finite = np.isfinite(values)
+    kept = np.zeros(len(values), dtype=bool)
     kept[[0, -1]] = True
-    kept[_first_lowest(np.where(finite, series.value, np.inf), starts)] = True
-    kept[_first_lowest(np.where(finite, -series.value, np.inf), starts)] = True
+    kept[_first_lowest(np.where(finite, values, np.inf), starts)] = True
+    kept[_first_lowest(np.where(finite, -values, np.inf), starts)] = True
     if not finite.all():
         first_broken = _first_lowest(finite.astype(np.float64), starts)
         kept[first_broken[~finite[first_broken]]] = True  # where all are finite there is none to keep
-    return Series(series.step[kept], series.value[kept])
+    return np.flatnonzero(kept)
 
 
-def _column_starts(steps: npt.NDArray[np.int64], columns: int) -> npt.NDArray[np.intp]:
-    """Return where each column that has a value begins."""
-    edges = np.linspace(steps[0], steps[-1] + 1, columns + 1)[:-1]
-    return np.unique(np.searchsorted(steps, edges))
-
-
-def _first_lowest(values: npt.NDArray[np.float64], starts: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+def _first_lowest(values: npt.NDArray[np.float64], starts: Places) -> Places:
     """Return the index of the first lowest value of each column."""
     lengths = np.diff(starts, append=len(values))
     lowest = np.repeat(np.minimum.reduceat(values, starts), lengths)
-    candidates: npt.NDArray[np.intp] = np.flatnonzero(values == lowest)
+    candidates: Places = np.flatnonzero(values == lowest)
     column = np.searchsorted(starts, candidates, side="right")
-    first: npt.NDArray[np.intp] = candidates[np.append(True, np.diff(column) > 0)]
+    first: Places = candidates[np.append(True, np.diff(column) > 0)]
     return first
+
+
+def _only(series: Series, places: Places) -> Series:
+    time = None if series.time is None else series.time[places]
+    return Series(series.step[places], series.value[places], time)

@@ -69,6 +69,7 @@ def test_the_next_trainer_delivers_what_the_last_one_could_not(redis: RedisProce
     gone = left_behind(redis)
     with next_trainer(redis) as one:
         wait_for("its records", lambda: len(streams(redis).get(gone.session, [])) == 52)
+        wait_for("the next one's own", lambda: one.session in streams(redis))
         assert steps(streams(redis)[one.session]) == []
     records = streams(redis)[gone.session]
     assert isinstance(records[0], RunStart)

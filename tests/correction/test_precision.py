@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from rolloutwatch_correction import CorrectionConfig
+from rolloutwatch_correction import CorrectionConfig, correct
 from tests.correction.batches import Batch, batch
 
 CANCELLING = (
@@ -188,3 +188,16 @@ def test_what_does_not_vary_has_no_spread(log_ratio: float) -> None:
     for name in ("ratio", "rollout_is"):  # what is held within bounds here is the ratio itself
         assert metrics[f"{name}_eff_sample_size"] == pytest.approx(1, abs=1e-12)
         assert metrics[f"{name}_std"] <= 1e-6 * math.exp(log_ratio)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_correlation_of_two_tokens_is_one_however_little_they_vary(dtype: torch.dtype) -> None:
+    """Also where the policies are far apart, and what one is beyond the other cancels to next to nothing."""
+    for rollout, training in (
+        ([0.0, -0.0625], [-2.0, -2.0625]),
+        ([-0.00029, -0.00013], [-1.8726, -1.8701]),
+        ([-1.0, -1.5], [-1.0001, -1.5]),
+    ):
+        batch = (torch.tensor([one], dtype=dtype) for one in (training, rollout))
+        metrics = correct(*batch, torch.ones(1, 2)).metrics.as_dict()
+        assert metrics["prob_pearson_corr"] == pytest.approx(1, abs=1e-7)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolloutwatch_contract.protocol import Series
-from rolloutwatch_server.downsample import thin
+from rolloutwatch_server.downsample import WIDE, thin, thin_by_time
 
 VALUES = st.sampled_from((math.nan, math.inf, -math.inf, -0.0, 0.0, 1.0)) | st.floats()
 
@@ -17,9 +17,10 @@ VALUES = st.sampled_from((math.nan, math.inf, -math.inf, -0.0, 0.0, 1.0)) | st.f
 @st.composite
 def series(draw: st.DrawFn) -> Series:
     """Steps with gaps and far from zero, values of every kind."""
-    length = draw(st.sampled_from((1, 5, 20, 100)))
+    length = draw(st.sampled_from((1, 5, 20, 100, 300)))
     values = draw(st.lists(VALUES, min_size=length, max_size=length))
-    gaps = draw(st.lists(st.integers(1, 50), min_size=length, max_size=length))
+    longest = draw(st.sampled_from((1, 50)))
+    gaps = draw(st.lists(st.integers(1, longest), min_size=length, max_size=length))
     first = draw(st.integers(0, 2**52))
     return Series(first + np.cumsum(gaps), np.array(values))
 
@@ -30,7 +31,11 @@ def thin_slowly(series: Series, points: int) -> list[int]:
     if count <= points:
         return list(range(count))
     columns = (points - 2) // 2
-    edges = np.linspace(series.step[0], series.step[-1] + 1, columns + 1)
+    first, after = int(series.step[0]), int(series.step[-1]) + 1
+    width = math.ceil((after - first) / columns)
+    edges = np.linspace(first, after, columns + 1)
+    if width >= WIDE:
+        edges = np.arange(first, after + width, width)
     kept = {0, count - 1}
     for left, right in itertools.pairwise(edges):
         column = [i for i in range(count) if left <= series.step[i] < right]
@@ -80,3 +85,27 @@ def test_a_hole_in_the_steps_stays_a_hole() -> None:
     }
     assert dict.fromkeys((*range(5), *range(45, 50)), (0.0, 6.0)) == extremes
     assert len(thinned.step) <= 2 * 10 + 2
+
+
+def test_by_time_each_column_of_time_keeps_its_extremes() -> None:
+    """Beside a loop; what has no time is left out, and the order is that of time."""
+    random = np.random.default_rng(5)
+    time = random.uniform(1e9, 1e9 + 500, 400)
+    time[[3, 9]] = np.nan
+    value = random.normal(size=400)
+    value[7] = np.inf
+    thinned = thin_by_time(Series(np.arange(400), value, time), 42)
+    known = [n for n in np.argsort(time).tolist() if math.isfinite(time[n])]
+    width = (time[known[-1]] - time[known[0]]) / 20
+    columns: dict[int, list[int]] = {}
+    for n in known[:-1]:
+        columns.setdefault(int((time[n] - time[known[0]]) / width), []).append(n)
+    columns.setdefault(19, []).append(known[-1])
+    kept = {known[0], known[-1], 7}
+    for column in columns.values():
+        finite = [n for n in column if n != 7]
+        kept |= {min(finite, key=value.__getitem__), max(finite, key=value.__getitem__)}
+    assert thinned.time is not None
+    assert thinned.step.tolist() == [n for n in known if n in kept]
+    assert thinned.time.tolist() == time[thinned.step].tolist()
+    assert thinned.value.tolist() == value[thinned.step].tolist()

@@ -31,6 +31,7 @@ from rolloutwatch_server.store import (
     StepTables,
     Store,
 )
+from rolloutwatch_server.store.chunks import TIMES
 from tests.server.records import DELICATE, OTHER_SESSION, RUN, STREAM, batch, start, step, values
 
 
@@ -62,6 +63,7 @@ def test_many_rows_become_one_column_per_metric(store: Store, path: Path) -> Non
             "SELECT metric, first_step, last_step, steps, length(vals) FROM chunks ORDER BY metric"
         )
         assert chunks.fetchall() == [
+            (TIMES, 0, FOLD_AT - 1, None, FOLD_AT * 8),
             ("ess", 0, FOLD_AT - 1, None, FOLD_AT * 8),
             ("kl", 0, FOLD_AT - 1, None, FOLD_AT * 8),
         ]

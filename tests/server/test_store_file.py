@@ -144,7 +144,21 @@ def test_an_archive_of_the_third_schema_is_taken_over(path: Path) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("schema", [1, 2, 3])
+def test_an_archive_of_the_fourth_schema_is_taken_over(path: Path) -> None:
+    """Of what it had made columns of nobody knows the time any more; of what comes now it is kept."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript((Path(__file__).parent / "archive_of_schema_4.sql").read_text())
+    store = Store(path)
+    assert values(store, "kl") == {0: 0.5, 1: 0.25, 2: 0.125}
+    store.archive(STREAM, batch(step(3, kl=1.0), first=6))
+    times = store.times(RUN)
+    assert dict(zip(times.step.tolist(), times.value.tolist(), strict=True)) == {2: 2.0, 3: 3.0}
+    timed = store.series(RUN, ["kl"], by_time=True)["kl"]
+    assert (timed.step.tolist(), timed.value.tolist()) == ([2, 3], [0.125, 1.0])
+    store.close()
+
+
+@pytest.mark.parametrize("schema", [1, 2, 3, 4])
 def test_an_old_archive_gets_the_tables_of_a_new_one(schema: int, path: Path, tmp_path: Path) -> None:
     """Whatever way it took, it has every table, column and index that one has that is made today."""
     with contextlib.closing(sqlite3.connect(path)) as db:
@@ -183,7 +197,7 @@ def somebody_elses(path: Path) -> None:
     ("make", "complaint"),
     [
         (lambda path: path.write_bytes(b"dear diary, today I trained a model" * 50), "file is not a database"),
-        (newer, "has schema 99, this server knows up to 4: .* Install that version, or name another --data-dir"),
+        (newer, "has schema 99, this server knows up to 5: .* Install that version, or name another --data-dir"),
         (somebody_elses, "is a database of something else"),
     ],
 )  # fmt: skip

@@ -16,8 +16,9 @@ which is what makes a long run quick to read and small on disk.
 
 from rolloutwatch_server.store.attempts import Attempt, StepTables
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
-from rolloutwatch_server.store.database import MEMORY, StoreError
+from rolloutwatch_server.store.database import MEMORY, DamagedArchive, StoreError
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
+from rolloutwatch_server.store.portions import Portion, Resumed
 from rolloutwatch_server.store.schema import SCHEMA
 from rolloutwatch_server.store.store import Store
 from rolloutwatch_server.store.writer import DEAD_LETTERS_KEPT, FOLD_AT
@@ -29,9 +30,12 @@ __all__ = [
     "SCHEMA",
     "SECONDS_UNTIL_STALLED",
     "Attempt",
+    "DamagedArchive",
     "DeadLetter",
     "Entry",
+    "Portion",
     "Position",
+    "Resumed",
     "StepTables",
     "Store",
     "StoreError",

@@ -1,6 +1,7 @@
 """Everything that came of one step, session by session, also of one that another session has done again."""
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from rolloutwatch_contract import Array, SequenceTokens, StepRecord
 from rolloutwatch_server.store.columns import read_parts, read_rows
 from rolloutwatch_server.store.lineage import Lineage
 
-_COLUMNS = "histogram, sequences, sample_ids, groups, tokens"
+COLUMNS = "histogram, sequences, sample_ids, groups, tokens"
 
 
 class StepTables(msgspec.Struct, frozen=True):
@@ -36,7 +37,7 @@ def write_tables(db: sqlite3.Connection, run: str, session: int, record: StepRec
     parts = [record.histogram, record.sequences, record.sample_ids, record.groups, record.tokens]
     if any(part is not None and part != () for part in parts):
         db.execute(
-            f"INSERT OR REPLACE INTO step_tables (run, step, session, time, {_COLUMNS}) "
+            f"INSERT OR REPLACE INTO step_tables (run, step, session, time, {COLUMNS}) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (run, record.step, session, record.time, *(_pack(part) for part in parts)),
         )
@@ -65,11 +66,12 @@ def read_attempts(
 
 def read_tables(db: sqlite3.Connection, run: str, step: int) -> dict[int, StepTables]:
     """Return what goes along with a step, by session."""
-    rows = db.execute(f"SELECT session, {_COLUMNS} FROM step_tables WHERE run = ? AND step = ?", (run, step))
-    return {session: _tables(packed) for session, *packed in rows}
+    rows = db.execute(f"SELECT session, {COLUMNS} FROM step_tables WHERE run = ? AND step = ?", (run, step))
+    return {session: unpack_tables(packed) for session, *packed in rows}
 
 
-def _tables(packed: list[bytes | None]) -> StepTables:
+def unpack_tables(packed: Sequence[bytes | None]) -> StepTables:
+    """Return tables of the values of COLUMNS."""
     present = {
         name: msgspec.msgpack.decode(zstandard.decompress(part))
         for name, part in zip(StepTables.__struct_fields__, packed, strict=True)

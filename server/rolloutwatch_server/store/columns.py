@@ -1,4 +1,4 @@
-"""Series as they are kept, columns of float64 and rows of recent steps, and how they become one again."""
+"""Series as they are kept, columns and rows of recent steps, and how they become one again."""
 
 import math
 import sqlite3
@@ -9,63 +9,48 @@ import numpy as np
 import numpy.typing as npt
 
 from rolloutwatch_contract.protocol import Series
+from rolloutwatch_server.store.chunks import TIMES, join, latest, merge_chunks, read_chunks, write_chunk
 from rolloutwatch_server.store.lineage import Lineage
 
 unpack_metrics = msgspec.msgpack.Decoder(dict[str, float]).decode
 
-Rows = Sequence[tuple[int, int, Mapping[str, float]]]  # session, step, metrics; in order of arrival
+Rows = Sequence[tuple[int, int, float, Mapping[str, float]]]  # session, step, time, metrics; as they arrived
+Parts = dict[int, Series]  # by session
 
 
 def fold(db: sqlite3.Connection, run: str) -> None:
     """Make columns of the rows of a run."""
-    rows = db.execute(
-        "SELECT id, session, step, metrics FROM recent WHERE run = ? ORDER BY id", (run,)
-    ).fetchall()
+    newest = db.execute("SELECT max(id) FROM recent WHERE run = ?", (run,)).fetchone()[0]
+    if newest is None:
+        return
     columns: dict[tuple[int, str], tuple[list[int], list[float]]] = {}
-    for _, session, step, packed in rows:
-        for metric, value in unpack_metrics(packed).items():
+    for session, step, time, metrics in read_rows(db, run, 0, 2**62):
+        for metric, value in ((TIMES, time), *metrics.items()):
             steps, values = columns.setdefault((session, metric), ([], []))
             steps.append(step)
             values.append(value)
     for (session, metric), (steps, values) in columns.items():
         series = latest(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
-        first, last = int(series.step[0]), int(series.step[-1])
-        db.execute(
-            "INSERT INTO chunks (run, session, metric, first_step, last_step, steps, vals) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (run, session, metric, first, last, _pack_steps(series.step), series.value.tobytes()),
-        )
-    if rows:
-        db.execute("DELETE FROM recent WHERE run = ? AND id <= ?", (run, rows[-1][0]))
+        write_chunk(db, run, session, metric, series)
+        merge_chunks(db, run, session, metric)
+    db.execute("DELETE FROM recent WHERE run = ? AND id <= ?", (run, newest))
 
 
 def read_rows(db: sqlite3.Connection, run: str, first: int, last: int) -> Rows:
     """Return the rows of a run that are no columns yet."""
     rows = db.execute(
-        "SELECT session, step, metrics FROM recent WHERE run = ? AND step BETWEEN ? AND ? ORDER BY id",
+        "SELECT session, step, time, metrics FROM recent WHERE run = ? AND step BETWEEN ? AND ? ORDER BY id",
         (run, first, last),
     )
-    return [(session, step, unpack_metrics(packed)) for session, step, packed in rows]
+    return [(session, step, time, unpack_metrics(packed)) for session, step, time, packed in rows]
 
 
-def read_series(
-    db: sqlite3.Connection, lineage: Lineage, rows: Rows, run: str, metric: str, first: int, last: int
-) -> Series:
-    """Return what is shown of a metric from step `first` to step `last`."""
-    parts = read_parts(db, rows, run, metric, first, last)
-    shown = [_until(parts[one], lineage.end(one, metric)) for one in lineage.order if one in parts]
-    series = _join(shown)
-    begin, end = np.searchsorted(series.step, [first, last + 1])
-    return Series(series.step[begin:end], series.value[begin:end])
-
-
-def read_parts(
-    db: sqlite3.Connection, rows: Rows, run: str, metric: str, first: int, last: int
-) -> dict[int, Series]:
+def read_parts(db: sqlite3.Connection, rows: Rows, run: str, metric: str, first: int, last: int) -> Parts:
     """Return what each session brought of a metric, given up or not; more than from `first` to `last` may be there."""
-    parts = _read_chunks(db, run, metric, first, last)
+    parts = read_chunks(db, run, metric, first, last)
     for session, tail in _tails(rows, metric).items():
         parts.setdefault(session, []).append(tail)
-    return {session: _join(of_one) for session, of_one in parts.items()}
+    return {session: join(of_one) for session, of_one in parts.items()}
 
 
 def last_step_of(db: sqlite3.Connection, run: str, session: int) -> int:
@@ -78,67 +63,69 @@ def last_step_of(db: sqlite3.Connection, run: str, session: int) -> int:
     return int(row.fetchone()[0])
 
 
-def latest(steps: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> Series:
-    """Sort by step; of values that came for the same step the last one stays."""
-    if len(steps) > 1 and not (np.diff(steps) > 0).all():
-        order = np.argsort(steps, kind="stable")
-        steps, values = steps[order], values[order]
-        last_of_step = np.append(np.diff(steps) > 0, True)
-        steps, values = steps[last_of_step], values[last_of_step]
-    return Series(steps, values)
+class Shown:
+    """What is shown of a run from step `first` to step `last`: of each step what the session has that speaks for it."""
+
+    def __init__(self, db: sqlite3.Connection, run: str, first: int, last: int) -> None:
+        self._db = db
+        self._run = run
+        self._range = first, last
+        self._lineage = Lineage.read(db, run)
+        self._rows = read_rows(db, run, first, last)
+        self._parts_of_times: Parts | None = None
+
+    def series(self, metric: str, *, timed: bool = False) -> Series:
+        """Return a metric, `timed` with when each figure was made."""
+        parts = {
+            session: _until(part, self._lineage.end(session, metric))
+            for session, part in self._parts(metric).items()
+        }
+        series = self._join(parts)
+        if not timed:
+            return series
+        times = {session: Series(part.step, self._times_of(session, part)) for session, part in parts.items()}
+        return Series(series.step, series.value, self._join(times).value)
+
+    def times(self) -> Series:
+        """Return when the figures of each step were made, NaN where that is not known."""
+        ends = self._lineage.end_of_marks
+        return self._join({session: _until(part, ends(session)) for session, part in self._times().items()})
+
+    def _parts(self, metric: str) -> Parts:
+        return read_parts(self._db, self._rows, self._run, metric, *self._range)
+
+    def _times(self) -> Parts:
+        if self._parts_of_times is None:
+            self._parts_of_times = self._parts(TIMES)
+        return self._parts_of_times
+
+    def _times_of(self, session: int, part: Series) -> npt.NDArray[np.float64]:
+        times = self._times().get(session)
+        if times is None:
+            return np.full(len(part.step), np.nan)
+        places = np.searchsorted(times.step, part.step).clip(max=len(times.step) - 1)
+        return np.where(times.step[places] == part.step, times.value[places], np.nan)
+
+    def _join(self, parts: Parts) -> Series:
+        series = join([parts[session] for session in self._lineage.order if session in parts])
+        first, last = self._range
+        begin, end = np.searchsorted(series.step, [first, last + 1])
+        return Series(series.step[begin:end], series.value[begin:end])
 
 
-def _read_chunks(
-    db: sqlite3.Connection, run: str, metric: str, first: int, last: int
-) -> dict[int, list[Series]]:
-    rows = db.execute(
-        "SELECT session, first_step, steps, vals FROM chunks "
-        "WHERE run = ? AND metric = ? AND last_step >= ? AND first_step <= ? ORDER BY id",
-        (run, metric, first, last),
-    )
-    chunks: dict[int, list[Series]] = {}
-    for session, first_step, steps, values in rows:
-        value = np.frombuffer(values, dtype="<f8")
-        consecutive = steps is None
-        step = (
-            np.arange(first_step, first_step + len(value))
-            if consecutive
-            else np.frombuffer(steps, dtype="<i8")
-        )
-        chunks.setdefault(session, []).append(Series(step, value))
-    return chunks
-
-
-def _tails(rows: Rows, metric: str) -> dict[int, Series]:
+def _tails(rows: Rows, metric: str) -> Parts:
     found: dict[int, tuple[list[int], list[float]]] = {}
-    for session, step, metrics in rows:
-        if metric in metrics:
+    for session, step, time, metrics in rows:
+        if metric in metrics or metric == TIMES:
             steps, values = found.setdefault(session, ([], []))
             steps.append(step)
-            values.append(metrics[metric])
+            values.append(time if metric == TIMES else metrics[metric])
     return {
         session: Series(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
         for session, (steps, values) in found.items()
     }
 
 
-def _join(parts: Sequence[Series]) -> Series:
-    """Unite series; where several have a step, the last one speaks."""
-    if len(parts) == 1:
-        return latest(parts[0].step, parts[0].value)
-    none = Series(np.array([], dtype=np.int64), np.array([], dtype=np.float64))
-    return latest(
-        np.concatenate([none.step, *(part.step for part in parts)]),
-        np.concatenate([none.value, *(part.value for part in parts)]),
-    )
-
-
 def _until(series: Series, end: float) -> Series:
     count = len(series.step) if end == math.inf else int(np.searchsorted(series.step, end))
     return Series(series.step[:count], series.value[:count])
-
-
-def _pack_steps(steps: npt.NDArray[np.int64]) -> bytes | None:
-    """Return None for consecutive steps, which the first one and the number of values tell already."""
-    consecutive = int(steps[-1] - steps[0]) == len(steps) - 1
-    return None if consecutive else steps.astype("<i8", copy=False).tobytes()

@@ -16,6 +16,10 @@ class StoreError(RuntimeError):
     """The archive cannot be opened, read or written; the message says which and why."""
 
 
+class DamagedArchive(StoreError):
+    """What the archive holds is not what was written to it."""
+
+
 class Database:
     """The file of `path`, or memory for MEMORY, with its tables. Safe to use from any thread."""
 
@@ -124,3 +128,5 @@ def _errors(failure: str) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise StoreError(f"{failure}: {error}") from error
+    except DamagedArchive as error:
+        raise DamagedArchive(f"{failure}: {error}") from error

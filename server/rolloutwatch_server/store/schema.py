@@ -4,16 +4,19 @@
 NULL as long as it has not said; `mark` is the kind of mark with which it goes on with the run.
 A process that goes on in another session (`continuation.py`) has several, in the streams `<first stream>+1`, `+2`, ...
 `sessions.latest_*` are the time and the step of a session's newest figures;
+`runs.changes` grows with all that is archived for a run, and is larger for one that is there anew.
+`chunks` of the metric '' hold when figures were made; `crc` is the CRC-32 of steps and values, NULL in old ones.
 `contests` has a row for each session, and each later one, its rival, that took a run from it while it went on.
 """
 
-SCHEMA = 4
+SCHEMA = 5
 
 TABLES = """
 CREATE TABLE runs (
     id TEXT PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL,
     started_at REAL NOT NULL, updated_at REAL NOT NULL, first_step INTEGER, last_step INTEGER,
-    config TEXT NOT NULL DEFAULT '{}', environment TEXT NOT NULL DEFAULT '{}'
+    config TEXT NOT NULL DEFAULT '{}', environment TEXT NOT NULL DEFAULT '{}',
+    changes INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE sessions (
     id INTEGER PRIMARY KEY, stream TEXT NOT NULL UNIQUE, run TEXT NOT NULL,
@@ -41,7 +44,7 @@ CREATE INDEX recent_of_run ON recent (run, step);
 CREATE TABLE chunks (
     id INTEGER PRIMARY KEY, run TEXT NOT NULL, session INTEGER NOT NULL, metric TEXT NOT NULL,
     first_step INTEGER NOT NULL, last_step INTEGER NOT NULL,
-    steps BLOB, vals BLOB NOT NULL
+    steps BLOB, vals BLOB NOT NULL, crc INTEGER
 );
 CREATE INDEX chunks_of_series ON chunks (run, metric, last_step);
 CREATE TABLE step_tables (
@@ -119,4 +122,10 @@ ALTER TABLE sessions ADD COLUMN mark TEXT NOT NULL DEFAULT 'restart';
 UPDATE sessions SET declared_at = started_at;
 """
 
-MIGRATIONS = {1: _TO_2, 2: _TO_3, 3: _TO_4}  # from each schema to the next
+# columns had no checksum, and nothing told when a figure was made once its row was folded
+_TO_5 = """
+ALTER TABLE runs ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE chunks ADD COLUMN crc INTEGER;
+"""
+
+MIGRATIONS = {1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5}  # from each schema to the next

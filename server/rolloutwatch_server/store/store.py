@@ -4,19 +4,20 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, RunSummary, Series, SessionView
-from rolloutwatch_server.downsample import thin
+from rolloutwatch_server.downsample import thin, thin_by_time
 from rolloutwatch_server.store.attempts import Attempt, StepTables, read_attempts
-from rolloutwatch_server.store.columns import read_rows, read_series
+from rolloutwatch_server.store.columns import Shown
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import Database
 from rolloutwatch_server.store.entries import DeadLetter, Entry
 from rolloutwatch_server.store.lineage import Lineage
 from rolloutwatch_server.store.marks import contests, read_marks, restarts, views
+from rolloutwatch_server.store.portions import Portion, read_all_tables, read_portions
 from rolloutwatch_server.store.writer import Writer
 
 _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
@@ -64,7 +65,7 @@ class Store:
         """Return one run, None if there is none of that id."""
         with self._database.read() as db:
             row = db.execute(
-                f"SELECT {_SUMMARY}, config, environment FROM runs WHERE id = ?", (run,)
+                f"SELECT {_SUMMARY}, config, environment, changes FROM runs WHERE id = ?", (run,)
             ).fetchone()
             if row is None:
                 return None
@@ -72,14 +73,16 @@ class Store:
             query = "SELECT metric FROM beginnings WHERE run = ? GROUP BY metric ORDER BY min(id)"
             names = tuple(metric for (metric,) in db.execute(query, (run,)))
             dropped = db.execute("SELECT dropped FROM sessions WHERE run = ?", (run,)).fetchall()
-            summary = _summary(row[:-2], states, any(one.contested for one in sessions.values()))
+            summary = _summary(row[:-3], states, any(one.contested for one in sessions.values()))
             generation = _generation(summary, Lineage.read(db, run))
         counts: dict[str, int] = {}
         for (text,) in dropped:
             for reason, count in json.loads(text).items():
                 counts[reason] = counts.get(reason, 0) + count
-        config, environment = json.loads(row[-2]), json.loads(row[-1])
-        return RunDetail(summary, names, config, environment, counts, generation, tuple(sessions.values()))
+        config, environment, changes = json.loads(row[-3]), json.loads(row[-2]), int(row[-1])
+        return RunDetail(
+            summary, names, config, environment, counts, generation, tuple(sessions.values()), changes
+        )
 
     def series(
         self,
@@ -89,14 +92,54 @@ class Store:
         from_step: int | None = None,
         to_step: int | None = None,
         points: int | None = None,
+        by_time: bool = False,
     ) -> Mapping[str, Series]:
-        """Return series as `Source.series` promises."""
-        first = from_step if from_step is not None else 0
-        last = to_step if to_step is not None else 2**62
+        """Return series as `Source.series` promises, or thinned `by_time`: in its order, each value with its time.
+
+        DamagedArchive: a column is not what was written.
+        """
         with self._database.read() as db:
-            lineage, rows = Lineage.read(db, run), read_rows(db, run, first, last)
-            found = {metric: read_series(db, lineage, rows, run, metric, first, last) for metric in metrics}
-        return {metric: thin(series, points) for metric, series in found.items()}
+            shown = Shown(db, run, *_range(from_step, to_step))
+            found = {metric: shown.series(metric, timed=by_time) for metric in metrics}
+        thinned = thin_by_time if by_time else thin
+        return {metric: thinned(series, points) for metric, series in found.items()}
+
+    def times(self, run: str, from_step: int | None = None, to_step: int | None = None) -> Series:
+        """Return when the shown figures of each step were made, in seconds since 1970, NaN where that is not known."""
+        with self._database.read() as db:
+            return Shown(db, run, *_range(from_step, to_step)).times()
+
+    def portions(
+        self,
+        run: str,
+        metrics: Sequence[str] | None = None,
+        from_step: int | None = None,
+        to_step: int | None = None,
+        steps: int = 50_000,
+    ) -> Iterator[Portion]:
+        """Yield the shown figures in order of steps, all metrics or those named, in portions of at most so many steps.
+
+        Resumed: the run went back meanwhile, so that what was yielded is not shown any more.
+        """
+        if metrics is None:
+            detail = self.run(run)
+            metrics = () if detail is None else detail.metrics
+        return read_portions(self._database, run, metrics, *_range(from_step, to_step), steps)
+
+    def tables(
+        self, run: str, from_step: int | None = None, to_step: int | None = None
+    ) -> Iterator[tuple[int, StepTables]]:
+        """Yield what goes along with each step that has something, as shown, in order of steps.
+
+        Resumed: the run went back meanwhile, so that what was yielded is not shown any more.
+        """
+        return read_all_tables(self._database, run, *_range(from_step, to_step))
+
+    def changes(self, run: str) -> int | None:
+        """Return a number that grows with all that is archived for a run, None if there is none of that id."""
+        with self._database.read() as db:
+            row = db.execute("SELECT changes FROM runs WHERE id = ?", (run,)).fetchone()
+        return None if row is None else int(row[0])
 
     def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Return what could not be read, the newest first; of each run only the newest ones are kept."""
@@ -121,8 +164,7 @@ class Store:
         most: int | None = None,
     ) -> list[MarkView]:
         """Return marks as `Source.marks` promises."""
-        first = from_step if from_step is not None else 0
-        last = to_step if to_step is not None else 2**62
+        first, last = _range(from_step, to_step)
         with self._database.read() as db:
             lineage, sessions = Lineage.read(db, run), self._sessions(db, run)
             sent = views(read_marks(db, lineage, run, first, last, most), sessions)
@@ -183,6 +225,10 @@ class Store:
         if outcome is not None:
             return RunState(outcome)
         return RunState.LIVE if self._clock() - heard_at < SECONDS_UNTIL_STALLED else RunState.STALLED
+
+
+def _range(from_step: int | None, to_step: int | None) -> tuple[int, int]:
+    return 0 if from_step is None else from_step, 2**62 if to_step is None else to_step
 
 
 def _summary(row: Sequence[Any], states: Mapping[str, RunState], contested: bool) -> RunSummary:

@@ -11,6 +11,7 @@ import msgspec
 from rolloutwatch_contract import Heartbeat, Mark, MarkKind, Record, RunEnd, RunStart, StepRecord
 from rolloutwatch_contract.keys import first_stream_key, split_run_id, split_stream_key
 from rolloutwatch_server.store.attempts import write_tables
+from rolloutwatch_server.store.chunks import TIMES
 from rolloutwatch_server.store.columns import fold, last_step_of
 from rolloutwatch_server.store.continuation import (
     Watch,
@@ -76,6 +77,7 @@ class Writer:
             db.execute("UPDATE sessions SET heard_at = ? WHERE id = ?", (now, session))
         if any(isinstance(entry.content, RunStart | StepRecord | Mark | RunEnd) for entry in fresh):
             db.execute("UPDATE runs SET updated_at = ? WHERE id = ?", (now, run))
+            db.execute("UPDATE runs SET changes = changes + 1 WHERE id = ?", (run,))
         if self._rows.get(run, 0) >= FOLD_AT:
             self._fold(db, run)
         return fresh
@@ -91,8 +93,8 @@ class Writer:
             return session
         project, name = split_run_id(run)
         db.execute(
-            "INSERT OR IGNORE INTO runs (id, project, name, started_at, updated_at) VALUES (?, ?, ?, ?, ?)",
-            (run, project, name, now, now),
+            "INSERT OR IGNORE INTO runs (id, project, name, started_at, updated_at, changes) VALUES (?, ?, ?, ?, ?, ?)",
+            (run, project, name, now, now, int(now * 1e6)),
         )
         added = db.execute(
             "INSERT INTO sessions (stream, run, started_at, heard_at) VALUES (?, ?, ?, ?) RETURNING id",
@@ -286,8 +288,8 @@ class Writer:
         self._fold(db, run)
         lineage = self._lineage(db, run)
         ends = db.execute(
-            "SELECT session, metric, max(last_step) FROM chunks WHERE run = ? GROUP BY session, metric",
-            (run,),
+            "SELECT session, metric, max(last_step) FROM chunks WHERE run = ? AND metric != ? GROUP BY session, metric",
+            (run, TIMES),
         )
         # a session that gives up steps leaves the one before them at the most, and one that took over has a higher one
         last = max(min(last, lineage.end(session, metric) - 1) for session, metric, last in ends)
