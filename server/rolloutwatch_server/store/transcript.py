@@ -19,6 +19,7 @@ from rolloutwatch_server.store.attempts import COLUMNS as TABLES
 from rolloutwatch_server.store.attempts import unpack_tables
 from rolloutwatch_server.store.chunks import TIMES
 from rolloutwatch_server.store.columns import read_parts, read_rows
+from rolloutwatch_server.store.database import StoreError
 
 STEPS_AT_ONCE = 4096
 ROWS_AT_ONCE = 64
@@ -108,6 +109,8 @@ class Transcript:
             "SELECT started_at, updated_at, first_step, last_step, config, environment FROM runs WHERE id = ?",
             (self._run,),
         ).fetchone()
+        if row is None:
+            raise StoreError(f"run {self._run} is not in the archive any more.")
         started_at, updated_at, first_step, last_step, config, environment = row
         query = "SELECT metric FROM beginnings WHERE run = ? GROUP BY metric ORDER BY min(id)"
         metrics = tuple(metric for (metric,) in self._db.execute(query, (self._run,)))
