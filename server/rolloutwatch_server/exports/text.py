@@ -4,8 +4,6 @@ Floats are written so that they are read back to the last bit; what is not finit
 what is not there is left out.
 """
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -48,9 +46,12 @@ def cell(name: str) -> str:
 
 
 def _header(metrics: Sequence[str]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(["step", "time", *map(cell, metrics)])
-    return text.getvalue().encode()
+    return (",".join(["step", "time", *(_quoted(cell(metric)) for metric in metrics)]) + "\n").encode()
+
+
+def _quoted(text: str) -> str:
+    escaped = text.replace('"', '""')
+    return f'"{escaped}"' if any(letter in text for letter in ',"\r\n') else text
 
 
 def _cells(portion: Portion, metric: str) -> list[str]:

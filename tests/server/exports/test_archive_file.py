@@ -13,7 +13,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rolloutwatch_contract import Array, Heartbeat, Mark, Record, RunEnd, RunStart, SequenceTokens, StepRecord, stream_key
+from rolloutwatch_contract import (
+    Array,
+    Heartbeat,
+    Mark,
+    Record,
+    RunEnd,
+    RunStart,
+    SequenceTokens,
+    StepRecord,
+    stream_key,
+)
 from rolloutwatch_contract.record import Outcome
 from rolloutwatch_server.exports.export import CannotExport, Format, Wish, export
 from rolloutwatch_server.imports.restoring import Restored, restore
@@ -40,7 +50,10 @@ def imported(store: Store, data: bytes, **names: str) -> Restored:
 
 
 def answers(store: Store, run: str = RUN) -> list[bytes]:
-    """All that the archive says of a run, as bytes, which tell NaN and -0.0; how often it changed, and what an archive calls its history, is that archive's own affair."""
+    """All that the archive says of a run, as bytes, which tell NaN and -0.0.
+
+    How often it changed, and what an archive calls its history, is that archive's own affair.
+    """
     detail = store.run(run)
     assert detail is not None
     metrics = detail.metrics
@@ -59,7 +72,9 @@ def answers(store: Store, run: str = RUN) -> list[bytes]:
         list(store.tables(run)),
         [store.archived_to(stream_key(run, session)) for session in SESSIONS],
     ]
-    return [msgspec.msgpack.encode(one, order="deterministic") for one in said]  # dictionaries are equal in any order
+    return [
+        msgspec.msgpack.encode(one, order="deterministic") for one in said
+    ]  # dictionaries are equal in any order
 
 
 def bits(values: Any) -> bytes:
@@ -82,7 +97,9 @@ class Part:
     def records(self) -> Sequence[Record]:
         numbers = [abs(self.first + self.stride * n) for n in range(self.length)]
         figures: list[Record] = [
-            StepRecord(number, self.at + n / 100, dict.fromkeys(self.metrics, self.value + n), **self._tables(number))
+            StepRecord(
+                number, self.at + n / 100, dict.fromkeys(self.metrics, self.value + n), **self._tables(number)
+            )
             for n, number in enumerate(numbers)
         ]
         return [*figures, *self._end(numbers)]
@@ -103,7 +120,9 @@ class Part:
         last = self.at + self.length
         match self.extra:
             case "mark":
-                return [Mark(numbers[-1], last, "weight_sync", {"version": 2**60, "lag": math.inf, "to": None})]
+                return [
+                    Mark(numbers[-1], last, "weight_sync", {"version": 2**60, "lag": math.inf, "to": None})
+                ]
             case "end":
                 return [RunEnd(last, Outcome.CRASHED, {"queue_full": 3})]
             case "heartbeat":
@@ -111,7 +130,9 @@ class Part:
             case "start":
                 return [RunStart("math", "a", self.at, {"lr": 1e-6, "mode": "token"}, {"host": self.session})]
             case "only tables":
-                return [StepRecord(numbers[-1] + 1, last, {}, histogram=Array.of(np.arange(2, dtype=np.int64)))]
+                return [
+                    StepRecord(numbers[-1] + 1, last, {}, histogram=Array.of(np.arange(2, dtype=np.int64)))
+                ]
         return []
 
 
