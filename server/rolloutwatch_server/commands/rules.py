@@ -17,9 +17,8 @@ from rolloutwatch_contract.written_rules import RuleError, near_metrics
 from rolloutwatch_server.alerts.episodes import Episode, episodes
 from rolloutwatch_server.alerts.files import load_rules
 from rolloutwatch_server.commands.when import days_and_hours, moment
-from rolloutwatch_server.serve import ARCHIVE
 from rolloutwatch_server.settings import SETTINGS
-from rolloutwatch_server.store import Store, StoreError
+from rolloutwatch_server.store import ARCHIVE, Store, StoreError
 
 MOST_SHOWN = 20  # alerts of one rule on a terminal
 
