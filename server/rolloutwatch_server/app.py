@@ -21,7 +21,7 @@ from rolloutwatch_server.api import (
     runs,
     steps,
     whatif,
-)  # fmt: skip
+)
 from rolloutwatch_server.api.answers import REFUSALS, install_problems
 from rolloutwatch_server.api.methods import HeadAsGet, refuse_what_is_not_there
 from rolloutwatch_server.ingest import Ingest

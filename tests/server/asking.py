@@ -49,13 +49,13 @@ class Asking:
         async def answer() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
             async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
-                sent = {} if content is None else {"Content-Type": "application/json"}
+                kind = {} if content is None else {"Content-Type": "application/json"}
                 return await client.request(
                     method,
                     path,
                     params=parameters or None,
                     content=content,
-                    headers=sent | dict(headers or {}),
+                    headers={**kind, **(headers or {})},
                 )
 
         return asyncio.run(answer())

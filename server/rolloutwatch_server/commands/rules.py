@@ -18,7 +18,8 @@ from rolloutwatch_server.alerts.episodes import Episode, episodes
 from rolloutwatch_server.alerts.files import load_rules
 from rolloutwatch_server.commands.when import days_and_hours, moment
 from rolloutwatch_server.settings import SETTINGS
-from rolloutwatch_server.store import ARCHIVE, Store, StoreError
+from rolloutwatch_server.store import Store, StoreError
+from rolloutwatch_server.store.database import ARCHIVE
 
 MOST_SHOWN = 20  # alerts of one rule on a terminal
 

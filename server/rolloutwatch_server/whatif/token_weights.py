@@ -49,7 +49,7 @@ def _ratios(recorded: Recorded) -> _Ratios:
     without = ~recorded.has_histogram[:, None]
     n = np.hstack([recorded.histogram, np.where(without, rows.length, 0.0)])
     low, high = np.hstack([low, rows.lowest]), np.hstack([high, rows.highest])
-    some = (n > 0).sum(axis=0) > 0  # of most bins no step has a token
+    some = np.asarray(n.any(axis=0))  # of most bins no step has a token
     some[0] = True
     n, low, high = n[:, some], low[:, some], high[:, some]
     return _Ratios(n, ratio_of(low) * (1 - OF_K3), ratio_of(high) * (1 + OF_K3))
