@@ -124,7 +124,9 @@ def _catch_up(bench: Bench) -> Figures:
         bench.reasons.append("The backlog is left out: it takes a minute.")
         return {}
     with bench.server() as server:
-        found = drain(server, bench.redis_url, "backlog", bench.effort.backlog, sequences=False, paths=(0, 1, 2))
+        found = drain(
+            server, bench.redis_url, "backlog", bench.effort.backlog, sequences=False, paths=(0, 1, 2)
+        )
     return {
         "catch_up_records_per_s": found.records_per_s,
         "catch_up_seconds": found.seconds,
@@ -155,7 +157,9 @@ def _browser(bench: Bench) -> Figures:
         bench.reasons.append("What a browser shows is left out: it takes minutes.")
         return {}
     with bench.server() as server:
-        return look(server, bench.redis_url, bench.effort.long_run.steps, bench.data_dir.parent, bench.reasons)
+        return look(
+            server, bench.redis_url, bench.effort.long_run.steps, bench.data_dir.parent, bench.reasons
+        )
 
 
 SECTIONS: Mapping[str, Callable[[Bench], Figures]] = {
@@ -185,7 +189,9 @@ def _effort(arguments: argparse.Namespace) -> Effort:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.server", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--quick", action="store_true", help="less of everything and no browser, in less than 50 s")
+    parser.add_argument(
+        "--quick", action="store_true", help="less of everything and no browser, in less than 50 s"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
     parser.add_argument("--seconds", type=float, metavar="S", help="for which writers write; 1800 for a soak")
     parser.add_argument("--steps", type=int, metavar="N", help="of the long run, to try the benchmark itself")

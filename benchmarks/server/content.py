@@ -83,7 +83,9 @@ def _batches(steps: int) -> Iterator[list[Entry]]:
     frame = RunStart(PROJECT, "long", 0.0, dict(CONFIG), {})
     yield [Entry(Position(1), frame)]
     for first in range(0, steps, BATCH):
-        values = [curve(number, np.arange(first, min(first + BATCH, steps))) for number in range(len(FIGURES))]
+        values = [
+            curve(number, np.arange(first, min(first + BATCH, steps))) for number in range(len(FIGURES))
+        ]
         rows = np.stack(values, axis=1).tolist()
         yield [
             Entry(Position(step + 2), StepRecord(step, float(step), dict(zip(FIGURES, row, strict=True))))
@@ -102,7 +104,9 @@ def _write_columns(path: Path, steps: range) -> None:
                 write_chunk(db, LONG, session, metric, Series(of, curve(number, of)))
             write_chunk(db, LONG, session, TIMES, Series(of, of.astype(np.float64)))
         db.execute("UPDATE runs SET last_step = ? WHERE id = ?", (steps.stop - 1, LONG))
-        db.execute("UPDATE sessions SET latest_step = ?1, latest_time = ?1 WHERE id = ?2", (steps.stop - 1, session))
+        db.execute(
+            "UPDATE sessions SET latest_step = ?1, latest_time = ?1 WHERE id = ?2", (steps.stop - 1, session)
+        )
     database.close()
 
 

@@ -84,7 +84,9 @@ def show(figures: Figures, reasons: list[str]) -> None:
     for name, figure in figures.items():
         bar, peer = BARS.get(name), figures.get(PEERS.get(name, ""))
         missed = "  missed" if bar and figure is not None and bar.is_missed(figure) else ""
-        print(f"{name:<32}{_cell(figure)}{str(bar or ''):>10}{_cell(peer) if name in PEERS else '':>12}  {MEANINGS[name]}{missed}")
+        print(
+            f"{name:<32}{_cell(figure)}{str(bar or ''):>10}{_cell(peer) if name in PEERS else '':>12}  {MEANINGS[name]}{missed}"
+        )
     for reason in reasons:
         print(f"\n{reason}")
 

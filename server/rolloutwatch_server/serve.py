@@ -15,6 +15,7 @@ from typing import Any
 import uvicorn
 
 from rolloutwatch_contract.urls import without_password
+from rolloutwatch_server.access_log import AccessLog
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
@@ -45,7 +46,8 @@ def serve(settings: Settings) -> None:
         feed = LiveFeed()
         ingest = Ingest(store, lambda: connect(transport.url), feed.announce, cure=transport.cure)
         stack.enter_context(Sign(ingest, lambda: connect(transport.url)))
-        server = _Server(create_app(store, feed, ingest, hosts=_hosts(settings)), feed)
+        app = create_app(store, feed, ingest, hosts=_hosts(settings), metrics_runs=settings.metrics_runs)
+        server = _Server(AccessLog(app) if settings.access_log else app, feed)
         stack.enter_context(_announced(settings.data_dir, _url(listener), transport, server))
         wish.concerns(server)
         server.run([listener])

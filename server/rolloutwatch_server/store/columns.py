@@ -9,7 +9,16 @@ import numpy as np
 import numpy.typing as npt
 
 from rolloutwatch_contract.protocol import Series
-from rolloutwatch_server.store.chunks import TIMES, join, latest, merge_chunks, read_chunks, write_chunk
+from rolloutwatch_server.store.chunks import (
+    TIMES,
+    Column,
+    join,
+    latest,
+    merge_chunks,
+    read_chunks,
+    unite,
+    write_chunk,
+)
 from rolloutwatch_server.store.lineage import Lineage
 
 unpack_metrics = msgspec.msgpack.Decoder(dict[str, float]).decode
@@ -50,7 +59,7 @@ def read_parts(db: sqlite3.Connection, rows: Rows, run: str, metric: str, first:
     parts = read_chunks(db, run, metric, first, last)
     for session, tail in _tails(rows, metric).items():
         parts.setdefault(session, []).append(tail)
-    return {session: join(of_one) for session, of_one in parts.items()}
+    return {session: unite(of_one) for session, of_one in parts.items()}
 
 
 def last_step_of(db: sqlite3.Connection, run: str, session: int) -> int:
@@ -103,17 +112,20 @@ class Shown:
         times = self._times().get(session)
         if times is None:
             return np.full(len(part.step), np.nan)
+        if len(times.step) == len(part.step) and (times.step == part.step).all():
+            return times.value
         places = np.searchsorted(times.step, part.step).clip(max=len(times.step) - 1)
         return np.where(times.step[places] == part.step, times.value[places], np.nan)
 
     def _join(self, parts: Parts) -> Series:
-        series = join([parts[session] for session in self._lineage.order if session in parts])
+        ordered = [parts[session] for session in self._lineage.order if session in parts]
+        series = ordered[0] if len(ordered) == 1 else join(ordered)
         first, last = self._range
         begin, end = np.searchsorted(series.step, [first, last + 1])
         return Series(series.step[begin:end], series.value[begin:end])
 
 
-def _tails(rows: Rows, metric: str) -> Parts:
+def _tails(rows: Rows, metric: str) -> dict[int, Column]:
     found: dict[int, tuple[list[int], list[float]]] = {}
     for session, step, time, metrics in rows:
         if metric in metrics or metric == TIMES:
@@ -121,7 +133,7 @@ def _tails(rows: Rows, metric: str) -> Parts:
             steps.append(step)
             values.append(time if metric == TIMES else metrics[metric])
     return {
-        session: Series(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
+        session: Column.of(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
         for session, (steps, values) in found.items()
     }
 

@@ -36,16 +36,24 @@ class Store:
         """Let go of the file; what was archived is on disk."""
         self._database.close()
 
-    def archive(
-        self, stream: str, entries: Sequence[Entry], before_commit: Callable[[], None] = lambda: None
-    ) -> list[Entry]:
+    def archive(self, stream: str, entries: Sequence[Entry]) -> list[Entry]:
         """Archive a batch of one stream with its cursor; return what was new in it, and what of that is hidden.
 
-        `before_commit` is called when all of it is written. StoreError: nothing happened.
+        StoreError: nothing happened.
+        """
+        return self.archive_many({stream: entries})[stream]
+
+    def archive_many(
+        self, batches: Mapping[str, Sequence[Entry]], before_commit: Callable[[], None] = lambda: None
+    ) -> dict[str, list[Entry]]:
+        """Archive a batch of each of several streams, as `archive` does one, all of them or none.
+
+        `before_commit` is called when all of it is written.
         """
         try:
             with self._database.write() as db:
-                fresh = self._writer.write(db, stream, entries, self._clock())
+                now = self._clock()
+                fresh = {stream: self._writer.write(db, stream, one, now) for stream, one in batches.items()}
                 before_commit()
                 return fresh
         except BaseException:
@@ -158,6 +166,16 @@ class Store:
         """Return how many entries could ever not be read, whether they are kept or not."""
         with self._database.read() as db:
             return int(db.execute("SELECT coalesce(sum(dead_letters), 0) FROM streams").fetchone()[0])
+
+    def dropped(self) -> dict[str, dict[str, int]]:
+        """Return what processes could not deliver, by their first stream and by reason, of those that lost anything."""
+        with self._database.read() as db:
+            rows = db.execute("SELECT stream, dropped FROM sessions WHERE dropped != '{}' ORDER BY id")
+            counts = [(stream, json.loads(text)) for stream, text in rows]
+        found: dict[str, dict[str, int]] = {}
+        for stream, count in counts:  # a process that goes on in another session goes on to count
+            found.setdefault(stream.partition("+")[0], {}).update(count)
+        return found
 
     def marks(
         self,
