@@ -10,7 +10,18 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from rolloutwatch_dashboard import create_dashboard
 from rolloutwatch_server import __version__
-from rolloutwatch_server.api import catalogue, dead_letters, docs, health, live, metrics, runs
+from rolloutwatch_server.api import (
+    catalogue,
+    dead_letters,
+    docs,
+    health,
+    live,
+    metrics,
+    replay,
+    runs,
+    steps,
+    whatif,
+)
 from rolloutwatch_server.api.answers import REFUSALS, install_problems
 from rolloutwatch_server.api.methods import HeadAsGet, refuse_what_is_not_there
 from rolloutwatch_server.ingest import Ingest
@@ -49,7 +60,7 @@ def create_app(
     )
     app.state.store, app.state.feed, app.state.ingest = store, feed, ingest
     app.state.registry = create_registry(store, feed, ingest, of_runs=metrics_runs)
-    for noun in (runs, live, catalogue, dead_letters):
+    for noun in (runs, steps, live, replay, whatif, catalogue, dead_letters):
         app.include_router(noun.router, prefix=API)
     for noun in (health, metrics, docs):
         app.include_router(noun.router)
@@ -84,6 +95,8 @@ async def _watch_states(store: Store, feed: LiveFeed) -> None:
         with contextlib.suppress(StoreError):  # /readyz tells of it; the next look may succeed
             for run in feed.watched():
                 detail = await run_in_threadpool(store.run, run)
-                if detail is not None:
+                if detail is None:
+                    feed.gone(run)
+                else:
                     feed.tell(run, detail)
         await asyncio.sleep(SECONDS_BETWEEN_STATE_CHECKS)
