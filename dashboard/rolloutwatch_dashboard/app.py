@@ -18,6 +18,8 @@ from rolloutwatch_dashboard.shell import HERE, HTML
 
 TITLE = "Rolloutwatch"
 SECONDS_BETWEEN_LOOKS_AT_RUNS = 3.0
+# dash asks for it when the first chart is there; asked for at once, it is read while the server makes the page
+PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
 
 
 def create_dashboard(
@@ -42,7 +44,7 @@ def create_dashboard(
         index_string=HTML,
         # named here, because Dash on FastAPI looks for assets only once "/" has been asked for
         include_assets_files=False,
-        external_scripts=_assets("*.js"),
+        external_scripts=[{"src": PLOTLY, "async": ""}, *_assets("*.js")],
         external_stylesheets=_assets("*.css"),
         add_log_handler=False,
     )

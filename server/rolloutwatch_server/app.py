@@ -14,7 +14,9 @@ from rolloutwatch_server.api import (
     catalogue,
     dead_letters,
     docs,
+    exports,
     health,
+    imports,
     live,
     metrics,
     replay,
@@ -61,7 +63,7 @@ def create_app(
     )
     app.state.store, app.state.feed, app.state.ingest = store, feed, ingest
     app.state.registry = create_registry(store, feed, ingest, of_runs=metrics_runs)
-    for noun in (runs, steps, live, replay, whatif, catalogue, dead_letters):
+    for noun in (runs, steps, live, replay, whatif, exports, imports, catalogue, dead_letters):
         app.include_router(noun.router, prefix=API)
     for noun in (health, metrics, docs):
         app.include_router(noun.router)

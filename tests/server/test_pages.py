@@ -51,6 +51,8 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         "/api/v1/runs/{run}/marks",
         "/api/v1/runs/{run}/live",
         "/api/v1/runs/{run}/replay",
+        "/api/v1/runs/{run}/export",
+        "/api/v1/imports",
         "/api/v1/runs/{run}/steps/{step}",
         "/api/v1/runs/{run}/whatif",
         "/api/v1/catalogue",
