@@ -45,10 +45,10 @@ def thin_by_time(series: Series, points: int | None) -> Series:
     Values of which nobody knows when they were made are left out.
     """
     assert series.time is not None
-    order = np.argsort(series.time, kind="stable")
-    order = order[np.isfinite(series.time[order])]
-    series = Series(series.step[order], series.value[order], series.time[order])
-    if points is None or len(order) <= max(points, 4):
+    if not (series.time[1:] >= series.time[:-1]).all() or not np.isfinite(series.time[:1]).all():
+        order = np.argsort(series.time, kind="stable")
+        series = _only(series, order[np.isfinite(series.time[order])])
+    if points is None or len(series.step) <= max(points, 4):
         return series
     assert series.time is not None
     first, last = series.time[0], series.time[-1]

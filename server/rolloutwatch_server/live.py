@@ -22,6 +22,7 @@ LETTERS_OF_A_HOST = 100
 
 KEEPALIVE = b": keepalive\n\n"
 RESET = b"event: reset\ndata: {}\n\n"
+GONE = b"event: gone\ndata: {}\n\n"
 
 
 def run_event(detail: RunDetail) -> bytes:
@@ -174,10 +175,21 @@ class LiveFeed:
         self._viewers = {run: viewers for run, viewers in self._viewers.items() if len(viewers)}
         return list(self._viewers)
 
+    def count(self) -> tuple[int, int]:
+        """Return how many viewers there are, and of how many runs; may be called from any thread."""
+        viewers = [len(one) for one in list(self._viewers.values())]
+        return sum(viewers), sum(1 for one in viewers if one)
+
     def tell(self, run: str, detail: RunDetail) -> None:
         """Let the viewers of a run know how it is."""
         for viewer in self._viewers.get(run, ()):
             viewer.tell(detail)
+
+    def gone(self, run: str) -> None:
+        """Tell the viewers of a run that was deleted, and end their streams; whoever asks again is refused."""
+        for viewer in self._viewers.pop(run, ()):
+            viewer.put([GONE])
+            viewer.end()
 
     def announce(self, run: str, entries: Sequence[Entry]) -> None:
         """Bring what the archive shows of these records to the viewers of their run; may be called from any thread."""

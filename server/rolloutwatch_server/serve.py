@@ -15,17 +15,18 @@ from typing import Any
 import uvicorn
 
 from rolloutwatch_contract.urls import without_password
+from rolloutwatch_server.access_log import AccessLog
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
 from rolloutwatch_server.presence import Sign
 from rolloutwatch_server.settings import Settings
-from rolloutwatch_server.store import Store, StoreError
+from rolloutwatch_server.store import ARCHIVE, DamagedArchive, Store, StoreError
+from rolloutwatch_server.store.integrity import quarantine
 from rolloutwatch_server.transport import Transport, TransportError, connect, find
 
 log = logging.getLogger(__name__)
 
-ARCHIVE = "archive.db"
 ANNOUNCEMENT = "server.json"
 SECONDS_FOR_OPEN_REQUESTS = 5
 
@@ -40,12 +41,13 @@ def serve(settings: Settings) -> None:
         wish = stack.enter_context(_Wish())
         stack.enter_context(_own(settings.data_dir))
         listener = stack.enter_context(_listen(settings.host, settings.port))
-        store = stack.enter_context(_archive(settings.data_dir / ARCHIVE))
+        store = stack.enter_context(_archive(settings.data_dir / ARCHIVE, settings.quarantine))
         transport = stack.enter_context(_transport(settings, wish))
         feed = LiveFeed()
         ingest = Ingest(store, lambda: connect(transport.url), feed.announce, cure=transport.cure)
         stack.enter_context(Sign(ingest, lambda: connect(transport.url)))
-        server = _Server(create_app(store, feed, ingest, hosts=_hosts(settings)), feed)
+        app = create_app(store, feed, ingest, hosts=_hosts(settings), metrics_runs=settings.metrics_runs)
+        server = _Server(AccessLog(app) if settings.access_log else app, feed)
         stack.enter_context(_announced(settings.data_dir, _url(listener), transport, server))
         wish.concerns(server)
         server.run([listener])
@@ -140,7 +142,8 @@ def _own(data_dir: Path) -> Iterator[None]:
 def _listen(host: str, port: int) -> Iterator[socket.socket]:
     """Take the port before anything is started for it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    # named as TCP, or else asyncio leaves Nagle on: answers to a kept connection then wait 40 ms for an acknowledgement
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -155,11 +158,23 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def _archive(path: Path) -> Iterator[Store]:
+def _archive(path: Path, may_quarantine: bool) -> Iterator[Store]:
+    """Open the archive; a damaged one is refused, or put aside if that is permitted."""
     try:
-        store = Store(path)
+        try:
+            store = Store(path)
+        except DamagedArchive as damage:
+            if not may_quarantine:
+                raise
+            log.error("%s", damage)
+            log.error("It was put aside as %s, and a new archive is begun.", quarantine(path))
+            store = Store(path)
     except StoreError as error:
         raise CannotServe(str(error)) from error
+    for aside in store.quarantined():
+        log.warning(
+            "%s is a damaged archive, of which nothing is shown; delete it when you need it no more.", aside
+        )
     with contextlib.closing(store):
         yield store
 

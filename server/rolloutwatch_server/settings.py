@@ -80,6 +80,15 @@ def _yes(text: str) -> bool:
     return answers[text.lower()]
 
 
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(f"{', '.join(words[:-1])} or {words[-1]}")
+        return text.lower()
+
+    return parse
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("host", "127.0.0.1", _host, "address to listen on"),
     Setting("port", 8050, _port, "port to listen on"),
@@ -100,6 +109,12 @@ SETTINGS: tuple[Setting, ...] = (
         "data_dir", Path(".rolloutwatch"), Path, "folder of the archive, and of a Redis that is started here"
     ),
     Setting(
+        "quarantine",
+        False,
+        _yes,
+        "put an archive that is damaged aside, and begin a new one, instead of refusing to start",
+    ),
+    Setting(
         "allowed_hosts",
         (),
         _hosts,
@@ -111,6 +126,25 @@ SETTINGS: tuple[Setting, ...] = (
         _yes,
         "listen beyond this host although nobody is asked for a password; whoever can reach the port sees all runs",
     ),
+    Setting(
+        "metrics_runs",
+        False,
+        _yes,
+        "tell Prometheus, at /metrics, the newest figures of live runs too, with labels project, run and metric",
+    ),
+    Setting(
+        "log_format",
+        "text",
+        _one_of("text", "json"),
+        "how lines of the log look: text for people, json for programs",
+    ),
+    Setting(
+        "log_level",
+        "info",
+        _one_of("debug", "info", "warning", "error"),
+        "what is logged: this and whatever is worse",
+    ),
+    Setting("access_log", False, _yes, "log a line for every request that has been answered"),
 )
 
 
@@ -123,8 +157,13 @@ class Settings:
     redis_url: str | None
     redis_port: int
     data_dir: Path
+    quarantine: bool
     allowed_hosts: tuple[str, ...]
     trust_network: bool
+    metrics_runs: bool
+    log_format: str
+    log_level: str
+    access_log: bool
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:

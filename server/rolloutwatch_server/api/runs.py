@@ -1,13 +1,18 @@
 """Runs, one run, its series, and its marks."""
 
+import enum
 from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
-from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, Source, json_fields
-from rolloutwatch_server.api.answers import NoSuchRun, answer
+from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, Series, Source, json_fields
+from rolloutwatch_server.api.answers import NOT_STORED, NoSuchRun, answer, moment
+from rolloutwatch_server.api.caching import etag, is_known, not_modified, tagged
+from rolloutwatch_server.store import RunIsLive, Store
 
 router = APIRouter(tags=["runs"])
 
@@ -69,17 +74,29 @@ class RunWithDetails(Run):
     sessions: list[Session]
 
 
+class Axis(enum.Enum):
+    """What series are read by."""
+
+    STEP = "step"
+    TIME = "time"
+
+
 class OneSeries(BaseModel):
-    """Values by step, ascending; null where a value is not finite."""
+    """Values by step, or else by time (seconds since 1970), ascending; null where a value is not finite."""
 
     step: list[int]
     value: list[float | None]
+    time: list[float] | None
 
 
 class SeriesByMetric(BaseModel):
-    """The series asked for; an empty one for a metric the run does not have."""
+    """The series asked for; an empty one for a metric the run does not have.
+
+    If the generation is another one than that of what was read before, that is to be read again.
+    """
 
     run: str
+    generation: str
     series: dict[str, OneSeries]
 
 
@@ -118,6 +135,23 @@ def get_run(run: str, request: Request) -> Response:
     return answer(flat(find_run(request, run)))
 
 
+@router.delete("/runs/{run}", status_code=204, responses={204: {"description": "It is gone"}})
+async def delete_run(run: str, request: Request) -> Response:
+    """Delete a run that has ended or stalled, for ever; its viewers are told. One that is live is refused with 409.
+
+    A trainer that had only been silent and goes on begins a new run of that name with its next step.
+    """
+    store, feed = request.app.state.store, request.app.state.feed
+    try:
+        was_there = await run_in_threadpool(store.delete, run, "deleted by hand")
+    except RunIsLive as error:
+        raise HTTPException(409, str(error)) from error
+    if not was_there:
+        raise NoSuchRun(run, await run_in_threadpool(_removed, request, run))
+    feed.gone(run)
+    return Response(status_code=204, headers=NOT_STORED)
+
+
 @router.get("/runs/{run}/series", responses={200: {"model": SeriesByMetric}})
 def get_series(
     run: str,
@@ -125,13 +159,25 @@ def get_series(
     metric: Annotated[list[str], Query(min_length=1, max_length=MOST_METRICS)],
     from_step: Steps = None,
     to_step: Steps = None,
+    after: Steps = None,
     points: Annotated[int, Query(ge=4, le=MOST_POINTS)] = DEFAULT_POINTS,
+    x: Axis = Axis.STEP,
 ) -> Response:
-    """Return metrics over steps `from_step` to `to_step`, thinned to about `points` without losing an extreme."""
-    find_run(request, run)
-    found = _source(request).series(run, metric, from_step=from_step, to_step=to_step, points=points)
-    columns = {name: {"step": s.step.tolist(), "value": s.value.tolist()} for name, s in found.items()}
-    return answer({"run": run, "series": columns})
+    """Return metrics over steps `from_step` to `to_step`, thinned to about `points` without losing an extreme.
+
+    With `after`, only what comes after that step. By `x=time`, columns are of time,
+    and values of which nobody knows when they were made are left out.
+    An answer has an ETag, by which a browser is told that nothing has changed.
+    """
+    detail = find_run(request, run)
+    tag = etag(detail, request.url.query)
+    if is_known(request, tag):
+        return not_modified(tag)
+    store: Store = request.app.state.store
+    begin = from_step if after is None else max(from_step or 0, after + 1)
+    found = store.series(run, metric, from_step=begin, to_step=to_step, points=points, by_time=x is Axis.TIME)
+    columns = {name: _columns(series) for name, series in found.items()}
+    return answer({"run": run, "generation": detail.generation, "series": columns}, headers=tagged(tag))
 
 
 @router.get("/runs/{run}/marks", responses={200: {"model": Marks}})
@@ -155,8 +201,16 @@ def find_run(request: Request, run: str) -> RunDetail:
     """Return a run of the archive, or refuse."""
     detail = _source(request).run(run)
     if detail is None:
-        raise NoSuchRun(run)
+        raise NoSuchRun(run, _removed(request, run))
     return detail
+
+
+def _removed(request: Request, run: str) -> str:
+    """Say when and why a run was deleted, if it was."""
+    store: Store = request.app.state.store
+    return "".join(
+        f" any more, it was deleted at {moment(one.time)} ({one.reason})" for one in store.removals(run)[:1]
+    )
 
 
 def flat(detail: RunDetail) -> dict[str, object]:
@@ -170,6 +224,11 @@ def flat(detail: RunDetail) -> dict[str, object]:
         "generation": detail.generation,
         "sessions": detail.sessions,
     }
+
+
+def _columns(series: Series) -> dict[str, object]:
+    time = None if series.time is None else series.time.tolist()
+    return {"step": series.step.tolist(), "value": series.value.tolist(), "time": time}
 
 
 def _mark(mark: MarkView) -> dict[str, object]:

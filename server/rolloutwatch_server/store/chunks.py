@@ -7,6 +7,7 @@ A long one costs 8 bytes a value and next to nothing else, and a run of a millio
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,26 @@ from rolloutwatch_server.store.database import DamagedArchive
 LONG = 16_384  # values of a column that is not merged any more
 TIMES = ""  # stands for the metric where a column holds when the figures of its steps were made
 
-Row = tuple[int, int, bytes | None, bytes, int | None]
+
+class Column(NamedTuple):
+    """Values from step `first` on, at `steps`, or one at each step where that is None."""
+
+    first: int
+    steps: npt.NDArray[np.int64] | None
+    values: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, steps: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> "Column":
+        """Return values at steps, ascending or not."""
+        first = int(steps[0])
+        consecutive = bool((steps == np.arange(first, first + len(steps))).all())
+        return cls(first, None if consecutive else steps, values)
+
+    @property
+    def series(self) -> Series:
+        """Return the values with their steps."""
+        steps = np.arange(self.first, self.first + len(self.values)) if self.steps is None else self.steps
+        return Series(steps, self.values)
 
 
 def write_chunk(db: sqlite3.Connection, run: str, session: int, metric: str, series: Series) -> None:
@@ -31,19 +51,20 @@ def write_chunk(db: sqlite3.Connection, run: str, session: int, metric: str, ser
 
 def read_chunks(
     db: sqlite3.Connection, run: str, metric: str, first: int, last: int
-) -> dict[int, list[Series]]:
+) -> dict[int, list[Column]]:
     """Return the columns that hold steps from `first` to `last`, by session, the one that speaks being the last.
 
     DamagedArchive: a column is not what was written.
     """
     rows = db.execute(
-        "SELECT session, id, first_step, steps, vals, crc FROM chunks "
-        "WHERE run = ? AND metric = ? AND last_step >= ? AND first_step <= ? ORDER BY id",
+        "SELECT id, session, first_step, last_step, steps, vals, crc FROM chunks "
+        "WHERE run = ? AND metric = ? AND last_step >= ? AND first_step <= ?",
         (run, metric, first, last),
     )
-    chunks: dict[int, list[Series]] = {}
-    for session, *row in rows:
-        chunks.setdefault(session, []).append(_unpack(*row))
+    chunks: dict[int, list[Column]] = {}
+    # sorted here: SQLite would copy every value for it
+    for number, session, *row in sorted(rows):
+        chunks.setdefault(session, []).append(_unpack(number, *row))
     return chunks
 
 
@@ -55,20 +76,33 @@ def merge_chunks(db: sqlite3.Connection, run: str, session: int, metric: str) ->
         return
     ids = sorted(short)
     marks = ", ".join("?" * len(ids))
-    query = f"SELECT id, first_step, steps, vals, crc FROM chunks WHERE id IN ({marks}) ORDER BY id"
-    merged = join([_unpack(*row) for row in db.execute(query, ids)])
+    query = (
+        f"SELECT id, first_step, last_step, steps, vals, crc FROM chunks WHERE id IN ({marks}) ORDER BY id"
+    )
+    merged = unite([_unpack(*row) for row in db.execute(query, ids)])
     db.execute(f"DELETE FROM chunks WHERE id IN ({marks})", ids)
     write_chunk(db, run, session, metric, merged)
 
 
+def unite(columns: Sequence[Column]) -> Series:
+    """Make one series of columns; where several have a step, the last one speaks."""
+    behind = columns[0].first
+    for column in columns:
+        if column.steps is not None or column.first != behind:
+            return join([one.series for one in columns])
+        behind += len(column.values)
+    # as almost always: one after the other, a value at each step
+    return Column(columns[0].first, None, np.concatenate([column.values for column in columns])).series
+
+
 def join(parts: Sequence[Series]) -> Series:
-    """Unite series; where several have a step, the last one speaks."""
+    """Make one series of several; where several have a step, the last one speaks."""
+    if not parts:
+        return Series(np.array([], dtype=np.int64), np.array([], dtype=np.float64))
     if len(parts) == 1:
         return latest(parts[0].step, parts[0].value)
-    none = Series(np.array([], dtype=np.int64), np.array([], dtype=np.float64))
     return latest(
-        np.concatenate([none.step, *(part.step for part in parts)]),
-        np.concatenate([none.value, *(part.value for part in parts)]),
+        np.concatenate([part.step for part in parts]), np.concatenate([part.value for part in parts])
     )
 
 
@@ -91,13 +125,20 @@ def _short_ones(newest_first: Iterable[tuple[int, int]]) -> dict[int, int]:
     return short
 
 
-def _unpack(number: int, first_step: int, steps: bytes | None, values: bytes, crc: int | None) -> Series:
+def _unpack(
+    number: int, first_step: int, last_step: int, steps: bytes | None, values: bytes, crc: int | None
+) -> Column:
+    if (steps is not None and len(steps) != len(values)) or (
+        steps is None and last_step - first_step != len(values) // 8 - 1
+    ):
+        raise DamagedArchive(f"column {number} is not what was written: it has another number of values.")
     if crc is not None and crc != _crc(steps, values):
         raise DamagedArchive(f"column {number} is not what was written: its checksum is wrong.")
-    value = np.frombuffer(values, dtype="<f8")
-    if steps is None:
-        return Series(np.arange(first_step, first_step + len(value)), value)
-    return Series(np.frombuffer(steps, dtype="<i8"), value)
+    return Column(
+        first_step,
+        None if steps is None else np.frombuffer(steps, dtype="<i8"),
+        np.frombuffer(values, dtype="<f8"),
+    )
 
 
 def _pack_steps(steps: npt.NDArray[np.int64]) -> bytes | None:

@@ -9,12 +9,25 @@ import numpy as np
 import numpy.typing as npt
 
 from rolloutwatch_contract.protocol import Series
-from rolloutwatch_server.store.chunks import TIMES, join, latest, merge_chunks, read_chunks, write_chunk
+from rolloutwatch_server.store.checksum import check
+from rolloutwatch_server.store.chunks import (
+    TIMES,
+    Column,
+    join,
+    latest,
+    merge_chunks,
+    read_chunks,
+    unite,
+    write_chunk,
+)
+from rolloutwatch_server.store.database import DamagedArchive
+from rolloutwatch_server.store.deletion import dead_sessions
 from rolloutwatch_server.store.lineage import Lineage
 
 unpack_metrics = msgspec.msgpack.Decoder(dict[str, float]).decode
 
-Rows = Sequence[tuple[int, int, float, Mapping[str, float]]]  # session, step, time, metrics; as they arrived
+Row = tuple[int, int, float, Mapping[str, float]]  # session, step, time, metrics
+Rows = Sequence[Row]  # as they arrived
 Parts = dict[int, Series]  # by session
 
 
@@ -39,10 +52,10 @@ def fold(db: sqlite3.Connection, run: str) -> None:
 def read_rows(db: sqlite3.Connection, run: str, first: int, last: int) -> Rows:
     """Return the rows of a run that are no columns yet."""
     rows = db.execute(
-        "SELECT session, step, time, metrics FROM recent WHERE run = ? AND step BETWEEN ? AND ? ORDER BY id",
+        "SELECT session, step, time, metrics, crc FROM recent WHERE run = ? AND step BETWEEN ? AND ? ORDER BY id",
         (run, first, last),
     )
-    return [(session, step, time, unpack_metrics(packed)) for session, step, time, packed in rows]
+    return [_row(*row) for row in rows]
 
 
 def read_parts(db: sqlite3.Connection, rows: Rows, run: str, metric: str, first: int, last: int) -> Parts:
@@ -50,7 +63,7 @@ def read_parts(db: sqlite3.Connection, rows: Rows, run: str, metric: str, first:
     parts = read_chunks(db, run, metric, first, last)
     for session, tail in _tails(rows, metric).items():
         parts.setdefault(session, []).append(tail)
-    return {session: join(of_one) for session, of_one in parts.items()}
+    return {session: unite(of_one) for session, of_one in parts.items()}
 
 
 def last_step_of(db: sqlite3.Connection, run: str, session: int) -> int:
@@ -92,7 +105,12 @@ class Shown:
         return self._join({session: _until(part, ends(session)) for session, part in self._times().items()})
 
     def _parts(self, metric: str) -> Parts:
-        return read_parts(self._db, self._rows, self._run, metric, *self._range)
+        parts = read_parts(self._db, self._rows, self._run, metric, *self._range)
+        if strange := parts.keys() - set(self._lineage.order):
+            if not strange <= set(dead_sessions(self._db, self._run)):
+                raise DamagedArchive(f"a column of {self._run} is of a session that is not there")
+            parts = {session: part for session, part in parts.items() if session not in strange}
+        return parts
 
     def _times(self) -> Parts:
         if self._parts_of_times is None:
@@ -103,17 +121,20 @@ class Shown:
         times = self._times().get(session)
         if times is None:
             return np.full(len(part.step), np.nan)
+        if len(times.step) == len(part.step) and (times.step == part.step).all():
+            return times.value
         places = np.searchsorted(times.step, part.step).clip(max=len(times.step) - 1)
         return np.where(times.step[places] == part.step, times.value[places], np.nan)
 
     def _join(self, parts: Parts) -> Series:
-        series = join([parts[session] for session in self._lineage.order if session in parts])
+        ordered = [parts[session] for session in self._lineage.order if session in parts]
+        series = ordered[0] if len(ordered) == 1 else join(ordered)
         first, last = self._range
         begin, end = np.searchsorted(series.step, [first, last + 1])
         return Series(series.step[begin:end], series.value[begin:end])
 
 
-def _tails(rows: Rows, metric: str) -> Parts:
+def _tails(rows: Rows, metric: str) -> dict[int, Column]:
     found: dict[int, tuple[list[int], list[float]]] = {}
     for session, step, time, metrics in rows:
         if metric in metrics or metric == TIMES:
@@ -121,9 +142,14 @@ def _tails(rows: Rows, metric: str) -> Parts:
             steps.append(step)
             values.append(time if metric == TIMES else metrics[metric])
     return {
-        session: Series(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
+        session: Column.of(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
         for session, (steps, values) in found.items()
     }
+
+
+def _row(session: int, step: int, time: float, packed: bytes, crc: int | None) -> Row:
+    check("a record", crc, session, step, time, packed)
+    return session, step, time, unpack_metrics(packed)
 
 
 def _until(series: Series, end: float) -> Series:

@@ -16,6 +16,7 @@ from rolloutwatch_contract import Mark, StepRecord
 from rolloutwatch_contract.keys import split_run_id, stream_key
 from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_server.store.attempts import StepTables, write_tables
+from rolloutwatch_server.store.checksum import sum_of
 from rolloutwatch_server.store.chunks import TIMES, latest, merge_chunks, write_chunk
 from rolloutwatch_server.store.database import Database
 from rolloutwatch_server.store.lineage import Lineage
@@ -181,20 +182,23 @@ class Restoration:
                 "UPDATE sessions SET stream = ? WHERE id = ?",
                 (first + one.name[len(base_of(one.name)) :], number),
             )
-            db.executemany(
-                "INSERT OR REPLACE INTO streams (stream, session, cursor, archived_to, dead_letters) VALUES (?, ?, ?, ?, 0)",
-                [(stream_key(run, of.name), number, of.cursor, str(of.archived_to)) for of in one.streams],
-            )
+            for of in one.streams:
+                row = (stream_key(run, of.name), of.cursor, str(of.archived_to), 0)
+                db.execute(
+                    "INSERT OR REPLACE INTO streams (session, stream, cursor, archived_to, dead_letters, crc) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
+                    (number, *row, sum_of(*row)),
+                )
 
     def _write_run(self, db: sqlite3.Connection, run: str, facts: RunFacts) -> None:
         first = facts.first_step if self._first_step > MAX_STEP else self._first_step
         last = _last_shown_step(db, run) if facts.metrics is None else facts.last_step
         db.execute(
-            "INSERT INTO runs (id, project, name, started_at, updated_at, first_step, last_step, config, environment, changes) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO runs (id, project, name, started_at, updated_at, first_step, last_step, "
+            "config, environment, changes, tables_from) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 run, *split_run_id(run), facts.started_at, min(facts.updated_at, self._now), first, last,
-                json.dumps(facts.config), json.dumps(facts.environment), int(self._now * 1e6),
+                json.dumps(facts.config), json.dumps(facts.environment), int(self._now * 1e6), facts.tables_from,
             ),
         )  # fmt: skip
 
@@ -202,7 +206,8 @@ class Restoration:
 def _last_shown_step(db: sqlite3.Connection, run: str) -> int | None:
     lineage = Lineage.read(db, run)
     ends = db.execute(
-        "SELECT session, metric, max(last_step) FROM chunks WHERE run = ? AND metric != ? GROUP BY session, metric",
+        "SELECT session, metric, max(last_step) FROM chunks WHERE run = ?1 AND metric != ?2 "
+        "AND session IN (SELECT id FROM sessions WHERE run = ?1) GROUP BY session, metric",
         (run, TIMES),
     )
     steps = [min(last, lineage.end(session, metric) - 1) for session, metric, last in ends]

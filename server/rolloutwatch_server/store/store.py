@@ -13,10 +13,13 @@ from typing import Any
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, RunSummary, Series, SessionView
 from rolloutwatch_server.downsample import thin, thin_by_time
 from rolloutwatch_server.store.attempts import Attempt, StepTables, read_attempts
+from rolloutwatch_server.store.checksum import check
 from rolloutwatch_server.store.columns import Shown
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
-from rolloutwatch_server.store.database import Database
+from rolloutwatch_server.store.database import MEMORY, Database
+from rolloutwatch_server.store.deletion import Removal, RunIsLive, delete, removals, sweep
 from rolloutwatch_server.store.entries import DeadLetter, Entry
+from rolloutwatch_server.store.integrity import in_quarantine
 from rolloutwatch_server.store.lineage import Lineage
 from rolloutwatch_server.store.marks import contests, read_marks, restarts, views
 from rolloutwatch_server.store.portions import Portion, read_all_tables, read_portions
@@ -24,6 +27,7 @@ from rolloutwatch_server.store.restoration import Restoration
 from rolloutwatch_server.store.transcript import Transcript
 from rolloutwatch_server.store.writer import Writer
 
+SECONDS_OF_A_BITE = 0.01  # for which the writer is held when space is given back
 _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
 
 
@@ -46,9 +50,21 @@ class Store:
 
         StoreError: nothing happened.
         """
+        return self.archive_many({stream: entries})[stream]
+
+    def archive_many(
+        self, batches: Mapping[str, Sequence[Entry]], before_commit: Callable[[], None] = lambda: None
+    ) -> dict[str, list[Entry]]:
+        """Archive a batch of each of several streams, as `archive` does one, all of them or none.
+
+        `before_commit` is called when all of it is written.
+        """
         try:
             with self._database.write() as db:
-                return self._writer.write(db, stream, entries, self._clock())
+                now = self._clock()
+                fresh = {stream: self._writer.write(db, stream, one, now) for stream, one in batches.items()}
+                before_commit()
+                return fresh
         except BaseException:
             self._writer.forget()
             raise
@@ -65,11 +81,56 @@ class Store:
         with self._restoring, Restoration(self._database, self._writer.forget, self._clock()) as restoration:
             yield restoration
 
+    def delete(self, run: str, reason: str) -> bool:
+        """Delete a run, which is gone from here on; tell whether there was one of that id.
+
+        RunIsLive if its trainer is at work. Its space is given back by `sweep`.
+        """
+        try:
+            with self._database.write() as db:
+                state = self._states(db, run).get(run)
+                if state is RunState.LIVE:
+                    raise RunIsLive(f"run {run!r} is live: end its trainer, or wait until it has stalled.")
+                if state is not None:
+                    delete(db, run, reason, self._clock())
+        finally:
+            self._writer.forget()
+        return state is not None
+
+    def sweep(self, seconds: float = SECONDS_OF_A_BITE) -> bool:
+        """Give back space of deleted runs for about so many seconds; tell whether there is more to give back."""
+        with self._database.write() as db:
+            is_more = sweep(db, seconds)
+        return is_more or self._database.shrink()
+
+    @property
+    def damage(self) -> str:
+        """Return what is wrong with the archive's file and what to do; empty as long as nothing is known to be."""
+        return self._database.damage
+
+    def quarantined(self) -> list[Path]:
+        """Return the damaged archives that were put aside, the oldest first; what they held is not in this one."""
+        return [] if self.path == MEMORY else in_quarantine(Path(self.path))
+
+    def check(self) -> None:
+        """Read the whole file if that was not done when it was opened, because it is large; DamagedArchive if it is not sound."""
+        if not self._database.is_read:
+            self._database.read_as_a_whole()
+
+    def removals(self, run: str | None = None) -> list[Removal]:
+        """Return which runs were deleted, or when and why one run was, the newest first."""
+        with self._database.read() as db:
+            return removals(db, run)
+
     def archived_to(self, stream: str) -> int:
         """Return the number up to which all of a stream's records are archived, without one missing."""
         with self._database.read() as db:
-            row = db.execute("SELECT archived_to FROM streams WHERE stream = ?", (stream,)).fetchone()
-        return 0 if row is None else int(row[0])
+            query = "SELECT cursor, archived_to, dead_letters, crc FROM streams WHERE stream = ?"
+            row = db.execute(query, (stream,)).fetchone()
+            if row is None:
+                return 0
+            check("how far a stream is read", row[-1], stream, *row[:-1])
+        return int(row[1])
 
     def runs(self) -> list[RunSummary]:
         """Return all runs, the most recently updated first."""
@@ -171,6 +232,16 @@ class Store:
         """Return how many entries could ever not be read, whether they are kept or not."""
         with self._database.read() as db:
             return int(db.execute("SELECT coalesce(sum(dead_letters), 0) FROM streams").fetchone()[0])
+
+    def dropped(self) -> dict[str, dict[str, int]]:
+        """Return what processes could not deliver, by their first stream and by reason, of those that lost anything."""
+        with self._database.read() as db:
+            rows = db.execute("SELECT stream, dropped FROM sessions WHERE dropped != '{}' ORDER BY id")
+            counts = [(stream, json.loads(text)) for stream, text in rows]
+        found: dict[str, dict[str, int]] = {}
+        for stream, count in counts:  # a process that goes on in another session goes on to count
+            found.setdefault(stream.partition("+")[0], {}).update(count)
+        return found
 
     def marks(
         self,
