@@ -27,6 +27,8 @@ PAGES = [
     ROOT / "docs/redis.md",
     ROOT / "docs/distributed.md",
     CLIENT,
+    ROOT / "docs/import-export.md",
+    ROOT / "docs/archive-file.md",
     *sorted((ROOT / "docs/decisions").glob("*.md")),
 ]
 
