@@ -32,7 +32,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_every_command_of_the_page_does_what_it_says(folder: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_every_command_of_the_page_does_what_it_says(
+    folder: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
     for command in commands():
         assert main(command) == 0, command
     written = {"rlhf~ppo-7b.csv", "ppo.jsonl", "ppo.parquet", "ppo.rwz", "part.csv"}

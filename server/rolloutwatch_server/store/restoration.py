@@ -94,10 +94,13 @@ class Restoration:
         self._is_ending = True
         self._flush()
         with self._database.write() as db:
-            self._forget()
             self._settle(db, facts)
-            if db.execute("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone() is not None:
-                return self._compare(db, run)
+        if self._is_there_already(run):
+            return False
+        with self._database.write() as db:
+            self._forget()
+            if _has(db, run):
+                raise _conflict(run)  # it began meanwhile
             self._rename(db, run)
             self._write_run(db, run, facts)
         return True
@@ -164,13 +167,14 @@ class Restoration:
             ],
         )
 
-    def _compare(self, db: sqlite3.Connection, run: str) -> bool:
-        if Transcript(db, run).digest() != Transcript(db, self._id).digest():
-            raise Conflict(
-                f"the archive has a run {run!r} already, and it is another one or has gone on since: "
-                "import this one under another name."
-            )
-        return False
+    def _is_there_already(self, run: str) -> bool:
+        """Tell whether the archive has this very run; Conflict if it has another one. Nobody waits meanwhile."""
+        with self._database.read() as db:
+            if not _has(db, run):
+                return False
+            if Transcript(db, run).digest() != Transcript(db, self._id).digest():
+                raise _conflict(run)
+        return True
 
     def _rename(self, db: sqlite3.Connection, run: str) -> None:
         for table in _OF_A_RUN:
@@ -201,6 +205,17 @@ class Restoration:
                 json.dumps(facts.config), json.dumps(facts.environment), int(self._now * 1e6), facts.tables_from,
             ),
         )  # fmt: skip
+
+
+def _has(db: sqlite3.Connection, run: str) -> bool:
+    return db.execute("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone() is not None
+
+
+def _conflict(run: str) -> Conflict:
+    return Conflict(
+        f"the archive has a run {run!r} already, and it is another one or has gone on since: "
+        "import this one under another name."
+    )
 
 
 def _last_shown_step(db: sqlite3.Connection, run: str) -> int | None:
