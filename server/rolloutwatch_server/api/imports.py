@@ -19,7 +19,7 @@ from rolloutwatch_server.store.restoration import Conflict
 
 router = APIRouter(tags=["runs"])
 
-MOST_BYTES = 16 * 1024**3
+MOST_BYTES = 4 * 1024**3
 BYTES_LEFT_FREE = 256 * 1024**2  # for what trainers push meanwhile
 BYTES_BETWEEN_CHECKS = 16 * 1024**2
 
