@@ -110,7 +110,9 @@ def _first(launch: Any, server: Server, steps: int, folder: Path, reasons: list[
             found["tensorboard_ingest_steps_per_s"] = steps // 10 / board.seconds_to_read
             found["tensorboard_series_median_ms"] = board.series_ms()
         else:
-            reasons.append(f"TensorBoard is not compared with: {PYTHON} may name a Python that has it, see benchmarks/README.md.")
+            reasons.append(
+                f"TensorBoard is not compared with: {PYTHON} may name a Python that has it, see benchmarks/README.md."
+            )
         times: dict[str, list[float]] = {name: [] for name in pages}
         for _ in range(ROUNDS):
             for name, (url, is_there) in pages.items():

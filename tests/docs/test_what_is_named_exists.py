@@ -28,6 +28,8 @@ PAGES = [
     ROOT / "docs/distributed.md",
     ROOT / "docs/replay.md",
     CLIENT,
+    ROOT / "docs/import-export.md",
+    ROOT / "docs/archive-file.md",
     *sorted((ROOT / "docs/decisions").glob("*.md")),
 ]
 
