@@ -10,7 +10,7 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from rolloutwatch_dashboard import create_dashboard
 from rolloutwatch_server import __version__
-from rolloutwatch_server.api import catalogue, dead_letters, docs, health, live, runs
+from rolloutwatch_server.api import archive, catalogue, dead_letters, docs, health, live, runs
 from rolloutwatch_server.api.answers import REFUSALS, install_problems
 from rolloutwatch_server.api.methods import HeadAsGet, refuse_what_is_not_there
 from rolloutwatch_server.ingest import Ingest
@@ -40,7 +40,7 @@ def create_app(
         responses=REFUSALS,
     )
     app.state.store, app.state.feed, app.state.ingest = store, feed, ingest
-    for noun in (runs, live, catalogue, dead_letters):
+    for noun in (runs, live, catalogue, dead_letters, archive):
         app.include_router(noun.router, prefix=API)
     for noun in (health, docs):
         app.include_router(noun.router)

@@ -16,6 +16,12 @@ from urllib.parse import unquote, urlsplit
 from rolloutwatch_contract.urls import without_password
 
 DEFAULT_REDIS_PORT = 6379
+LEAST_SIZE = 10 * 10**6  # bytes of an archive; less would hold no run
+UNITS = {"B": 1} | {
+    f"{letter}{i}B": (1024 if i else 1000) ** power
+    for power, letter in enumerate("KMGT", 1)
+    for i in ("", "I")
+}
 
 
 class SettingError(ValueError):
@@ -80,6 +86,36 @@ def _yes(text: str) -> bool:
     return answers[text.lower()]
 
 
+@dataclass(frozen=True)
+class Kept:
+    """For how many steps, or for how many days, tables are kept; None is for ever."""
+
+    steps: int | None = None
+    days: float | None = None
+
+
+def _positive(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) == 0:
+        raise ValueError("a number of days greater than 0, such as 90")
+    return float(text)
+
+
+def _size(text: str) -> int:
+    parts = re.fullmatch(r"([0-9]{1,18})(\.[0-9]{1,3})? ?([kKMGT]i?B)?", text)
+    size = 0.0 if parts is None else float(f"{parts[1]}{parts[2] or ''}") * UNITS[(parts[3] or "B").upper()]
+    if size < LEAST_SIZE:
+        raise ValueError(f"a size of at least {LEAST_SIZE // 10**6} MB, such as 500MB, 20GB or 1.5TiB")
+    return int(size)
+
+
+def _kept(text: str) -> Kept:
+    if text.endswith("d") and re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text[:-1]) and float(text[:-1]) > 0:
+        return Kept(days=float(text[:-1]))
+    if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) == 0:
+        raise ValueError("a number of steps such as 10000, or of days such as 30d")
+    return Kept(steps=int(text))
+
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("host", "127.0.0.1", _host, "address to listen on"),
     Setting("port", 8050, _port, "port to listen on"),
@@ -106,6 +142,25 @@ SETTINGS: tuple[Setting, ...] = (
         "put an archive that is damaged aside, and begin a new one, instead of refusing to start",
     ),
     Setting(
+        "keep_days",
+        None,
+        _positive,
+        "delete runs whose last record is older than so many days; without it they stay for ever",
+    ),
+    Setting(
+        "keep_size",
+        None,
+        _size,
+        "when the archive is larger, as 20GB say, delete the oldest runs that have ended; without it it may fill the disk",
+    ),
+    Setting(
+        "keep_sequences",
+        None,
+        _kept,
+        "keep tables of sequences, histograms, sample ids and tokens for so many steps of a run, 10000 say, or for so "
+        "many days, 30d say, and figures longer; without it they stay as long as their run",
+    ),
+    Setting(
         "allowed_hosts",
         (),
         _hosts,
@@ -130,6 +185,9 @@ class Settings:
     redis_port: int
     data_dir: Path
     quarantine: bool
+    keep_days: float | None
+    keep_size: int | None
+    keep_sequences: Kept | None
     allowed_hosts: tuple[str, ...]
     trust_network: bool
 

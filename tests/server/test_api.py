@@ -86,6 +86,7 @@ def test_one_run(api: Asking, store: Store) -> None:
         "dropped": {"queue_full": 2},
         "generation": answer["generation"],
         "sessions": [{"id": "s1", "state": "live", "started_at": 5.0, "contested": False} | said],
+        "tables_from": None,
     }
     assert has_shape(RunWithDetails, answer)
 
@@ -254,6 +255,7 @@ def test_every_answer_is_documented_by_its_shape(api: Asking) -> None:
         ("/api/v1/runs/{run}/marks", "200", "application/json"): "Marks",
         ("/api/v1/runs/{run}/live", "200", "text/event-stream"): "",
         ("/api/v1/catalogue", "200", "application/json"): "Catalogue",
+        ("/api/v1/archive", "200", "application/json"): "ArchiveFile",
         ("/api/v1/dead-letters", "200", "application/json"): "DeadLetters",
         ("/healthz", "200", "application/json"): "Health",
         ("/readyz", "200", "application/json"): "Readiness",
@@ -333,6 +335,7 @@ def test_a_refusal_is_json_that_names_the_thing(
 
 PATHS = ("/api/v1/runs", SERIES, f"/api/v1/runs/{RUN}/live", "/api/v1/catalogue")
 PATHS += (
+    "/api/v1/archive",
     f"/api/v1/runs/{RUN}/marks",
     "/api/v1/dead-letters",
     "/healthz",

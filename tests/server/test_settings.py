@@ -11,7 +11,9 @@ from rolloutwatch_server.settings import SETTINGS, SettingError, Settings, parse
 
 def test_without_options_everything_has_a_default() -> None:
     """Loopback, the documented port, no Redis given, an archive in the folder one stands in."""
-    assert Settings("127.0.0.1", 8050, None, 6379, Path(".rolloutwatch"), False, (), False) == parse([], {})
+    assert Settings(
+        "127.0.0.1", 8050, None, 6379, Path(".rolloutwatch"), False, None, None, None, (), False
+    ) == parse([], {})
 
 
 def test_an_option_goes_before_the_environment_which_goes_before_the_default() -> None:
@@ -31,6 +33,9 @@ def test_an_option_goes_before_the_environment_which_goes_before_the_default() -
             6379,
             Path("/data"),
             False,
+            None,
+            None,
+            None,
             ("watch.example", "w"),
             True,
         )

@@ -62,6 +62,8 @@ class RunWithDetails(Run):
 
     Sessions stand in the order in which they started; of two that bring the same figures the later one is shown.
     The generation changes when a resumed session takes over steps: what was read before is then to be read again.
+    Before the step `tables_from` sequences, histograms and all else that goes along with a step were let go of;
+    null if nothing was.
     """
 
     metrics: list[str]
@@ -70,6 +72,7 @@ class RunWithDetails(Run):
     dropped: dict[str, int]
     generation: str
     sessions: list[Session]
+    tables_from: int | None
 
 
 class OneSeries(BaseModel):
@@ -197,6 +200,7 @@ def flat(detail: RunDetail) -> dict[str, object]:
         "dropped": detail.dropped,
         "generation": detail.generation,
         "sessions": detail.sessions,
+        "tables_from": detail.tables_from,
     }
 
 

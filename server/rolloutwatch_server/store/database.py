@@ -23,6 +23,9 @@ MEMORY = ":memory:"
 INCREMENTAL = 2  # of PRAGMA auto_vacuum
 FREE_PAGES_KEPT = 1024  # 4 MB, which the next records take
 PAGES_OF_A_BITE = 256
+LARGEST_IDLE_WAL = (
+    64 * 1024 * 1024
+)  # bytes; a backup, or a long reader, lets it grow, and it is cut down after
 FIRST_BYTES = b"SQLite format 3\0"
 LETTERS_OF_A_COMPLAINT = 500
 CURE_OF_DAMAGE = (
@@ -114,6 +117,14 @@ class Database:
                 self._writer.executescript(f"PRAGMA incremental_vacuum({min(free, PAGES_OF_A_BITE)})")
         return free > PAGES_OF_A_BITE
 
+    def size(self, db: sqlite3.Connection) -> tuple[int, int]:
+        """Return how many bytes of the file hold something, and how many are free."""
+        pages, free, size = (
+            int(db.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * size, free * size
+
     def read_as_a_whole(self) -> None:
         """Look at every page, a table at a time; DamagedArchive if something is wrong."""
         with self.read() as db:
@@ -152,6 +163,7 @@ class Database:
         else:
             self.is_read = False
         self._writer.execute("PRAGMA journal_mode = WAL")  # of the file, for every connection
+        self._writer.execute(f"PRAGMA journal_size_limit = {LARGEST_IDLE_WAL}")
         if version == 0:
             self._make(TABLES)
         elif version < SCHEMA:

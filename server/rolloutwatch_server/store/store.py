@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,8 +22,12 @@ from rolloutwatch_server.store.integrity import in_quarantine
 from rolloutwatch_server.store.lineage import Lineage
 from rolloutwatch_server.store.marks import contests, read_marks, restarts, views
 from rolloutwatch_server.store.portions import Portion, read_all_tables, read_portions
+from rolloutwatch_server.store.retention import Limits, has_ended, let_go_of_tables, reason_to_delete
 from rolloutwatch_server.store.writer import Writer
 
+log = logging.getLogger(__name__)
+
+UNLIMITED = Limits()
 SECONDS_OF_A_BITE = 0.01  # for which the writer is held when space is given back
 _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
 
@@ -30,8 +35,11 @@ _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
 class Store:
     """The archive in a file of `path`, or in memory for `Store(MEMORY)`. Safe to use from any thread."""
 
-    def __init__(self, path: Path | str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: Path | str, clock: Callable[[], float] = time.time, *, limits: Limits = UNLIMITED
+    ) -> None:
         self.path = str(path)
+        self.limits = limits
         self._clock = clock
         self._database = Database(path)
         self._writer = Writer()
@@ -57,15 +65,12 @@ class Store:
 
         RunIsLive if its trainer is at work. Its space is given back by `sweep`.
         """
-        try:
-            with self._database.write() as db:
-                state = self._states(db, run).get(run)
-                if state is RunState.LIVE:
-                    raise RunIsLive(f"run {run!r} is live: end its trainer, or wait until it has stalled.")
-                if state is not None:
-                    delete(db, run, reason, self._clock())
-        finally:
-            self._writer.forget()
+        with self._database.write() as db:
+            state = self._states(db, run).get(run)
+            if state is RunState.LIVE:
+                raise RunIsLive(f"run {run!r} is live: end its trainer, or wait until it has stalled.")
+            if state is not None:
+                self._delete(db, run, reason)
         return state is not None
 
     def sweep(self, seconds: float = SECONDS_OF_A_BITE) -> bool:
@@ -73,6 +78,40 @@ class Store:
         with self._database.write() as db:
             is_more = sweep(db, seconds)
         return is_more or self._database.shrink()
+
+    def keep(self, seconds: float = SECONDS_OF_A_BITE) -> bool:
+        """Do a bite of what keeps the archive within its limits, and its file small; tell whether there is more.
+
+        A run that goes is logged and stands in `removals`; of one whose tables go, `RunDetail.tables_from` tells.
+        """
+        if self.sweep(seconds):
+            return True
+        with self._database.write() as db:
+            run = let_go_of_tables(db, self.limits, self._clock(), seconds)
+            return run is not None or self._retire(db)
+
+    def _retire(self, db: sqlite3.Connection) -> bool:
+        """Delete the run that was longest without a record, if it is beyond the limits; tell whether it was."""
+        if self.limits.days is None and self.limits.bytes is None:
+            return False
+        now, states, size = self._clock(), self._states(db), self._database.size(db)[0]
+        for run, updated_at in db.execute("SELECT id, updated_at FROM runs ORDER BY updated_at, id"):
+            if has_ended(states.get(run, RunState.STALLED), updated_at, now):
+                reason = reason_to_delete(self.limits, updated_at, now, size)
+                if reason is not None:
+                    self._delete(db, run, reason)
+                return reason is not None
+        return False
+
+    def _delete(self, db: sqlite3.Connection, run: str, reason: str) -> None:
+        delete(db, run, reason, self._clock())
+        self._writer.forget()
+        log.info("Run %s is deleted: %s.", run, reason)
+
+    def size(self) -> tuple[int, int]:
+        """Return how many bytes of the file hold something, and how many are free for what comes."""
+        with self._database.read() as db:
+            return self._database.size(db)
 
     @property
     def damage(self) -> str:
@@ -114,7 +153,7 @@ class Store:
         """Return one run, None if there is none of that id."""
         with self._database.read() as db:
             row = db.execute(
-                f"SELECT {_SUMMARY}, config, environment, changes FROM runs WHERE id = ?", (run,)
+                f"SELECT {_SUMMARY}, config, environment, changes, tables_from FROM runs WHERE id = ?", (run,)
             ).fetchone()
             if row is None:
                 return None
@@ -122,15 +161,23 @@ class Store:
             query = "SELECT metric FROM beginnings WHERE run = ? GROUP BY metric ORDER BY min(id)"
             names = tuple(metric for (metric,) in db.execute(query, (run,)))
             dropped = db.execute("SELECT dropped FROM sessions WHERE run = ?", (run,)).fetchall()
-            summary = _summary(row[:-3], states, any(one.contested for one in sessions.values()))
+            summary = _summary(row[:-4], states, any(one.contested for one in sessions.values()))
             generation = _generation(summary, Lineage.read(db, run))
         counts: dict[str, int] = {}
         for (text,) in dropped:
             for reason, count in json.loads(text).items():
                 counts[reason] = counts.get(reason, 0) + count
-        config, environment, changes = json.loads(row[-3]), json.loads(row[-2]), int(row[-1])
+        config, environment, changes = json.loads(row[-4]), json.loads(row[-3]), int(row[-2])
         return RunDetail(
-            summary, names, config, environment, counts, generation, tuple(sessions.values()), changes
+            summary,
+            names,
+            config,
+            environment,
+            counts,
+            generation,
+            tuple(sessions.values()),
+            changes,
+            row[-1],
         )
 
     def series(
