@@ -53,12 +53,14 @@ check: .venv/installed-tests
 	$(BIN)/mypy --python-version 3.10 contract/rolloutwatch_contract correction/rolloutwatch_correction client/rolloutwatch
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate_metrics.py --check
+	$(BIN)/python docs/generate_settings.py --check
 
 bench: .venv/installed-tests
 	@for one in benchmarks/*/__main__.py; do $(BIN)/python -m benchmarks.$$(basename $$(dirname $$one)) || exit 1; done
 
 docs: .venv/installed-tests
 	$(BIN)/python docs/generate_metrics.py
+	$(BIN)/python docs/generate_settings.py
 
 clean:
 	rm -rf .venv .rolloutwatch .rolloutwatch-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

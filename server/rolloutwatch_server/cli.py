@@ -1,10 +1,10 @@
 """The command `rolloutwatch serve`."""
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
 
+from rolloutwatch_server import logs
 from rolloutwatch_server.settings import SettingError, parse
 
 
@@ -15,9 +15,7 @@ def serve(arguments: Sequence[str]) -> int:
 
     try:
         settings = parse(arguments, os.environ)
-        logging.basicConfig(
-            level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-        )
+        logs.set_up(settings.log_format, settings.log_level)
         serve_with(settings)
     except (SettingError, CannotServe) as error:
         print(f"rolloutwatch serve: {error}", file=sys.stderr)

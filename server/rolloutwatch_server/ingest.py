@@ -7,45 +7,33 @@ and what was archived but not trimmed comes again and is ignored.
 import contextlib
 import enum
 import logging
-import math
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import redis
 
-from rolloutwatch_contract import RecordError, RunEnd, ack_key, decode
-from rolloutwatch_contract.keys import (
-    RECORD_FIELD,
-    STREAM_PATTERN,
-    is_probe,
-    sequence_of,
-    split_stream_key,
-)
-from rolloutwatch_contract.record import declared_bytes
+from rolloutwatch_contract import RunEnd, ack_key
+from rolloutwatch_contract.keys import STREAM_PATTERN, is_probe, split_stream_key
 from rolloutwatch_server import probes
+from rolloutwatch_server.letters import Letters
+from rolloutwatch_server.moments import Moment, Reached, go_on
+from rolloutwatch_server.prometheus.tally import Tally
+from rolloutwatch_server.reading import Batches, Turns, portions, read_entry, size_in_redis
 from rolloutwatch_server.store import DeadLetter, Entry, Position, Store, StoreError
 from rolloutwatch_server.transport import BLOCK_SECONDS, CURE_OF_GIVEN
 
 log = logging.getLogger(__name__)
 
-ENTRIES_PER_READ = 200  # of each stream, so that a run that catches up does not keep the others waiting
 SECONDS_BETWEEN_SCANS = 1.0
-SECONDS_BETWEEN_WARNINGS = 60.0  # of dead letters in one stream
-DECODED_AT_ONCE = (
-    32 * 1024 * 1024
-)  # bytes of records in memory: what compresses well is small in Redis and large here
 BACKOFF_SECONDS = (0.05, 5.0)
-HEAD_BYTES = 256
-REASON_LETTERS = 500
 NOT_CONNECTED = "not connected yet"
 ACK_SECONDS = 24 * 3600  # how long a finished session may still ask whether all of it arrived
 
 Announce = Callable[[str, Sequence[Entry]], None]
-RawEntry = tuple[bytes, dict[bytes, bytes]]
 
 
 class Trouble(enum.Enum):
@@ -70,7 +58,7 @@ class Health:
 class Ingest:
     """One thread that reads every stream from its cursor on. `announce(run, entries)` is called after the commit.
 
-    `cure` is what to do about a Redis that cannot be read.
+    `cure` is what to do about a Redis that cannot be read; `reached` is called at each moment of each batch.
     """
 
     def __init__(
@@ -80,18 +68,23 @@ class Ingest:
         announce: Announce,
         *,
         cure: str = CURE_OF_GIVEN,
+        reached: Reached = go_on,
     ) -> None:
         self._store = store
         self._connect = connect
         self._announce = announce
         self._cure = cure
+        self._reached = reached
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rolloutwatch-ingest", daemon=True)
         self._cursors: dict[str, Position] = {}
         self._streams: set[str] = set()
         self._strangers: set[str] = set()
         self._untidy: set[str] = set()
-        self._letters = _Letters()
+        self._letters = Letters()
+        self._turns = Turns()
+        self.tally = Tally()
+        self._has_begun = False
         self._next_scan = 0.0
         self.health = Health(Trouble.REDIS, NOT_CONNECTED)
 
@@ -104,15 +97,25 @@ class Ingest:
         self._stopping.set()
         self._thread.join(timeout)
 
+    def lag(self) -> float:
+        """Return for how many seconds, at most, anything has waited in Redis; 0 as long as no stream is known."""
+        return self._turns.lag()
+
+    def behind(self) -> int:
+        """Return how many streams have, or may have, more waiting than one read brings."""
+        return len(self._turns.behind)
+
     # -- the loop -----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
         wait = BACKOFF_SECONDS[0]
         while not self._stopping.is_set():
             try:
+                self._begin()
                 with self._connect() as client:
                     # from the beginning: what was archived but not let go of comes again, and is let go of
                     self._cursors = {}
+                    self._turns.begin_again()
                     self._next_scan = 0.0
                     while not self._stopping.is_set():
                         self._pass(client)
@@ -131,6 +134,11 @@ class Ingest:
             wait = min(wait * 2, BACKOFF_SECONDS[1])
         self._letters.tell(among=(), at_once=True)
 
+    def _begin(self) -> None:
+        if not self._has_begun:
+            self.tally.begin(self._store)
+            self._has_begun = True
+
     def _pass(self, client: "redis.Redis") -> None:
         if time.monotonic() >= self._next_scan:
             self._discover(client)
@@ -139,11 +147,11 @@ class Ingest:
             self._letters.tell(among=())
             self._stopping.wait(BLOCK_SECONDS)
             return
-        came = read(client, {s: str(self._cursors.get(s, Position())) for s in self._streams})
-        for stream, raw in came:
-            for portion in portions(raw):
-                self._take(client, stream, portion)
-        self._letters.tell(among={stream for stream, _ in came})
+        came = self._turns.read(client, self._cursors, BLOCK_SECONDS)
+        for portion in portions(came):
+            self._take(client, portion)
+        self._turns.archived()
+        self._letters.tell(among=came)
 
     def _discover(self, client: "redis.Redis") -> None:
         found = {
@@ -158,42 +166,78 @@ class Ingest:
                 split_stream_key(key)
             except ValueError as error:
                 self._strangers.add(key)
-                log.warning("Ignored: %s", error)
+                log.warning("Ignored: %s", error, extra={"stream": key})
         self._streams = found - self._strangers
         # a stream that went and comes again, after a wipe perhaps, is read from its beginning too
         self._cursors = {stream: at for stream, at in self._cursors.items() if stream in self._streams}
+        self._turns.know(self._streams)
+        self.tally.scanned(self._waiting(client))
         self.health = _with(self.health, streams=len(self._streams))
 
-    def _take(self, client: "redis.Redis", stream: str, raw: Sequence[RawEntry]) -> None:
-        entries = [read_entry(stream, entry, fields) for entry, fields in raw]
-        fresh = self._store.archive(stream, entries)
-        self._cursors[stream] = entries[-1].position
-        self._count(stream, fresh)
-        self._let_go(client, stream, entries)
-        run, _ = split_stream_key(stream)
-        self._announce(run, fresh)
-
-    def _let_go(self, client: "redis.Redis", stream: str, entries: Sequence[Entry]) -> None:
-        """Trim what is archived and say so, at once: to the client, what is trimmed and not acknowledged is lost."""
-        number = self._store.archived_to(stream)
-        ended = isinstance(entries[-1].content, RunEnd)
+    def _waiting(self, client: "redis.Redis") -> int | None:
+        """Return how many entries wait in the streams that are behind; None where this may not be asked."""
         try:
-            with client.pipeline(transaction=True) as pipe:
-                _trim(pipe, stream, entries)
-                if number:
-                    pipe.set(ack_key(*split_stream_key(stream)), number, ex=ACK_SECONDS if ended else None)
-                pipe.execute()
-            self._untidy.discard(stream)
+            with client.pipeline(transaction=False) as pipe:
+                for stream in self._turns.behind:
+                    pipe.xlen(stream)
+                lengths: list[int] = pipe.execute()
+                return sum(lengths)
         except redis.ResponseError as error:
-            self._tell_untidy(stream, error)
-            # a Redis that is full refuses to be told anything, but not to be emptied
-            with contextlib.suppress(redis.ResponseError):
-                _trim(client, stream, entries)
+            log.debug("How much waits in Redis is not known: %s", error)
+            return None
+
+    def _take(self, client: "redis.Redis", came: Batches) -> None:
+        """Archive what came in one transaction, of which a disk makes as much as of a small one; let go of it; tell."""
+        batches = {
+            stream: [read_entry(stream, entry, fields) for entry, fields in raw]
+            for stream, raw in came.items()
+        }
+        self._reached(Moment.READ)
+        begin = time.monotonic()
+        fresh = self._store.archive_many(batches, before_commit=lambda: self._reached(Moment.WRITTEN))
+        self._reached(Moment.COMMITTED)
+        self.tally.archived(fresh, size_in_redis(came), time.monotonic() - begin)
+        for stream, entries in batches.items():
+            self._cursors[stream] = entries[-1].position
+            self._count(stream, fresh[stream])
+        self._let_go(client, batches)
+        self._reached(Moment.LET_GO)
+        for stream, entries in fresh.items():
+            self._announce(split_stream_key(stream)[0], entries)
+        self._reached(Moment.ANNOUNCED)
+
+    def _let_go(self, client: "redis.Redis", batches: Mapping[str, Sequence[Entry]]) -> None:
+        """Trim what is archived and say so, at once: to the client, what is trimmed and not acknowledged is lost."""
+        try:
+            self._let_go_together(client, batches)
+        except redis.ResponseError as error:
+            if len(batches) > 1:
+                for stream, entries in batches.items():
+                    self._let_go(client, {stream: entries})
+                return
+            for stream, entries in batches.items():
+                self._tell_untidy(stream, error)
+                # a Redis that is full refuses to be told anything, but not to be emptied
+                with contextlib.suppress(redis.ResponseError):
+                    _trim(client, stream, entries)
+
+    def _let_go_together(self, client: "redis.Redis", batches: Mapping[str, Sequence[Entry]]) -> None:
+        with client.pipeline(transaction=True) as pipe:
+            for stream, entries in batches.items():
+                _trim(pipe, stream, entries)
+                if number := self._store.archived_to(stream):
+                    ended = isinstance(entries[-1].content, RunEnd)
+                    pipe.set(ack_key(*split_stream_key(stream)), number, ex=ACK_SECONDS if ended else None)
+            pipe.execute()
+        self._untidy -= batches.keys()
 
     def _tell_untidy(self, stream: str, error: Exception) -> None:
         if stream not in self._untidy:
             self._untidy.add(stream)
-            log.warning("Stream %s was archived but not tidied up, which is tried again: %s", stream, error)
+            log.warning(
+                "Stream %s was archived but not tidied up, which is tried again: %s",
+                stream, error, extra={"stream": stream},
+            )  # fmt: skip
 
     # -- what others are told -----------------------------------------------------------------------------------
 
@@ -208,12 +252,13 @@ class Ingest:
 
     def _troubled(self, trouble: Trouble, reason: str) -> None:
         if self.health.trouble is not trouble or self.health.reason == NOT_CONNECTED:
-            log.warning("%s; trying again until it works.", reason)
+            log.warning("%s; trying again until it works.", reason, extra={"trouble": trouble.value})
         self.health = _with(self.health, trouble=trouble, reason=reason)
 
     def _recovered(self) -> None:
         if self.health.trouble is not None:
-            log.info("Reading from Redis, archiving to %s.", self._store.path)
+            counts = {"records": self.health.records, "streams": self.health.streams}
+            log.info("Reading from Redis, archiving to %s.", self._store.path, extra=counts)
             self.health = _with(self.health, trouble=None, reason="")
 
 
@@ -226,76 +271,6 @@ def _trim(client: "redis.Redis", stream: str, entries: Sequence[Entry]) -> None:
         client.xtrim(stream, maxlen=0, approximate=False)
     else:
         client.xtrim(stream, minid=str(behind), approximate=False)
-
-
-class _Letters:
-    """Dead letters that the log has not told of yet: a burst of them is one line."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[str, tuple[int, DeadLetter]] = {}
-        self._told: dict[str, float] = {}
-
-    def add(self, stream: str, letters: Sequence[DeadLetter]) -> None:
-        if letters:
-            count, first = self._waiting.get(stream, (0, letters[0]))
-            self._waiting[stream] = (count + len(letters), first)
-
-    def tell(self, among: Collection[str], *, at_once: bool = False) -> None:
-        """Tell of streams whose burst is over, which is of all but those `among` which entries come; seldom of one."""
-        now = time.monotonic()
-        for stream, (count, first) in list(self._waiting.items()):
-            seldom = now - self._told.get(stream, -math.inf) >= SECONDS_BETWEEN_WARNINGS
-            if at_once or (seldom and stream not in among):
-                del self._waiting[stream]
-                self._told[stream] = now
-                log.warning(
-                    "Dead letters in %s: %d, see /api/v1/dead-letters. The first, %s: %s",
-                    stream, count, first.entry, first.reason,
-                )  # fmt: skip
-
-
-def read(client: "redis.Redis", cursors: dict[str, str]) -> list[tuple[str, list[RawEntry]]]:
-    """Wait a moment for entries behind the cursors; return what came, by stream."""
-    answer: Any = client.xread(cast("Any", cursors), count=ENTRIES_PER_READ, block=int(BLOCK_SECONDS * 1000))
-    if isinstance(answer, dict):  # so the third version of the protocol has it, which a URL may ask for
-        answer = [(stream, entries) for stream, (entries,) in answer.items()]
-    return [(stream.decode(), entries) for stream, entries in answer or [] if entries]
-
-
-def portions(raw: Sequence[RawEntry]) -> Iterator[list[RawEntry]]:
-    """Divide entries into portions that take no more than DECODED_AT_ONCE when they are decoded, or have one entry."""
-    portion: list[RawEntry] = []
-    size = 0
-    for entry, fields in raw:
-        bytes_of_one = declared_bytes((fields or {}).get(RECORD_FIELD, b""))
-        if portion and size + bytes_of_one > DECODED_AT_ONCE:
-            yield portion
-            portion, size = [], 0
-        portion.append((entry, fields))
-        size += bytes_of_one
-    if portion:
-        yield portion
-
-
-def read_entry(stream: str, entry: bytes, fields: dict[bytes, bytes] | None) -> Entry:
-    """Return what stands in an entry: a record, or a dead letter that says why it is none."""
-    frame = (fields or {}).get(RECORD_FIELD)
-    try:
-        sequence_of(entry)
-        if frame is None:
-            names = ", ".join(ascii(name) for name in fields or {}) or "none"
-            raise RecordError(f"entry has the fields {names[:200]}: expected {RECORD_FIELD!r}.")
-        return Entry(Position.of(entry), decode(frame))
-    except ValueError as error:
-        head = frame if frame is not None else next(iter((fields or {}).values()), b"")
-        letter = DeadLetter(
-            stream,
-            entry.decode(errors="replace"),
-            str(error)[:REASON_LETTERS],
-            head[:HEAD_BYTES],
-            time.time(),
-        )
-        return Entry(Position.of(entry), letter)
 
 
 def _with(health: Health, **changes: Any) -> Health:

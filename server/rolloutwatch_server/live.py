@@ -175,6 +175,11 @@ class LiveFeed:
         self._viewers = {run: viewers for run, viewers in self._viewers.items() if len(viewers)}
         return list(self._viewers)
 
+    def count(self) -> tuple[int, int]:
+        """Return how many viewers there are, and of how many runs; may be called from any thread."""
+        viewers = [len(one) for one in list(self._viewers.values())]
+        return sum(viewers), sum(1 for one in viewers if one)
+
     def tell(self, run: str, detail: RunDetail) -> None:
         """Let the viewers of a run know how it is."""
         for viewer in self._viewers.get(run, ()):

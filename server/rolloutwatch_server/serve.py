@@ -15,12 +15,14 @@ from typing import Any
 import uvicorn
 
 from rolloutwatch_contract.urls import without_password
+from rolloutwatch_server.access_log import AccessLog
+from rolloutwatch_server.amounts import Kept
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.keeper import Keeper
 from rolloutwatch_server.live import LiveFeed
 from rolloutwatch_server.presence import Sign
-from rolloutwatch_server.settings import Kept, Settings
+from rolloutwatch_server.settings import Settings
 from rolloutwatch_server.store import ARCHIVE, DamagedArchive, Limits, Store, StoreError
 from rolloutwatch_server.store.integrity import quarantine
 from rolloutwatch_server.transport import Transport, TransportError, connect, find
@@ -47,7 +49,8 @@ def serve(settings: Settings) -> None:
         ingest = Ingest(store, lambda: connect(transport.url), feed.announce, cure=transport.cure)
         stack.enter_context(Keeper(store))
         stack.enter_context(Sign(ingest, lambda: connect(transport.url)))
-        server = _Server(create_app(store, feed, ingest, hosts=_hosts(settings)), feed)
+        app = create_app(store, feed, ingest, hosts=_hosts(settings), metrics_runs=settings.metrics_runs)
+        server = _Server(AccessLog(app) if settings.access_log else app, feed)
         stack.enter_context(_announced(settings.data_dir, _url(listener), transport, server))
         wish.concerns(server)
         server.run([listener])
@@ -142,7 +145,8 @@ def _own(data_dir: Path) -> Iterator[None]:
 def _listen(host: str, port: int) -> Iterator[socket.socket]:
     """Take the port before anything is started for it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    # named as TCP, or else asyncio leaves Nagle on: answers to a kept connection then wait 40 ms for an acknowledgement
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

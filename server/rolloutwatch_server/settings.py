@@ -14,14 +14,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from rolloutwatch_contract.urls import without_password
+from rolloutwatch_server import amounts
 
 DEFAULT_REDIS_PORT = 6379
-LEAST_SIZE = 10 * 10**6  # bytes of an archive; less would hold no run
-UNITS = {"B": 1} | {
-    f"{letter}{i}B": (1024 if i else 1000) ** power
-    for power, letter in enumerate("KMGT", 1)
-    for i in ("", "I")
-}
 
 
 class SettingError(ValueError):
@@ -86,34 +81,13 @@ def _yes(text: str) -> bool:
     return answers[text.lower()]
 
 
-@dataclass(frozen=True)
-class Kept:
-    """For how many steps, or for how many days, tables are kept; None is for ever."""
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(f"{', '.join(words[:-1])} or {words[-1]}")
+        return text.lower()
 
-    steps: int | None = None
-    days: float | None = None
-
-
-def _positive(text: str) -> float:
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) == 0:
-        raise ValueError("a number of days greater than 0, such as 90")
-    return float(text)
-
-
-def _size(text: str) -> int:
-    parts = re.fullmatch(r"([0-9]{1,18})(\.[0-9]{1,3})? ?([kKMGT]i?B)?", text)
-    size = 0.0 if parts is None else float(f"{parts[1]}{parts[2] or ''}") * UNITS[(parts[3] or "B").upper()]
-    if size < LEAST_SIZE:
-        raise ValueError(f"a size of at least {LEAST_SIZE // 10**6} MB, such as 500MB, 20GB or 1.5TiB")
-    return int(size)
-
-
-def _kept(text: str) -> Kept:
-    if text.endswith("d") and re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text[:-1]) and float(text[:-1]) > 0:
-        return Kept(days=float(text[:-1]))
-    if not re.fullmatch(r"[0-9]{1,15}", text) or int(text) == 0:
-        raise ValueError("a number of steps such as 10000, or of days such as 30d")
-    return Kept(steps=int(text))
+    return parse
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -144,19 +118,19 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "keep_days",
         None,
-        _positive,
+        amounts.days,
         "delete runs whose last record is older than so many days; without it they stay for ever",
     ),
     Setting(
         "keep_size",
         None,
-        _size,
+        amounts.size,
         "when the archive is larger, as 20GB say, delete the oldest runs that have ended; without it it may fill the disk",
     ),
     Setting(
         "keep_sequences",
         None,
-        _kept,
+        amounts.kept,
         "keep tables of sequences, histograms, sample ids and tokens for so many steps of a run, 10000 say, or for so "
         "many days, 30d say, and figures longer; without it they stay as long as their run",
     ),
@@ -172,6 +146,25 @@ SETTINGS: tuple[Setting, ...] = (
         _yes,
         "listen beyond this host although nobody is asked for a password; whoever can reach the port sees all runs",
     ),
+    Setting(
+        "metrics_runs",
+        False,
+        _yes,
+        "tell Prometheus, at /metrics, the newest figures of live runs too, with labels project, run and metric",
+    ),
+    Setting(
+        "log_format",
+        "text",
+        _one_of("text", "json"),
+        "how lines of the log look: text for people, json for programs",
+    ),
+    Setting(
+        "log_level",
+        "info",
+        _one_of("debug", "info", "warning", "error"),
+        "what is logged: this and whatever is worse",
+    ),
+    Setting("access_log", False, _yes, "log a line for every request that has been answered"),
 )
 
 
@@ -187,9 +180,13 @@ class Settings:
     quarantine: bool
     keep_days: float | None
     keep_size: int | None
-    keep_sequences: Kept | None
+    keep_sequences: amounts.Kept | None
     allowed_hosts: tuple[str, ...]
     trust_network: bool
+    metrics_runs: bool
+    log_format: str
+    log_level: str
+    access_log: bool
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:

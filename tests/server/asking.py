@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,16 +24,31 @@ class Asking:
     feed: LiveFeed
 
     @classmethod
-    def of(cls, store: Store, *, hosts: Sequence[str] | None = None) -> "Asking":
-        feed = LiveFeed()
-        ingest = Ingest(store, lambda: connect("redis://127.0.0.1:1"), feed.announce)
-        return cls(create_app(store, feed, ingest, hosts=hosts), feed)
+    def of(
+        cls,
+        store: Store,
+        *,
+        hosts: Sequence[str] | None = None,
+        feed: LiveFeed | None = None,
+        ingest: Ingest | None = None,
+        metrics_runs: bool = False,
+    ) -> "Asking":
+        feed = feed or LiveFeed()
+        ingest = ingest or Ingest(store, lambda: connect("redis://127.0.0.1:1"), feed.announce)
+        return cls(create_app(store, feed, ingest, hosts=hosts, metrics_runs=metrics_runs), feed)
 
-    def ask(self, path: str, method: str = "GET", host: str = "test", **parameters: Any) -> httpx.Response:
+    def ask(
+        self,
+        path: str,
+        method: str = "GET",
+        host: str = "test",
+        headers: Mapping[str, str] | None = None,
+        **parameters: Any,
+    ) -> httpx.Response:
         async def answer() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
             async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
-                return await client.request(method, path, params=parameters or None)
+                return await client.request(method, path, params=parameters or None, headers=headers)
 
         return asyncio.run(answer())
 

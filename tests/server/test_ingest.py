@@ -5,7 +5,7 @@ import pytest
 from rolloutwatch_contract import RunEnd, ack_key, encode, stream_key
 from rolloutwatch_contract.keys import RECORD_FIELD, part_of
 from rolloutwatch_contract.protocol import RunState
-from rolloutwatch_server.ingest import ENTRIES_PER_READ, HEAD_BYTES
+from rolloutwatch_server.reading import ENTRIES_PER_READ, HEAD_BYTES
 from rolloutwatch_server.store import DEAD_LETTERS_KEPT, Store
 from tests.redis_process import RedisProcess
 from tests.server.ingesting import ACK, ingesting, push, wait_until_let_go

@@ -9,17 +9,19 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from redis import Redis
 
 from rolloutwatch_contract import Array, Record, RunEnd, StepRecord, encode
 from rolloutwatch_contract.keys import RECORD_FIELD
 from rolloutwatch_contract.record import MAX_COLUMNS, MAX_SEQUENCES, declared_bytes
-from rolloutwatch_server.ingest import DECODED_AT_ONCE, Ingest, Trouble, portions
+from rolloutwatch_server.ingest import Ingest, Trouble
+from rolloutwatch_server.reading import DECODED_AT_ONCE, portions
 from rolloutwatch_server.store import Entry, Store
 from rolloutwatch_server.transport import connect
 from tests.processes import wait_for
 from tests.redis_process import RedisProcess
 from tests.server.ingesting import ACK, ingesting, push, wait_until_let_go
-from tests.server.records import STREAM, batch, start, step, values
+from tests.server.records import OTHER_SESSION, STREAM, batch, start, step, values
 
 pytestmark = pytest.mark.redis
 
@@ -50,12 +52,14 @@ def test_what_is_small_in_redis_and_large_in_memory_is_taken_a_little_at_a_time(
     large = StepRecord(0, 0.0, {"kl": 1.0}, sequences=Array.of(np.zeros((MAX_SEQUENCES, MAX_COLUMNS))))
     frames = [encode(msgspec.structs.replace(large, step=n)) for n in range(40)]
     raw = [(b"%d-0" % n, {RECORD_FIELD: frame}) for n, frame in enumerate([b"noise", *frames])]
-    divided = list(portions(raw))
-    assert [entry for portion in divided for entry in portion] == raw
-    assert (
-        max(sum(declared_bytes(fields[RECORD_FIELD]) for _, fields in one) for one in divided)
-        <= DECODED_AT_ONCE
-    )
+    divided = list(portions({STREAM: raw[:20], OTHER_SESSION: raw[20:]}))
+    assert [entry for portion in divided for entry in portion.get(STREAM, [])] == raw[:20]
+    assert [entry for portion in divided for entry in portion.get(OTHER_SESSION, [])] == raw[20:]
+    sizes = [
+        [declared_bytes(fields[RECORD_FIELD]) for batch in portion.values() for _, fields in batch]
+        for portion in divided
+    ]
+    assert max(sum(one) for one in sizes) <= DECODED_AT_ONCE
     assert len(divided) == 3
     push(redis, STREAM, *frames)
     with ingesting(store, redis.url) as running:
@@ -171,13 +175,19 @@ def test_an_error_nobody_foresaw_is_told_and_does_not_end_the_ingest(
     redis: RedisProcess, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Readiness says no as long as it lasts; then everything is there once."""
-    mended = threading.Event()
+    broken, mended = threading.Event(), threading.Event()
 
     def announce(run: str, entries: Sequence[Entry]) -> None:
         if entries and not mended.is_set():
+            broken.set()
             raise LookupError("a bug of ours")
 
-    ingest = Ingest(store, lambda: connect(redis.url), announce)
+    def try_to_connect() -> Redis:
+        if broken.is_set() and not mended.is_set():
+            raise LookupError("a bug of ours")
+        return connect(redis.url)
+
+    ingest = Ingest(store, try_to_connect, announce)
     ingest.start()
     try:
         push(redis, STREAM, start(), step(0, kl=1.0))

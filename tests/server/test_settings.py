@@ -11,9 +11,23 @@ from rolloutwatch_server.settings import SETTINGS, SettingError, Settings, parse
 
 def test_without_options_everything_has_a_default() -> None:
     """Loopback, the documented port, no Redis given, an archive in the folder one stands in."""
-    assert Settings(
-        "127.0.0.1", 8050, None, 6379, Path(".rolloutwatch"), False, None, None, None, (), False
-    ) == parse([], {})
+    assert parse([], {}) == Settings(
+        host="127.0.0.1",
+        port=8050,
+        redis_url=None,
+        redis_port=6379,
+        data_dir=Path(".rolloutwatch"),
+        quarantine=False,
+        keep_days=None,
+        keep_size=None,
+        keep_sequences=None,
+        allowed_hosts=(),
+        trust_network=False,
+        metrics_runs=False,
+        log_format="text",
+        log_level="info",
+        access_log=False,
+    )
 
 
 def test_an_option_goes_before_the_environment_which_goes_before_the_default() -> None:
@@ -23,23 +37,26 @@ def test_an_option_goes_before_the_environment_which_goes_before_the_default() -
         "ROLLOUTWATCH_DATA_DIR": "/data",
         "ROLLOUTWATCH_ALLOWED_HOSTS": "watch.example, w",
         "ROLLOUTWATCH_TRUST_NETWORK": "yes",
+        "ROLLOUTWATCH_METRICS_RUNS": "1",
+        "ROLLOUTWATCH_LOG_FORMAT": "JSON",
     }
-    settings = parse(["--port", "9001", "--host", "0.0.0.0"], environment)
-    assert (
-        Settings(
-            "0.0.0.0",
-            9001,
-            "redis://example:6380/1",
-            6379,
-            Path("/data"),
-            False,
-            None,
-            None,
-            None,
-            ("watch.example", "w"),
-            True,
-        )
-        == settings
+    given = ["--port", "9001", "--host", "0.0.0.0", "--log-level", "warning", "--access-log"]
+    assert parse(given, environment) == Settings(
+        host="0.0.0.0",
+        port=9001,
+        redis_url="redis://example:6380/1",
+        redis_port=6379,
+        data_dir=Path("/data"),
+        quarantine=False,
+        keep_days=None,
+        keep_size=None,
+        keep_sequences=None,
+        allowed_hosts=("watch.example", "w"),
+        trust_network=True,
+        metrics_runs=True,
+        log_format="json",
+        log_level="warning",
+        access_log=True,
     )
 
 
@@ -73,6 +90,8 @@ def test_the_network_is_not_let_in_by_accident(host: str) -> None:
         (["--redis-url", "redis://h/0/1"], {}, "--redis-url is 'redis://h/0/1': expected redis://host:port/0"),
         (["--redis-url", "redis://h:99999"], {}, "--redis-url is 'redis://h:99999': expected redis://"),
         ([], {"ROLLOUTWATCH_REDIS_URL": ""}, "ROLLOUTWATCH_REDIS_URL is '': expected redis://"),
+        (["--log-format", "xml"], {}, "--log-format is 'xml': expected text or json."),
+        (["--log-level", "loud"], {}, "--log-level is 'loud': expected debug, info, warning or error."),
         ([], {"ROLLOUTWATCH_TRUST_NETWORK": "maybe"}, "ROLLOUTWATCH_TRUST_NETWORK is 'maybe': expected 1, true or yes"),
     ],
 )  # fmt: skip

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rolloutwatch_contract import Array
+from rolloutwatch_contract import Array, stream_key
 from rolloutwatch_contract.protocol import RunState
 from rolloutwatch_server.store import FOLD_AT, StepTables, Store, StoreError
 from rolloutwatch_server.store.database import Database
-from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, step, values
+from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, start, step, values
 
 
 def test_a_batch_that_fails_half_way_leaves_nothing(store: Store, path: Path) -> None:
@@ -216,3 +216,22 @@ def test_a_file_that_is_no_archive_is_left_as_it_is(
 def test_a_folder_that_cannot_be_written_to_is_named(where: str, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"archive .* cannot be opened: unable to open database file"):
         Store(tmp_path / where)
+
+
+def test_batches_of_several_streams_are_archived_all_or_none(path: Path) -> None:
+    """One of them that cannot be written undoes the others, and their cursors; then all of them can come again."""
+    other = stream_key("code~b", "s1")
+    batches = {STREAM: batch(start(), step(0, kl=1.0)), other: batch(start("code", "b"), step(0, kl=2.0))}
+    refuse = (
+        "CREATE TRIGGER refuse BEFORE INSERT ON recent WHEN NEW.run = 'code~b' "
+        "BEGIN SELECT RAISE(ABORT, 'disk full'); END"
+    )
+    with contextlib.closing(Store(path)) as store, contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(refuse)
+        with pytest.raises(StoreError, match="disk full"):
+            store.archive_many(batches)
+        assert (store.runs(), store.archived_to(STREAM), store.archived_to(other)) == ([], 0, 0)
+        db.execute("DROP TRIGGER refuse")
+        assert store.archive_many(batches) == batches
+        assert (values(store, "kl"), values(store, "kl", "code~b")) == ({0: 1.0}, {0: 2.0})
+        assert (store.archived_to(STREAM), store.archived_to(other)) == (2, 2)

@@ -53,9 +53,21 @@ class Store:
 
         StoreError: nothing happened.
         """
+        return self.archive_many({stream: entries})[stream]
+
+    def archive_many(
+        self, batches: Mapping[str, Sequence[Entry]], before_commit: Callable[[], None] = lambda: None
+    ) -> dict[str, list[Entry]]:
+        """Archive a batch of each of several streams, as `archive` does one, all of them or none.
+
+        `before_commit` is called when all of it is written.
+        """
         try:
             with self._database.write() as db:
-                return self._writer.write(db, stream, entries, self._clock())
+                now = self._clock()
+                fresh = {stream: self._writer.write(db, stream, one, now) for stream, one in batches.items()}
+                before_commit()
+                return fresh
         except BaseException:
             self._writer.forget()
             raise
@@ -250,6 +262,16 @@ class Store:
         """Return how many entries could ever not be read, whether they are kept or not."""
         with self._database.read() as db:
             return int(db.execute("SELECT coalesce(sum(dead_letters), 0) FROM streams").fetchone()[0])
+
+    def dropped(self) -> dict[str, dict[str, int]]:
+        """Return what processes could not deliver, by their first stream and by reason, of those that lost anything."""
+        with self._database.read() as db:
+            rows = db.execute("SELECT stream, dropped FROM sessions WHERE dropped != '{}' ORDER BY id")
+            counts = [(stream, json.loads(text)) for stream, text in rows]
+        found: dict[str, dict[str, int]] = {}
+        for stream, count in counts:  # a process that goes on in another session goes on to count
+            found.setdefault(stream.partition("+")[0], {}).update(count)
+        return found
 
     def marks(
         self,

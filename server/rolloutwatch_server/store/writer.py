@@ -274,7 +274,7 @@ class Writer:
             if not any(former == one for one, _ in lineage.contests):
                 log.warning(
                     "Two trainers write to run %s: shown is the one that began last; "
-                    "steps of the other are kept but not shown.", run,
+                    "steps of the other are kept but not shown.", run, extra={"run": run},
                 )  # fmt: skip
             lineage.contests.add((former, rival))
             db.execute(
