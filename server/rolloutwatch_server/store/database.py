@@ -55,8 +55,8 @@ class Database:
         self._closed = False
         self.damage = ""  # what was seen, once any was
         self.is_read = True  # as a whole, and found sound
-        self._refuse_a_known_one()
         with self._reporting("opened"):
+            self._refuse_a_known_one()
             self._writer = self._connect()
             try:
                 self._prepare()
@@ -206,10 +206,22 @@ class Database:
             if self.damage:
                 raise
             self._damaged(str(error))
+        except OSError as error:
+            raise StoreError(f"archive {self.path} cannot be {failure}: {error}") from error
         except sqlite3.Error as error:
+            if failure == "written":
+                self._empty_the_wal()
             if is_damage(error) and not self._is_of_something_else(failure):
                 self._damaged(str(error))
             raise StoreError(f"archive {self.path} cannot be {failure}: {error}") from error
+
+    def _empty_the_wal(self) -> None:
+        """Move what was committed into the file, as far as nobody reads it where it is.
+
+        On a disk that is full the WAL cannot grow, and what it holds is the only room there is: for a deletion too.
+        """
+        with contextlib.suppress(sqlite3.Error):
+            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _is_of_something_else(self, failure: str) -> bool:
         """Tell whether a file that cannot be opened does not even begin as an archive does."""
