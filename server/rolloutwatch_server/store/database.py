@@ -46,10 +46,14 @@ class DamagedArchive(StoreError):
 
 
 class Database:
-    """The file of `path`, or memory for MEMORY, with its tables. Safe to use from any thread."""
+    """The file of `path`, or memory for MEMORY, with its tables. Safe to use from any thread.
 
-    def __init__(self, path: Path | str) -> None:
+    A file of up to `read_up_to` bytes is read as a whole when it is opened.
+    """
+
+    def __init__(self, path: Path | str, *, read_up_to: int = READ_WHEN_OPENED) -> None:
         self.path = str(path)
+        self._read_up_to = read_up_to
         self._lock = threading.RLock()
         self._idle_readers: deque[sqlite3.Connection] = deque()
         self._closed = False
@@ -158,7 +162,7 @@ class Database:
             self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only what is empty can still become so
         self._writer.execute("BEGIN IMMEDIATE")  # which a file that is read-only refuses
         self._writer.execute("ROLLBACK")
-        if self._size() <= READ_WHEN_OPENED:
+        if self._size() <= self._read_up_to:
             self._refuse(complaint_about(self._writer))
         else:
             self.is_read = False
