@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import quote
 
 from rolloutwatch_server.store.integrity import (
     READ_WHEN_OPENED,
@@ -49,10 +50,14 @@ class Database:
     """The file of `path`, or memory for MEMORY, with its tables. Safe to use from any thread.
 
     A file of up to `read_up_to` bytes is read as a whole when it is opened.
+    With `reading` nothing is made, brought up to date or written, and a server may be at work on the file meanwhile.
     """
 
-    def __init__(self, path: Path | str, *, read_up_to: int = READ_WHEN_OPENED) -> None:
+    def __init__(
+        self, path: Path | str, *, reading: bool = False, read_up_to: int = READ_WHEN_OPENED
+    ) -> None:
         self.path = str(path)
+        self._reading = reading
         self._read_up_to = read_up_to
         self._lock = threading.RLock()
         self._idle_readers: deque[sqlite3.Connection] = deque()
@@ -63,7 +68,7 @@ class Database:
             self._refuse_a_known_one()
             self._writer = self._connect()
             try:
-                self._prepare()
+                self._check() if reading else self._prepare()
             except BaseException:
                 self._writer.close()
                 raise
@@ -139,10 +144,27 @@ class Database:
         self.is_read = True
 
     def _connect(self) -> sqlite3.Connection:
+        if self._reading:
+            return self._connect_to_read()
         db = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
         # a commit is on the disk, not only in the kernel: Redis lets go of what was committed
         db.execute("PRAGMA synchronous = FULL")
         return db
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        file = Path(self.path).absolute()
+        if not file.is_file():
+            raise StoreError(f"there is no archive {self.path}: name the folder of one with --data-dir.")
+        uri = f"file:{quote(str(file))}?mode=ro"
+        return sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
+
+    def _check(self) -> None:
+        version = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA:
+            raise StoreError(
+                f"archive {self.path} has schema {version}, what reads it here knows {SCHEMA}. "
+                "A server of this version brings an older one up to date when it starts: rolloutwatch serve."
+            )
 
     def _prepare(self) -> None:
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
@@ -192,7 +214,7 @@ class Database:
             complaint = complaint[:LETTERS_OF_A_COMPLAINT].rstrip(".")
             self.damage = f"archive {self.path} is damaged: {complaint}. {CURE_OF_DAMAGE}"
             log.error("%s", self.damage)
-            if self.path != MEMORY:
+            if self.path != MEMORY and not self._reading:
                 with contextlib.suppress(
                     OSError
                 ):  # a disk that takes nothing: the next server looks for itself

@@ -24,12 +24,17 @@ class Keeping:
     """The part of the store that keeps the archive in order; `limits` say how much is kept."""
 
     def __init__(
-        self, path: Path | str, clock: Callable[[], float] = time.time, *, limits: Limits = UNLIMITED
+        self,
+        path: Path | str,
+        clock: Callable[[], float] = time.time,
+        *,
+        limits: Limits = UNLIMITED,
+        reading: bool = False,
     ) -> None:
         self.path = str(path)
         self.limits = limits
         self._clock = clock
-        self._database = Database(path)
+        self._database = Database(path, reading=reading)
         self._writer = Writer()
 
     def close(self) -> None:

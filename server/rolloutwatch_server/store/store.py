@@ -4,6 +4,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, RunSummary, Series, SessionView
@@ -23,6 +24,11 @@ _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
 
 class Store(Keeping):
     """The archive in a file of `path`, or in memory for `Store(MEMORY)`. Safe to use from any thread."""
+
+    @classmethod
+    def reading(cls, path: Path | str) -> "Store":
+        """Open an archive to read alone, also while a server is at work on it; StoreError if there is none."""
+        return cls(path, reading=True)
 
     def archive(self, stream: str, entries: Sequence[Entry]) -> list[Entry]:
         """Archive a batch of one stream with its cursor; return what was new in it, and what of that is hidden.
