@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.server.board import PYTHON, TensorBoard
 from benchmarks.server.content import FIGURES, LONG, PROJECT, figures, start
 from benchmarks.server.report import Figures
 from benchmarks.server.servers import Server
-from benchmarks.server.board import PYTHON, TensorBoard
 from rolloutwatch_contract import StepRecord, encode, run_id, stream_key
 from rolloutwatch_contract.keys import RECORD_FIELD, entry_id
 from rolloutwatch_server.transport import connect

@@ -89,6 +89,7 @@ def test_one_run(api: Asking, store: Store) -> None:
         "dropped": {"queue_full": 2},
         "generation": answer["generation"],
         "sessions": [{"id": "s1", "state": "live", "started_at": 5.0, "contested": False} | said],
+        "tables_from": None,
     }
     assert has_shape(RunWithDetails, answer)
 
@@ -310,6 +311,7 @@ def test_every_answer_is_documented_by_its_shape(api: Asking) -> None:
         ("/api/v1/runs/{run}/steps/{step}", "200", "application/json"): "Step",
         ("/api/v1/runs/{run}/whatif", "200", "application/json"): "Answer",
         ("/api/v1/catalogue", "200", "application/json"): "Catalogue",
+        ("/api/v1/archive", "200", "application/json"): "ArchiveFile",
         ("/api/v1/dead-letters", "200", "application/json"): "DeadLetters",
         ("/metrics", "200", "text/plain; version=0.0.4; charset=utf-8"): "",
         ("/metrics", "200", "application/openmetrics-text; version=1.0.0; charset=utf-8"): "",
@@ -389,6 +391,7 @@ def test_a_refusal_is_json_that_names_the_thing(
 
 PATHS = ("/api/v1/runs", SERIES, f"/api/v1/runs/{RUN}/live", "/api/v1/catalogue")
 PATHS += (
+    "/api/v1/archive",
     f"/api/v1/runs/{RUN}/marks",
     "/api/v1/dead-letters",
     "/healthz",
