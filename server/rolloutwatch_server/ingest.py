@@ -82,6 +82,7 @@ class Ingest:
         self._turns = Turns()
         self.tally = Tally()
         self._has_begun = False
+        self._is_hurried = False
         self._next_scan = 0.0
         self.health = Health(Trouble.REDIS, NOT_CONNECTED)
 
@@ -90,9 +91,15 @@ class Ingest:
         self._thread.start()
 
     def stop(self, timeout: float = 10.0) -> None:
-        """Finish the batch at hand and end."""
+        """Finish the batch at hand and end; wait for that no longer than `timeout`, nor once there is a hurry."""
         self._stopping.set()
-        self._thread.join(timeout)
+        deadline = time.monotonic() + timeout
+        while self._thread.is_alive() and not self._is_hurried and time.monotonic() < deadline:
+            self._thread.join(0.02)
+
+    def hurry(self) -> None:
+        """Let nobody wait for the batch at hand: if it is not archived it comes again. A signal handler may call it."""
+        self._is_hurried = True
 
     def lag(self) -> float:
         """Return for how many seconds, at most, anything has waited in Redis; 0 as long as no stream is known."""
