@@ -21,6 +21,7 @@ from rolloutwatch_server.store import Store, StoreError
 
 API = "/api/v1"
 SECONDS_BETWEEN_STATE_CHECKS = 2.0
+GZIP_LEVEL = 2  # of series: six times as quick as the usual 9, and 4 % larger
 
 
 def create_app(
@@ -54,7 +55,7 @@ def create_app(
         app.include_router(noun.router)
     refuse_what_is_not_there(app, "/api")
     install_problems(app)
-    app.add_middleware(GZipMiddleware, minimum_size=1000)
+    app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=GZIP_LEVEL)
     app.add_middleware(SecurityHeaders)
     if hosts is not None:
         app.add_middleware(KnownHosts, names=hosts)

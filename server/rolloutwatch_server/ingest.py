@@ -20,6 +20,7 @@ from rolloutwatch_contract import RunEnd, ack_key
 from rolloutwatch_contract.keys import STREAM_PATTERN, is_probe, split_stream_key
 from rolloutwatch_server import probes
 from rolloutwatch_server.letters import Letters
+from rolloutwatch_server.moments import Moment, Reached, go_on
 from rolloutwatch_server.prometheus.tally import Tally
 from rolloutwatch_server.reading import Batches, Turns, portions, read_entry, size_in_redis
 from rolloutwatch_server.store import DeadLetter, Entry, Position, Store, StoreError
@@ -57,7 +58,7 @@ class Health:
 class Ingest:
     """One thread that reads every stream from its cursor on. `announce(run, entries)` is called after the commit.
 
-    `cure` is what to do about a Redis that cannot be read.
+    `cure` is what to do about a Redis that cannot be read; `reached` is called at each moment of each batch.
     """
 
     def __init__(
@@ -67,11 +68,13 @@ class Ingest:
         announce: Announce,
         *,
         cure: str = CURE_OF_GIVEN,
+        reached: Reached = go_on,
     ) -> None:
         self._store = store
         self._connect = connect
         self._announce = announce
         self._cure = cure
+        self._reached = reached
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rolloutwatch-ingest", daemon=True)
         self._cursors: dict[str, Position] = {}
@@ -196,15 +199,19 @@ class Ingest:
             stream: [read_entry(stream, entry, fields) for entry, fields in raw]
             for stream, raw in came.items()
         }
+        self._reached(Moment.READ)
         begin = time.monotonic()
-        fresh = self._store.archive_many(batches)
+        fresh = self._store.archive_many(batches, before_commit=lambda: self._reached(Moment.WRITTEN))
+        self._reached(Moment.COMMITTED)
         self.tally.archived(fresh, size_in_redis(came), time.monotonic() - begin)
         for stream, entries in batches.items():
             self._cursors[stream] = entries[-1].position
             self._count(stream, fresh[stream])
         self._let_go(client, batches)
+        self._reached(Moment.LET_GO)
         for stream, entries in fresh.items():
             self._announce(split_stream_key(stream)[0], entries)
+        self._reached(Moment.ANNOUNCED)
 
     def _let_go(self, client: "redis.Redis", batches: Mapping[str, Sequence[Entry]]) -> None:
         """Trim what is archived and say so, at once: to the client, what is trimmed and not acknowledged is lost."""

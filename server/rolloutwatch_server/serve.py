@@ -160,7 +160,8 @@ def _own(data_dir: Path) -> Iterator[None]:
 def _listen(host: str, port: int) -> Iterator[socket.socket]:
     """Take the port before anything is started for it."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    # named as TCP, or else asyncio leaves Nagle on: answers to a kept connection then wait 40 ms for an acknowledgement
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     with listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

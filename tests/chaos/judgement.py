@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from rolloutwatch_contract import run_id
+from rolloutwatch_contract import ack_key, run_id
+from rolloutwatch_contract.keys import split_stream_key
 from rolloutwatch_contract.protocol import RunState, Series
 from rolloutwatch_server.store import Store
 from tests.chaos.figures import (
@@ -22,6 +23,7 @@ from tests.chaos.figures import (
     tables,
 )
 from tests.chaos.trainer import PROJECT, RUN
+from tests.redis_process import RedisProcess
 
 RUN_ID = run_id(PROJECT, RUN)
 
@@ -116,6 +118,21 @@ def _kept_twice(archive: Path) -> int:
             "SELECT count(*) FROM recent WHERE instr(metrics, ?)", (NAMES[0].encode(),)
         ).fetchone()
     return sum(count for (count,) in chunks) + int(rows[0]) - shown
+
+
+def untidiness(archive: Path, redis: RedisProcess) -> tuple[str, ...]:
+    """What is not as it is to be when one session has ended in one stream: cursor, acknowledgement, stream, rows."""
+    with closing(sqlite3.connect(archive)) as db, redis.client() as client:
+        rows = db.execute("SELECT stream, cursor, archived_to FROM streams").fetchall()
+        found = [] if len(rows) == 1 else [f"{len(rows)} streams"]
+        for stream, cursor, archived_to in rows:
+            ack = (client.get(ack_key(*split_stream_key(stream))) or b"").decode()
+            if not cursor == f"{archived_to}-0" == f"{ack}-0":
+                found.append(f"{stream}: read to {cursor}, archived to {archived_to}, acknowledged {ack}")
+            if client.exists(stream):
+                found.append(f"{stream}: still there")
+    twice = _kept_twice(archive)
+    return (*found, *([f"{twice} rows are kept twice"] if twice else []))
 
 
 def ended_sessions(archive: Path) -> int:

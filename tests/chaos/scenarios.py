@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from rolloutwatch.worker import MAX_JOBS
+from rolloutwatch_server.moments import Moment
 from tests.chaos.figures import records
-from tests.chaos.judgement import Judgement, ended_sessions, judge
+from tests.chaos.judgement import Judgement, ended_sessions, judge, untidiness
 from tests.chaos.slate import Line
 from tests.chaos.stage import Stage
 from tests.processes import wait_for
@@ -18,6 +19,10 @@ Faults = Sequence[Callable[[Stage], None]]
 Tell = Callable[[str], None]
 
 SECONDS_TO_ADOPT = 100.0  # the folder for spools is looked at once a minute
+SECONDS_OF_A_BATCH = 0.05  # about: after so long it is somewhere else
+MOST_BATCHES = (
+    3  # that a server which is to be killed comes to; the trainer is allowed more steps than they hold
+)
 
 ALL_FAULTS: Faults = (
     Stage.redis_is_killed,
@@ -39,7 +44,11 @@ class Dose:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a scenario. `in_queue` steps were lost with the queue of a trainer that was killed."""
+    """What came of a scenario.
+
+    `in_queue` steps were lost with the queue of a trainer that was killed;
+    `untidy` is where a server that does its work left it half done.
+    """
 
     records: int
     faults: int
@@ -49,10 +58,11 @@ class Result:
     restarts: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     in_queue: int = 0
+    untidy: tuple[str, ...] = ()
 
     @property
     def is_flawless(self) -> bool:
-        return self.judgement.is_flawless and not self.dropped and not self.restarts
+        return self.judgement.is_flawless and not (self.dropped or self.restarts or self.untidy)
 
 
 def one_trainer(faults: Faults, dose: Dose, folder: Path, seed: int, tell: Tell) -> Result:
@@ -100,6 +110,29 @@ def killed_trainers(pace: float, dose: Dose, folder: Path, seed: int, tell: Tell
         return _end(stage, dose, began, tell, at_risk)
 
 
+def killed_servers(dose: Dose, folder: Path, seed: int, tell: Tell) -> Result:
+    """Kill one server after the other, at each moment of a batch in turn and between any two, and let the last one end.
+
+    A dead one is followed at once by the next, while the trainer goes on.
+    """
+    began = time.monotonic()
+    with Stage(folder, seed) as stage:
+        stage.kill_archivist()
+        stage.start_trainer(0, dose.steps)
+        for number in range(dose.faults):
+            stage.slate[Line.ALLOWED] = dose.steps * (number + 1) // (dose.faults + 1)
+            moment = (*Moment, None)[number % (len(Moment) + 1)]
+            batch = stage.random.randint(1, MOST_BATCHES)
+            seconds = 0.0 if moment else stage.random.uniform(0.0, SECONDS_OF_A_BATCH)
+            tell(
+                f"batch {batch}: the server is killed {f'when {moment.value}' if moment else 'at any time'}, {number + 1} of {dose.faults}"
+            )
+            stage.archivist_dies_at(moment or Moment.READ, batch, seconds)
+        stage.start_archivist()
+        result = _end(stage, dose, began, tell)
+        return replace(result, untidy=untidiness(stage.archive, stage.redis))
+
+
 def _end(stage: Stage, dose: Dose, began: float, tell: Tell, at_risk: Sequence[range] = ()) -> Result:
     """Let the trainer come to its end, and the archive to that of all that was sent; judge it."""
     stage.wait_for_step(dose.steps)
@@ -135,6 +168,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "redis-cut-short": partial(one_trainer, [Stage.redis_loses_its_last_words]),
     "redis-full": partial(one_trainer, [Stage.redis_is_full]),
     "server-killed": partial(one_trainer, [Stage.archivist_is_killed]),
+    "server-killed-at-moments": killed_servers,
     "all-of-these": partial(one_trainer, ALL_FAULTS),
     "trainer-killed": partial(killed_trainers, 0.0),
     "trainer-killed-50-ms": partial(killed_trainers, 0.05),
@@ -142,6 +176,7 @@ SCENARIOS: Mapping[str, Scenario] = {
 FULL: Mapping[str, Dose] = {
     **dict.fromkeys(SCENARIOS, Dose(100_000, 5)),
     "server-killed": Dose(100_000, 20),
+    "server-killed-at-moments": Dose(100_000, 50),
     "all-of-these": Dose(100_000, 18),
     "trainer-killed": Dose(100_000, 6),
     "trainer-killed-50-ms": Dose(600, 6),
@@ -149,6 +184,7 @@ FULL: Mapping[str, Dose] = {
 SMALL: Mapping[str, Dose] = {
     **dict.fromkeys(SCENARIOS, Dose(4_000, 1)),
     "server-killed": Dose(4_000, 3),
+    "server-killed-at-moments": Dose(12_000, 12),
     "all-of-these": Dose(8_000, len(ALL_FAULTS)),
     "trainer-killed": Dose(4_000, 2),
     "trainer-killed-50-ms": Dose(60, 1),

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from rolloutwatch_server.moments import Moment
 from tests.chaos.slate import Line, Slate
 from tests.processes import ROOT, surroundings, wait_for
 from tests.redis_process import RedisProcess
@@ -91,8 +93,20 @@ class Stage:
 
     # -- the server that archives --------------------------------------------------------------------------------
 
-    def start_archivist(self) -> None:
-        self._archivist = self._start("archivist", self.redis.url, str(self.archive))
+    def start_archivist(self, *death: object) -> None:
+        self._archivist = self._start("archivist", self.redis.url, str(self.archive), *death)
+
+    def archivist_dies_at(self, moment: Moment, batch: int, seconds: float) -> None:
+        """Start one that is killed so long after it has come to a moment of a batch, and wait until it is dead."""
+        self.start_archivist(moment.value, batch, seconds)
+        doomed, self._archivist = self._archivist, None
+        assert doomed is not None
+        try:
+            self._wait_for(f"the end when {moment.value}", lambda: doomed.poll() is not None)
+        finally:
+            doomed.kill()
+            doomed.wait()
+        assert doomed.returncode == -signal.SIGKILL, self.said("archivist")
 
     def kill_archivist(self) -> None:
         assert self._archivist is not None

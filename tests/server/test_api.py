@@ -31,6 +31,8 @@ from rolloutwatch_server.store import MEMORY, DeadLetter, Entry, Position, Store
 from tests.server.asking import Asking
 from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, start, step
 
+SERIES = f"/api/v1/runs/{RUN}/series"
+
 
 @pytest.fixture
 def api(store: Store) -> Asking:
@@ -143,9 +145,10 @@ def test_series_have_every_value_exactly_and_null_where_it_is_not_finite(api: As
     expected = [0.1 + 0.2, None, None, None, -0.0, 5e-324, 1.7976931348623157e308]
     assert answer == {
         "run": RUN,
+        "generation": api.get(f"/runs/{RUN}")["generation"],
         "series": {
-            "kl": {"step": [0, 2, 4, 6, 8, 10, 12], "value": expected},
-            "entropy": {"step": [], "value": []},
+            "kl": {"step": [0, 2, 4, 6, 8, 10, 12], "value": expected, "time": None},
+            "entropy": {"step": [], "value": [], "time": None},
         },
     }
     assert math.copysign(1.0, answer["series"]["kl"]["value"][4]) == -1.0
@@ -161,9 +164,54 @@ def test_a_range_of_steps_may_be_asked_for(api: Asking, store: Store) -> None:
         ({"to_step": 1}, [0, 1]),
         ({"from_step": 5, "to_step": 4}, []),
         ({"from_step": 2**53 - 1}, []),
+        ({"after": 7}, [8, 9]),
+        ({"after": 2, "from_step": 2, "to_step": 4}, [3, 4]),
+        ({"after": 2, "from_step": 6, "to_step": 7}, [6, 7]),
+        ({"after": 9}, []),
     ):
         series = api.get(f"/runs/{RUN}/series", metric="kl", **limits)["series"]["kl"]
-        assert series == {"step": steps, "value": [n / 7 for n in steps]}
+        assert series == {"step": steps, "value": [n / 7 for n in steps], "time": None}
+
+
+def test_series_may_be_read_by_time(api: Asking, store: Store) -> None:
+    """In the order in which figures were made, each with its time."""
+    made = {0: 30.0, 1: 10.0, 2: 20.5}
+    store.archive(STREAM, batch(*(StepRecord(n, time, {"kl": n / 7}) for n, time in made.items())))
+    answer = api.get(f"/runs/{RUN}/series", metric="kl", x="time")
+    assert answer["series"]["kl"] == {
+        "step": [1, 2, 0],
+        "value": [1 / 7, 2 / 7, 0.0],
+        "time": [10.0, 20.5, 30.0],
+    }
+    assert has_shape(SeriesByMetric, answer)
+
+
+def test_who_has_the_series_already_is_told_so(api: Asking, store: Store) -> None:
+    """By the ETag of the answer, until something is archived for the run; another question has another one."""
+    store.archive(STREAM, batch(start(), step(0, kl=1.0)))
+    first = api.ask(SERIES, metric="kl")
+    tag = first.headers["etag"]
+    assert first.headers["cache-control"] == "private, no-cache"
+    for known in (tag, f'"other", {tag}', tag.removeprefix("W/"), "*"):
+        again = api.ask(SERIES, metric="kl", headers={"If-None-Match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    for known in ('"other"', tag[:-2] + '"', ""):
+        assert api.ask(SERIES, metric="kl", headers={"If-None-Match": known}).content == first.content
+    assert api.ask(SERIES, metric="kl", points=10).headers["etag"] != tag
+    store.archive(STREAM, batch(step(1, kl=2.0), first=3))
+    later = api.ask(SERIES, metric="kl", headers={"If-None-Match": tag})
+    assert later.json()["series"]["kl"]["value"] == [1.0, 2.0]
+    assert later.headers["etag"] != tag
+
+
+def test_the_generation_tells_that_a_run_went_back(api: Asking, store: Store) -> None:
+    """A page that asks for what is new sees by it that what it has is not shown any more."""
+    store.archive(STREAM, batch(start(time=0.0), step(0, kl=0.0), step(1, kl=1.0)))
+    before = api.get(f"/runs/{RUN}/series", metric="kl", after=0)
+    store.archive(STREAM, batch(step(2, kl=2.0), first=4))
+    assert api.get(f"/runs/{RUN}/series", metric="kl", after=1)["generation"] == before["generation"]
+    store.archive(stream_key(RUN, "s2"), batch(start(time=50.0), step(1, kl=-1.0)))
+    assert api.get(f"/runs/{RUN}/series", metric="kl", after=1)["generation"] != before["generation"]
 
 
 def test_long_series_are_thinned_without_losing_a_spike(api: Asking, store: Store) -> None:
@@ -195,7 +243,7 @@ def test_every_name_that_is_allowed_works_in_a_url(
     for path in (run, run.replace("~", "%7E")):
         assert api.get(f"/runs/{path}")["name"] == name
         series = api.get(f"/runs/{path}/series", metric="a/b@c.d-e_")["series"]
-        assert series == {"a/b@c.d-e_": {"step": [1], "value": [1.0]}}
+        assert series == {"a/b@c.d-e_": {"step": [1], "value": [1.0], "time": None}}
 
 
 def test_the_catalogue_explains_every_metric_and_rule(api: Asking) -> None:
@@ -277,18 +325,17 @@ def test_the_page_shows_shapes_as_one_would_write_them_down(api: Asking) -> None
     page = unescape(api.ask("/docs").text)
     series = """
   "run": string,
-  "series": {string: {  # Values by step, ascending; null where a value is not finite.
+  "generation": string,
+  "series": {string: {  # Values by step, or else by time (seconds since 1970), ascending; null where a value is not finite.
     "step": [integer, ...],
-    "value": [number or null, ...]
+    "value": [number or null, ...],
+    "time": [number, ...] or null
   }, ...}
 }"""
     assert series in page
     assert '"state": ' + " or ".join(json.dumps(state.value) for state in RunState) in page
     assert "above <code>above</code> or below <code>below</code>; null where" in page
     assert "`" not in page
-
-
-SERIES = f"/api/v1/runs/{RUN}/series"
 
 
 @pytest.mark.parametrize(

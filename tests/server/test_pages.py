@@ -53,6 +53,7 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         "/api/v1/dead-letters",
         "/healthz",
         "/readyz",
+        "/metrics",
     }
     for path, verbs in paths.items():
         assert f"GET {path}</code>" in page
@@ -137,4 +138,4 @@ def test_long_answers_are_compressed(site: Asking, store: Store) -> None:
     store.archive(STREAM, batch(*(step(n, kl=float(n)) for n in range(1000))))
     answer = site.ask(f"/api/v1/runs/{RUN}/series", metric="kl")
     assert answer.headers["content-encoding"] == "gzip"
-    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["cache-control"] == "private, no-cache"

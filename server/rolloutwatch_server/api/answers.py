@@ -32,9 +32,9 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def answer(body: Any, status: int = 200) -> Response:
+def answer(body: Any, status: int = 200, headers: Mapping[str, str] = NOT_STORED) -> Response:
     """Return a JSON answer."""
-    return Response(msgspec.json.encode(body), status, NOT_STORED, "application/json")
+    return Response(msgspec.json.encode(body), status, headers, "application/json")
 
 
 def problem(status: int, title: str, detail: str, headers: Mapping[str, str] = NOT_STORED) -> Response:

@@ -1,13 +1,16 @@
 """Runs, one run, its series, and its marks."""
 
+import enum
 from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
-from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, Source, json_fields
+from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, Series, Source, json_fields
 from rolloutwatch_server.api.answers import NoSuchRun, answer
+from rolloutwatch_server.api.caching import etag, is_known, not_modified, tagged
+from rolloutwatch_server.store import Store
 
 router = APIRouter(tags=["runs"])
 
@@ -69,17 +72,29 @@ class RunWithDetails(Run):
     sessions: list[Session]
 
 
+class Axis(enum.Enum):
+    """What series are read by."""
+
+    STEP = "step"
+    TIME = "time"
+
+
 class OneSeries(BaseModel):
-    """Values by step, ascending; null where a value is not finite."""
+    """Values by step, or else by time (seconds since 1970), ascending; null where a value is not finite."""
 
     step: list[int]
     value: list[float | None]
+    time: list[float] | None
 
 
 class SeriesByMetric(BaseModel):
-    """The series asked for; an empty one for a metric the run does not have."""
+    """The series asked for; an empty one for a metric the run does not have.
+
+    If the generation is another one than that of what was read before, that is to be read again.
+    """
 
     run: str
+    generation: str
     series: dict[str, OneSeries]
 
 
@@ -125,13 +140,25 @@ def get_series(
     metric: Annotated[list[str], Query(min_length=1, max_length=MOST_METRICS)],
     from_step: Steps = None,
     to_step: Steps = None,
+    after: Steps = None,
     points: Annotated[int, Query(ge=4, le=MOST_POINTS)] = DEFAULT_POINTS,
+    x: Axis = Axis.STEP,
 ) -> Response:
-    """Return metrics over steps `from_step` to `to_step`, thinned to about `points` without losing an extreme."""
-    find_run(request, run)
-    found = _source(request).series(run, metric, from_step=from_step, to_step=to_step, points=points)
-    columns = {name: {"step": s.step.tolist(), "value": s.value.tolist()} for name, s in found.items()}
-    return answer({"run": run, "series": columns})
+    """Return metrics over steps `from_step` to `to_step`, thinned to about `points` without losing an extreme.
+
+    With `after`, only what comes after that step. By `x=time`, columns are of time,
+    and values of which nobody knows when they were made are left out.
+    An answer has an ETag, by which a browser is told that nothing has changed.
+    """
+    detail = find_run(request, run)
+    tag = etag(detail, request.url.query)
+    if is_known(request, tag):
+        return not_modified(tag)
+    store: Store = request.app.state.store
+    begin = from_step if after is None else max(from_step or 0, after + 1)
+    found = store.series(run, metric, from_step=begin, to_step=to_step, points=points, by_time=x is Axis.TIME)
+    columns = {name: _columns(series) for name, series in found.items()}
+    return answer({"run": run, "generation": detail.generation, "series": columns}, headers=tagged(tag))
 
 
 @router.get("/runs/{run}/marks", responses={200: {"model": Marks}})
@@ -170,6 +197,11 @@ def flat(detail: RunDetail) -> dict[str, object]:
         "generation": detail.generation,
         "sessions": detail.sessions,
     }
+
+
+def _columns(series: Series) -> dict[str, object]:
+    time = None if series.time is None else series.time.tolist()
+    return {"step": series.step.tolist(), "value": series.value.tolist(), "time": time}
 
 
 def _mark(mark: MarkView) -> dict[str, object]:

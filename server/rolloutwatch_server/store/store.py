@@ -43,12 +43,19 @@ class Store:
         """
         return self.archive_many({stream: entries})[stream]
 
-    def archive_many(self, batches: Mapping[str, Sequence[Entry]]) -> dict[str, list[Entry]]:
-        """Archive a batch of each of several streams, as `archive` does one, all of them or none."""
+    def archive_many(
+        self, batches: Mapping[str, Sequence[Entry]], before_commit: Callable[[], None] = lambda: None
+    ) -> dict[str, list[Entry]]:
+        """Archive a batch of each of several streams, as `archive` does one, all of them or none.
+
+        `before_commit` is called when all of it is written.
+        """
         try:
             with self._database.write() as db:
                 now = self._clock()
-                return {stream: self._writer.write(db, stream, one, now) for stream, one in batches.items()}
+                fresh = {stream: self._writer.write(db, stream, one, now) for stream, one in batches.items()}
+                before_commit()
+                return fresh
         except BaseException:
             self._writer.forget()
             raise

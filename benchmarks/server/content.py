@@ -1,0 +1,117 @@
+"""What trainers push in these benchmarks, and runs that are long from the start."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.client_cost.content import CONFIG, FEW, NAMES, Batch, Contents
+from rolloutwatch_contract import METRICS, Array, RunStart, StepRecord, encode, run_id, stream_key
+from rolloutwatch_contract.protocol import Series
+from rolloutwatch_correction import CorrectionConfig, histogram_of
+from rolloutwatch_server.store import Entry, Position, Store
+from rolloutwatch_server.store.chunks import LONG as COLUMN
+from rolloutwatch_server.store.chunks import TIMES, write_chunk
+from rolloutwatch_server.store.database import Database
+
+PROJECT = "bench"
+BATCH = 200  # records that the ingest archives at once
+BEGUN = 1200  # steps that are archived, and folded, where the rest is written as columns
+PERIOD = 997  # a prime: as many different values has a figure, so that one in the place of another is found
+LONG = run_id(PROJECT, "long")
+FIGURES = tuple(METRICS)[:40]  # about as many as a run brings
+FOUR = ("ratio_eff_sample_size", "rollout_is_veto_fraction", "mismatch_ppl_ratio", "mismatch_k3_kl")
+
+
+def figures(step: int, names: Sequence[str] = NAMES) -> dict[str, float]:
+    """Return forty scalars of a step, which whoever judges the archive can compute again."""
+    return {name: math.sin(step % PERIOD) + place for place, name in enumerate(names)}
+
+
+class Records:
+    """Records of any step with forty scalars, and with a table of 256 sequences and a histogram if so wanted."""
+
+    def __init__(self, sequences: bool = True) -> None:
+        batches = [Contents(FEW).of(step).batch for step in range(4)] if sequences else []
+        self._tables = [_tables(batch) for batch in batches if batch is not None]
+
+    def of(self, step: int, time: float) -> StepRecord:
+        """Return the record of a step that was made at a time."""
+        bare = StepRecord(step, time, figures(step))
+        if not self._tables:
+            return bare
+        histogram, sequences = self._tables[step % len(self._tables)]
+        return msgspec.structs.replace(bare, histogram=histogram, sequences=sequences)
+
+
+def start(name: str, time: float) -> bytes:
+    """Return the frame that a run begins with."""
+    return encode(RunStart(PROJECT, name, time, dict(CONFIG), {}))
+
+
+def _tables(batch: Batch) -> tuple[Array, Array]:
+    config = CorrectionConfig.from_mapping(CONFIG)
+    vector = batch.correction.statistics.vector.numpy()
+    table = batch.correction.sequences.numpy().astype(np.float32)
+    return Array.of(histogram_of(vector, config)), Array.of(table)
+
+
+@dataclass(frozen=True)
+class LongRun:
+    """How long a run is; written `as_columns`, as the archive has it in the end, it is there at once."""
+
+    steps: int
+    as_columns: bool
+
+
+def fill(path: Path, run: LongRun) -> None:
+    """Make an archive that has the long run, a step a second until a moment ago."""
+    store = Store(path)
+    one_by_one = min(BEGUN, run.steps) if run.as_columns else run.steps
+    for batch in _batches(one_by_one):
+        store.archive(stream_key(LONG, "s1"), batch)
+    store.close()
+    if one_by_one < run.steps:
+        _write_columns(path, range(one_by_one, run.steps))
+
+
+def _batches(steps: int) -> Iterator[list[Entry]]:
+    frame = RunStart(PROJECT, "long", 0.0, dict(CONFIG), {})
+    yield [Entry(Position(1), frame)]
+    for first in range(0, steps, BATCH):
+        values = [
+            curve(number, np.arange(first, min(first + BATCH, steps))) for number in range(len(FIGURES))
+        ]
+        rows = np.stack(values, axis=1).tolist()
+        yield [
+            Entry(Position(step + 2), StepRecord(step, float(step), dict(zip(FIGURES, row, strict=True))))
+            for step, row in enumerate(rows, first)
+        ]
+
+
+def _write_columns(path: Path, steps: range) -> None:
+    """Write the columns that folding and merging so many steps would leave, and what is noted beside them."""
+    database = Database(path)
+    with database.write() as db:
+        session = int(db.execute("SELECT id FROM sessions WHERE run = ?", (LONG,)).fetchone()[0])
+        for first in range(steps.start, steps.stop, COLUMN):
+            of = np.arange(first, min(first + COLUMN, steps.stop))
+            for number, metric in enumerate(FIGURES):
+                write_chunk(db, LONG, session, metric, Series(of, curve(number, of)))
+            write_chunk(db, LONG, session, TIMES, Series(of, of.astype(np.float64)))
+        db.execute("UPDATE runs SET last_step = ? WHERE id = ?", (steps.stop - 1, LONG))
+        db.execute(
+            "UPDATE sessions SET latest_step = ?1, latest_time = ?1 WHERE id = ?2", (steps.stop - 1, session)
+        )
+    database.close()
+
+
+def curve(number: int, step: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return a figure that wanders and has noise, as a trainer's does."""
+    noise = (step * 2654435761 % 2**32) / 2**32
+    values: npt.NDArray[np.float64] = 1 + 0.3 * np.sin(step / 5e4 + number) + 0.1 * noise
+    return values

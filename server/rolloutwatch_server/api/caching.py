@@ -1,0 +1,38 @@
+"""Answers that a browser may keep, and asks about before it shows them again (RFC 9110, section 13)."""
+
+import hashlib
+from collections.abc import Mapping
+
+from fastapi import Request, Response
+
+from rolloutwatch_contract.protocol import RunDetail
+from rolloutwatch_server import __version__
+
+_ASK_FIRST = {"Cache-Control": "private, no-cache"}
+
+
+def etag(detail: RunDetail, query: str) -> str:
+    """Return the name of what is answered to a query about a run; it changes with all that is archived for the run."""
+    answered = repr((__version__, detail.summary.id, detail.changes, detail.generation, query)).encode()
+    # weak, since a compressed answer has other bytes
+    return f'W/"{hashlib.blake2b(answered, digest_size=12).hexdigest()}"'
+
+
+def is_known(request: Request, tag: str) -> bool:
+    """Tell whether a browser says that it has this answer already."""
+    named = request.headers.get("if-none-match", "")
+    return named.strip() == "*" or _opaque(tag) in (_opaque(one.strip()) for one in named.split(","))
+
+
+def not_modified(tag: str) -> Response:
+    """Return the answer to one who has it."""
+    return Response(None, 304, tagged(tag))
+
+
+def tagged(tag: str) -> Mapping[str, str]:
+    """Return the headers of an answer that has a name."""
+    return _ASK_FIRST | {"ETag": tag}
+
+
+def _opaque(tag: str) -> str:
+    return tag.removeprefix("W/")
