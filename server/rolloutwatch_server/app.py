@@ -84,6 +84,8 @@ async def _watch_states(store: Store, feed: LiveFeed) -> None:
         with contextlib.suppress(StoreError):  # /readyz tells of it; the next look may succeed
             for run in feed.watched():
                 detail = await run_in_threadpool(store.run, run)
-                if detail is not None:
+                if detail is None:
+                    feed.gone(run)
+                else:
                     feed.tell(run, detail)
         await asyncio.sleep(SECONDS_BETWEEN_STATE_CHECKS)

@@ -22,6 +22,7 @@ LETTERS_OF_A_HOST = 100
 
 KEEPALIVE = b": keepalive\n\n"
 RESET = b"event: reset\ndata: {}\n\n"
+GONE = b"event: gone\ndata: {}\n\n"
 
 
 def run_event(detail: RunDetail) -> bytes:
@@ -183,6 +184,12 @@ class LiveFeed:
         """Let the viewers of a run know how it is."""
         for viewer in self._viewers.get(run, ()):
             viewer.tell(detail)
+
+    def gone(self, run: str) -> None:
+        """Tell the viewers of a run that was deleted, and end their streams; whoever asks again is refused."""
+        for viewer in self._viewers.pop(run, ()):
+            viewer.put([GONE])
+            viewer.end()
 
     def announce(self, run: str, entries: Sequence[Entry]) -> None:
         """Bring what the archive shows of these records to the viewers of their run; may be called from any thread."""

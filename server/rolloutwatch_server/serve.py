@@ -22,12 +22,12 @@ from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
 from rolloutwatch_server.presence import Sign
 from rolloutwatch_server.settings import Settings
-from rolloutwatch_server.store import Store, StoreError
+from rolloutwatch_server.store import ARCHIVE, DamagedArchive, Store, StoreError
+from rolloutwatch_server.store.integrity import quarantine
 from rolloutwatch_server.transport import Transport, TransportError, connect, find
 
 log = logging.getLogger(__name__)
 
-ARCHIVE = "archive.db"
 ANNOUNCEMENT = "server.json"
 SECONDS_FOR_OPEN_REQUESTS = 5
 
@@ -42,7 +42,7 @@ def serve(settings: Settings) -> None:
         wish = stack.enter_context(_Wish())
         stack.enter_context(_own(settings.data_dir))
         listener = stack.enter_context(_listen(settings.host, settings.port))
-        store = stack.enter_context(_archive(settings.data_dir / ARCHIVE, wish))
+        store = stack.enter_context(_archive(settings.data_dir / ARCHIVE, settings.quarantine, wish))
         transport = stack.enter_context(_transport(settings, wish))
         feed = LiveFeed()
         ingest = Ingest(store, lambda: connect(transport.url), feed.announce, cure=transport.cure)
@@ -176,12 +176,26 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def _archive(path: Path, wish: _Wish) -> Iterator[Store]:
-    """Open the archive, and close it unless it is urgent: a batch at hand would be waited for."""
+def _archive(path: Path, may_quarantine: bool, wish: _Wish) -> Iterator[Store]:
+    """Open the archive; a damaged one is refused, or put aside if that is permitted.
+
+    Close it unless the wish to end is urgent: a batch at hand would be waited for.
+    """
     try:
-        store = Store(path)
+        try:
+            store = Store(path)
+        except DamagedArchive as damage:
+            if not may_quarantine:
+                raise
+            log.error("%s", damage)
+            log.error("It was put aside as %s, and a new archive is begun.", quarantine(path))
+            store = Store(path)
     except StoreError as error:
         raise CannotServe(str(error)) from error
+    for aside in store.quarantined():
+        log.warning(
+            "%s is a damaged archive, of which nothing is shown; delete it when you need it no more.", aside
+        )
     try:
         yield store
     finally:

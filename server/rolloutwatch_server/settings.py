@@ -109,6 +109,12 @@ SETTINGS: tuple[Setting, ...] = (
         "data_dir", Path(".rolloutwatch"), Path, "folder of the archive, and of a Redis that is started here"
     ),
     Setting(
+        "quarantine",
+        False,
+        _yes,
+        "put an archive that is damaged aside, and begin a new one, instead of refusing to start",
+    ),
+    Setting(
         "allowed_hosts",
         (),
         _hosts,
@@ -151,6 +157,7 @@ class Settings:
     redis_url: str | None
     redis_port: int
     data_dir: Path
+    quarantine: bool
     allowed_hosts: tuple[str, ...]
     trust_network: bool
     metrics_runs: bool

@@ -165,3 +165,15 @@ def test_a_server_that_ends_ends_its_streams(site: Site) -> None:
         site.stop()
         assert {name for name, _ in happening} <= {"run"}
     site.start()
+
+
+def test_a_viewer_is_told_that_its_run_was_deleted(site: Site) -> None:
+    """The stream says so and ends, and who asks again is refused: a page does not wait for ever."""
+    site.begin(RUN)
+    site.step(RUN, 1, {"kl": 0.5})
+    site.late_seconds += SECONDS_UNTIL_STALLED + 1
+    with watching(site.url) as (_, happening):
+        next(happening)
+        assert httpx.delete(f"{site.url}/api/v1/runs/{RUN}").status_code == 204
+        assert [name for name, _ in happening][-1] == "gone"
+    assert httpx.get(f"{site.url}/api/v1/runs/{RUN}/live").status_code == 404

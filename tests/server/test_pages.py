@@ -34,6 +34,7 @@ def test_a_server_without_redis_is_alive_but_not_ready(site: Asking) -> None:
         "archive": {"ok": True, "why": ""},
         "unforeseen": {"ok": True, "why": ""},
         "ingest": {"records": 0, "dead_letters": 0, "streams": 0},
+        "quarantined": [],
     }
 
 

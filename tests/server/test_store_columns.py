@@ -57,7 +57,7 @@ def test_a_value_that_came_later_speaks_in_a_long_column_too(store: Store, path:
 
 @pytest.mark.parametrize("flipped", ["vals", "steps"])
 def test_a_column_that_is_not_what_was_written_is_not_served(flipped: str, store: Store, path: Path) -> None:
-    """One bit is enough; the error says where, and other columns are still read."""
+    """One bit is enough; the error says where. Nothing else is read or archived from then on either."""
     store.archive(STREAM, batch(*(step(3 * n + n % 2, kl=1.0, ess=1.0) for n in range(FOLD_AT))))
     with sqlite3.connect(path) as db:
         (blob,) = db.execute(f"SELECT {flipped} FROM chunks WHERE metric = 'kl'").fetchone()
@@ -65,9 +65,13 @@ def test_a_column_that_is_not_what_was_written_is_not_served(flipped: str, store
         spoilt[100] ^= 1
         db.execute(f"UPDATE chunks SET {flipped} = ? WHERE metric = 'kl'", (bytes(spoilt),))
     db.close()
-    with pytest.raises(DamagedArchive, match=r"archive .*archive.db cannot be read: column \d+ is not what"):
-        store.series(RUN, ["kl"])
     assert set(store.series(RUN, ["ess"])["ess"].value) == {1.0}
+    with pytest.raises(DamagedArchive, match=r"archive .*archive.db is damaged: column \d+ is not what"):
+        store.series(RUN, ["kl"])
+    with pytest.raises(DamagedArchive):
+        store.series(RUN, ["ess"])
+    with pytest.raises(DamagedArchive):
+        store.archive(STREAM, batch(step(9999, kl=1.0), first=9999))
 
 
 # -- by time ------------------------------------------------------------------------------------------------------

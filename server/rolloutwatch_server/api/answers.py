@@ -1,6 +1,7 @@
 """How the API answers: JSON in which a value that is not finite is null, and problems as RFC 9457 has them."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -43,11 +44,16 @@ def problem(status: int, title: str, detail: str, headers: Mapping[str, str] = N
     return Response(msgspec.json.encode(body), status, headers, PROBLEM)
 
 
+def moment(seconds: float) -> str:
+    """Return a time, in seconds since 1970, as people write it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
 class NoSuchRun(HTTPException):
     """The path names a run that the archive does not have."""
 
-    def __init__(self, run: str) -> None:
-        super().__init__(404, f"there is no run {run[:300]!r}: GET /api/v1/runs lists those there are.")
+    def __init__(self, run: str, why: str = "") -> None:
+        super().__init__(404, f"there is no run {run[:300]!r}{why}: GET /api/v1/runs lists those there are.")
 
 
 def install_problems(app: FastAPI) -> None:

@@ -5,6 +5,7 @@ from pydantic import BaseModel
 
 from rolloutwatch_server.api.answers import answer
 from rolloutwatch_server.ingest import Ingest, Trouble
+from rolloutwatch_server.store import Store
 
 router = APIRouter(tags=["health"])
 
@@ -31,13 +32,17 @@ class IngestCounts(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether everything works, and each part. `unforeseen` is an error of the server's own."""
+    """Whether everything works, and each part. `unforeseen` is an error of the server's own.
+
+    `quarantined` are files of archives that were damaged and put aside: what they held is not shown.
+    """
 
     ok: bool
     redis: Part
     archive: Part
     unforeseen: Part
     ingest: IngestCounts
+    quarantined: list[str]
 
 
 @router.get("/healthz", responses={200: {"model": Health}})
@@ -56,6 +61,7 @@ def get_health() -> Response:
 def get_readiness(request: Request) -> Response:
     """Tell what works and what does not; 503 if anything does not."""
     ingest: Ingest = request.app.state.ingest
+    store: Store = request.app.state.store
     health = ingest.health
     parts = {
         part.value: {"ok": health.trouble is not part, "why": health.reason * (health.trouble is part)}
@@ -66,5 +72,10 @@ def get_readiness(request: Request) -> Response:
         "dead_letters": health.dead_letters,
         "streams": health.streams,
     }
-    ready = health.trouble is None
-    return answer({"ok": ready, **parts, "ingest": ingest_counts}, 200 if ready else 503)
+    if store.damage:
+        parts["archive"] = {"ok": False, "why": store.damage}
+    ready = all(part["ok"] for part in parts.values())
+    aside = [path.name for path in store.quarantined()]
+    return answer(
+        {"ok": ready, **parts, "ingest": ingest_counts, "quarantined": aside}, 200 if ready else 503
+    )

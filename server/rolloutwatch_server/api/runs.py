@@ -6,11 +6,13 @@ from typing import Annotated
 import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, Series, Source, json_fields
-from rolloutwatch_server.api.answers import NoSuchRun, answer
+from rolloutwatch_server.api.answers import NOT_STORED, NoSuchRun, answer, moment
 from rolloutwatch_server.api.caching import etag, is_known, not_modified, tagged
-from rolloutwatch_server.store import Store
+from rolloutwatch_server.store import RunIsLive, Store
 
 router = APIRouter(tags=["runs"])
 
@@ -133,6 +135,23 @@ def get_run(run: str, request: Request) -> Response:
     return answer(flat(find_run(request, run)))
 
 
+@router.delete("/runs/{run}", status_code=204, responses={204: {"description": "It is gone"}})
+async def delete_run(run: str, request: Request) -> Response:
+    """Delete a run that has ended or stalled, for ever; its viewers are told. One that is live is refused with 409.
+
+    A trainer that had only been silent and goes on begins a new run of that name with its next step.
+    """
+    store, feed = request.app.state.store, request.app.state.feed
+    try:
+        was_there = await run_in_threadpool(store.delete, run, "deleted by hand")
+    except RunIsLive as error:
+        raise HTTPException(409, str(error)) from error
+    if not was_there:
+        raise NoSuchRun(run, await run_in_threadpool(_removed, request, run))
+    feed.gone(run)
+    return Response(status_code=204, headers=NOT_STORED)
+
+
 @router.get("/runs/{run}/series", responses={200: {"model": SeriesByMetric}})
 def get_series(
     run: str,
@@ -182,8 +201,16 @@ def find_run(request: Request, run: str) -> RunDetail:
     """Return a run of the archive, or refuse."""
     detail = _source(request).run(run)
     if detail is None:
-        raise NoSuchRun(run)
+        raise NoSuchRun(run, _removed(request, run))
     return detail
+
+
+def _removed(request: Request, run: str) -> str:
+    """Say when and why a run was deleted, if it was."""
+    store: Store = request.app.state.store
+    return "".join(
+        f" any more, it was deleted at {moment(one.time)} ({one.reason})" for one in store.removals(run)[:1]
+    )
 
 
 def flat(detail: RunDetail) -> dict[str, object]:

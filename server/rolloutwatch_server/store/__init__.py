@@ -16,7 +16,8 @@ which is what makes a long run quick to read and small on disk.
 
 from rolloutwatch_server.store.attempts import Attempt, StepTables
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
-from rolloutwatch_server.store.database import MEMORY, DamagedArchive, StoreError
+from rolloutwatch_server.store.database import ARCHIVE, MEMORY, DamagedArchive, StoreError
+from rolloutwatch_server.store.deletion import Removal, RunIsLive
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
 from rolloutwatch_server.store.portions import Portion, Resumed
 from rolloutwatch_server.store.schema import SCHEMA
@@ -24,6 +25,7 @@ from rolloutwatch_server.store.store import Store
 from rolloutwatch_server.store.writer import DEAD_LETTERS_KEPT, FOLD_AT
 
 __all__ = [
+    "ARCHIVE",
     "DEAD_LETTERS_KEPT",
     "FOLD_AT",
     "MEMORY",
@@ -35,7 +37,9 @@ __all__ = [
     "Entry",
     "Portion",
     "Position",
+    "Removal",
     "Resumed",
+    "RunIsLive",
     "StepTables",
     "Store",
     "StoreError",

@@ -9,6 +9,7 @@ import zstandard
 
 from rolloutwatch_contract import Array, SequenceTokens, StepRecord
 from rolloutwatch_server.store.columns import read_parts, read_rows
+from rolloutwatch_server.store.database import DamagedArchive
 from rolloutwatch_server.store.lineage import Lineage
 
 COLUMNS = "histogram, sequences, sample_ids, groups, tokens"
@@ -71,14 +72,22 @@ def read_tables(db: sqlite3.Connection, run: str, step: int) -> dict[int, StepTa
 
 
 def unpack_tables(packed: Sequence[bytes | None]) -> StepTables:
-    """Return tables of the values of COLUMNS."""
-    present = {
-        name: msgspec.msgpack.decode(zstandard.decompress(part))
-        for name, part in zip(StepTables.__struct_fields__, packed, strict=True)
-        if part is not None
-    }
-    return msgspec.convert(present, StepTables)
+    """Return tables of the values of COLUMNS; DamagedArchive: they are not what was written."""
+    try:
+        present = {
+            name: msgspec.msgpack.decode(zstandard.decompress(part))
+            for name, part in zip(StepTables.__struct_fields__, packed, strict=True)
+            if part is not None
+        }
+        return msgspec.convert(present, StepTables)
+    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
+        raise DamagedArchive(f"what goes along with a step is not what was written ({error})") from error
 
 
 def _pack(part: Any) -> bytes | None:
-    return None if part is None or part == () else zstandard.compress(msgspec.msgpack.encode(part), 1)
+    return None if part is None or part == () else _compressor().compress(msgspec.msgpack.encode(part))
+
+
+def _compressor() -> zstandard.ZstdCompressor:
+    """Return what adds a sum, by which damage is noticed when it is read."""
+    return zstandard.ZstdCompressor(level=1, write_checksum=True)

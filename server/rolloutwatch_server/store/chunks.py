@@ -57,7 +57,7 @@ def read_chunks(
     DamagedArchive: a column is not what was written.
     """
     rows = db.execute(
-        "SELECT id, session, first_step, steps, vals, crc FROM chunks "
+        "SELECT id, session, first_step, last_step, steps, vals, crc FROM chunks "
         "WHERE run = ? AND metric = ? AND last_step >= ? AND first_step <= ?",
         (run, metric, first, last),
     )
@@ -76,7 +76,9 @@ def merge_chunks(db: sqlite3.Connection, run: str, session: int, metric: str) ->
         return
     ids = sorted(short)
     marks = ", ".join("?" * len(ids))
-    query = f"SELECT id, first_step, steps, vals, crc FROM chunks WHERE id IN ({marks}) ORDER BY id"
+    query = (
+        f"SELECT id, first_step, last_step, steps, vals, crc FROM chunks WHERE id IN ({marks}) ORDER BY id"
+    )
     merged = unite([_unpack(*row) for row in db.execute(query, ids)])
     db.execute(f"DELETE FROM chunks WHERE id IN ({marks})", ids)
     write_chunk(db, run, session, metric, merged)
@@ -123,7 +125,13 @@ def _short_ones(newest_first: Iterable[tuple[int, int]]) -> dict[int, int]:
     return short
 
 
-def _unpack(number: int, first_step: int, steps: bytes | None, values: bytes, crc: int | None) -> Column:
+def _unpack(
+    number: int, first_step: int, last_step: int, steps: bytes | None, values: bytes, crc: int | None
+) -> Column:
+    if (steps is not None and len(steps) != len(values)) or (
+        steps is None and last_step - first_step != len(values) // 8 - 1
+    ):
+        raise DamagedArchive(f"column {number} is not what was written: it has another number of values.")
     if crc is not None and crc != _crc(steps, values):
         raise DamagedArchive(f"column {number} is not what was written: its checksum is wrong.")
     return Column(

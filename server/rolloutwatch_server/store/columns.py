@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rolloutwatch_contract.protocol import Series
+from rolloutwatch_server.store.checksum import check
 from rolloutwatch_server.store.chunks import (
     TIMES,
     Column,
@@ -19,11 +20,14 @@ from rolloutwatch_server.store.chunks import (
     unite,
     write_chunk,
 )
+from rolloutwatch_server.store.database import DamagedArchive
+from rolloutwatch_server.store.deletion import dead_sessions
 from rolloutwatch_server.store.lineage import Lineage
 
 unpack_metrics = msgspec.msgpack.Decoder(dict[str, float]).decode
 
-Rows = Sequence[tuple[int, int, float, Mapping[str, float]]]  # session, step, time, metrics; as they arrived
+Row = tuple[int, int, float, Mapping[str, float]]  # session, step, time, metrics
+Rows = Sequence[Row]  # as they arrived
 Parts = dict[int, Series]  # by session
 
 
@@ -48,10 +52,10 @@ def fold(db: sqlite3.Connection, run: str) -> None:
 def read_rows(db: sqlite3.Connection, run: str, first: int, last: int) -> Rows:
     """Return the rows of a run that are no columns yet."""
     rows = db.execute(
-        "SELECT session, step, time, metrics FROM recent WHERE run = ? AND step BETWEEN ? AND ? ORDER BY id",
+        "SELECT session, step, time, metrics, crc FROM recent WHERE run = ? AND step BETWEEN ? AND ? ORDER BY id",
         (run, first, last),
     )
-    return [(session, step, time, unpack_metrics(packed)) for session, step, time, packed in rows]
+    return [_row(*row) for row in rows]
 
 
 def read_parts(db: sqlite3.Connection, rows: Rows, run: str, metric: str, first: int, last: int) -> Parts:
@@ -101,7 +105,12 @@ class Shown:
         return self._join({session: _until(part, ends(session)) for session, part in self._times().items()})
 
     def _parts(self, metric: str) -> Parts:
-        return read_parts(self._db, self._rows, self._run, metric, *self._range)
+        parts = read_parts(self._db, self._rows, self._run, metric, *self._range)
+        if strange := parts.keys() - set(self._lineage.order):
+            if not strange <= set(dead_sessions(self._db, self._run)):
+                raise DamagedArchive(f"a column of {self._run} is of a session that is not there")
+            parts = {session: part for session, part in parts.items() if session not in strange}
+        return parts
 
     def _times(self) -> Parts:
         if self._parts_of_times is None:
@@ -136,6 +145,11 @@ def _tails(rows: Rows, metric: str) -> dict[int, Column]:
         session: Column.of(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
         for session, (steps, values) in found.items()
     }
+
+
+def _row(session: int, step: int, time: float, packed: bytes, crc: int | None) -> Row:
+    check("a record", crc, session, step, time, packed)
+    return session, step, time, unpack_metrics(packed)
 
 
 def _until(series: Series, end: float) -> Series:

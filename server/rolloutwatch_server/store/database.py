@@ -1,15 +1,37 @@
 """One SQLite file: its tables, one connection that writes and as many that read as ever read at once."""
 
 import contextlib
+import logging
 import sqlite3
 import threading
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
+from rolloutwatch_server.store.integrity import (
+    READ_WHEN_OPENED,
+    TABLES_OF_ANY,
+    complaint_about,
+    is_damage,
+    note_beside,
+)
 from rolloutwatch_server.store.schema import MIGRATIONS, SCHEMA, TABLES
 
+ARCHIVE = "archive.db"  # in the data dir
 MEMORY = ":memory:"
+INCREMENTAL = 2  # of PRAGMA auto_vacuum
+FREE_PAGES_KEPT = 1024  # 4 MB, which the next records take
+PAGES_OF_A_BITE = 256
+FIRST_BYTES = b"SQLite format 3\0"
+LETTERS_OF_A_COMPLAINT = 500
+CURE_OF_DAMAGE = (
+    "Nothing of it is shown and nothing archived, and records wait in Redis. Stop the server; then put a backup into an "
+    "empty folder as archive.db and name that with --data-dir, or start it with --quarantine, which puts the damaged "
+    "archive aside and begins a new one."
+)
+
+log = logging.getLogger(__name__)
 
 
 class StoreError(RuntimeError):
@@ -17,7 +39,7 @@ class StoreError(RuntimeError):
 
 
 class DamagedArchive(StoreError):
-    """What the archive holds is not what was written to it."""
+    """What the archive holds is not what was written to it: nothing is read from it any more, and nothing written."""
 
 
 class Database:
@@ -28,7 +50,10 @@ class Database:
         self._lock = threading.RLock()
         self._idle_readers: deque[sqlite3.Connection] = deque()
         self._closed = False
-        with _errors(f"archive {self.path} cannot be opened"):
+        self.damage = ""  # what was seen, once any was
+        self.is_read = True  # as a whole, and found sound
+        self._refuse_a_known_one()
+        with self._reporting("opened"):
             self._writer = self._connect()
             try:
                 self._prepare()
@@ -46,7 +71,7 @@ class Database:
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """Hold the writing connection for one transaction, which an exception undoes; StoreError: nothing happened."""
-        with self._lock, _errors(f"archive {self.path} cannot be written"):
+        with self._lock, self._reporting("written"):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -63,7 +88,7 @@ class Database:
             with self._lock:
                 yield self._writer
             return
-        with _errors(f"archive {self.path} cannot be read"):
+        with self._reporting("read"):
             db = self._borrow_reader()
             try:
                 # one moment for all that is read: a fold in between would show rows twice or not at all
@@ -75,6 +100,29 @@ class Database:
                 raise
             self._give_back_reader(db)
 
+    def shrink(self) -> bool:
+        """Give some free pages back to the disk, but for those soon needed again; tell whether there are more.
+
+        An archive that was made by an older server keeps them, and uses them again.
+        """
+        with self._lock, self._reporting("written"):
+            if self._writer.execute("PRAGMA auto_vacuum").fetchone() != (INCREMENTAL,):
+                return False
+            free = int(self._writer.execute("PRAGMA freelist_count").fetchone()[0]) - FREE_PAGES_KEPT
+            if free > 0:
+                # a script, because a statement would be let go of after the first page
+                self._writer.executescript(f"PRAGMA incremental_vacuum({min(free, PAGES_OF_A_BITE)})")
+        return free > PAGES_OF_A_BITE
+
+    def read_as_a_whole(self) -> None:
+        """Look at every page, a table at a time; DamagedArchive if something is wrong."""
+        with self.read() as db:
+            names = db.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        for (name,) in names:
+            with self.read() as db:
+                self._refuse(complaint_about(db, name))
+        self.is_read = True
+
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
         # a commit is on the disk, not only in the kernel: Redis lets go of what was committed
@@ -83,21 +131,80 @@ class Database:
 
     def _prepare(self) -> None:
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
-        tables = self._writer.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        tables = {name for (name,) in self._writer.execute("SELECT name FROM sqlite_master")}
         if version > SCHEMA:
             raise StoreError(
                 f"archive {self.path} has schema {version}, this server knows up to {SCHEMA}: "
                 "it was written by a newer Rolloutwatch. Install that version, or name another --data-dir."
             )
-        if version == 0 and tables > 0:
+        if tables and (version == 0 or not tables >= TABLES_OF_ANY):
             raise StoreError(
                 f"archive {self.path} is a database of something else. Move it away, or name another --data-dir."
             )
+        if version > 0 and not tables:
+            self._refuse(f"it has schema {version}, and no tables")
+        if version == 0:
+            self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only what is empty can still become so
+        self._writer.execute("BEGIN IMMEDIATE")  # which a file that is read-only refuses
+        self._writer.execute("ROLLBACK")
+        if self._size() <= READ_WHEN_OPENED:
+            self._refuse(complaint_about(self._writer))
+        else:
+            self.is_read = False
         self._writer.execute("PRAGMA journal_mode = WAL")  # of the file, for every connection
         if version == 0:
             self._make(TABLES)
         elif version < SCHEMA:
             self._make("".join(MIGRATIONS[version] for version in range(version, SCHEMA)))
+
+    def _size(self) -> int:
+        return 0 if self.path == MEMORY else Path(self.path).stat().st_size
+
+    def _refuse_a_known_one(self) -> None:
+        """Refuse a file in which damage was seen before; DamagedArchive."""
+        note = note_beside(Path(self.path))
+        if self.path != MEMORY and note.exists():
+            self._damaged(f"{note.read_text(errors='replace').strip()} (so says {note})")
+
+    def _refuse(self, complaint: str | None) -> None:
+        if complaint is not None:
+            self._damaged(complaint)
+
+    def _damaged(self, complaint: str) -> NoReturn:
+        """Read and write nothing any more, and see to it that the next server does not either; DamagedArchive."""
+        if not self.damage:
+            complaint = complaint[:LETTERS_OF_A_COMPLAINT].rstrip(".")
+            self.damage = f"archive {self.path} is damaged: {complaint}. {CURE_OF_DAMAGE}"
+            log.error("%s", self.damage)
+            if self.path != MEMORY:
+                with contextlib.suppress(
+                    OSError
+                ):  # a disk that takes nothing: the next server looks for itself
+                    note_beside(Path(self.path)).write_text(complaint + "\n")
+        raise DamagedArchive(self.damage)
+
+    @contextlib.contextmanager
+    def _reporting(self, failure: str) -> Iterator[None]:
+        """Let an error be a StoreError that says what failed: to be opened, read, written."""
+        if self.damage:
+            raise DamagedArchive(self.damage)
+        try:
+            yield
+        except DamagedArchive as error:
+            if self.damage:
+                raise
+            self._damaged(str(error))
+        except sqlite3.Error as error:
+            if is_damage(error) and not self._is_of_something_else(failure):
+                self._damaged(str(error))
+            raise StoreError(f"archive {self.path} cannot be {failure}: {error}") from error
+
+    def _is_of_something_else(self, failure: str) -> bool:
+        """Tell whether a file that cannot be opened does not even begin as an archive does."""
+        if failure != "opened":
+            return False
+        with Path(self.path).open("rb") as file:
+            return file.read(len(FIRST_BYTES)) != FIRST_BYTES
 
     def _make(self, tables: str) -> None:
         self._writer.executescript(f"BEGIN; {tables} PRAGMA user_version = {SCHEMA}; COMMIT;")
@@ -120,13 +227,3 @@ class Database:
         with contextlib.suppress(IndexError):
             while True:
                 self._idle_readers.pop().close()
-
-
-@contextlib.contextmanager
-def _errors(failure: str) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise StoreError(f"{failure}: {error}") from error
-    except DamagedArchive as error:
-        raise DamagedArchive(f"{failure}: {error}") from error

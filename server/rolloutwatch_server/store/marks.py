@@ -9,6 +9,7 @@ import numpy as np
 
 from rolloutwatch_contract import Mark, MarkKind
 from rolloutwatch_contract.protocol import MarkView, SessionView
+from rolloutwatch_server.store.deletion import dead_sessions
 from rolloutwatch_server.store.lineage import Lineage
 
 MOST_KINDS = 100  # of one run; each is a question to the archive
@@ -34,6 +35,7 @@ def read_marks(
 ) -> list[Row]:
     """Return what trainers marked, without what was given up; of each kind about `most`, spread over the steps."""
     given_up = [(session, end) for session in lineage.order if (end := lineage.end_of_marks(session)) < 2**62]
+    given_up += [(session, 0) for session in dead_sessions(db, run)]
     where = "run = ? AND kind = ? AND step BETWEEN ? AND ?" + " AND NOT (session = ? AND step >= ?)" * len(
         given_up
     )

@@ -80,7 +80,7 @@ def _shown_tables(db: sqlite3.Connection, run: str, first: int, last: int) -> li
     )
     shown: dict[int, tuple[int, Sequence[bytes | None]]] = {}
     for step, session, *packed in rows:
-        speaks = step < lineage.end_of_marks(session)
+        speaks = session in rank and step < lineage.end_of_marks(session)
         if speaks and (step not in shown or rank[shown[step][0]] < rank[session]):
             shown[step] = session, packed
     return [(step, unpack_tables(packed)) for step, (_, packed) in shown.items()]

@@ -5,21 +5,26 @@ NULL as long as it has not said; `mark` is the kind of mark with which it goes o
 A process that goes on in another session (`continuation.py`) has several, in the streams `<first stream>+1`, `+2`, ...
 `sessions.latest_*` are the time and the step of a session's newest figures;
 `runs.changes` grows with all that is archived for a run, and is larger for one that is there anew.
-`chunks` of the metric '' hold when figures were made; `crc` is the CRC-32 of steps and values, NULL in old ones.
+`chunks` of the metric '' hold when figures were made; `crc` is the CRC-32 of steps and values, NULL in old ones,
+in other tables that of what else stands in a row (`checksum.py`).
 `contests` has a row for each session, and each later one, its rival, that took a run from it while it went on.
+`runs.tables_from` is the step before which the tables of steps were let go, NULL if none were.
+`deletions` has the sessions of deleted runs of which rows are left, which nobody is shown;
+their ids are given to no other session.
+`removals` tells which runs were deleted, when and why.
 """
 
-SCHEMA = 5
+SCHEMA = 6
 
 TABLES = """
 CREATE TABLE runs (
     id TEXT PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL,
     started_at REAL NOT NULL, updated_at REAL NOT NULL, first_step INTEGER, last_step INTEGER,
     config TEXT NOT NULL DEFAULT '{}', environment TEXT NOT NULL DEFAULT '{}',
-    changes INTEGER NOT NULL DEFAULT 0
+    changes INTEGER NOT NULL DEFAULT 0, tables_from INTEGER
 );
 CREATE TABLE sessions (
-    id INTEGER PRIMARY KEY, stream TEXT NOT NULL UNIQUE, run TEXT NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL UNIQUE, run TEXT NOT NULL,
     started_at REAL NOT NULL, heard_at REAL NOT NULL,
     outcome TEXT, dropped TEXT NOT NULL DEFAULT '{}',
     config TEXT NOT NULL DEFAULT '{}', environment TEXT NOT NULL DEFAULT '{}',
@@ -29,7 +34,7 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_of_run ON sessions (run);
 CREATE TABLE streams (
     stream TEXT PRIMARY KEY, session INTEGER, cursor TEXT NOT NULL, archived_to TEXT NOT NULL,
-    dead_letters INTEGER NOT NULL
+    dead_letters INTEGER NOT NULL, crc INTEGER
 );
 CREATE TABLE beginnings (
     id INTEGER PRIMARY KEY, run TEXT NOT NULL, session INTEGER NOT NULL, metric TEXT NOT NULL,
@@ -38,7 +43,7 @@ CREATE TABLE beginnings (
 CREATE INDEX beginnings_of_run ON beginnings (run);
 CREATE TABLE recent (
     id INTEGER PRIMARY KEY, run TEXT NOT NULL, session INTEGER NOT NULL,
-    step INTEGER NOT NULL, time REAL NOT NULL, metrics BLOB NOT NULL
+    step INTEGER NOT NULL, time REAL NOT NULL, metrics BLOB NOT NULL, crc INTEGER
 );
 CREATE INDEX recent_of_run ON recent (run, step);
 CREATE TABLE chunks (
@@ -67,6 +72,11 @@ CREATE TABLE dead_letters (
     head BLOB NOT NULL, time REAL NOT NULL, run TEXT NOT NULL
 );
 CREATE INDEX dead_letters_of_run ON dead_letters (run);
+CREATE TABLE deletions (session INTEGER PRIMARY KEY, run TEXT NOT NULL);
+CREATE TABLE removals (
+    id INTEGER PRIMARY KEY, run TEXT NOT NULL, time REAL NOT NULL, reason TEXT NOT NULL
+);
+CREATE INDEX removals_of_run ON removals (run);
 """
 
 # a session has had one stream, and has several
@@ -128,4 +138,29 @@ ALTER TABLE runs ADD COLUMN changes INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE chunks ADD COLUMN crc INTEGER;
 """
 
-MIGRATIONS = {1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5}  # from each schema to the next
+# nothing was ever deleted, and an id that was free was given to the next session; rows had no checksum
+_TO_6 = """
+ALTER TABLE streams ADD COLUMN crc INTEGER;
+ALTER TABLE recent ADD COLUMN crc INTEGER;
+ALTER TABLE runs ADD COLUMN tables_from INTEGER;
+ALTER TABLE sessions RENAME TO sessions_5;
+CREATE TABLE sessions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL UNIQUE, run TEXT NOT NULL,
+    started_at REAL NOT NULL, heard_at REAL NOT NULL,
+    outcome TEXT, dropped TEXT NOT NULL DEFAULT '{}',
+    config TEXT NOT NULL DEFAULT '{}', environment TEXT NOT NULL DEFAULT '{}',
+    latest_time REAL, latest_step INTEGER,
+    declared_at REAL, mark TEXT NOT NULL DEFAULT 'restart'
+);
+INSERT INTO sessions SELECT id, stream, run, started_at, heard_at, outcome, dropped, config, environment,
+    latest_time, latest_step, declared_at, mark FROM sessions_5;
+DROP TABLE sessions_5;
+CREATE INDEX sessions_of_run ON sessions (run);
+CREATE TABLE deletions (session INTEGER PRIMARY KEY, run TEXT NOT NULL);
+CREATE TABLE removals (
+    id INTEGER PRIMARY KEY, run TEXT NOT NULL, time REAL NOT NULL, reason TEXT NOT NULL
+);
+CREATE INDEX removals_of_run ON removals (run);
+"""
+
+MIGRATIONS = {1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5, 5: _TO_6}  # from each schema to the next

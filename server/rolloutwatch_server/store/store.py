@@ -11,15 +11,19 @@ from typing import Any
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, RunSummary, Series, SessionView
 from rolloutwatch_server.downsample import thin, thin_by_time
 from rolloutwatch_server.store.attempts import Attempt, StepTables, read_attempts
+from rolloutwatch_server.store.checksum import check
 from rolloutwatch_server.store.columns import Shown
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
-from rolloutwatch_server.store.database import Database
+from rolloutwatch_server.store.database import MEMORY, Database
+from rolloutwatch_server.store.deletion import Removal, RunIsLive, delete, removals, sweep
 from rolloutwatch_server.store.entries import DeadLetter, Entry
+from rolloutwatch_server.store.integrity import in_quarantine
 from rolloutwatch_server.store.lineage import Lineage
 from rolloutwatch_server.store.marks import contests, read_marks, restarts, views
 from rolloutwatch_server.store.portions import Portion, read_all_tables, read_portions
 from rolloutwatch_server.store.writer import Writer
 
+SECONDS_OF_A_BITE = 0.01  # for which the writer is held when space is given back
 _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
 
 
@@ -60,11 +64,56 @@ class Store:
             self._writer.forget()
             raise
 
+    def delete(self, run: str, reason: str) -> bool:
+        """Delete a run, which is gone from here on; tell whether there was one of that id.
+
+        RunIsLive if its trainer is at work. Its space is given back by `sweep`.
+        """
+        try:
+            with self._database.write() as db:
+                state = self._states(db, run).get(run)
+                if state is RunState.LIVE:
+                    raise RunIsLive(f"run {run!r} is live: end its trainer, or wait until it has stalled.")
+                if state is not None:
+                    delete(db, run, reason, self._clock())
+        finally:
+            self._writer.forget()
+        return state is not None
+
+    def sweep(self, seconds: float = SECONDS_OF_A_BITE) -> bool:
+        """Give back space of deleted runs for about so many seconds; tell whether there is more to give back."""
+        with self._database.write() as db:
+            is_more = sweep(db, seconds)
+        return is_more or self._database.shrink()
+
+    @property
+    def damage(self) -> str:
+        """Return what is wrong with the archive's file and what to do; empty as long as nothing is known to be."""
+        return self._database.damage
+
+    def quarantined(self) -> list[Path]:
+        """Return the damaged archives that were put aside, the oldest first; what they held is not in this one."""
+        return [] if self.path == MEMORY else in_quarantine(Path(self.path))
+
+    def check(self) -> None:
+        """Read the whole file if that was not done when it was opened, because it is large; DamagedArchive if it is not sound."""
+        if not self._database.is_read:
+            self._database.read_as_a_whole()
+
+    def removals(self, run: str | None = None) -> list[Removal]:
+        """Return which runs were deleted, or when and why one run was, the newest first."""
+        with self._database.read() as db:
+            return removals(db, run)
+
     def archived_to(self, stream: str) -> int:
         """Return the number up to which all of a stream's records are archived, without one missing."""
         with self._database.read() as db:
-            row = db.execute("SELECT archived_to FROM streams WHERE stream = ?", (stream,)).fetchone()
-        return 0 if row is None else int(row[0])
+            query = "SELECT cursor, archived_to, dead_letters, crc FROM streams WHERE stream = ?"
+            row = db.execute(query, (stream,)).fetchone()
+            if row is None:
+                return 0
+            check("how far a stream is read", row[-1], stream, *row[:-1])
+        return int(row[1])
 
     def runs(self) -> list[RunSummary]:
         """Return all runs, the most recently updated first."""

@@ -11,6 +11,7 @@ import msgspec
 from rolloutwatch_contract import Heartbeat, Mark, MarkKind, Record, RunEnd, RunStart, StepRecord
 from rolloutwatch_contract.keys import first_stream_key, split_run_id, split_stream_key
 from rolloutwatch_server.store.attempts import write_tables
+from rolloutwatch_server.store.checksum import check, sum_of
 from rolloutwatch_server.store.chunks import TIMES
 from rolloutwatch_server.store.columns import fold, last_step_of
 from rolloutwatch_server.store.continuation import (
@@ -20,6 +21,7 @@ from rolloutwatch_server.store.continuation import (
     open_continuation,
     was_sent_before,
 )
+from rolloutwatch_server.store.deletion import DELETED, read_before_deletion, stays_deleted
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
 from rolloutwatch_server.store.lineage import Latest, Lineage
 from rolloutwatch_server.store.marks import write_mark
@@ -57,8 +59,14 @@ class Writer:
         letters += self._write_dead_letters(db, run, fresh)
         self._watch.heard(now)
         is_late = _tells_of_long_ago(fresh)
+        deleted_to = read_before_deletion(db, stream) if session is None else None
+        past: set[Position] = set()
         for at, entry in enumerate(fresh):
             if isinstance(entry.content, DeadLetter):
+                continue
+            if session is None and stays_deleted(entry, deleted_to):
+                past.add(entry.position)
+                archived_to = _archived_to(archived_to, entry)
                 continue
             if session is None:  # a stream that has held no record makes no run
                 session = self._open_session(db, first_stream_key(stream), run, now)
@@ -69,9 +77,11 @@ class Writer:
             if hidden := self._write(db, session, run, entry.content, now):
                 fresh[at] = replace(entry, hidden=hidden)
             archived_to = _archived_to(archived_to, entry)
+        row = (stream, str(fresh[-1].position), str(archived_to), letters)
         db.execute(
-            "INSERT OR REPLACE INTO streams (stream, session, cursor, archived_to, dead_letters) VALUES (?, ?, ?, ?, ?)",
-            (stream, session, str(fresh[-1].position), str(archived_to), letters),
+            "INSERT OR REPLACE INTO streams (session, stream, cursor, archived_to, dead_letters, crc) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            (DELETED if session is None and deleted_to is not None else session, *row, sum_of(*row)),
         )
         if not all(isinstance(entry.content, DeadLetter) for entry in fresh):
             db.execute("UPDATE sessions SET heard_at = ? WHERE id = ?", (now, session))
@@ -80,13 +90,16 @@ class Writer:
             db.execute("UPDATE runs SET changes = changes + 1 WHERE id = ?", (run,))
         if self._rows.get(run, 0) >= FOLD_AT:
             self._fold(db, run)
-        return fresh
+        return [entry for entry in fresh if entry.position not in past]
 
     def _look_up(self, db: sqlite3.Connection, stream: str) -> tuple[int | None, Position, int, int]:
         """Return a stream's session, how far it is read, up to where all of it is archived, and its dead letters."""
-        query = "SELECT session, cursor, archived_to, dead_letters FROM streams WHERE stream = ?"
+        query = "SELECT session, cursor, archived_to, dead_letters, crc FROM streams WHERE stream = ?"
         row = db.execute(query, (stream,)).fetchone()
-        return (None, Position(), 0, 0) if row is None else (row[0], Position.of(row[1]), int(row[2]), row[3])
+        if row is None:
+            return None, Position(), 0, 0
+        check("how far a stream is read", row[-1], stream, *row[1:-1])
+        return row[0] or None, Position.of(row[1]), int(row[2]), row[3]
 
     def _open_session(self, db: sqlite3.Connection, first_stream: str, run: str, now: float) -> int:
         if (session := newest_session(db, first_stream)) is not None:
@@ -222,9 +235,10 @@ class Writer:
     def _write_step(
         self, db: sqlite3.Connection, session: int, run: str, record: StepRecord, now: float
     ) -> frozenset[str]:
+        row = (session, record.step, record.time, msgspec.msgpack.encode(record.metrics))
         db.execute(
-            "INSERT INTO recent (run, session, step, time, metrics) VALUES (?, ?, ?, ?, ?)",
-            (run, session, record.step, record.time, msgspec.msgpack.encode(record.metrics)),
+            "INSERT INTO recent (run, session, step, time, metrics, crc) VALUES (?, ?, ?, ?, ?, ?)",
+            (run, *row, sum_of(*row)),
         )
         self._rows[run] = self._rows_of(db, run) + 1
         self._tops[session] = max(record.step, self._top_of(db, run, session))
@@ -288,7 +302,8 @@ class Writer:
         self._fold(db, run)
         lineage = self._lineage(db, run)
         ends = db.execute(
-            "SELECT session, metric, max(last_step) FROM chunks WHERE run = ? AND metric != ? GROUP BY session, metric",
+            "SELECT session, metric, max(last_step) FROM chunks WHERE run = ?1 AND metric != ?2 "
+            "AND session IN (SELECT id FROM sessions WHERE run = ?1) GROUP BY session, metric",
             (run, TIMES),
         )
         # a session that gives up steps leaves the one before them at the most, and one that took over has a higher one
