@@ -156,7 +156,7 @@ class Ingest:
             return
         came = self._turns.read(client, self._cursors, BLOCK_SECONDS)
         for portion in portions(came):
-            self._take(client, portion)
+            self._take_in(client, portion)
         self._turns.archived()
         self._letters.tell(among=came)
 
@@ -192,6 +192,18 @@ class Ingest:
         except redis.ResponseError as error:
             log.debug("How much waits in Redis is not known: %s", error)
             return None
+
+    def _take_in(self, client: "redis.Redis", came: Batches) -> None:
+        """Take all of it together; what makes an error of our own keeps nobody else waiting."""
+        try:
+            self._take(client, came)
+        except (StoreError, redis.RedisError, OSError):
+            raise
+        except Exception:
+            for stream, raw in came.items() if len(came) > 1 else ():
+                with contextlib.suppress(Exception):  # the first one is raised anyway
+                    self._take(client, {stream: raw})
+            raise
 
     def _take(self, client: "redis.Redis", came: Batches) -> None:
         """Archive what came in one transaction, of which a disk makes as much as of a small one; let go of it; tell."""
