@@ -10,7 +10,18 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from rolloutwatch_dashboard import create_dashboard
 from rolloutwatch_server import __version__
-from rolloutwatch_server.api import catalogue, dead_letters, docs, health, live, metrics, runs
+from rolloutwatch_server.api import (
+    catalogue,
+    dead_letters,
+    docs,
+    health,
+    live,
+    metrics,
+    replay,
+    runs,
+    steps,
+    whatif,
+)
 from rolloutwatch_server.api.answers import REFUSALS, install_problems
 from rolloutwatch_server.api.methods import HeadAsGet, refuse_what_is_not_there
 from rolloutwatch_server.ingest import Ingest
@@ -49,7 +60,7 @@ def create_app(
     )
     app.state.store, app.state.feed, app.state.ingest = store, feed, ingest
     app.state.registry = create_registry(store, feed, ingest, of_runs=metrics_runs)
-    for noun in (runs, live, catalogue, dead_letters):
+    for noun in (runs, steps, live, replay, whatif, catalogue, dead_letters):
         app.include_router(noun.router, prefix=API)
     for noun in (health, metrics, docs):
         app.include_router(noun.router)

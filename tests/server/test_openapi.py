@@ -12,6 +12,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from rolloutwatch_contract import Heartbeat, Mark, encode
 from rolloutwatch_contract.keys import RECORD_FIELD, entry_id
@@ -77,7 +78,9 @@ def test_every_answer_is_as_documented(mode: GenerationMode, server: ServerProce
         def hold(case: Any, known: bool) -> None:
             if known and "run" in case.path_parameters:
                 case.path_parameters["run"] = RUN
-            case.call_and_validate(timeout=30)
+            # which values of a configuration go together no schema says
+            unsaid = [positive_data_acceptance] if case.operation.body.items else []
+            case.call_and_validate(timeout=30, excluded_checks=unsaid)
 
         hold()
     assert server.is_ready()

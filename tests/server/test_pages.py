@@ -50,6 +50,9 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         "/api/v1/runs/{run}/series",
         "/api/v1/runs/{run}/marks",
         "/api/v1/runs/{run}/live",
+        "/api/v1/runs/{run}/replay",
+        "/api/v1/runs/{run}/steps/{step}",
+        "/api/v1/runs/{run}/whatif",
         "/api/v1/catalogue",
         "/api/v1/dead-letters",
         "/healthz",
@@ -57,9 +60,10 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         "/metrics",
     }
     for path, verbs in paths.items():
-        assert f"GET {path}</code>" in page
-        for parameter in verbs["get"].get("parameters", []):
-            assert f"<code>{parameter['name']}</code> ({parameter['in']}, " in page
+        for verb, operation in verbs.items():
+            assert f"{verb.upper()} {path}</code>" in page
+            for parameter in operation.get("parameters", []):
+                assert f"<code>{parameter['name']}</code> ({parameter['in']}, " in page
     assert "<code>from_step</code> (query, optional)</dt><dd>type: integer, " in page
     assert "<code>mark</code> for each mark.</p><p><code>reset</code> asks to fetch again" in page
 
