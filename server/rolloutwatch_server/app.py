@@ -27,6 +27,7 @@ from rolloutwatch_server.api.methods import HeadAsGet, refuse_what_is_not_there
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
 from rolloutwatch_server.middleware import KnownHosts, SecurityHeaders
+from rolloutwatch_server.open_streams import CountStreams, OpenStreams
 from rolloutwatch_server.prometheus.collector import create_registry
 from rolloutwatch_server.store import Store, StoreError
 
@@ -59,7 +60,8 @@ def create_app(
         responses=REFUSALS,
     )
     app.state.store, app.state.feed, app.state.ingest = store, feed, ingest
-    app.state.registry = create_registry(store, feed, ingest, of_runs=metrics_runs)
+    streams = OpenStreams()
+    app.state.registry = create_registry(store, feed, ingest, streams, of_runs=metrics_runs)
     for noun in (runs, steps, live, replay, whatif, catalogue, dead_letters):
         app.include_router(noun.router, prefix=API)
     for noun in (health, metrics, docs):
@@ -72,6 +74,7 @@ def create_app(
         app.add_middleware(KnownHosts, names=hosts)
     create_dashboard(store, server=app)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(CountStreams, streams=streams)
     return app
 
 

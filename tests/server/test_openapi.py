@@ -63,7 +63,9 @@ def test_every_answer_is_as_documented(mode: GenerationMode, server: ServerProce
         for operation in operations
         if not never_ends(operation) and (mode is GenerationMode.POSITIVE or can_be_broken(operation))
     ]
-    asked.sort(key=lambda operation: operation.method.lower() == "delete")  # last: there is no run any more then
+    asked.sort(
+        key=lambda operation: operation.method.lower() == "delete"
+    )  # last: there is no run any more then
     assert len(asked) >= {GenerationMode.POSITIVE: 9, GenerationMode.NEGATIVE: 3}[mode]
     for operation in asked:
 
