@@ -25,6 +25,8 @@ PAGES = [
     ROOT / "correction/README.md",
     ROOT / "docs/architecture.md",
     ROOT / "docs/redis.md",
+    ROOT / "docs/operations.md",
+    ROOT / "docs/settings.md",
     ROOT / "docs/distributed.md",
     ROOT / "docs/replay.md",
     CLIENT,
