@@ -17,7 +17,7 @@ MOST_HEADERS = 100
 ONCE = (b"host", b"authorization", b"origin", b"content-type", b"content-length", b"sec-fetch-site")
 JSON = ("application/json",)
 FORM = ("application/x-www-form-urlencoded",)
-FILES = ("application/octet-stream", "application/x-ndjson", "text/csv", *JSON)
+FILES = ("application/octet-stream",)
 
 
 @dataclass(frozen=True)
