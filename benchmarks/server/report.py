@@ -85,7 +85,7 @@ def show(figures: Figures, reasons: list[str]) -> None:
         bar, peer = BARS.get(name), figures.get(PEERS.get(name, ""))
         missed = "  missed" if bar and figure is not None and bar.is_missed(figure) else ""
         print(
-            f"{name:<32}{_cell(figure)}{str(bar or ''):>10}{_cell(peer) if name in PEERS else '':>12}  {MEANINGS[name]}{missed}"
+            f"{name:<32}{_cell(figure)}{bar or ''!s:>10}{_cell(peer) if name in PEERS else '':>12}  {MEANINGS[name]}{missed}"
         )
     for reason in reasons:
         print(f"\n{reason}")

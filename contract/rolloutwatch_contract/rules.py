@@ -20,13 +20,18 @@ class Severity(enum.IntEnum):
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric must not stand above `above` or below `below`; exactly at the limit is still good."""
+    """A metric must not stand above `above` or below `below`; exactly at the limit is still good.
+
+    An alert begins once that is so at `for_steps` steps one after the other, and ends after `clear_steps` good ones.
+    """
 
     name: str
     metric: str
     severity: Severity
     above: float = math.inf
     below: float = -math.inf
+    for_steps: int = 1
+    clear_steps: int = 1
     summary: str
     cure: str
 

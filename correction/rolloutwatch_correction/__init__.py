@@ -3,7 +3,8 @@
 Nothing here logs, waits for a device, or branches on a tensor's value.
 """
 
-from rolloutwatch_correction.config import CorrectionConfig
+from rolloutwatch_contract.config import CorrectionConfig
+from rolloutwatch_contract.values import Bounds, Rejection
 from rolloutwatch_correction.correct import Correction, Metrics, compiled_correct, correct, normalized
 from rolloutwatch_correction.distributed import all_reduce_statistics, gathered
 from rolloutwatch_correction.groups import Groups, brought
@@ -17,7 +18,6 @@ from rolloutwatch_correction.losses import (
 from rolloutwatch_correction.metrics import group_metrics_of, histogram_of, metrics_of
 from rolloutwatch_correction.sequences import worst_rows
 from rolloutwatch_correction.statistics import Statistics, weight_sums
-from rolloutwatch_correction.values import Bounds, Rejection
 
 __version__ = "0.1.0"
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from rolloutwatch_contract.config import CorrectionConfig
 from rolloutwatch_correction.completion import completed
-from rolloutwatch_correction.config import CorrectionConfig
 from rolloutwatch_correction.distributed import ProcessGroup, summed
 from rolloutwatch_correction.groups import Groups, is_of_integers
 from rolloutwatch_correction.inputs import Inputs, TokensLike, read_inputs

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rolloutwatch_correction.config import CorrectionConfig
+from rolloutwatch_contract.config import CorrectionConfig
 from rolloutwatch_correction.correct import Correction, correct
 from rolloutwatch_correction.inputs import MASK_DTYPES
 from rolloutwatch_correction.ratios import LOG_RATIO_BOUND

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from rolloutwatch_contract.catalogue import CORE_METRICS
+from rolloutwatch_contract.config import CorrectionConfig
 from rolloutwatch_contract.tables import HISTOGRAM_EDGES
-from rolloutwatch_correction.config import CorrectionConfig
+from rolloutwatch_contract.values import Rejection
 from rolloutwatch_correction.ratios import LOG_RATIO_BOUND
 from rolloutwatch_correction.statistics import WEIGHT, fields_of
-from rolloutwatch_correction.values import Rejection
 
 Vector = npt.NDArray[np.float64]
 Numbers = dict[str, float]

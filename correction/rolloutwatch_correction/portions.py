@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rolloutwatch_correction.config import CorrectionConfig
+from rolloutwatch_contract.config import CorrectionConfig
 from rolloutwatch_correction.histogram import bins_of, histogram
 from rolloutwatch_correction.layouts import Layout, Padded
 from rolloutwatch_correction.quantities import (

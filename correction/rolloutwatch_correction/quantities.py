@@ -12,10 +12,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from rolloutwatch_correction.config import CorrectionConfig
+from rolloutwatch_contract.config import CorrectionConfig
+from rolloutwatch_contract.values import Bounds, Rejection
 from rolloutwatch_correction.exponential import exponential
 from rolloutwatch_correction.ratios import LOG_RATIO_BOUND, Batch, Ratios, above, below, ratios_of
-from rolloutwatch_correction.values import Bounds, Rejection
 
 Sums = dict[str, Tensor]
 

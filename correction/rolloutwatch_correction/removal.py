@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rolloutwatch_correction.config import CorrectionConfig
+from rolloutwatch_contract.config import CorrectionConfig
 from rolloutwatch_correction.quantities import Quantity, Sums, compared_sequences
 from rolloutwatch_correction.ratios import Batch, below
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from rolloutwatch_contract.config import CorrectionConfig
 from rolloutwatch_contract.tables import SEQUENCE_COLUMNS
-from rolloutwatch_correction.config import CorrectionConfig
 from rolloutwatch_correction.groups import Groups
 from rolloutwatch_correction.statistics import WEIGHT, mean_of
 

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from rolloutwatch_contract.config import CorrectionConfig
 from rolloutwatch_contract.tables import HISTOGRAM_BINS
-from rolloutwatch_correction.config import CorrectionConfig
+from rolloutwatch_contract.values import Bounds
 from rolloutwatch_correction.exponential import LARGEST_EXPONENT
 from rolloutwatch_correction.groups import Groups
 from rolloutwatch_correction.quantities import Interval, Sums, own_bounds
 from rolloutwatch_correction.ratios import LOG_RATIO_BOUND
 from rolloutwatch_correction.sums import BLOCK_SUMS
-from rolloutwatch_correction.values import Bounds
 
 _OF_TOKENS = (
     "valid_tokens", "tokens",

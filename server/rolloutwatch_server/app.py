@@ -19,7 +19,10 @@ from rolloutwatch_server.api import (
     imports,
     live,
     metrics,
+    replay,
     runs,
+    steps,
+    whatif,
 )
 from rolloutwatch_server.api.answers import REFUSALS, install_problems
 from rolloutwatch_server.api.methods import HeadAsGet, refuse_what_is_not_there
@@ -59,7 +62,7 @@ def create_app(
     )
     app.state.store, app.state.feed, app.state.ingest = store, feed, ingest
     app.state.registry = create_registry(store, feed, ingest, of_runs=metrics_runs)
-    for noun in (runs, exports, imports, live, catalogue, dead_letters):
+    for noun in (runs, steps, exports, imports, live, replay, whatif, catalogue, dead_letters):
         app.include_router(noun.router, prefix=API)
     for noun in (health, metrics, docs):
         app.include_router(noun.router)

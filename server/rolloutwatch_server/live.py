@@ -8,12 +8,13 @@ it is told to fetch again, which is what it does after any interruption anyway.
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
 from rolloutwatch_contract import Mark, StepRecord
-from rolloutwatch_contract.protocol import RunDetail, SessionView, json_fields
+from rolloutwatch_contract.protocol import MarkView, RunDetail, SessionView, json_fields
 from rolloutwatch_server.store import Entry
 
 SECONDS_BETWEEN_KEEPALIVES = 15.0
@@ -43,11 +44,16 @@ def rewind_event(detail: RunDetail) -> bytes:
 
 def step_event(record: StepRecord) -> bytes:
     """Return the event that brings figures of a step; what is not finite becomes null."""
-    body = msgspec.json.encode({"step": record.step, "time": record.time, "metrics": record.metrics})
+    return figures_event(record.step, record.time, record.metrics)
+
+
+def figures_event(step: int, time: float, metrics: Mapping[str, float]) -> bytes:
+    """Return the same of figures that are no record."""
+    body = msgspec.json.encode({"step": step, "time": time, "metrics": metrics})
     return b"event: step\ndata: " + body + b"\n\n"
 
 
-def mark_event(mark: Mark) -> bytes:
+def mark_event(mark: Mark | MarkView) -> bytes:
     """Return the event that brings a mark."""
     fields = json_fields(mark.fields)
     body = msgspec.json.encode({"step": mark.step, "time": mark.time, "kind": mark.kind, "fields": fields})
@@ -57,6 +63,13 @@ def mark_event(mark: Mark) -> bytes:
 def _rival(session: SessionView) -> dict[str, str]:
     known = {name: session.environment.get(name, "")[:LETTERS_OF_A_HOST] for name in ("host", "pid")}
     return {"session": session.id, **known}
+
+
+class Stream(Protocol):
+    """What a viewer has open, live or replayed: it ends by itself, or when the server does."""
+
+    def end(self) -> None:
+        """Let the stream end after what is on its way."""
 
 
 class Viewer:
@@ -140,9 +153,10 @@ def _events(entries: Sequence[Entry]) -> Iterator[bytes]:
 
 
 class LiveFeed:
-    """Who watches what. Everything but `publish` is called in the event loop."""
+    """Who watches what, and every stream that is open. Everything but `publish` is called in the event loop."""
 
     def __init__(self) -> None:
+        self._open: weakref.WeakSet[Stream] = weakref.WeakSet()
         # weak: a browser may leave before its stream has begun, and nobody says so then
         self._viewers: dict[str, weakref.WeakSet[Viewer]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -152,18 +166,22 @@ class LiveFeed:
         self._loop = loop
 
     def close(self) -> None:
-        """End every viewer's stream, so that the server need not wait for browsers to leave."""
+        """End every stream, also of a replay, so that the server need not wait for browsers to leave."""
         self._loop = None
-        for viewers in self._viewers.values():
-            for viewer in viewers:
-                viewer.end()
+        for stream in list(self._open):
+            stream.end()
+
+    def hold(self, stream: Stream) -> None:
+        """Let a stream end when the server does, at once if that has come; it is forgotten when nobody has it."""
+        self._open.add(stream)
+        if self._loop is None:
+            stream.end()
 
     def join(self, run: str, generation: str | None = None) -> Viewer:
         """Return a new viewer of a run, which has the history of a generation; `leave` when it has gone."""
         viewer = Viewer(run, generation)
         self._viewers.setdefault(run, weakref.WeakSet()).add(viewer)
-        if self._loop is None:
-            viewer.end()
+        self.hold(viewer)
         return viewer
 
     def leave(self, viewer: Viewer) -> None:

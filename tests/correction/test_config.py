@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rolloutwatch_contract.presets import PRESETS
+from rolloutwatch_contract.values import LEVELS, REJECTIONS, Bounds, Rejection
 from rolloutwatch_correction import CorrectionConfig
-from rolloutwatch_correction.values import LEVELS, REJECTIONS, Bounds, Rejection
 
 # The configurations of verl's documentation, verbatim.
 QUICK_START = """

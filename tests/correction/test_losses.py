@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rolloutwatch_correction.config import CorrectionConfig
+from rolloutwatch_contract.config import CorrectionConfig
 from rolloutwatch_correction.correct import correct
 from rolloutwatch_correction.losses import (
     AGGREGATIONS,

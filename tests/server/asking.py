@@ -43,12 +43,20 @@ class Asking:
         method: str = "GET",
         host: str = "test",
         headers: Mapping[str, str] | None = None,
+        content: str | bytes | None = None,
         **parameters: Any,
     ) -> httpx.Response:
         async def answer() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
             async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
-                return await client.request(method, path, params=parameters or None, headers=headers)
+                kind = {} if content is None else {"Content-Type": "application/json"}
+                return await client.request(
+                    method,
+                    path,
+                    params=parameters or None,
+                    content=content,
+                    headers={**kind, **(headers or {})},
+                )
 
         return asyncio.run(answer())
 

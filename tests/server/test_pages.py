@@ -52,16 +52,20 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         "/api/v1/runs/{run}/export",
         "/api/v1/imports",
         "/api/v1/runs/{run}/live",
+        "/api/v1/runs/{run}/replay",
+        "/api/v1/runs/{run}/steps/{step}",
+        "/api/v1/runs/{run}/whatif",
         "/api/v1/catalogue",
         "/api/v1/dead-letters",
         "/healthz",
         "/readyz",
         "/metrics",
     }
-    for path, verb, route in ((path, *one) for path, verbs in paths.items() for one in verbs.items()):
-        assert f"{verb.upper()} {path}</code>" in page
-        for parameter in route.get("parameters", []):
-            assert f"<code>{parameter['name']}</code> ({parameter['in']}, " in page
+    for path, verbs in paths.items():
+        for verb, operation in verbs.items():
+            assert f"{verb.upper()} {path}</code>" in page
+            for parameter in operation.get("parameters", []):
+                assert f"<code>{parameter['name']}</code> ({parameter['in']}, " in page
     assert "<code>from_step</code> (query, optional)</dt><dd>type: integer, " in page
     assert "<code>mark</code> for each mark.</p><p><code>reset</code> asks to fetch again" in page
 

@@ -29,13 +29,18 @@ class OneMetric(BaseModel):
 
 
 class OneRule(BaseModel):
-    """A metric must not stand above `above` or below `below`; null where there is no such limit."""
+    """A metric must not stand above `above` or below `below`; null where there is no such limit.
+
+    An alert begins once that is so at `for_steps` steps one after the other, and ends after `clear_steps` good ones.
+    """
 
     name: str
     metric: str
     severity: Literal["ok", "warning", "critical"]
     above: float | None
     below: float | None
+    for_steps: int
+    clear_steps: int
     summary: str
     cure: str
 

@@ -48,7 +48,7 @@ def _route(path: str, verb: str, route: dict[str, Any], schemas: dict[str, Any])
     answers = {status: told for status, told in route["responses"].items() if status not in REFUSALS}
     return (
         f"<section><h2><code>{verb.upper()} {escape(path)}</code></h2>{text}<dl>{parameters}</dl>"
-        f"{_answers(answers, schemas)}</section>"
+        f"{_asked(route.get('requestBody', {}), schemas)}{_answers(answers, schemas)}</section>"
     )
 
 
@@ -60,6 +60,13 @@ def _parameter(parameter: dict[str, Any]) -> str:
     )
     need = "required" if parameter.get("required") else "optional"
     return f"<dt><code>{escape(parameter['name'])}</code> ({parameter['in']}, {need})</dt><dd>{escape(about)}</dd>"
+
+
+def _asked(request: dict[str, Any], schemas: dict[str, Any]) -> str:
+    return "".join(
+        f"<h3>Body of the request ({escape(kind)})</h3>{_body(body, schemas)}"
+        for kind, body in request.get("content", {}).items()
+    )
 
 
 def _answers(answers: dict[Any, dict[str, Any]], schemas: dict[str, Any]) -> str:

@@ -13,7 +13,7 @@ from rolloutwatch_server.live import LiveFeed
 
 router = APIRouter(tags=["runs"])
 
-_HEADERS = NOT_STORED | {
+HEADERS = NOT_STORED | {
     "X-Accel-Buffering": "no"
 }  # a proxy is not to collect events before it passes them on
 
@@ -56,4 +56,4 @@ async def get_live(
         finally:
             feed.leave(viewer)
 
-    return StreamingResponse(events(), media_type="text/event-stream", headers=_HEADERS)
+    return StreamingResponse(events(), media_type="text/event-stream", headers=HEADERS)

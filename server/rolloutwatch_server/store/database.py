@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
+from urllib.parse import quote
 
 from rolloutwatch_server.store.integrity import (
     READ_WHEN_OPENED,
@@ -43,10 +44,14 @@ class DamagedArchive(StoreError):
 
 
 class Database:
-    """The file of `path`, or memory for MEMORY, with its tables. Safe to use from any thread."""
+    """The file of `path`, or memory for MEMORY, with its tables. Safe to use from any thread.
 
-    def __init__(self, path: Path | str) -> None:
+    With `reading` nothing is made, brought up to date or written, and a server may be at work on the file meanwhile.
+    """
+
+    def __init__(self, path: Path | str, *, reading: bool = False) -> None:
         self.path = str(path)
+        self._reading = reading
         self._lock = threading.RLock()
         self._idle_readers: deque[sqlite3.Connection] = deque()
         self._closed = False
@@ -56,7 +61,7 @@ class Database:
         with self._reporting("opened"):
             self._writer = self._connect()
             try:
-                self._prepare()
+                self._check() if reading else self._prepare()
             except BaseException:
                 self._writer.close()
                 raise
@@ -124,10 +129,27 @@ class Database:
         self.is_read = True
 
     def _connect(self) -> sqlite3.Connection:
+        if self._reading:
+            return self._connect_to_read()
         db = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
         # a commit is on the disk, not only in the kernel: Redis lets go of what was committed
         db.execute("PRAGMA synchronous = FULL")
         return db
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        file = Path(self.path).absolute()
+        if not file.is_file():
+            raise StoreError(f"there is no archive {self.path}: name the folder of one with --data-dir.")
+        uri = f"file:{quote(str(file))}?mode=ro"
+        return sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None, check_same_thread=False)
+
+    def _check(self) -> None:
+        version = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA:
+            raise StoreError(
+                f"archive {self.path} has schema {version}, what reads it here knows {SCHEMA}. "
+                "A server of this version brings an older one up to date when it starts: rolloutwatch serve."
+            )
 
     def _prepare(self) -> None:
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]

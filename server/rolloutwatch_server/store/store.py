@@ -34,12 +34,19 @@ _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
 class Store:
     """The archive in a file of `path`, or in memory for `Store(MEMORY)`. Safe to use from any thread."""
 
-    def __init__(self, path: Path | str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: Path | str, clock: Callable[[], float] = time.time, *, reading: bool = False
+    ) -> None:
         self.path = str(path)
         self._clock = clock
-        self._database = Database(path)
+        self._database = Database(path, reading=reading)
         self._writer = Writer()
         self._restoring = threading.Lock()
+
+    @classmethod
+    def reading(cls, path: Path | str) -> "Store":
+        """Open an archive to read alone, also while a server is at work on it; StoreError if there is none."""
+        return cls(path, reading=True)
 
     def close(self) -> None:
         """Let go of the file; what was archived is on disk."""

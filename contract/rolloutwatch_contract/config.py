@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from rolloutwatch_contract import presets
-from rolloutwatch_correction.mappings import find_keys
-from rolloutwatch_correction.values import (
+from rolloutwatch_contract.mappings import find_keys
+from rolloutwatch_contract.values import (
     DEFAULT_THRESHOLD,
     LOSS_TYPES,
     Bounds,

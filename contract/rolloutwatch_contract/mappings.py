@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rolloutwatch_correction.values import (
+from rolloutwatch_contract.values import (
     LEVELS,
     MODES,
     choice,
