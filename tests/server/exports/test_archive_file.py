@@ -220,6 +220,7 @@ def test_no_secret_of_a_configuration_goes_out(store: Store) -> None:
     came = other.run(RUN)
     assert came is not None
     assert came.config == {"redis": "redis://me:***@host/0", "api_key": "***", "lr": "1e-6"}
+    assert came.sessions[0].config == came.config
 
 
 def test_a_file_of_version_1_is_read_as_it_was_meant(store: Store) -> None:
