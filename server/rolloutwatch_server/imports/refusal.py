@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+LETTERS_OF_A_PATH = 1000  # which its owner has named, and the end of which tells most
+
 
 class CannotImport(ValueError):
     """A file is not what an importer reads; the message names file, place, what was expected and what came."""
@@ -9,7 +11,7 @@ class CannotImport(ValueError):
 
 def refusal(file: Path | str, place: str, expected: str, came: str) -> CannotImport:
     """Return the refusal of a file; what came from the file is shown in short and in ASCII."""
-    return CannotImport(f"{shown(str(file))}, {place}: expected {expected}; came {came}.")
+    return CannotImport(f"{shown(str(file), LETTERS_OF_A_PATH)}, {place}: expected {expected}; came {came}.")
 
 
 def shown(text: object, limit: int = 80) -> str:
