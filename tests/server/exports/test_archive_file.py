@@ -149,7 +149,7 @@ parts = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(story=st.lists(parts, min_size=1, max_size=8))
 def test_a_run_that_went_out_and_came_in_gives_the_same_answers(story: list[Part]) -> None:
     """Several sessions, steps that are done again, rivals, tables, marks, and values that a careless format would lose."""
@@ -220,6 +220,24 @@ def test_no_secret_of_a_configuration_goes_out(store: Store) -> None:
     came = other.run(RUN)
     assert came is not None
     assert came.config == {"redis": "redis://me:***@host/0", "api_key": "***", "lr": "1e-6"}
+    assert came.sessions[0].config == came.config
+
+
+def test_a_file_of_version_1_is_read_as_it_was_meant(store: Store) -> None:
+    """It was written once, by `make_run_v1.py`, and no later version may read anything else from it."""
+    restored = restore(store, Path(__file__).with_name("run-v1.rwz"))
+    assert restored == Restored(RUN, new=True, sessions=2, records=9)
+    kl = store.series(RUN, ["kl"])["kl"]
+    assert kl.step.tolist() == [0, 1, 2, 3, 4, 5]
+    assert kl.value.tobytes() == np.array([*DELICATE[:5], 50.0]).tobytes()
+    assert [one.metrics for one in store.attempts(RUN, 5)] == [{"kl": DELICATE[5]}, {"kl": 50.0, "ess": 0.5}]
+    assert [(mark.kind, mark.step, mark.fields) for mark in store.marks(RUN) if not mark.found] == [
+        ("checkpoint", 3, {"n": 1})
+    ]
+    detail = store.run(RUN)
+    assert detail is not None
+    assert [one.config for one in detail.sessions] == [{"lr": "1e-6"}, {}]
+    assert (detail.summary.last_step, detail.summary.state.value) == (5, "finished")
 
 
 def rows(store: Store) -> set[str]:

@@ -245,6 +245,22 @@ def test_what_no_writer_writes_is_refused_in_words(tmp_path: Path, what: str) ->
     assert rows(store) == set()
 
 
+@pytest.mark.parametrize(
+    ("form", "value"),
+    [("tensorboard", struct.pack("<f", 0.3)), ("wandb", b"0.03")],
+    ids=("tensorboard", "wandb"),
+)
+def test_a_figure_that_was_changed_on_its_way_is_not_believed(
+    store: Store, tmp_path: Path, form: str, value: bytes
+) -> None:
+    """The checksum behind it says so."""
+    data = WANDB.read_bytes() if form == "wandb" else sample(form)
+    assert value in data
+    changed = data.replace(value, bytes([value[0] ^ 1]) + value[1:], 1)
+    with pytest.raises(CannotImport, match="another checksum: the file is damaged"):
+        take_in(store, written(tmp_path, "events.tfevents.1", changed), form)
+
+
 @pytest.mark.parametrize(("form", "pattern"), [("tensorboard", r"tfevents.*is cut"), ("wandb", r"is cut")])
 def test_a_tail_that_was_never_written_to_its_end_is_a_warning(
     store: Store, tmp_path: Path, form: str, pattern: str

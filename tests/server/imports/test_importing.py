@@ -29,7 +29,8 @@ def post(store: Store, data: bytes, **names: str) -> httpx.Response:
     async def answer() -> httpx.Response:
         transport = httpx.ASGITransport(Asking.of(store).app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            return await client.post("/api/v1/imports", content=pieces(), params=names)
+            kind = {"Content-Type": "application/octet-stream"}
+            return await client.post("/api/v1/imports", content=pieces(), params=names, headers=kind)
 
     return asyncio.run(answer())
 

@@ -2,12 +2,15 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from rolloutwatch_contract.protocol import RunDetail, RunState
 from rolloutwatch_server.exports.export import Format, Wish, export
 from rolloutwatch_server.imports.refusal import CannotImport
+from rolloutwatch_server.imports.restoring import restore
 from rolloutwatch_server.imports.sources import find
 from rolloutwatch_server.store import MEMORY, Store
 from tests.server.imports.importing import FIXTURES, TENSORBOARD, TENSORBOARDX, WANDB, take_in, written
@@ -18,6 +21,13 @@ def run_of(store: Store, run: str) -> RunDetail:
     detail = store.run(run)
     assert detail is not None
     return detail
+
+
+def times_of(store: Store, run: str) -> tuple[Any, Any]:
+    """The steps whose time is known, and their times."""
+    times = store.times(run)
+    known = np.isfinite(times.value)
+    return times.step[known], times.value[known]
 
 
 def test_wandbs_history_comes_with_configuration_and_end(store: Store) -> None:
@@ -116,6 +126,17 @@ def test_a_table_is_read_with_its_quotes_and_holes(store: Store, tmp_path: Path)
     assert values(store, "a__b", summary.run) == {1: 2.0}
     assert values(store, "c_d", summary.run) == {2: -math.inf}
     assert all(math.isnan(time) for time in store.times(summary.run).value)
+
+
+def test_a_time_that_is_not_known_stays_unknown(store: Store, tmp_path: Path) -> None:
+    """Also in an archive file, and beside steps whose time is known."""
+    text = '{"step": 1, "a": 1}\n{"step": 2, "time": 7.0, "a": 2}\n'
+    run = take_in(store, written(tmp_path, "x.jsonl", text)).run
+    data = b"".join(export(store, run_of(store, run), Wish(Format.RWZ)))
+    other = Store(MEMORY)
+    restore(other, written(tmp_path, "x.rwz", data))
+    for one in (store, other):
+        assert dict(zip(*(column.tolist() for column in times_of(one, run)), strict=True)) == {2: 7.0}
 
 
 def test_every_run_below_a_folder_is_found() -> None:
