@@ -194,6 +194,8 @@ def test_a_long_run_is_read_piece_by_piece(store: Store) -> None:
         store.archive(
             STREAM, batch(*([start()] if begin == 0 else []), *records, first=begin + 1 + (begin > 0))
         )
+    marked = [0, 999, 1000, 2499, 10_000, 3_000_000_000_899]
+    store.archive(STREAM, batch(*(Mark(n, float(n), "sync") for n in marked), first=len(numbers) + 2))
 
     async def watch() -> tuple[list[int], int]:
         reading, most, seen = Replay(store, detail_of(store), 0, 2**53, None)._beats(), 0, []
@@ -204,6 +206,7 @@ def test_a_long_run_is_read_piece_by_piece(store: Store) -> None:
 
     seen, most = asyncio.run(watch())
     assert seen == numbers
+    assert [data["step"] for name, data in replayed(store) if name == "mark"] == marked
     assert most == replay.STEPS_AT_ONCE
 
 

@@ -234,6 +234,26 @@ def test_what_hangs_on_the_precision_of_a_bound_is_not_called_exact() -> None:
     assert at_one["rollout_rs_masked_fraction"] == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("far", [30.0, -30.0])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"rollout_rs": "seq_sum_k1", "rollout_rs_threshold": math.exp(15)},
+        {"rollout_rs": "seq_sum_k2", "rollout_rs_threshold": 300.0},
+        {"rollout_rs": "seq_sum_k3", "rollout_rs_threshold": 40.0},
+        {"rollout_rs": "seq_mean_k3", "rollout_rs_threshold": 1e9},
+    ],
+    ids=str,
+)
+def test_tokens_beyond_what_a_ratio_is_held_to_do_not_make_a_sum_certain(
+    keys: dict[str, Any], far: float
+) -> None:
+    """The correction holds each of them, and the table has their sum without that: the one is in, the other may be out."""
+    b, config = batch([[far, -far / 3, 0.0], [0.1, 0.0, 0.0]]), CorrectionConfig(**keys)
+    (answer,) = asked(config, tables_of(b))
+    check(b, config, answer, RELATIVE)
+
+
 def test_the_columns_that_are_read_are_those_of_the_table() -> None:
     """They are read by place: the first eleven, in this order."""
     assert SEQUENCE_COLUMNS[:11] == (
