@@ -81,7 +81,7 @@ def check(b: Batch, config: CorrectionConfig, answer: dict[str, tuple[float, flo
             assert low <= value <= high, (name, low, value, high)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(b=batches(grouped=False), config=configs())
 def test_every_answer_holds_what_the_correction_gives(b: Batch, config: CorrectionConfig) -> None:
     """Whatever the batch and the configuration: exact figures are equal, and bounds have the figure between them.
@@ -92,7 +92,7 @@ def test_every_answer_holds_what_the_correction_gives(b: Batch, config: Correcti
     check(b, config, answer, RELATIVE if b.precise else OF_SINGLE)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(b=batches(grouped=False), config=configs(), histogram=st.booleans())
 def test_a_table_of_float32_as_it_travels_tells_the_same(
     b: Batch, config: CorrectionConfig, histogram: bool
@@ -102,7 +102,7 @@ def test_a_table_of_float32_as_it_travels_tells_the_same(
     check(b, config, answer, OF_SINGLE)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(b=batches(grouped=False), config=configs(), rows=st.integers(0, 4))
 def test_sequences_without_a_row_widen_the_bounds(b: Batch, config: CorrectionConfig, rows: int) -> None:
     """The worst alone were sent: whatever the others are, the figure is within."""
