@@ -23,7 +23,7 @@ from rolloutwatch_server.live import (
     run_event,
 )
 from rolloutwatch_server.recorded_steps import neighbours, pieces
-from rolloutwatch_server.store import Portion, Store
+from rolloutwatch_server.store import Portion, Store, StoreError
 
 STEPS_AT_ONCE = 1000  # in memory, and of these at most
 BYTES_AT_ONCE = 256 * 1024  # on their way to the viewer
@@ -76,9 +76,10 @@ def gap_event(beat: Beat) -> bytes:
     return b"event: gap\ndata: " + msgspec.json.encode(body) + b"\n\n"
 
 
-def end_event(steps: int, last_step: int | None) -> bytes:
-    """Return the event that says that a replay is over, so that the viewer need not ask again."""
-    return b"event: end\ndata: " + msgspec.json.encode({"steps": steps, "last_step": last_step}) + b"\n\n"
+def end_event(steps: int, last_step: int | None, trouble: str = "") -> bytes:
+    """Return the event that says that a replay is over, by what `trouble` if not all of it came."""
+    body = {"steps": steps, "last_step": last_step, "trouble": trouble}
+    return b"event: end\ndata: " + msgspec.json.encode(body) + b"\n\n"
 
 
 class Replay:
@@ -116,7 +117,11 @@ class Replay:
         pace = _Pace(self._clock, self._speed)
         reading = self._beats()
         while not self._ended.is_set():
-            piece = await run_in_threadpool(next, reading, None)
+            try:
+                piece = await run_in_threadpool(next, reading, None)
+            except StoreError as error:
+                yield end_event(count, last_step, str(error))
+                return
             if piece is None:
                 yield run_event(self._detail) + end_event(count, last_step)
                 return

@@ -172,6 +172,17 @@ def test_a_long_run_is_thinned_for_the_eye_and_keeps_its_extremes(store: Store) 
     assert 137 in thinned["figures"][FIGURE]["step"]
 
 
+def test_the_extremes_of_both_bounds_stay() -> None:
+    """A lower bound that falls at one step, and an upper one that rises at another."""
+    steps = np.arange(1000)
+    low, high = np.ones(1000), np.full(1000, 2.0)
+    low[437], high[611] = 0.5, 3.0
+    thinned = history._thinned(history.OverSteps(steps, low, high), 20)
+    assert len(thinned.step) < 60
+    assert {437, 611} <= set(thinned.step.tolist())
+    assert (thinned.low.min(), thinned.high.max()) == (0.5, 3.0)
+
+
 def test_what_one_answer_does_not_hold_the_next_one_does(store: Store) -> None:
     """So that no answer takes long; it says where the next one begins."""
     store.archive(STREAM, batch(start(), *map(record, range(5))))

@@ -107,7 +107,7 @@ def test_a_replay_has_the_events_of_the_live_feed_in_their_order(store: Store) -
         {"step": 2, "time": 12.0, "metrics": {"kl": 0.25}},
     ]
     assert (end["state"], end["last_step"], end["dropped"]) == ("finished", 2, {"queue_full": 2})
-    assert over == {"steps": 2, "last_step": 2}
+    assert over == {"steps": 2, "last_step": 2, "trouble": ""}
 
 
 def test_a_part_of_a_run_begins_as_if_the_rest_had_happened(store: Store) -> None:
@@ -115,7 +115,7 @@ def test_a_part_of_a_run_begins_as_if_the_rest_had_happened(store: Store) -> Non
     told = replayed(store, first=5, last=11)
     assert steps_of(told) == [6, 8, 10]
     assert (told[0][1]["first_step"], told[0][1]["last_step"]) == (0, 4)
-    assert told[-1] == ("end", {"steps": 3, "last_step": 10})
+    assert told[-1] == ("end", {"steps": 3, "last_step": 10, "trouble": ""})
     assert [name for name, _ in replayed(store, first=30)] == ["run", "run", "end"]
 
 
@@ -194,6 +194,8 @@ def test_a_long_run_is_read_piece_by_piece(store: Store) -> None:
         store.archive(
             STREAM, batch(*([start()] if begin == 0 else []), *records, first=begin + 1 + (begin > 0))
         )
+    marked = [0, 999, 1000, 2499, 10_000, 3_000_000_000_899]
+    store.archive(STREAM, batch(*(Mark(n, float(n), "sync") for n in marked), first=len(numbers) + 2))
 
     async def watch() -> tuple[list[int], int]:
         reading, most, seen = Replay(store, detail_of(store), 0, 2**53, None)._beats(), 0, []
@@ -204,6 +206,7 @@ def test_a_long_run_is_read_piece_by_piece(store: Store) -> None:
 
     seen, most = asyncio.run(watch())
     assert seen == numbers
+    assert [data["step"] for name, data in replayed(store) if name == "mark"] == marked
     assert most == replay.STEPS_AT_ONCE
 
 
@@ -228,6 +231,22 @@ def test_a_viewer_that_does_not_read_makes_the_server_read_no_further(store: Sto
         return len(asked)
 
     assert asyncio.run(watch()) == 1
+
+
+def test_an_archive_that_cannot_be_read_any_more_ends_a_replay_with_the_reason(store: Store) -> None:
+    """The viewer is told how far it came, and need not guess from a broken connection."""
+    store.archive(STREAM, batch(start(), *(step(n, kl=1.0) for n in range(replay.STEPS_AT_ONCE + 5))))
+
+    async def watch() -> bytes:
+        archive = Store(store.path)
+        stream = Replay(archive, detail_of(store), 0, 2**53, None).stream()
+        told = await anext(stream) + await anext(stream)
+        archive.close()
+        return told + b"".join([chunk async for chunk in stream])
+
+    *_, (name, over) = events(asyncio.run(watch()))
+    assert (name, over["steps"], over["last_step"]) == ("end", 1000, 999)
+    assert "is closed" in over["trouble"]
 
 
 def test_what_was_given_up_is_not_replayed(store: Store) -> None:
