@@ -28,6 +28,7 @@ PAGES = [
     ROOT / "docs/operations.md",
     ROOT / "docs/settings.md",
     ROOT / "docs/distributed.md",
+    ROOT / "docs/replay.md",
     CLIENT,
     *sorted((ROOT / "docs/decisions").glob("*.md")),
 ]

@@ -4,6 +4,7 @@ Requests are made up from the document by schemathesis, also such as break it, a
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,8 @@ from tests.server.records import DELICATE, RUN, STREAM, start, step
 pytestmark = [pytest.mark.end_to_end, pytest.mark.redis]
 
 EXAMPLES = 60  # of each operation and mode; always the same ones
+# which values go together no schema says: of a configuration, of a format and what it holds
+UNSAID = ("/api/v1/runs/{run}/whatif", "/api/v1/runs/{run}/export", "/api/v1/imports")
 RECORDS = [
     start(lr="1e-6"),
     *(step(n, kl=value, ess=0.5) for n, value in enumerate(DELICATE)),
@@ -30,10 +33,10 @@ RECORDS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
     """A server that has a run with everything delicate in it, and dead letters."""
-    with ServerProcess(tmp_path_factory.mktemp("server") / "data", "--metrics-runs") as one:
+    with ServerProcess(tmp_path / "data", "--metrics-runs") as one:
         with redis.Redis.from_url(one.redis_url) as client:
             frames = [*map(encode, RECORDS), b"noise"]
             for number, frame in enumerate(frames, 1):
@@ -80,8 +83,7 @@ def test_every_answer_is_as_documented(mode: GenerationMode, server: ServerProce
         def hold(case: Any, known: bool) -> None:
             if known and "run" in case.path_parameters:
                 case.path_parameters["run"] = RUN
-            # which values of a configuration go together no schema says
-            unsaid = [positive_data_acceptance] if case.operation.body.items else []
+            unsaid = [positive_data_acceptance] if case.operation.path in UNSAID else []
             case.call_and_validate(timeout=30, excluded_checks=unsaid)
 
         hold()

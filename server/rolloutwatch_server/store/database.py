@@ -198,7 +198,7 @@ class Database:
             complaint = complaint[:LETTERS_OF_A_COMPLAINT].rstrip(".")
             self.damage = f"archive {self.path} is damaged: {complaint}. {CURE_OF_DAMAGE}"
             log.error("%s", self.damage)
-            if self.path != MEMORY:
+            if self.path != MEMORY and not self._reading:
                 with contextlib.suppress(
                     OSError
                 ):  # a disk that takes nothing: the next server looks for itself

@@ -1,8 +1,10 @@
 """The archive as everyone else sees it."""
 
+import contextlib
 import hashlib
 import json
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +23,8 @@ from rolloutwatch_server.store.integrity import in_quarantine
 from rolloutwatch_server.store.lineage import Lineage
 from rolloutwatch_server.store.marks import contests, read_marks, restarts, views
 from rolloutwatch_server.store.portions import Portion, read_all_tables, read_portions
+from rolloutwatch_server.store.restoration import Restoration
+from rolloutwatch_server.store.transcript import Transcript
 from rolloutwatch_server.store.writer import Writer
 
 SECONDS_OF_A_BITE = 0.01  # for which the writer is held when space is given back
@@ -37,6 +41,7 @@ class Store:
         self._clock = clock
         self._database = Database(path, reading=reading)
         self._writer = Writer()
+        self._restoring = threading.Lock()
 
     @classmethod
     def reading(cls, path: Path | str) -> "Store":
@@ -111,6 +116,18 @@ class Store:
         """Return which runs were deleted, or when and why one run was, the newest first."""
         with self._database.read() as db:
             return removals(db, run)
+
+    @contextlib.contextmanager
+    def transcript(self, run: str) -> Iterator[Transcript]:
+        """Hold one moment of the archive, in which a run can be read whole; for a run that there is."""
+        with self._database.read() as db:
+            yield Transcript(db, run)
+
+    @contextlib.contextmanager
+    def restoration(self) -> Iterator[Restoration]:
+        """Hold a run that comes from elsewhere; nothing of it stays unless it is committed. One at a time, others wait."""
+        with self._restoring, Restoration(self._database, self._writer.forget, self._clock()) as restoration:
+            yield restoration
 
     def archived_to(self, stream: str) -> int:
         """Return the number up to which all of a stream's records are archived, without one missing."""
