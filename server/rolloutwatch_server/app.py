@@ -11,6 +11,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from rolloutwatch_dashboard import create_dashboard, script_hashes
 from rolloutwatch_server import __version__
 from rolloutwatch_server.api import (
+    archive,
     catalogue,
     dead_letters,
     docs,
@@ -65,7 +66,7 @@ def create_app(
     app.state.store, app.state.feed, app.state.ingest = store, feed, ingest
     streams = OpenStreams()
     app.state.registry = create_registry(store, feed, ingest, streams, of_runs=metrics_runs)
-    for noun in (runs, steps, live, replay, whatif, exports, imports, catalogue, dead_letters):
+    for noun in (runs, steps, live, replay, whatif, exports, imports, catalogue, dead_letters, archive):
         app.include_router(noun.router, prefix=API)
     for noun in (health, metrics, docs):
         app.include_router(noun.router)

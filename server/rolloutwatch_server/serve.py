@@ -17,14 +17,16 @@ import uvicorn
 
 from rolloutwatch_contract.urls import without_password
 from rolloutwatch_server.access_log import AccessLog
+from rolloutwatch_server.amounts import Kept
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
+from rolloutwatch_server.keeper import Keeper
 from rolloutwatch_server.live import LiveFeed
 from rolloutwatch_server.presence import Sign
 from rolloutwatch_server.security import Access, AccessError, opened
 from rolloutwatch_server.security.secret import write_private
 from rolloutwatch_server.settings import Settings
-from rolloutwatch_server.store import ARCHIVE, DamagedArchive, Store, StoreError
+from rolloutwatch_server.store import ARCHIVE, DamagedArchive, Limits, Store, StoreError
 from rolloutwatch_server.store.integrity import quarantine
 from rolloutwatch_server.transport import Transport, TransportError, connect, find
 
@@ -45,10 +47,11 @@ def serve(settings: Settings) -> None:
         stack.enter_context(_own(settings.data_dir))
         access = stack.enter_context(_access(settings))
         listener = stack.enter_context(_listen(settings.host, settings.port))
-        store = stack.enter_context(_archive(settings.data_dir / ARCHIVE, settings.quarantine, wish))
+        store = stack.enter_context(_archive(settings, wish))
         transport = stack.enter_context(_transport(settings, wish))
         feed = LiveFeed()
         ingest = Ingest(store, lambda: connect(transport.url), feed.announce, cure=transport.cure)
+        stack.enter_context(Keeper(store))
         stack.enter_context(Sign(ingest, lambda: connect(transport.url)))
         app = create_app(store, feed, ingest, access=access, metrics_runs=settings.metrics_runs)
         server = _Server(AccessLog(app) if settings.access_log else app, feed, ingest)
@@ -183,20 +186,23 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def _archive(path: Path, may_quarantine: bool, wish: _Wish) -> Iterator[Store]:
+def _archive(settings: Settings, wish: _Wish) -> Iterator[Store]:
     """Open the archive; a damaged one is refused, or put aside if that is permitted.
 
     Close it unless the wish to end is urgent: a batch at hand would be waited for.
     """
+    tables = settings.keep_sequences or Kept()
+    limits = Limits(settings.keep_days, settings.keep_size, tables.steps, tables.days)
+    path = settings.data_dir / ARCHIVE
     try:
         try:
-            store = Store(path)
+            store = Store(path, limits=limits)
         except DamagedArchive as damage:
-            if not may_quarantine:
+            if not settings.quarantine:
                 raise
             log.error("%s", damage)
             log.error("It was put aside as %s, and a new archive is begun.", quarantine(path))
-            store = Store(path)
+            store = Store(path, limits=limits)
     except StoreError as error:
         raise CannotServe(str(error)) from error
     for aside in store.quarantined():

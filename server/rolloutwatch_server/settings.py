@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from rolloutwatch_contract.urls import without_password
+from rolloutwatch_server import amounts
 
 DEFAULT_REDIS_PORT = 6379
 TOKENS_VARIABLE = "ROLLOUTWATCH_TOKENS"  # no option: who lists processes would see it
@@ -145,6 +146,25 @@ SETTINGS: tuple[Setting, ...] = (
         "put an archive that is damaged aside, and begin a new one, instead of refusing to start",
     ),
     Setting(
+        "keep_days",
+        None,
+        amounts.days,
+        "delete runs whose last record is older than so many days; without it they stay for ever",
+    ),
+    Setting(
+        "keep_size",
+        None,
+        amounts.size,
+        "when the archive is larger, as 20GB say, delete the oldest runs that have ended; without it it may fill the disk",
+    ),
+    Setting(
+        "keep_sequences",
+        None,
+        amounts.kept,
+        "keep tables of sequences, histograms, sample ids and tokens for so many steps of a run, 10000 say, or for so "
+        "many days, 30d say, and figures longer; without it they stay as long as their run",
+    ),
+    Setting(
         "allowed_hosts",
         (),
         _hosts,
@@ -223,6 +243,9 @@ class Settings:
     redis_port: int
     data_dir: Path
     quarantine: bool
+    keep_days: float | None
+    keep_size: int | None
+    keep_sequences: amounts.Kept | None
     allowed_hosts: tuple[str, ...]
     public_url: str | None
     require_login: bool
