@@ -4,6 +4,7 @@ Requests are made up from the document by schemathesis, also such as break it, a
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,10 +37,10 @@ RECORDS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
     """A server that has a run with everything delicate in it, and dead letters."""
-    with ServerProcess(tmp_path_factory.mktemp("server") / "data", "--metrics-runs") as one:
+    with ServerProcess(tmp_path / "data", "--metrics-runs") as one:
         with redis.Redis.from_url(one.redis_url) as client:
             frames = [*map(encode, RECORDS), b"noise"]
             for number, frame in enumerate(frames, 1):
