@@ -90,6 +90,7 @@ class RunDetail(msgspec.Struct, frozen=True):
     takes over steps of an earlier one, and then all that was read before has to be read again.
     `changes` grows with all that is archived for the run: as long as it stays, so does all that is shown.
     `sessions` stand in the order in which they started; `config` and `environment` are those of the run's newest.
+    Before the step `tables_from` sequences, histograms, sample ids and tokens were let go of; None if nothing was.
     """
 
     summary: RunSummary
@@ -100,6 +101,7 @@ class RunDetail(msgspec.Struct, frozen=True):
     generation: str = ""
     sessions: tuple[SessionView, ...] = ()
     changes: int = 0
+    tables_from: int | None = None
 
     @property
     def rivals(self) -> tuple[SessionView, ...]:

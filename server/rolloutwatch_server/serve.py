@@ -7,21 +7,26 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import uvicorn
 
 from rolloutwatch_contract.urls import without_password
 from rolloutwatch_server.access_log import AccessLog
+from rolloutwatch_server.amounts import Kept
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
+from rolloutwatch_server.keeper import Keeper
 from rolloutwatch_server.live import LiveFeed
 from rolloutwatch_server.presence import Sign
+from rolloutwatch_server.security import Access, AccessError, opened
+from rolloutwatch_server.security.secret import write_private
 from rolloutwatch_server.settings import Settings
-from rolloutwatch_server.store import ARCHIVE, DamagedArchive, Store, StoreError
+from rolloutwatch_server.store import ARCHIVE, DamagedArchive, Limits, Store, StoreError
 from rolloutwatch_server.store.integrity import quarantine
 from rolloutwatch_server.transport import Transport, TransportError, connect, find
 
@@ -40,32 +45,48 @@ def serve(settings: Settings) -> None:
     with contextlib.ExitStack() as stack:
         wish = stack.enter_context(_Wish())
         stack.enter_context(_own(settings.data_dir))
+        access = stack.enter_context(_access(settings))
         listener = stack.enter_context(_listen(settings.host, settings.port))
-        store = stack.enter_context(_archive(settings.data_dir / ARCHIVE, settings.quarantine))
+        store = stack.enter_context(_archive(settings, wish))
         transport = stack.enter_context(_transport(settings, wish))
         feed = LiveFeed()
         ingest = Ingest(store, lambda: connect(transport.url), feed.announce, cure=transport.cure)
+        stack.enter_context(Keeper(store))
         stack.enter_context(Sign(ingest, lambda: connect(transport.url)))
-        app = create_app(store, feed, ingest, hosts=_hosts(settings), metrics_runs=settings.metrics_runs)
-        server = _Server(AccessLog(app) if settings.access_log else app, feed)
-        stack.enter_context(_announced(settings.data_dir, _url(listener), transport, server))
+        app = create_app(store, feed, ingest, access=access, metrics_runs=settings.metrics_runs)
+        server = _Server(AccessLog(app) if settings.access_log else app, feed, ingest)
+        url = settings.public_url or _url(listener)
+        stack.enter_context(_announced(settings, url, transport, server, access))
         wish.concerns(server)
         server.run([listener])
+    if wish.is_urgent:
+        _end_at_once()
+
+
+def _end_at_once() -> NoReturn:
+    """End the process with nothing running but the ingest, for whose batch an end in good order would wait."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 class _Server(uvicorn.Server):
     """uvicorn, told to end open event streams when it is asked to end, and telling when it is ready."""
 
-    def __init__(self, app: object, feed: LiveFeed) -> None:
+    def __init__(self, app: object, feed: LiveFeed, ingest: Ingest) -> None:
         config = uvicorn.Config(
             app,  # type: ignore[arg-type]  # uvicorn's own types for ASGI are narrower than starlette's
             log_config=None,
             access_log=False,
             timeout_graceful_shutdown=SECONDS_FOR_OPEN_REQUESTS,
             server_header=False,
+            # who is trusted to say from where a request comes is a setting of ours
+            proxy_headers=False,
+            ws="none",
         )
         super().__init__(config)
         self._feed = feed
+        self._ingest = ingest
         self.messages: list[str] = []
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -74,7 +95,9 @@ class _Server(uvicorn.Server):
         uvicorn's own handler raises the signal once more when it is done, which would end the process before its Redis.
         """
         self._feed.close()
-        self.force_exit = self.should_exit
+        if self.should_exit:
+            self.force_exit = True
+            self._ingest.hurry()
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -101,6 +124,11 @@ class _Wish:
     def __exit__(self, *_: object) -> None:
         for one, handler in self._former.items():
             signal.signal(one, handler)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it was uttered twice, once there was a server to hear it."""
+        return self._server is not None and self._server.force_exit
 
     def concerns(self, server: _Server) -> None:
         """Pass the wish on to a server, which ends as soon as it has begun if it is there already."""
@@ -158,25 +186,34 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def _archive(path: Path, may_quarantine: bool) -> Iterator[Store]:
-    """Open the archive; a damaged one is refused, or put aside if that is permitted."""
+def _archive(settings: Settings, wish: _Wish) -> Iterator[Store]:
+    """Open the archive; a damaged one is refused, or put aside if that is permitted.
+
+    Close it unless the wish to end is urgent: a batch at hand would be waited for.
+    """
+    tables = settings.keep_sequences or Kept()
+    limits = Limits(settings.keep_days, settings.keep_size, tables.steps, tables.days)
+    path = settings.data_dir / ARCHIVE
     try:
         try:
-            store = Store(path)
+            store = Store(path, limits=limits)
         except DamagedArchive as damage:
-            if not may_quarantine:
+            if not settings.quarantine:
                 raise
             log.error("%s", damage)
             log.error("It was put aside as %s, and a new archive is begun.", quarantine(path))
-            store = Store(path)
+            store = Store(path, limits=limits)
     except StoreError as error:
         raise CannotServe(str(error)) from error
     for aside in store.quarantined():
         log.warning(
             "%s is a damaged archive, of which nothing is shown; delete it when you need it no more.", aside
         )
-    with contextlib.closing(store):
+    try:
         yield store
+    finally:
+        if not wish.is_urgent:
+            store.close()
 
 
 @contextlib.contextmanager
@@ -194,29 +231,38 @@ def _transport(settings: Settings, wish: _Wish) -> Iterator[Transport]:
 
 
 @contextlib.contextmanager
-def _announced(data_dir: Path, url: str, transport: Transport, server: _Server) -> Iterator[None]:
+def _access(settings: Settings) -> Iterator[Access]:
+    with contextlib.ExitStack() as stack:
+        try:
+            access = stack.enter_context(opened(settings, os.environ))
+        except AccessError as error:
+            raise CannotServe(str(error)) from error
+        yield access
+
+
+@contextlib.contextmanager
+def _announced(
+    settings: Settings, url: str, transport: Transport, server: _Server, access: Access
+) -> Iterator[None]:
     """Say where everything is: on the terminal when it is ready, and in a file that other programs read."""
-    told = {"pid": os.getpid(), "url": url, "redis_url": transport.url}
-    announcement = data_dir / ANNOUNCEMENT
-    half_written = announcement.with_suffix(".tmp")
-    half_written.touch(mode=0o600)  # a Redis URL may hold a password
-    half_written.write_text(json.dumps(told))
-    half_written.replace(announcement)
+    told = {
+        "pid": os.getpid(),
+        "url": url,
+        "redis_url": transport.url,
+        "login": settings.asks_for_login,
+    }
+    announcement = settings.data_dir / ANNOUNCEMENT
+    write_private(announcement, json.dumps(told))  # a Redis URL may hold a password
     server.messages = [
         f"Redis: {without_password(transport.url)} ({transport.provider})",
         f"Dashboard: {url}/",
     ]
+    if settings.require_login and (link := access.first_link(url)):
+        server.messages.append(f"Log in as admin, once, within 15 minutes: {link}")
     try:
         yield
     finally:
         announcement.unlink(missing_ok=True)
-
-
-def _hosts(settings: Settings) -> list[str] | None:
-    """Return the names that the server answers to; None for any, on a network that is trusted anyway."""
-    if settings.trust_network and not settings.allowed_hosts:
-        return None
-    return [settings.host, "localhost", "127.0.0.1", "::1", *settings.allowed_hosts]
 
 
 def _url(listener: socket.socket) -> str:

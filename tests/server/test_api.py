@@ -27,6 +27,7 @@ from rolloutwatch_server.api.runs import (
     RunWithDetails,
     SeriesByMetric,
 )
+from rolloutwatch_server.exports.export import MEDIA_TYPES
 from rolloutwatch_server.store import MEMORY, DeadLetter, Entry, Position, Store
 from tests.server.asking import Asking
 from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, start, step
@@ -88,6 +89,7 @@ def test_one_run(api: Asking, store: Store) -> None:
         "dropped": {"queue_full": 2},
         "generation": answer["generation"],
         "sessions": [{"id": "s1", "state": "live", "started_at": 5.0, "contested": False} | said],
+        "tables_from": None,
     }
     assert has_shape(RunWithDetails, answer)
 
@@ -291,8 +293,8 @@ def test_every_answer_is_documented_by_its_shape(api: Asking) -> None:
     documented = {
         (path, status, kind): body.get("schema", {}).get("$ref", "").rpartition("/")[2]
         for path, verbs in document["paths"].items()
-        for operation in verbs.values()
-        for status, told in operation["responses"].items()
+        for route in verbs.values()
+        for status, told in route["responses"].items()
         for kind, body in told.get("content", {}).items()
         if status != "default"
     }
@@ -301,11 +303,15 @@ def test_every_answer_is_documented_by_its_shape(api: Asking) -> None:
         ("/api/v1/runs/{run}", "200", "application/json"): "RunWithDetails",
         ("/api/v1/runs/{run}/series", "200", "application/json"): "SeriesByMetric",
         ("/api/v1/runs/{run}/marks", "200", "application/json"): "Marks",
+        **{("/api/v1/runs/{run}/export", "200", kind): "" for kind in MEDIA_TYPES.values()},
+        ("/api/v1/imports", "200", "application/json"): "Import",
+        ("/api/v1/imports", "201", "application/json"): "Import",
         ("/api/v1/runs/{run}/live", "200", "text/event-stream"): "",
         ("/api/v1/runs/{run}/replay", "200", "text/event-stream"): "",
         ("/api/v1/runs/{run}/steps/{step}", "200", "application/json"): "Step",
         ("/api/v1/runs/{run}/whatif", "200", "application/json"): "Answer",
         ("/api/v1/catalogue", "200", "application/json"): "Catalogue",
+        ("/api/v1/archive", "200", "application/json"): "ArchiveFile",
         ("/api/v1/dead-letters", "200", "application/json"): "DeadLetters",
         ("/metrics", "200", "text/plain; version=0.0.4; charset=utf-8"): "",
         ("/metrics", "200", "application/openmetrics-text; version=1.0.0; charset=utf-8"): "",
@@ -316,13 +322,9 @@ def test_every_answer_is_documented_by_its_shape(api: Asking) -> None:
     for schema in (Problem.model_json_schema(), *document["components"]["schemas"].values()):
         for field in schema.get("properties", {}):
             assert f'"{field}": ' in page
-    for path, verbs in document["paths"].items():  # as install_problems answers, not as FastAPI would
-        refusals = {
-            status: told
-            for operation in verbs.values()
-            for status, told in operation["responses"].items()
-            if status[0] not in "25"
-        }
+    routes = [(path, route) for path, verbs in document["paths"].items() for route in verbs.values()]
+    for path, route in routes:  # as install_problems answers, not as FastAPI would
+        refusals = {status: told for status, told in route["responses"].items() if status[0] not in "25"}
         assert list(refusals) == ["default"], path
         (body,) = refusals["default"]["content"].items()
         assert body == ("application/problem+json", {"schema": Problem.model_json_schema()})
@@ -389,6 +391,7 @@ def test_a_refusal_is_json_that_names_the_thing(
 
 PATHS = ("/api/v1/runs", SERIES, f"/api/v1/runs/{RUN}/live", "/api/v1/catalogue")
 PATHS += (
+    "/api/v1/archive",
     f"/api/v1/runs/{RUN}/marks",
     "/api/v1/dead-letters",
     "/healthz",

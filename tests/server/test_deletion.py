@@ -15,7 +15,7 @@ import pytest
 
 from rolloutwatch_contract import Array, Heartbeat, Mark, RunEnd, StepRecord, stream_key
 from rolloutwatch_contract.protocol import RunState
-from rolloutwatch_server.store import FOLD_AT, MEMORY, DeadLetter, Entry, Position, RunIsLive, Store
+from rolloutwatch_server.store import FOLD_AT, MEMORY, DeadLetter, Entry, Position, Resumed, RunIsLive, Store
 from tests.server.asking import Asking
 from tests.server.records import RUN, STREAM, batch, start, step, values
 
@@ -229,3 +229,20 @@ def test_deleting_by_the_api(clock: Clock) -> None:
         )
     never = api.ask("/api/v1/runs/no~such", "DELETE").json()
     assert never["detail"] == "there is no run 'no~such': GET /api/v1/runs lists those there are."
+
+
+def test_whoever_reads_a_run_in_portions_is_told_that_it_was_deleted(path: Path) -> None:
+    """Half an export is not taken for the whole: neither when it is gone, nor when another one of that name is there."""
+    with contextlib.closing(Store(path)) as store:
+        for again in (False, True):
+            fill(store, STREAM if not again else stream_key(RUN, "s2"), 500, RunEnd(9.0))
+            figures, tables = store.portions(RUN, steps=100), store.tables(RUN)
+            next(figures)
+            next(tables)
+            store.delete(RUN, "for a test")
+            if again:
+                store.archive(stream_key(RUN, "s3"), batch(start(), *(step(n, m0=1.0) for n in range(500))))
+            with pytest.raises(Resumed, match="or deleted, while it was read"):
+                list(figures)
+            with pytest.raises(Resumed):
+                list(tables)

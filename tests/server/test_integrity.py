@@ -19,6 +19,7 @@ import pytest
 from rolloutwatch_contract import Array, Mark, RunEnd, RunStart, StepRecord
 from rolloutwatch_server.ingest import Trouble
 from rolloutwatch_server.store import FOLD_AT, DamagedArchive, Store, StoreError
+from rolloutwatch_server.store.database import Database
 from rolloutwatch_server.store.integrity import note_beside, quarantine
 from tests.processes import ROLLOUTWATCH, ServerProcess
 from tests.redis_process import RedisProcess
@@ -163,6 +164,28 @@ def test_a_damaged_archive_is_put_aside_with_all_that_belongs_to_it(
         assert store.runs() == []
         assert store.quarantined() == [aside]
         assert Asking.of(store).ask("/readyz").json()["quarantined"] == [aside.name]
+
+
+def test_a_large_file_is_served_while_it_is_read_as_a_whole(
+    sound: tuple[Path, dict[str, Any]], path: Path
+) -> None:
+    """What is wrong with it is found a little later, and then nothing is served any more."""
+    shutil.copy(sound[0], path)
+    over_a_page(path.stat().st_size // PAGE - 3, b"\xff")(path)
+    database = Database(path, read_up_to=0)
+    assert not database.is_read
+    with database.read() as db:
+        assert db.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+    with pytest.raises(DamagedArchive):
+        database.read_as_a_whole()
+    with pytest.raises(DamagedArchive), database.write():
+        pass
+    database.close()
+    shutil.copy(sound[0], path)
+    note_beside(path).unlink()
+    with contextlib.closing(Database(path, read_up_to=0)) as database:
+        database.read_as_a_whole()
+        assert database.is_read
 
 
 def test_an_empty_file_is_the_archive_of_a_server_that_was_killed_at_once(path: Path) -> None:

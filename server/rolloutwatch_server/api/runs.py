@@ -64,6 +64,8 @@ class RunWithDetails(Run):
 
     Sessions stand in the order in which they started; of two that bring the same figures the later one is shown.
     The generation changes when a resumed session takes over steps: what was read before is then to be read again.
+    Before the step `tables_from` sequences, histograms and all else that goes along with a step were let go of;
+    null if nothing was.
     """
 
     metrics: list[str]
@@ -72,6 +74,7 @@ class RunWithDetails(Run):
     dropped: dict[str, int]
     generation: str
     sessions: list[Session]
+    tables_from: int | None
 
 
 class Axis(enum.Enum):
@@ -223,6 +226,7 @@ def flat(detail: RunDetail) -> dict[str, object]:
         "dropped": detail.dropped,
         "generation": detail.generation,
         "sessions": detail.sessions,
+        "tables_from": detail.tables_from,
     }
 
 

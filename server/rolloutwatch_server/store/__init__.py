@@ -20,6 +20,7 @@ from rolloutwatch_server.store.database import ARCHIVE, MEMORY, DamagedArchive, 
 from rolloutwatch_server.store.deletion import Removal, RunIsLive
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
 from rolloutwatch_server.store.portions import Portion, Resumed
+from rolloutwatch_server.store.retention import Limits
 from rolloutwatch_server.store.schema import SCHEMA
 from rolloutwatch_server.store.store import Store
 from rolloutwatch_server.store.writer import DEAD_LETTERS_KEPT, FOLD_AT
@@ -35,6 +36,7 @@ __all__ = [
     "DamagedArchive",
     "DeadLetter",
     "Entry",
+    "Limits",
     "Portion",
     "Position",
     "Removal",

@@ -24,6 +24,9 @@ MEMORY = ":memory:"
 INCREMENTAL = 2  # of PRAGMA auto_vacuum
 FREE_PAGES_KEPT = 1024  # 4 MB, which the next records take
 PAGES_OF_A_BITE = 256
+LARGEST_IDLE_WAL = (
+    64 * 1024 * 1024
+)  # bytes; a backup, or a long reader, lets it grow, and it is cut down after
 FIRST_BYTES = b"SQLite format 3\0"
 LETTERS_OF_A_COMPLAINT = 500
 CURE_OF_DAMAGE = (
@@ -46,19 +49,23 @@ class DamagedArchive(StoreError):
 class Database:
     """The file of `path`, or memory for MEMORY, with its tables. Safe to use from any thread.
 
+    A file of up to `read_up_to` bytes is read as a whole when it is opened.
     With `reading` nothing is made, brought up to date or written, and a server may be at work on the file meanwhile.
     """
 
-    def __init__(self, path: Path | str, *, reading: bool = False) -> None:
+    def __init__(
+        self, path: Path | str, *, reading: bool = False, read_up_to: int = READ_WHEN_OPENED
+    ) -> None:
         self.path = str(path)
         self._reading = reading
+        self._read_up_to = read_up_to
         self._lock = threading.RLock()
         self._idle_readers: deque[sqlite3.Connection] = deque()
         self._closed = False
         self.damage = ""  # what was seen, once any was
         self.is_read = True  # as a whole, and found sound
-        self._refuse_a_known_one()
         with self._reporting("opened"):
+            self._refuse_a_known_one()
             self._writer = self._connect()
             try:
                 self._check() if reading else self._prepare()
@@ -119,6 +126,14 @@ class Database:
                 self._writer.executescript(f"PRAGMA incremental_vacuum({min(free, PAGES_OF_A_BITE)})")
         return free > PAGES_OF_A_BITE
 
+    def size(self, db: sqlite3.Connection) -> tuple[int, int]:
+        """Return how many bytes of the file hold something, and how many are free."""
+        pages, free, size = (
+            int(db.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return (pages - free) * size, free * size
+
     def read_as_a_whole(self) -> None:
         """Look at every page, a table at a time; DamagedArchive if something is wrong."""
         with self.read() as db:
@@ -169,11 +184,12 @@ class Database:
             self._writer.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only what is empty can still become so
         self._writer.execute("BEGIN IMMEDIATE")  # which a file that is read-only refuses
         self._writer.execute("ROLLBACK")
-        if self._size() <= READ_WHEN_OPENED:
+        if self._size() <= self._read_up_to:
             self._refuse(complaint_about(self._writer))
         else:
             self.is_read = False
         self._writer.execute("PRAGMA journal_mode = WAL")  # of the file, for every connection
+        self._writer.execute(f"PRAGMA journal_size_limit = {LARGEST_IDLE_WAL}")
         if version == 0:
             self._make(TABLES)
         elif version < SCHEMA:
@@ -198,7 +214,7 @@ class Database:
             complaint = complaint[:LETTERS_OF_A_COMPLAINT].rstrip(".")
             self.damage = f"archive {self.path} is damaged: {complaint}. {CURE_OF_DAMAGE}"
             log.error("%s", self.damage)
-            if self.path != MEMORY:
+            if self.path != MEMORY and not self._reading:
                 with contextlib.suppress(
                     OSError
                 ):  # a disk that takes nothing: the next server looks for itself
@@ -216,10 +232,22 @@ class Database:
             if self.damage:
                 raise
             self._damaged(str(error))
+        except OSError as error:
+            raise StoreError(f"archive {self.path} cannot be {failure}: {error}") from error
         except sqlite3.Error as error:
+            if failure == "written":
+                self._empty_the_wal()
             if is_damage(error) and not self._is_of_something_else(failure):
                 self._damaged(str(error))
             raise StoreError(f"archive {self.path} cannot be {failure}: {error}") from error
+
+    def _empty_the_wal(self) -> None:
+        """Move what was committed into the file, as far as nobody reads it where it is.
+
+        On a disk that is full the WAL cannot grow, and what it holds is the only room there is: for a deletion too.
+        """
+        with contextlib.suppress(sqlite3.Error):
+            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _is_of_something_else(self, failure: str) -> bool:
         """Tell whether a file that cannot be opened does not even begin as an archive does."""

@@ -11,7 +11,9 @@ import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
 
-READ_WHEN_OPENED = 1024**3  # bytes; which takes a second, and several from a disk that is slow
+READ_WHEN_OPENED = (
+    256 * 1024**2
+)  # bytes; which takes a tenth of a second, and seconds from a disk that is slow
 TABLES_OF_ANY = frozenset({"runs", "sessions", "recent", "chunks"})  # that an archive of any schema has
 
 _OF_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

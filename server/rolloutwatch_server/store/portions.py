@@ -30,11 +30,11 @@ class Portion(msgspec.Struct, frozen=True):
 
 
 class Resumed(StoreError):
-    """A run was resumed while it was read: what was read first is not shown any more."""
+    """A run was resumed, or deleted, while it was read: what was read first is not shown any more."""
 
     def __init__(self, run: str) -> None:
         super().__init__(
-            f"run {run} was resumed from an earlier step while it was read: read it again from the beginning."
+            f"run {run} was resumed from an earlier step, or deleted, while it was read: read it again from the beginning."
         )
 
 
@@ -109,7 +109,9 @@ def _placed(
 
 
 def _same_history(db: sqlite3.Connection, run: str, former: object) -> object:
-    history = Lineage.read(db, run).takeovers()
+    # the first session tells a run from another one of the same id, that began when it was deleted
+    first = db.execute("SELECT min(id) FROM sessions WHERE run = ?", (run,)).fetchone()[0]
+    history = first, Lineage.read(db, run).takeovers()
     if former not in (None, history):
         raise Resumed(run)
     return history

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,38 +13,22 @@ from rolloutwatch_server.store.attempts import Attempt, StepTables, read_attempt
 from rolloutwatch_server.store.checksum import check
 from rolloutwatch_server.store.columns import Shown
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
-from rolloutwatch_server.store.database import MEMORY, Database
-from rolloutwatch_server.store.deletion import Removal, RunIsLive, delete, removals, sweep
 from rolloutwatch_server.store.entries import DeadLetter, Entry
-from rolloutwatch_server.store.integrity import in_quarantine
+from rolloutwatch_server.store.keeping import Keeping
 from rolloutwatch_server.store.lineage import Lineage
 from rolloutwatch_server.store.marks import contests, read_marks, restarts, views
 from rolloutwatch_server.store.portions import Portion, read_all_tables, read_portions
-from rolloutwatch_server.store.writer import Writer
 
-SECONDS_OF_A_BITE = 0.01  # for which the writer is held when space is given back
 _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
 
 
-class Store:
+class Store(Keeping):
     """The archive in a file of `path`, or in memory for `Store(MEMORY)`. Safe to use from any thread."""
-
-    def __init__(
-        self, path: Path | str, clock: Callable[[], float] = time.time, *, reading: bool = False
-    ) -> None:
-        self.path = str(path)
-        self._clock = clock
-        self._database = Database(path, reading=reading)
-        self._writer = Writer()
 
     @classmethod
     def reading(cls, path: Path | str) -> "Store":
         """Open an archive to read alone, also while a server is at work on it; StoreError if there is none."""
         return cls(path, reading=True)
-
-    def close(self) -> None:
-        """Let go of the file; what was archived is on disk."""
-        self._database.close()
 
     def archive(self, stream: str, entries: Sequence[Entry]) -> list[Entry]:
         """Archive a batch of one stream with its cursor; return what was new in it, and what of that is hidden.
@@ -71,47 +54,6 @@ class Store:
             self._writer.forget()
             raise
 
-    def delete(self, run: str, reason: str) -> bool:
-        """Delete a run, which is gone from here on; tell whether there was one of that id.
-
-        RunIsLive if its trainer is at work. Its space is given back by `sweep`.
-        """
-        try:
-            with self._database.write() as db:
-                state = self._states(db, run).get(run)
-                if state is RunState.LIVE:
-                    raise RunIsLive(f"run {run!r} is live: end its trainer, or wait until it has stalled.")
-                if state is not None:
-                    delete(db, run, reason, self._clock())
-        finally:
-            self._writer.forget()
-        return state is not None
-
-    def sweep(self, seconds: float = SECONDS_OF_A_BITE) -> bool:
-        """Give back space of deleted runs for about so many seconds; tell whether there is more to give back."""
-        with self._database.write() as db:
-            is_more = sweep(db, seconds)
-        return is_more or self._database.shrink()
-
-    @property
-    def damage(self) -> str:
-        """Return what is wrong with the archive's file and what to do; empty as long as nothing is known to be."""
-        return self._database.damage
-
-    def quarantined(self) -> list[Path]:
-        """Return the damaged archives that were put aside, the oldest first; what they held is not in this one."""
-        return [] if self.path == MEMORY else in_quarantine(Path(self.path))
-
-    def check(self) -> None:
-        """Read the whole file if that was not done when it was opened, because it is large; DamagedArchive if it is not sound."""
-        if not self._database.is_read:
-            self._database.read_as_a_whole()
-
-    def removals(self, run: str | None = None) -> list[Removal]:
-        """Return which runs were deleted, or when and why one run was, the newest first."""
-        with self._database.read() as db:
-            return removals(db, run)
-
     def archived_to(self, stream: str) -> int:
         """Return the number up to which all of a stream's records are archived, without one missing."""
         with self._database.read() as db:
@@ -133,7 +75,7 @@ class Store:
         """Return one run, None if there is none of that id."""
         with self._database.read() as db:
             row = db.execute(
-                f"SELECT {_SUMMARY}, config, environment, changes FROM runs WHERE id = ?", (run,)
+                f"SELECT {_SUMMARY}, config, environment, changes, tables_from FROM runs WHERE id = ?", (run,)
             ).fetchone()
             if row is None:
                 return None
@@ -141,15 +83,23 @@ class Store:
             query = "SELECT metric FROM beginnings WHERE run = ? GROUP BY metric ORDER BY min(id)"
             names = tuple(metric for (metric,) in db.execute(query, (run,)))
             dropped = db.execute("SELECT dropped FROM sessions WHERE run = ?", (run,)).fetchall()
-            summary = _summary(row[:-3], states, any(one.contested for one in sessions.values()))
+            summary = _summary(row[:-4], states, any(one.contested for one in sessions.values()))
             generation = _generation(summary, Lineage.read(db, run))
         counts: dict[str, int] = {}
         for (text,) in dropped:
             for reason, count in json.loads(text).items():
                 counts[reason] = counts.get(reason, 0) + count
-        config, environment, changes = json.loads(row[-3]), json.loads(row[-2]), int(row[-1])
+        config, environment, changes = json.loads(row[-4]), json.loads(row[-3]), int(row[-2])
         return RunDetail(
-            summary, names, config, environment, counts, generation, tuple(sessions.values()), changes
+            summary,
+            names,
+            config,
+            environment,
+            counts,
+            generation,
+            tuple(sessions.values()),
+            changes,
+            row[-1],
         )
 
     def series(
@@ -287,22 +237,6 @@ class Store:
             "WHERE one.outcome IS NULL AND other.outcome IS NULL AND min(one.heard_at, other.heard_at) > ? "
         )
         return db.execute(query + where, [self._clock() - SECONDS_UNTIL_STALLED, *values]).fetchall()
-
-    def _states(self, db: sqlite3.Connection, run: str | None = None) -> dict[str, RunState]:
-        where, values = ("WHERE run = ?", (run,)) if run else ("", ())
-        query = f"SELECT run, outcome, heard_at FROM sessions {where} ORDER BY started_at"
-        states: dict[str, RunState] = {}
-        for one, outcome, heard_at in db.execute(query, values):
-            state = self._state(outcome, heard_at)
-            # the newest session speaks for the run, unless an older one is still at work
-            if state is RunState.LIVE or states.get(one) is not RunState.LIVE:
-                states[one] = state
-        return states
-
-    def _state(self, outcome: str | None, heard_at: float) -> RunState:
-        if outcome is not None:
-            return RunState(outcome)
-        return RunState.LIVE if self._clock() - heard_at < SECONDS_UNTIL_STALLED else RunState.STALLED
 
 
 def _range(from_step: int | None, to_step: int | None) -> tuple[int, int]:
