@@ -51,6 +51,7 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         "/api/v1/runs/{run}/marks",
         "/api/v1/runs/{run}/export",
         "/api/v1/imports",
+        "/api/v1/archive",
         "/api/v1/runs/{run}/live",
         "/api/v1/runs/{run}/replay",
         "/api/v1/runs/{run}/steps/{step}",
