@@ -62,7 +62,7 @@ MEANINGS: Mapping[str, str] = {
     "first_chart_s": "of the long run's page in a browser just started",
     "first_chart_tensorboard_s": "of TensorBoard with a run a tenth as long, read before the browser starts",
     "first_chart_vs_tensorboard": "ours over TensorBoard's",
-    "tensorboard_ingest_steps_per_s": "read from its event files by TensorBoard, 40 scalars each, until all are there",
+    "tensorboard_ingest_steps_per_s": "read from event files by TensorBoard, 40 scalars each, from its start until all are there",
     "tensorboard_series_median_ms": "four scalars of that run from TensorBoard, at the 1000 points that it keeps",
 }
 

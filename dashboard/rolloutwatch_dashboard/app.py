@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,11 +14,12 @@ from rolloutwatch_contract.rules import DEFAULT_RULES, Rule
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import frame
 from rolloutwatch_dashboard.pages import missing, run, runs
+from rolloutwatch_dashboard.shell import HERE, HTML
 
 TITLE = "Rolloutwatch"
-HERE = Path(__file__).parent
-HTML = (HERE / "index.html").read_text(encoding="utf-8")
 SECONDS_BETWEEN_LOOKS_AT_RUNS = 3.0
+# dash asks for it when the first chart is there; asked for at once, it is read while the server makes the page
+PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
 
 
 def create_dashboard(
@@ -44,7 +44,7 @@ def create_dashboard(
         index_string=HTML,
         # named here, because Dash on FastAPI looks for assets only once "/" has been asked for
         include_assets_files=False,
-        external_scripts=_assets("*.js"),
+        external_scripts=[{"src": PLOTLY, "async": ""}, *_assets("*.js")],
         external_stylesheets=_assets("*.css"),
         add_log_handler=False,
     )

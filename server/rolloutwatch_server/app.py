@@ -2,20 +2,22 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
 
-from rolloutwatch_dashboard import create_dashboard
+from rolloutwatch_dashboard import create_dashboard, script_hashes
 from rolloutwatch_server import __version__
 from rolloutwatch_server.api import (
     archive,
     catalogue,
     dead_letters,
     docs,
+    exports,
     health,
+    imports,
     live,
     metrics,
     replay,
@@ -27,8 +29,9 @@ from rolloutwatch_server.api.answers import REFUSALS, install_problems
 from rolloutwatch_server.api.methods import HeadAsGet, refuse_what_is_not_there
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
-from rolloutwatch_server.middleware import KnownHosts, SecurityHeaders
 from rolloutwatch_server.prometheus.collector import create_registry
+from rolloutwatch_server.security import Access
+from rolloutwatch_server.security.login import Login
 from rolloutwatch_server.store import Store, StoreError
 
 API = "/api/v1"
@@ -41,15 +44,15 @@ def create_app(
     feed: LiveFeed,
     ingest: Ingest,
     *,
-    hosts: Sequence[str] | None = None,
+    access: Access | None = None,
     metrics_runs: bool = False,
 ) -> FastAPI:
     """Return the application that serves the API and, everywhere else, the dashboard.
 
-    With `hosts` it answers only to those names: a web page from elsewhere, whose name was made to lead here,
-    reads nothing. With `metrics_runs` Prometheus is told the figures of live runs.
-    Routes come before the dashboard, whose last one answers every path there is.
+    Without `access` everybody who can reach it is let in. With `metrics_runs` Prometheus is told the figures of live runs.
+    Routes come before the dashboard, whose last one answers every path there is; the doors come last, around everything.
     """
+    access = access or Access()
     app = FastAPI(
         title="Rolloutwatch",
         version=__version__,
@@ -61,18 +64,18 @@ def create_app(
     )
     app.state.store, app.state.feed, app.state.ingest = store, feed, ingest
     app.state.registry = create_registry(store, feed, ingest, of_runs=metrics_runs)
-    for noun in (runs, steps, live, replay, whatif, catalogue, dead_letters, archive):
+    for noun in (runs, steps, live, replay, whatif, exports, imports, catalogue, dead_letters, archive):
         app.include_router(noun.router, prefix=API)
     for noun in (health, metrics, docs):
         app.include_router(noun.router)
     refuse_what_is_not_there(app, "/api")
     install_problems(app)
+    if access.gate is not None:
+        Login(access.gate).install(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=GZIP_LEVEL)
-    app.add_middleware(SecurityHeaders)
-    if hosts is not None:
-        app.add_middleware(KnownHosts, names=hosts)
-    create_dashboard(store, server=app)
+    dashboard = create_dashboard(store, server=app)
     app.add_middleware(HeadAsGet)
+    access.surround(app, script_hashes(dashboard))
     return app
 
 

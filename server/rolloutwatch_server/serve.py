@@ -22,6 +22,8 @@ from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.keeper import Keeper
 from rolloutwatch_server.live import LiveFeed
 from rolloutwatch_server.presence import Sign
+from rolloutwatch_server.security import Access, AccessError, opened
+from rolloutwatch_server.security.secret import write_private
 from rolloutwatch_server.settings import Settings
 from rolloutwatch_server.store import ARCHIVE, DamagedArchive, Limits, Store, StoreError
 from rolloutwatch_server.store.integrity import quarantine
@@ -42,6 +44,7 @@ def serve(settings: Settings) -> None:
     with contextlib.ExitStack() as stack:
         wish = stack.enter_context(_Wish())
         stack.enter_context(_own(settings.data_dir))
+        access = stack.enter_context(_access(settings))
         listener = stack.enter_context(_listen(settings.host, settings.port))
         store = stack.enter_context(_archive(settings))
         transport = stack.enter_context(_transport(settings, wish))
@@ -49,9 +52,10 @@ def serve(settings: Settings) -> None:
         ingest = Ingest(store, lambda: connect(transport.url), feed.announce, cure=transport.cure)
         stack.enter_context(Keeper(store))
         stack.enter_context(Sign(ingest, lambda: connect(transport.url)))
-        app = create_app(store, feed, ingest, hosts=_hosts(settings), metrics_runs=settings.metrics_runs)
+        app = create_app(store, feed, ingest, access=access, metrics_runs=settings.metrics_runs)
         server = _Server(AccessLog(app) if settings.access_log else app, feed)
-        stack.enter_context(_announced(settings.data_dir, _url(listener), transport, server))
+        url = settings.public_url or _url(listener)
+        stack.enter_context(_announced(settings, url, transport, server, access))
         wish.concerns(server)
         server.run([listener])
 
@@ -66,6 +70,9 @@ class _Server(uvicorn.Server):
             access_log=False,
             timeout_graceful_shutdown=SECONDS_FOR_OPEN_REQUESTS,
             server_header=False,
+            # who is trusted to say from where a request comes is a setting of ours
+            proxy_headers=False,
+            ws="none",
         )
         super().__init__(config)
         self._feed = feed
@@ -200,29 +207,38 @@ def _transport(settings: Settings, wish: _Wish) -> Iterator[Transport]:
 
 
 @contextlib.contextmanager
-def _announced(data_dir: Path, url: str, transport: Transport, server: _Server) -> Iterator[None]:
+def _access(settings: Settings) -> Iterator[Access]:
+    with contextlib.ExitStack() as stack:
+        try:
+            access = stack.enter_context(opened(settings, os.environ))
+        except AccessError as error:
+            raise CannotServe(str(error)) from error
+        yield access
+
+
+@contextlib.contextmanager
+def _announced(
+    settings: Settings, url: str, transport: Transport, server: _Server, access: Access
+) -> Iterator[None]:
     """Say where everything is: on the terminal when it is ready, and in a file that other programs read."""
-    told = {"pid": os.getpid(), "url": url, "redis_url": transport.url}
-    announcement = data_dir / ANNOUNCEMENT
-    half_written = announcement.with_suffix(".tmp")
-    half_written.touch(mode=0o600)  # a Redis URL may hold a password
-    half_written.write_text(json.dumps(told))
-    half_written.replace(announcement)
+    told = {
+        "pid": os.getpid(),
+        "url": url,
+        "redis_url": transport.url,
+        "login": settings.asks_for_login,
+    }
+    announcement = settings.data_dir / ANNOUNCEMENT
+    write_private(announcement, json.dumps(told))  # a Redis URL may hold a password
     server.messages = [
         f"Redis: {without_password(transport.url)} ({transport.provider})",
         f"Dashboard: {url}/",
     ]
+    if settings.require_login and (link := access.first_link(url)):
+        server.messages.append(f"Log in as admin, once, within 15 minutes: {link}")
     try:
         yield
     finally:
         announcement.unlink(missing_ok=True)
-
-
-def _hosts(settings: Settings) -> list[str] | None:
-    """Return the names that the server answers to; None for any, on a network that is trusted anyway."""
-    if settings.trust_network and not settings.allowed_hosts:
-        return None
-    return [settings.host, "localhost", "127.0.0.1", "::1", *settings.allowed_hosts]
 
 
 def _url(listener: socket.socket) -> str:

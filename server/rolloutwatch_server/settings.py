@@ -8,7 +8,7 @@ import argparse
 import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,6 +17,9 @@ from rolloutwatch_contract.urls import without_password
 from rolloutwatch_server import amounts
 
 DEFAULT_REDIS_PORT = 6379
+TOKENS_VARIABLE = "ROLLOUTWATCH_TOKENS"  # no option: who lists processes would see it
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class SettingError(ValueError):
@@ -57,6 +60,33 @@ def _host(text: str) -> str:
 
 def _hosts(text: str) -> tuple[str, ...]:
     return tuple(_host(name.strip()) for name in text.split(","))
+
+
+def _public_url(text: str) -> str:
+    parts = urlsplit(text)
+    sound = parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+    if not sound or parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("http://name or https://name, with a port if need be and without a path")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(","))
+    except ValueError:
+        raise ValueError("addresses or networks such as 10.0.0.7 or 10.0.0.0/24") from None
+
+
+def _header(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]{1,64}", text):
+        raise ValueError("the name of a header")
+    return text.lower()
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
+        raise ValueError("a whole number from 1 to 1000000")
+    return int(text)
 
 
 def _redis_url(text: str) -> str:
@@ -141,11 +171,46 @@ SETTINGS: tuple[Setting, ...] = (
         "names, divided by commas, by which browsers may call the server besides localhost; behind a proxy, say",
     ),
     Setting(
-        "trust_network",
+        "public_url",
+        None,
+        _public_url,
+        "where browsers find the server, https://watch.example say, if that is not where it listens",
+    ),
+    Setting(
+        "require_login",
         False,
         _yes,
-        "listen beyond this host although nobody is asked for a password; whoever can reach the port sees all runs",
+        "let nobody in without a login, even where nobody has a token or a password: "
+        "a link that logs in is printed at the start, and by `rolloutwatch access link`",
     ),
+    Setting(
+        "tokens_file",
+        None,
+        Path,
+        "private file of lines NAME:ROLE:TOKEN; such lines may also be in the environment, as ROLLOUTWATCH_TOKENS",
+    ),
+    Setting(
+        "passwords_file",
+        None,
+        Path,
+        "private file of lines NAME:ROLE:HASH, made by `rolloutwatch access password`",
+    ),
+    Setting(
+        "proxy_peers",
+        (),
+        _networks,
+        "addresses or networks, divided by commas, of proxies that are trusted to say who asks",
+    ),
+    Setting("proxy_name_header", "x-forwarded-user", _header, "header by which such a proxy tells the name"),
+    Setting(
+        "proxy_role_header",
+        "x-forwarded-role",
+        _header,
+        "header by which such a proxy tells the role: viewer, operator or admin; viewer if it tells none",
+    ),
+    Setting("session_hours", 168, _count, "hours until a browser has to log in anew"),
+    Setting("streams", 1000, _count, "event streams that may be open at once"),
+    Setting("streams_per_client", 100, _count, "event streams that one client may have open at once"),
     Setting(
         "metrics_runs",
         False,
@@ -174,7 +239,7 @@ class Settings:
 
     host: str
     port: int
-    redis_url: str | None
+    redis_url: str | None = field(repr=False)  # may hold a password
     redis_port: int
     data_dir: Path
     quarantine: bool
@@ -182,22 +247,39 @@ class Settings:
     keep_size: int | None
     keep_sequences: amounts.Kept | None
     allowed_hosts: tuple[str, ...]
-    trust_network: bool
+    public_url: str | None
+    require_login: bool
+    tokens_file: Path | None
+    passwords_file: Path | None
+    proxy_peers: tuple[Network, ...]
+    proxy_name_header: str
+    proxy_role_header: str
+    session_hours: int
+    streams: int
+    streams_per_client: int
     metrics_runs: bool
     log_format: str
     log_level: str
     access_log: bool
+    has_tokens: bool = False  # in the environment
+
+    @property
+    def asks_for_login(self) -> bool:
+        """Whether anybody has to say who they are."""
+        by_file = self.tokens_file or self.passwords_file
+        return bool(self.require_login or self.has_tokens or by_file or self.proxy_peers)
 
 
 def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     """Read settings from a command line and an environment; SettingError if one is wrong."""
     given = vars(_parser().parse_args(arguments))
     values = {setting.name: _value(setting, given[setting.name], environment) for setting in SETTINGS}
-    settings = Settings(**values)
-    if not settings.trust_network and not _is_loopback(settings.host):
+    settings = Settings(**values, has_tokens=bool(environment.get(TOKENS_VARIABLE, "").strip()))
+    if not settings.asks_for_login and not _is_loopback(settings.host):
         raise SettingError(
-            f"--host is {settings.host!r}: there is no authentication, so the server listens on this host alone. "
-            "Use 127.0.0.1 and an SSH tunnel, or add --trust-network if only people you trust can reach the port."
+            f"--host is {settings.host!r}, which others can reach, and nobody would have to log in. "
+            "Add --require-login (a link to log in is printed), --tokens-file, --passwords-file or --proxy-peers, "
+            "or use 127.0.0.1 and an SSH tunnel: docs/security.md."
         )
     return settings
 

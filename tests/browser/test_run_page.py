@@ -401,7 +401,7 @@ def test_figures_that_come_late_or_twice_stand_once_where_they_belong(site: Site
     for step, value in ((4, 1.4), (2, 1.2), (4, 1.5)):
         site.step(RUN, step, {"mismatch_ppl_ratio": value})
     ((_, values),) = wait_until_drawn(page, "chart-ppl", [0, 2, 4])
-    page.wait_for_function(f"({DRAWN})('chart-ppl')[0][1][2] === 1.5")
+    page.wait_for_function(f"() => ({DRAWN})('chart-ppl')[0][1][2] === 1.5")
     assert values[:2] == [1.001, 1.2]
 
 
@@ -574,7 +574,7 @@ def test_a_long_run_is_drawn_whole_with_its_one_bad_step(site: Site, page: Page)
     for step in range(10_000):
         site.step(RUN, step, {"mismatch_ppl_ratio": 3.0 if step == 6_543 else 1.0})
     follow(page, site)
-    page.wait_for_function(f"({DRAWN})('chart-ppl') !== null")
+    page.wait_for_function(f"() => ({DRAWN})('chart-ppl') !== null")
     ((steps, values),) = page.evaluate(DRAWN, "chart-ppl")
     assert steps[0] == 0
     assert steps[-1] == 9_999

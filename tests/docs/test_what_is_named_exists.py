@@ -26,6 +26,7 @@ PAGES = [
     ROOT / "docs/architecture.md",
     ROOT / "docs/redis.md",
     ROOT / "docs/distributed.md",
+    ROOT / "docs/replay.md",
     CLIENT,
     *sorted((ROOT / "docs/decisions").glob("*.md")),
 ]

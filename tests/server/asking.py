@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.security import Access
 from rolloutwatch_server.store import Store
 from rolloutwatch_server.transport import connect
 
@@ -29,13 +30,15 @@ class Asking:
         store: Store,
         *,
         hosts: Sequence[str] | None = None,
+        access: Access | None = None,
         feed: LiveFeed | None = None,
         ingest: Ingest | None = None,
         metrics_runs: bool = False,
     ) -> "Asking":
         feed = feed or LiveFeed()
         ingest = ingest or Ingest(store, lambda: connect("redis://127.0.0.1:1"), feed.announce)
-        return cls(create_app(store, feed, ingest, hosts=hosts, metrics_runs=metrics_runs), feed)
+        app = create_app(store, feed, ingest, access=access or Access(hosts), metrics_runs=metrics_runs)
+        return cls(app, feed)
 
     def ask(
         self,
@@ -48,14 +51,14 @@ class Asking:
     ) -> httpx.Response:
         async def answer() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
-            async with httpx.AsyncClient(transport=transport, base_url=f"http://{host}") as client:
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
                 kind = {} if content is None else {"Content-Type": "application/json"}
                 return await client.request(
                     method,
                     path,
                     params=parameters or None,
                     content=content,
-                    headers={**kind, **(headers or {})},
+                    headers={"host": host, **kind, **(headers or {})},
                 )
 
         return asyncio.run(answer())

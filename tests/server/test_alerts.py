@@ -149,7 +149,12 @@ def test_what_stands_at_a_step_is_what_the_whole_series_says(
         known = None if last is None or math.isnan(last) else last
         expected = [Alert(one, before[-1].firing_step, before[-1].samples, known)]
     assert alerts_at([one], read, 0, 3 * at) == expected
-    assert alerts_at([one], read, 0, 3 * at, first_look=data.draw(st.integers(1, 40)), further=2) == expected
+    looks = {"first_look": data.draw(st.integers(1, 40)), "further": 2}
+    assert alerts_at([one], read, 0, 3 * at, **looks, farthest=1000) == expected
+    near = alerts_at([one], read, 0, 3 * at, **looks, farthest=data.draw(st.integers(1, 40)))
+    assert [(alert.rule, alert.value) for alert in near] == [(alert.rule, alert.value) for alert in expected]
+    for alert, true in zip(near, expected, strict=True):
+        assert alert == true or (alert.is_older and alert.since_step >= true.since_step)
 
 
 def test_a_look_goes_only_as_far_back_as_it_must() -> None:

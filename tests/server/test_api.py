@@ -27,6 +27,7 @@ from rolloutwatch_server.api.runs import (
     RunWithDetails,
     SeriesByMetric,
 )
+from rolloutwatch_server.exports.export import MEDIA_TYPES
 from rolloutwatch_server.store import MEMORY, DeadLetter, Entry, Position, Store
 from tests.server.asking import Asking
 from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, start, step
@@ -306,6 +307,12 @@ def test_every_answer_is_documented_by_its_shape(api: Asking) -> None:
         ("/api/v1/runs/{run}/replay", "200", "text/event-stream"): "",
         ("/api/v1/runs/{run}/steps/{step}", "200", "application/json"): "Step",
         ("/api/v1/runs/{run}/whatif", "200", "application/json"): "Answer",
+        ("/api/v1/imports", "200", "application/json"): "Import",
+        ("/api/v1/imports", "201", "application/json"): "Import",
+        **{
+            ("/api/v1/runs/{run}/export", "200", media.partition(";")[0]): ""
+            for media in MEDIA_TYPES.values()
+        },
         ("/api/v1/catalogue", "200", "application/json"): "Catalogue",
         ("/api/v1/archive", "200", "application/json"): "ArchiveFile",
         ("/api/v1/dead-letters", "200", "application/json"): "DeadLetters",

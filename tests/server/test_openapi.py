@@ -22,6 +22,8 @@ from tests.server.records import DELICATE, RUN, STREAM, start, step
 pytestmark = [pytest.mark.end_to_end, pytest.mark.redis]
 
 EXAMPLES = 100  # of each operation and mode; always the same ones
+# which values go together no schema says: of a configuration, of a format and what it holds
+UNSAID = ("/api/v1/runs/{run}/whatif", "/api/v1/runs/{run}/export", "/api/v1/imports")
 RECORDS = [
     start(lr="1e-6"),
     *(step(n, kl=value, ess=0.5) for n, value in enumerate(DELICATE)),
@@ -77,8 +79,7 @@ def test_every_answer_is_as_documented(mode: GenerationMode, server: ServerProce
         def hold(case: Any, known: bool) -> None:
             if known and "run" in case.path_parameters:
                 case.path_parameters["run"] = RUN
-            # which values of a configuration go together no schema says
-            unsaid = [positive_data_acceptance] if case.operation.body.items else []
+            unsaid = [positive_data_acceptance] if case.operation.path in UNSAID else []
             case.call_and_validate(timeout=30, excluded_checks=unsaid)
 
         hold()

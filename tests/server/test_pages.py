@@ -51,6 +51,8 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         "/api/v1/runs/{run}/marks",
         "/api/v1/runs/{run}/live",
         "/api/v1/runs/{run}/replay",
+        "/api/v1/runs/{run}/export",
+        "/api/v1/imports",
         "/api/v1/runs/{run}/steps/{step}",
         "/api/v1/runs/{run}/whatif",
         "/api/v1/catalogue",
@@ -73,7 +75,8 @@ def test_every_answer_tells_browsers_to_be_careful(url: str, site: Asking) -> No
     """No other site may frame the pages, no type is guessed, no address is passed on."""
     headers = site.ask(url).headers
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["x-frame-options"] == "SAMEORIGIN"
+    assert headers["x-frame-options"] == "DENY"
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
     assert headers["referrer-policy"] == "same-origin"
 
 

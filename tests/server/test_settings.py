@@ -19,7 +19,17 @@ DEFAULTS = {
     "keep_size": None,
     "keep_sequences": None,
     "allowed_hosts": (),
-    "trust_network": False,
+    "public_url": None,
+    "require_login": False,
+    "tokens_file": None,
+    "passwords_file": None,
+    "proxy_peers": (),
+    "proxy_name_header": "x-forwarded-user",
+    "proxy_role_header": "x-forwarded-role",
+    "session_hours": 168,
+    "streams": 1000,
+    "streams_per_client": 100,
+    "has_tokens": False,
     "metrics_runs": False,
     "log_format": "text",
     "log_level": "info",
@@ -28,7 +38,7 @@ DEFAULTS = {
 
 
 def test_without_options_everything_has_a_default() -> None:
-    """Loopback, the documented port, no Redis given, an archive in the folder one stands in."""
+    """Loopback, where nobody is asked, the documented port, no Redis given, an archive in the folder one stands in."""
     assert vars(parse([], {})) == DEFAULTS
 
 
@@ -38,7 +48,7 @@ def test_an_option_goes_before_the_environment_which_goes_before_the_default() -
         "ROLLOUTWATCH_REDIS_URL": "redis://example:6380/1",
         "ROLLOUTWATCH_DATA_DIR": "/data",
         "ROLLOUTWATCH_ALLOWED_HOSTS": "watch.example, w",
-        "ROLLOUTWATCH_TRUST_NETWORK": "yes",
+        "ROLLOUTWATCH_REQUIRE_LOGIN": "yes",
         "ROLLOUTWATCH_METRICS_RUNS": "1",
         "ROLLOUTWATCH_LOG_FORMAT": "JSON",
     }
@@ -49,7 +59,7 @@ def test_an_option_goes_before_the_environment_which_goes_before_the_default() -
         "redis_url": "redis://example:6380/1",
         "data_dir": Path("/data"),
         "allowed_hosts": ("watch.example", "w"),
-        "trust_network": True,
+        "require_login": True,
         "metrics_runs": True,
         "log_format": "json",
         "log_level": "warning",
@@ -58,18 +68,42 @@ def test_an_option_goes_before_the_environment_which_goes_before_the_default() -
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_this_host_needs_no_trust(host: str) -> None:
-    assert parse(["--host", host], {}).host == host
+def test_on_this_host_nobody_has_to_log_in(host: str) -> None:
+    settings = parse(["--host", host], {})
+    assert (settings.host, settings.asks_for_login) == (host, False)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "monitor.example"])
-def test_the_network_is_not_let_in_by_accident(host: str) -> None:
-    """There is no authentication: listening beyond this host takes a second word, and the message says which."""
+def test_the_network_is_not_let_in_without_a_login(host: str) -> None:
+    """Where others can come they have to say who they are, and the message says how that is had."""
     with pytest.raises(
-        SettingError, match=f"--host is '{host}': there is no authentication.*--trust-network"
+        SettingError, match=f"--host is '{host}'.*nobody would have to log in.*--require-login"
     ):
         parse(["--host", host], {})
-    assert parse(["--host", host, "--trust-network"], {}).host == host
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--require-login"],
+        ["--tokens-file", "tokens"],
+        ["--passwords-file", "passwords"],
+        ["--proxy-peers", "10.0.0.7, 10.1.0.0/16"],
+    ],
+)
+def test_each_way_to_log_in_opens_the_network(options: list[str]) -> None:
+    assert parse(["--host", "0.0.0.0", *options], {}).asks_for_login
+
+
+def test_tokens_in_the_environment_open_the_network_and_are_in_no_repr() -> None:
+    settings = parse(
+        ["--host", "0.0.0.0", "--redis-url", "redis://:s3cret@h"], {"ROLLOUTWATCH_TOKENS": "a:viewer:t0ken"}
+    )
+    assert settings.asks_for_login
+    assert "t0ken" not in repr(settings)
+    assert "s3cret" not in repr(settings)
+    with pytest.raises(SettingError, match="nobody would have to log in"):
+        parse(["--host", "0.0.0.0"], {"ROLLOUTWATCH_TOKENS": " "})
 
 
 @pytest.mark.parametrize(
@@ -87,9 +121,14 @@ def test_the_network_is_not_let_in_by_accident(host: str) -> None:
         (["--redis-url", "redis://h/0/1"], {}, "--redis-url is 'redis://h/0/1': expected redis://host:port/0"),
         (["--redis-url", "redis://h:99999"], {}, "--redis-url is 'redis://h:99999': expected redis://"),
         ([], {"ROLLOUTWATCH_REDIS_URL": ""}, "ROLLOUTWATCH_REDIS_URL is '': expected redis://"),
+        ([], {"ROLLOUTWATCH_REQUIRE_LOGIN": "maybe"}, "ROLLOUTWATCH_REQUIRE_LOGIN is 'maybe': expected 1, true or yes"),
+        (["--proxy-peers", "proxy"], {}, "--proxy-peers is 'proxy': expected addresses or networks"),
+        (["--proxy-name-header", "a b"], {}, "--proxy-name-header is 'a b': expected the name of a header"),
+        (["--public-url", "watch.example"], {}, "--public-url is 'watch.example': expected http://name or https://name"),
+        (["--public-url", "https://h/watch"], {}, "--public-url is 'https://h/watch': expected http://name"),
+        (["--streams", "0"], {}, "--streams is '0': expected a whole number from 1"),
         (["--log-format", "xml"], {}, "--log-format is 'xml': expected text or json."),
         (["--log-level", "loud"], {}, "--log-level is 'loud': expected debug, info, warning or error."),
-        ([], {"ROLLOUTWATCH_TRUST_NETWORK": "maybe"}, "ROLLOUTWATCH_TRUST_NETWORK is 'maybe': expected 1, true or yes"),
     ],
 )  # fmt: skip
 def test_a_wrong_value_is_told_with_what_was_expected(

@@ -11,6 +11,7 @@ from rolloutwatch_server.alerts.episodes import broken_by, decisive, known
 
 FIRST_LOOK = 2_000  # steps back, and each further look this many times as far
 FURTHER = 20
+FARTHEST = 40_000  # after which it is enough to know that an alert stands, and has stood since then
 
 Read = Callable[[Collection[str], int, int], Mapping[str, Series]]  # metrics, first and last step
 
@@ -18,13 +19,14 @@ Read = Callable[[Collection[str], int, int], Mapping[str, Series]]  # metrics, f
 class Alert(msgspec.Struct, frozen=True):
     """A rule that fires: since which step, for how many samples (that one included), and the value there is now.
 
-    `value` is None where the step has none.
+    `value` is None where the step has none. It `is_older` if it has stood for longer than anybody has looked back.
     """
 
     rule: Rule
     since_step: int
     samples: int
     value: float | None
+    is_older: bool = False
 
 
 def alerts_at(
@@ -35,6 +37,7 @@ def alerts_at(
     *,
     first_look: int = FIRST_LOOK,
     further: int = FURTHER,
+    farthest: int = FARTHEST,
 ) -> list[Alert]:
     """Return the alerts that stand after a step, in the order of the rules.
 
@@ -47,6 +50,7 @@ def alerts_at(
         step: The step that is asked about.
         first_look: How many steps the first look goes back.
         further: How many times as far each further look goes.
+        farthest: How far back it is of interest when an alert began.
     """
     found: dict[str, Alert] = {}
     asked, width = list(rules), first_look
@@ -55,7 +59,9 @@ def alerts_at(
         series = read({rule.metric for rule in asked}, first, step)
         undecided = []
         for rule in asked:
-            is_decided, alert = _look(rule, series[rule.metric], step, is_whole=first == begin)
+            is_decided, alert = _look(
+                rule, series[rule.metric], step, is_whole=first == begin, is_enough=width >= farthest
+            )
             if not is_decided:
                 undecided.append(rule)
             elif alert is not None:
@@ -64,17 +70,20 @@ def alerts_at(
     return [found[rule.name] for rule in rules if rule.name in found]
 
 
-def _look(rule: Rule, series: Series, step: int, *, is_whole: bool) -> tuple[bool, Alert | None]:
+def _look(
+    rule: Rule, series: Series, step: int, *, is_whole: bool, is_enough: bool
+) -> tuple[bool, Alert | None]:
     """Return whether a stretch of a series tells how the rule stands at its end, and since when, and the alert."""
     steps, values = known(series)
     places, bad = decisive(rule, broken_by(rule, values))
     if len(places) and not bad[-1]:
         return True, None
     good = np.flatnonzero(~bad)
-    if not is_whole and not len(good):
-        return False, None
     if not len(places):
-        return True, None
+        return is_whole, None
+    is_older = not is_whole and not len(good)
+    if is_older and not is_enough:
+        return False, None
     since = int(places[good[-1] + 1 if len(good) else 0])
     value = float(values[-1]) if steps[-1] == step else None
-    return True, Alert(rule, int(steps[since]), len(steps) - since, value)
+    return True, Alert(rule, int(steps[since]), len(steps) - since, value, is_older)

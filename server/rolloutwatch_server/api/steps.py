@@ -58,7 +58,10 @@ class Tokens(BaseModel):
 
 
 class OneAlert(BaseModel):
-    """A rule that fires at the step: since which, for how many steps with a value, and the value at this one."""
+    """A rule that fires at the step: since which, for how many steps with a value, and the value at this one.
+
+    One `is_older` that has stood for longer than anybody has looked back.
+    """
 
     name: str
     metric: str
@@ -66,6 +69,7 @@ class OneAlert(BaseModel):
     above: float | None
     below: float | None
     since_step: int
+    is_older: bool
     steps: int
     value: float | None
     summary: str
@@ -267,6 +271,7 @@ def _alert(alert: Alert) -> dict[str, Any]:
     return told | {
         "severity": alert.rule.severity.name.lower(),
         "since_step": alert.since_step,
+        "is_older": alert.is_older,
         "steps": alert.samples,
         "value": alert.value,
     }

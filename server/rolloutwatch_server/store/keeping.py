@@ -2,6 +2,7 @@
 
 import logging
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,7 @@ class Keeping:
         self._clock = clock
         self._database = Database(path, reading=reading)
         self._writer = Writer()
+        self._restoring = threading.Lock()
 
     def close(self) -> None:
         """Let go of the file; what was archived is on disk."""
@@ -76,7 +78,9 @@ class Keeping:
         if self.limits.days is None and self.limits.bytes is None:
             return False
         now, states, size = self._clock(), self._states(db), self._database.size(db)[0]
-        for run, updated_at in db.execute("SELECT id, updated_at FROM runs ORDER BY updated_at, id"):
+        # changes are counted from the microsecond in which a run came here: one that was imported is not old at once
+        query = "SELECT id, max(updated_at, changes / 1e6) AS since FROM runs ORDER BY since, id"
+        for run, updated_at in db.execute(query):
             if has_ended(states.get(run, RunState.STALLED), updated_at, now):
                 reason = reason_to_delete(self.limits, updated_at, now, size)
                 if reason is not None:

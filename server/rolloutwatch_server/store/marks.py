@@ -83,8 +83,10 @@ def restarts(
 
 def contests(db: sqlite3.Connection, run: str, sessions: dict[int, SessionView]) -> Iterator[MarkView]:
     """Yield a mark where it was seen that two trainers write to a run at once."""
-    query = "SELECT session, rival, step, time FROM contests WHERE run = ? ORDER BY time"
-    for former, later, step, time in db.execute(query, (run,)):
+    places = {session: place for place, session in enumerate(sessions)}
+    query = "SELECT time, session, rival, step FROM contests WHERE run = ?"
+    seen = sorted(db.execute(query, (run,)), key=lambda row: (row[0], places[row[1]], places[row[2]]))
+    for time, former, later, step in seen:
         one, rival = sessions[former], sessions[later]
         fields = _about(rival) | {f"other_{name}": value for name, value in _about(one).items()}
         yield MarkView(step, time, MarkKind.CONTESTED.value, fields, rival.id, found=True)

@@ -1,0 +1,82 @@
+"""TensorBoard, where there is one, with a run of its own."""
+
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+import httpx
+
+from benchmarks.client_cost.servers import free_port
+from benchmarks.server.content import FIGURES, FOUR
+from rolloutwatch_server.transport import HOST
+
+PYTHON = "ROLLOUTWATCH_TENSORBOARD_PYTHON"  # names the Python of an environment that has TensorBoard
+WRITER = Path(__file__).with_name("event_files.py")
+SECONDS_TO_READ = 300.0
+SECONDS_BETWEEN_LOOKS = 0.1
+ROUNDS = 20
+
+
+class TensorBoard:
+    """A TensorBoard on a free port of this host, which has read all of a run of forty scalars when the block begins."""
+
+    def __init__(self, python: str, folder: Path, steps: int) -> None:
+        self._python, self._folder, self._steps = python, folder, steps
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = free_port()
+        self._client = httpx.Client(timeout=60)
+        self.url = f"http://{HOST}:{self._port}"
+        self.seconds_to_read = 0.0
+
+    def __enter__(self) -> "TensorBoard":
+        run = self._folder / "long"
+        subprocess.run([self._python, "-I", str(WRITER), str(run), str(self._steps), *FIGURES], check=True)
+        command = [
+            self._python, "-I", "-m", "tensorboard.main", "--logdir", str(self._folder),
+            "--host", HOST, "--port", str(self._port),
+        ]  # fmt: skip
+        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            self._wait_until_read()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process is not None
+        self._process.terminate()
+        self._process.wait()
+        self._client.close()
+
+    def series_ms(self) -> float:
+        """Return the median milliseconds that four scalars take."""
+        times = []
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            for metric in FOUR:
+                self._series(metric)
+            times.append(time.perf_counter() - began)
+        return 1e3 * statistics.median(times)
+
+    def _series(self, metric: str) -> list[list[float]]:
+        """Return what it shows of a scalar: time, step and value of a thousand steps, of which the last one is one."""
+        where = f"{self.url}/data/plugin/scalars/scalars"
+        answer = self._client.get(where, params={"run": "long", "tag": metric})
+        series: list[list[float]] = answer.json() if answer.is_success else []
+        return series
+
+    def _wait_until_read(self) -> None:
+        """Wait for the last step, and note how long that takes from the start on."""
+        began = time.perf_counter()
+        while time.perf_counter() - began < SECONDS_TO_READ:
+            try:
+                series = self._series(FOUR[-1])
+            except httpx.TransportError:
+                series = []
+            if series and series[-1][1] == self._steps - 1:
+                self.seconds_to_read = time.perf_counter() - began
+                return
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        raise RuntimeError(f"TensorBoard did not read {self._steps} steps within {SECONDS_TO_READ:.0f} s.")

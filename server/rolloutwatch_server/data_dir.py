@@ -1,0 +1,70 @@
+"""The data dir as commands beside `serve` find it: whose it is, and where its server is."""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from rolloutwatch_server.settings import SETTINGS
+
+ARCHIVE = "archive.db"
+ANNOUNCEMENT = "server.json"
+LOCK = "lock"
+
+_SETTING = next(setting for setting in SETTINGS if setting.name == "data_dir")
+
+
+class NoDataDir(RuntimeError):
+    """A data dir cannot be used; the message says why, and what to do."""
+
+
+def named(option: str | None) -> Path:
+    """Return the data dir that an option names, or else the environment, or else the default."""
+    text = option or os.environ.get(_SETTING.variable)
+    return Path(text) if text else Path(_SETTING.default)
+
+
+def archive_of(data_dir: Path) -> Path:
+    """Return the file of the archive; NoDataDir if there is none."""
+    path = data_dir / ARCHIVE
+    if not path.is_file():
+        raise NoDataDir(
+            f"--data-dir {data_dir} has no {ARCHIVE}: name the folder that the server was started with."
+        )
+    return path
+
+
+@contextlib.contextmanager
+def owned(data_dir: Path) -> Iterator[bool]:
+    """Hold the data dir so that no server starts on it; yields False if somebody else holds it."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / LOCK).open("a+")
+    except OSError as error:
+        raise NoDataDir(
+            f"--data-dir {data_dir} cannot be used: {error}. Name a folder you may write to."
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield True
+
+
+def server_of(data_dir: Path) -> str:
+    """Return the URL of the server that holds a data dir; NoDataDir if it has not said where it is."""
+    try:
+        told = json.loads((data_dir / ANNOUNCEMENT).read_text())
+        return str(told["url"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise NoDataDir(
+            f"--data-dir {data_dir} is in use by a process that is no server that is ready: "
+            "wait until it has ended or has started, and try again."
+        ) from error
