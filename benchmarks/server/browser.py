@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.server.board import PYTHON, TensorBoard
 from benchmarks.server.content import FIGURES, LONG, PROJECT, figures, start
 from benchmarks.server.report import Figures
 from benchmarks.server.servers import Server
-from benchmarks.server.board import PYTHON, TensorBoard
 from rolloutwatch_contract import StepRecord, encode, run_id, stream_key
 from rolloutwatch_contract.keys import RECORD_FIELD, entry_id
 from rolloutwatch_server.transport import connect
@@ -110,7 +110,9 @@ def _first(launch: Any, server: Server, steps: int, folder: Path, reasons: list[
             found["tensorboard_ingest_steps_per_s"] = steps // 10 / board.seconds_to_read
             found["tensorboard_series_median_ms"] = board.series_ms()
         else:
-            reasons.append(f"TensorBoard is not compared with: {PYTHON} may name a Python that has it, see benchmarks/README.md.")
+            reasons.append(
+                f"TensorBoard is not compared with: {PYTHON} may name a Python that has it, see benchmarks/README.md."
+            )
         times: dict[str, list[float]] = {name: [] for name in pages}
         for _ in range(ROUNDS):
             for name, (url, is_there) in pages.items():

@@ -47,4 +47,4 @@ def _fours() -> Iterator[tuple[str, ...]]:
     """Yield four metrics at a time, all of them in turn."""
     metrics = itertools.cycle(FIGURES)
     while True:
-        yield tuple(itertools.islice(metrics, 3)) + (FIGURES[0],)
+        yield (*itertools.islice(metrics, 3), FIGURES[0])

@@ -124,9 +124,8 @@ def killed_servers(dose: Dose, folder: Path, seed: int, tell: Tell) -> Result:
             moment = (*Moment, None)[number % (len(Moment) + 1)]
             batch = stage.random.randint(1, MOST_BATCHES)
             seconds = 0.0 if moment else stage.random.uniform(0.0, SECONDS_OF_A_BATCH)
-            tell(
-                f"batch {batch}: the server is killed {f'when {moment.value}' if moment else 'at any time'}, {number + 1} of {dose.faults}"
-            )
+            when = f"when {moment.value}" if moment else "at any time"
+            tell(f"batch {batch}: the server is killed {when}, {number + 1} of {dose.faults}")
             stage.archivist_dies_at(moment or Moment.READ, batch, seconds)
         stage.start_archivist()
         result = _end(stage, dose, began, tell)
