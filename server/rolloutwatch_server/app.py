@@ -29,6 +29,7 @@ from rolloutwatch_server.api.answers import REFUSALS, install_problems
 from rolloutwatch_server.api.methods import HeadAsGet, refuse_what_is_not_there
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.open_streams import CountStreams, OpenStreams
 from rolloutwatch_server.prometheus.collector import create_registry
 from rolloutwatch_server.security import Access
 from rolloutwatch_server.security.login import Login
@@ -63,7 +64,8 @@ def create_app(
         responses=REFUSALS,
     )
     app.state.store, app.state.feed, app.state.ingest = store, feed, ingest
-    app.state.registry = create_registry(store, feed, ingest, of_runs=metrics_runs)
+    streams = OpenStreams()
+    app.state.registry = create_registry(store, feed, ingest, streams, of_runs=metrics_runs)
     for noun in (runs, steps, live, replay, whatif, exports, imports, catalogue, dead_letters, archive):
         app.include_router(noun.router, prefix=API)
     for noun in (health, metrics, docs):
@@ -75,6 +77,7 @@ def create_app(
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=GZIP_LEVEL)
     dashboard = create_dashboard(store, server=app)
     app.add_middleware(HeadAsGet)
+    app.add_middleware(CountStreams, streams=streams)
     access.surround(app, script_hashes(dashboard))
     return app
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rolloutwatch_server.settings import SETTINGS
+from rolloutwatch_server.store import ARCHIVE
 
-ARCHIVE = "archive.db"
 ANNOUNCEMENT = "server.json"
 LOCK = "lock"
 

@@ -85,6 +85,7 @@ class Ingest:
         self._turns = Turns()
         self.tally = Tally()
         self._has_begun = False
+        self._is_hurried = False
         self._next_scan = 0.0
         self.health = Health(Trouble.REDIS, NOT_CONNECTED)
 
@@ -93,9 +94,15 @@ class Ingest:
         self._thread.start()
 
     def stop(self, timeout: float = 10.0) -> None:
-        """Finish the batch at hand and end."""
+        """Finish the batch at hand and end; wait for that no longer than `timeout`, nor once there is a hurry."""
         self._stopping.set()
-        self._thread.join(timeout)
+        deadline = time.monotonic() + timeout
+        while self._thread.is_alive() and not self._is_hurried and time.monotonic() < deadline:
+            self._thread.join(0.02)
+
+    def hurry(self) -> None:
+        """Let nobody wait for the batch at hand: if it is not archived it comes again. A signal handler may call it."""
+        self._is_hurried = True
 
     def lag(self) -> float:
         """Return for how many seconds, at most, anything has waited in Redis; 0 as long as no stream is known."""
@@ -149,7 +156,7 @@ class Ingest:
             return
         came = self._turns.read(client, self._cursors, BLOCK_SECONDS)
         for portion in portions(came):
-            self._take(client, portion)
+            self._take_in(client, portion)
         self._turns.archived()
         self._letters.tell(among=came)
 
@@ -185,6 +192,18 @@ class Ingest:
         except redis.ResponseError as error:
             log.debug("How much waits in Redis is not known: %s", error)
             return None
+
+    def _take_in(self, client: "redis.Redis", came: Batches) -> None:
+        """Take all of it together; what makes an error of our own keeps nobody else waiting."""
+        try:
+            self._take(client, came)
+        except (StoreError, redis.RedisError, OSError):
+            raise
+        except Exception:
+            for stream, raw in came.items() if len(came) > 1 else ():
+                with contextlib.suppress(Exception):  # the first one is raised anyway
+                    self._take(client, {stream: raw})
+            raise
 
     def _take(self, client: "redis.Redis", came: Batches) -> None:
         """Archive what came in one transaction, of which a disk makes as much as of a small one; let go of it; tell."""

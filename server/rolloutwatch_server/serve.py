@@ -7,10 +7,11 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import uvicorn
 
@@ -46,24 +47,33 @@ def serve(settings: Settings) -> None:
         stack.enter_context(_own(settings.data_dir))
         access = stack.enter_context(_access(settings))
         listener = stack.enter_context(_listen(settings.host, settings.port))
-        store = stack.enter_context(_archive(settings))
+        store = stack.enter_context(_archive(settings, wish))
         transport = stack.enter_context(_transport(settings, wish))
         feed = LiveFeed()
         ingest = Ingest(store, lambda: connect(transport.url), feed.announce, cure=transport.cure)
         stack.enter_context(Keeper(store))
         stack.enter_context(Sign(ingest, lambda: connect(transport.url)))
         app = create_app(store, feed, ingest, access=access, metrics_runs=settings.metrics_runs)
-        server = _Server(AccessLog(app) if settings.access_log else app, feed)
+        server = _Server(AccessLog(app) if settings.access_log else app, feed, ingest)
         url = settings.public_url or _url(listener)
         stack.enter_context(_announced(settings, url, transport, server, access))
         wish.concerns(server)
         server.run([listener])
+    if wish.is_urgent:
+        _end_at_once()
+
+
+def _end_at_once() -> NoReturn:
+    """End the process with nothing running but the ingest, for whose batch an end in good order would wait."""
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 class _Server(uvicorn.Server):
     """uvicorn, told to end open event streams when it is asked to end, and telling when it is ready."""
 
-    def __init__(self, app: object, feed: LiveFeed) -> None:
+    def __init__(self, app: object, feed: LiveFeed, ingest: Ingest) -> None:
         config = uvicorn.Config(
             app,  # type: ignore[arg-type]  # uvicorn's own types for ASGI are narrower than starlette's
             log_config=None,
@@ -76,6 +86,7 @@ class _Server(uvicorn.Server):
         )
         super().__init__(config)
         self._feed = feed
+        self._ingest = ingest
         self.messages: list[str] = []
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -84,7 +95,9 @@ class _Server(uvicorn.Server):
         uvicorn's own handler raises the signal once more when it is done, which would end the process before its Redis.
         """
         self._feed.close()
-        self.force_exit = self.should_exit
+        if self.should_exit:
+            self.force_exit = True
+            self._ingest.hurry()
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -111,6 +124,11 @@ class _Wish:
     def __exit__(self, *_: object) -> None:
         for one, handler in self._former.items():
             signal.signal(one, handler)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it was uttered twice, once there was a server to hear it."""
+        return self._server is not None and self._server.force_exit
 
     def concerns(self, server: _Server) -> None:
         """Pass the wish on to a server, which ends as soon as it has begun if it is there already."""
@@ -168,8 +186,11 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def _archive(settings: Settings) -> Iterator[Store]:
-    """Open the archive; a damaged one is refused, or put aside if that is permitted."""
+def _archive(settings: Settings, wish: _Wish) -> Iterator[Store]:
+    """Open the archive; a damaged one is refused, or put aside if that is permitted.
+
+    Close it unless the wish to end is urgent: a batch at hand would be waited for.
+    """
     tables = settings.keep_sequences or Kept()
     limits = Limits(settings.keep_days, settings.keep_size, tables.steps, tables.days)
     path = settings.data_dir / ARCHIVE
@@ -188,8 +209,11 @@ def _archive(settings: Settings) -> Iterator[Store]:
         log.warning(
             "%s is a damaged archive, of which nothing is shown; delete it when you need it no more.", aside
         )
-    with contextlib.closing(store):
+    try:
         yield store
+    finally:
+        if not wish.is_urgent:
+            store.close()
 
 
 @contextlib.contextmanager

@@ -25,9 +25,13 @@ PAGES = [
     ROOT / "correction/README.md",
     ROOT / "docs/architecture.md",
     ROOT / "docs/redis.md",
+    ROOT / "docs/operations.md",
+    ROOT / "docs/settings.md",
     ROOT / "docs/distributed.md",
     ROOT / "docs/replay.md",
     CLIENT,
+    ROOT / "docs/import-export.md",
+    ROOT / "docs/archive-file.md",
     *sorted((ROOT / "docs/decisions").glob("*.md")),
 ]
 

@@ -3,15 +3,16 @@
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 from redis import Redis
 
-from rolloutwatch_contract import Array, Record, RunEnd, StepRecord, encode
+from rolloutwatch_contract import Array, Record, RunEnd, StepRecord, encode, stream_key
 from rolloutwatch_contract.keys import RECORD_FIELD
 from rolloutwatch_contract.record import MAX_COLUMNS, MAX_SEQUENCES, declared_bytes
 from rolloutwatch_server.ingest import Ingest, Trouble
@@ -201,3 +202,31 @@ def test_an_error_nobody_foresaw_is_told_and_does_not_end_the_ingest(
     finally:
         ingest.stop()
     assert values(store, "kl") == {0: 1.0, 1: 2.0}
+
+
+class Choking(Store):
+    """An archive that has a bug of ours with one stream."""
+
+    def archive_many(self, batches: Mapping[str, Sequence[Entry]], **options: Any) -> dict[str, list[Entry]]:
+        if STREAM in batches:
+            raise OverflowError("a number too large")
+        return super().archive_many(batches, **options)
+
+
+def test_a_stream_that_makes_an_error_nobody_foresaw_keeps_no_other_waiting(
+    redis: RedisProcess, path: Path
+) -> None:
+    """What comes in the others is archived and let go of; that stream stays in Redis, and readiness says no."""
+    others = [OTHER_SESSION, stream_key("code~b", "s1")]
+    for stream in (STREAM, *others):
+        push(redis, stream, start(), step(0, kl=1.0))
+    with contextlib.closing(Choking(path)) as store, ingesting(store, redis.url) as running:
+        for last in range(2, 5):
+            running.wait_for(records=2 * last)
+            assert running.wait_for_trouble(Trouble.UNFORESEEN) == "OverflowError: a number too large"
+            for stream in others:
+                push(redis, stream, step(last - 1, kl=1.0), first=last + 1)
+        running.wait_for(records=10)
+        with redis.client() as client:
+            assert client.xlen(STREAM) == 2
+        assert values(store, "kl", "code~b") == dict.fromkeys(range(4), 1.0)

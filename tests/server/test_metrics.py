@@ -1,5 +1,6 @@
 """What Prometheus is told: names, types and labels are promised, and the numbers are those of what happened."""
 
+import asyncio
 import math
 from collections.abc import Iterator
 
@@ -7,6 +8,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_open_metrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+from starlette.types import Message
 
 from rolloutwatch_contract import CORE_METRICS, Heartbeat, Outcome, RunEnd, StepRecord, run_id, stream_key
 from rolloutwatch_contract.drops import DROPS
@@ -72,6 +74,7 @@ def test_every_name_has_its_type_its_unit_and_a_meaning(store: Store, ingest: In
         "rolloutwatch_archive_size_bytes": "gauge",
         "rolloutwatch_build_info": "gauge",
         "rolloutwatch_dead_letters": "counter",
+        "rolloutwatch_event_streams": "gauge",
         "rolloutwatch_ingest_batches": "counter",
         "rolloutwatch_ingest_bytes": "counter",
         "rolloutwatch_ingest_commit_duration_seconds": "histogram",
@@ -183,6 +186,42 @@ def test_viewers_are_counted(store: Store, ingest: Ingest) -> None:
         feed.leave(viewer)
     families = told(asking(store, ingest, feed))
     assert value(families, "rolloutwatch_viewers") == value(families, "rolloutwatch_watched_runs") == 1
+
+
+def test_event_streams_are_counted_while_they_are_open(store: Store, ingest: Ingest) -> None:
+    """Whatever they bring; a page, or the head of a stream, is none."""
+    store.archive(STREAM, batch(start(), step(0, kl=1.0)))
+    api = asking(store, ingest)
+    counts: list[float] = []
+
+    async def watch() -> None:
+        """Ask by ASGI: the transport of httpx waits for the end of an answer."""
+        ended, begun = asyncio.Event(), asyncio.Event()
+
+        async def receive() -> Message:
+            await ended.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            if message.get("body"):
+                begun.set()
+
+        api.feed.open(asyncio.get_running_loop())
+        scope = {
+            "type": "http", "method": "GET", "path": f"/api/v1/runs/{RUN}/live", "raw_path": b"", "root_path": "",
+            "query_string": b"", "headers": [(b"host", b"test")], "http_version": "1.1", "scheme": "http",
+            "server": ("test", 80), "client": ("127.0.0.1", 1),
+        }  # fmt: skip
+        task = asyncio.create_task(api.app(scope, receive, send))
+        await begun.wait()
+        counts.append(await asyncio.to_thread(lambda: value(told(api), "rolloutwatch_event_streams")))
+        ended.set()
+        await task
+
+    asyncio.run(watch())
+    api.ask(f"/api/v1/runs/{RUN}/live", "HEAD")
+    counts.append(value(told(api), "rolloutwatch_event_streams"))
+    assert counts == [1, 0]
 
 
 def test_drops_go_on_where_the_archive_is_after_a_restart() -> None:

@@ -5,9 +5,10 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -16,9 +17,10 @@ import redis
 
 from rolloutwatch_contract import encode, run_id, stream_key
 from rolloutwatch_contract.keys import RECORD_FIELD
+from rolloutwatch_server.store import Store
 from tests.processes import ROLLOUTWATCH, ServerProcess, alive, wait_for
 from tests.redis_process import free_port
-from tests.server.records import start, step
+from tests.server.records import start, step, values
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.redis]
 
@@ -107,6 +109,59 @@ def test_a_server_that_is_asked_to_end_while_it_starts_leaves_nothing_either(
     assert process.returncode == 0
     assert "Traceback" not in said
     assert alive(str(tmp_path)) == []
+
+
+@contextmanager
+def archiving(data_dir: Path) -> Iterator[tuple[subprocess.Popen[str], sqlite3.Connection]]:
+    """A server that has a batch at hand, which it cannot write before the test lets go of the archive, or closes it."""
+    with (
+        serving(data_dir) as (process, url),
+        closing(sqlite3.connect(data_dir / "archive.db", isolation_level=None)) as db,
+    ):
+        wait_for("readiness", lambda: httpx.get(f"{url}/readyz").is_success)
+        db.execute("BEGIN IMMEDIATE")
+        told = json.loads((data_dir / "server.json").read_text())
+        with redis.Redis.from_url(told["redis_url"]) as client:
+            for number, record in enumerate((start(), step(7, kl=0.5)), 1):
+                client.xadd(stream_key(RUN, "s"), {RECORD_FIELD: encode(record)}, id=f"{number}-0")
+        wait_for("the batch", lambda: "ingest_streams 1.0" in httpx.get(f"{url}/metrics").text)
+        process.terminate()
+        log = data_dir.parent / "log"
+        wait_for("the end of requests", lambda: "Waiting for application shutdown" in log.read_text())
+        yield process, db
+
+
+def test_a_server_that_is_asked_to_end_finishes_the_batch_at_hand(tmp_path: Path) -> None:
+    """And folds SQLite's log into the archive, which is one file then."""
+    data_dir = tmp_path / "data"
+    with archiving(data_dir) as (process, db):
+        db.execute("ROLLBACK")
+        db.close()
+        assert process.wait(SECONDS) == 0
+    assert sorted(path.name for path in data_dir.iterdir()) == ["archive.db", "lock", "redis"]
+    with closing(Store(data_dir / "archive.db")) as store:
+        assert values(store, "kl") == {7: 0.5}
+
+
+def test_a_server_that_is_asked_twice_waits_for_no_batch(tmp_path: Path) -> None:
+    """What is not archived stands in the Redis of the data dir, and the next server takes it from there."""
+    data_dir = tmp_path / "data"
+    with archiving(data_dir) as (process, _):
+        process.terminate()
+        assert process.wait(SECONDS) == 0
+        log = (tmp_path / "log").read_text()
+        assert "database is locked" not in log, "it was waited for"
+        assert "Traceback" not in log
+    assert alive(str(data_dir)) == []
+    with serving(data_dir) as (_, url):
+        query = {"metric": "kl"}
+        wait_for(
+            "the run",
+            lambda: (
+                (answer := httpx.get(f"{url}/api/v1/runs/{RUN}/series", params=query)).is_success
+                and answer.json()["series"]["kl"]["step"] == [7]
+            ),
+        )
 
 
 def test_a_redis_that_takes_long_to_start_is_not_waited_for_by_who_wants_to_end(tmp_path: Path) -> None:

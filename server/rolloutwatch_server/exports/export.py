@@ -14,7 +14,7 @@ from rolloutwatch_server.store import Portion, Store
 
 Progress = Callable[[int, int], None]
 
-STEPS_OF_TEXT = 5_000  # at once in memory
+STEPS_OF_TEXT = 2_000  # at once in memory
 STEPS_OF_A_ROW_GROUP = 50_000
 
 

@@ -203,7 +203,7 @@ class ArchiveFile:
         facts = self._decoded(content, RunFacts)
         if not (math.isfinite(facts.started_at) and math.isfinite(facts.updated_at)):
             raise self._refusal("times in seconds since 1970", shown((facts.started_at, facts.updated_at)))
-        self._check_steps(facts.first_step, facts.last_step)
+        self._check_steps(facts.first_step, facts.last_step, facts.tables_from)
         for one in facts.contests:
             there = 0 <= one.session < self.sessions and 0 <= one.rival < self.sessions
             if not there or one.session == one.rival or not math.isfinite(one.time):

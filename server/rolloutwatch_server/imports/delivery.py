@@ -15,7 +15,7 @@ import msgspec
 from rolloutwatch_server import data_dir
 from rolloutwatch_server.imports.refusal import CannotImport, shown
 from rolloutwatch_server.imports.restoring import Restored, restore
-from rolloutwatch_server.store import Store
+from rolloutwatch_server.store import ARCHIVE, Store
 from rolloutwatch_server.store.restoration import Conflict
 
 TOKEN_VARIABLE = "ROLLOUTWATCH_TOKEN"  # its name, not a token
@@ -39,7 +39,7 @@ def delivery(folder: Path) -> Iterator[Deliver]:
             url = data_dir.server_of(folder)
             yield lambda path, project, run: _post(url, path, project, run)
             return
-        with contextlib.closing(Store(folder / data_dir.ARCHIVE)) as store:
+        with contextlib.closing(Store(folder / ARCHIVE)) as store:
             yield lambda path, project, run: restore(store, path, project=project, run=run)
 
 

@@ -18,16 +18,19 @@ from rolloutwatch_contract.rules import Severity
 from rolloutwatch_server import __version__
 from rolloutwatch_server.ingest import Ingest, Trouble
 from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.open_streams import OpenStreams
 from rolloutwatch_server.prometheus.latest import LiveRun
 from rolloutwatch_server.store import MEMORY, SCHEMA, Store
 
 PREFIX = "rolloutwatch_"
 
 
-def create_registry(store: Store, feed: LiveFeed, ingest: Ingest, *, of_runs: bool) -> CollectorRegistry:
+def create_registry(
+    store: Store, feed: LiveFeed, ingest: Ingest, streams: OpenStreams, *, of_runs: bool
+) -> CollectorRegistry:
     """Return a registry of its own that tells of this server, and of the figures of live runs if asked to."""
     registry = CollectorRegistry()
-    registry.register(ServerCollector(store, feed, ingest, of_runs=of_runs))
+    registry.register(ServerCollector(store, feed, ingest, streams, of_runs=of_runs))
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
@@ -36,10 +39,13 @@ def create_registry(store: Store, feed: LiveFeed, ingest: Ingest, *, of_runs: bo
 class ServerCollector(Collector):
     """Reads what is in memory, and sizes of files; never the archive."""
 
-    def __init__(self, store: Store, feed: LiveFeed, ingest: Ingest, *, of_runs: bool) -> None:
+    def __init__(
+        self, store: Store, feed: LiveFeed, ingest: Ingest, streams: OpenStreams, *, of_runs: bool
+    ) -> None:
         self._store = store
         self._feed = feed
         self._ingest = ingest
+        self._streams = streams
         self._of_runs = of_runs
 
     def describe(self) -> Iterator[Metric]:
@@ -111,7 +117,8 @@ class ServerCollector(Collector):
 
     def _of_viewers(self) -> Iterator[Metric]:
         viewers, runs = self._feed.count()
-        yield _gauge("viewers", "Open event streams of live runs.", viewers)
+        yield _gauge("event_streams", "Open event streams, live or replayed.", self._streams.count)
+        yield _gauge("viewers", "Those of them that follow a run live.", viewers)
         yield _gauge("watched_runs", "Runs that have viewers.", runs)
 
     def _of_archive(self) -> Iterator[Metric]:

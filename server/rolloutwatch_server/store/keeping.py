@@ -1,10 +1,11 @@
-"""What is done to the archive as a file, and to runs as a whole: deleted, kept within limits, checked."""
+"""What is done to the archive as a file, and to runs as a whole: deleted, kept within limits, checked, taken out and in."""
 
+import contextlib
 import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rolloutwatch_contract.protocol import RunState
@@ -12,7 +13,9 @@ from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import MEMORY, Database
 from rolloutwatch_server.store.deletion import Removal, RunIsLive, delete, removals, sweep
 from rolloutwatch_server.store.integrity import in_quarantine
+from rolloutwatch_server.store.restoration import Restoration
 from rolloutwatch_server.store.retention import Limits, has_ended, let_go_of_tables, reason_to_delete
+from rolloutwatch_server.store.transcript import Transcript
 from rolloutwatch_server.store.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -55,6 +58,18 @@ class Keeping:
             if state is not None:
                 self._delete(db, run, reason)
         return state is not None
+
+    @contextlib.contextmanager
+    def transcript(self, run: str) -> Iterator[Transcript]:
+        """Hold one moment of the archive, in which a run can be read whole; for a run that there is."""
+        with self._database.read() as db:
+            yield Transcript(db, run)
+
+    @contextlib.contextmanager
+    def restoration(self) -> Iterator[Restoration]:
+        """Hold a run that comes from elsewhere; nothing of it stays unless it is committed. One at a time, others wait."""
+        with self._restoring, Restoration(self._database, self._writer.forget, self._clock()) as restoration:
+            yield restoration
 
     def sweep(self, seconds: float = SECONDS_OF_A_BITE) -> bool:
         """Give back space of deleted runs for about so many seconds; tell whether there is more to give back."""

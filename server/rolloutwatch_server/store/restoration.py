@@ -94,10 +94,13 @@ class Restoration:
         self._is_ending = True
         self._flush()
         with self._database.write() as db:
-            self._forget()
             self._settle(db, facts)
-            if db.execute("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone() is not None:
-                return self._compare(db, run)
+        if self._is_there_already(run):
+            return False
+        with self._database.write() as db:
+            self._forget()
+            if _has(db, run):
+                raise _conflict(run)  # it began meanwhile
             self._rename(db, run)
             self._write_run(db, run, facts)
         return True
@@ -164,13 +167,14 @@ class Restoration:
             ],
         )
 
-    def _compare(self, db: sqlite3.Connection, run: str) -> bool:
-        if Transcript(db, run).digest() != Transcript(db, self._id).digest():
-            raise Conflict(
-                f"the archive has a run {run!r} already, and it is another one or has gone on since: "
-                "import this one under another name."
-            )
-        return False
+    def _is_there_already(self, run: str) -> bool:
+        """Tell whether the archive has this very run; Conflict if it has another one. Nobody waits meanwhile."""
+        with self._database.read() as db:
+            if not _has(db, run):
+                return False
+            if Transcript(db, run).digest() != Transcript(db, self._id).digest():
+                raise _conflict(run)
+        return True
 
     def _rename(self, db: sqlite3.Connection, run: str) -> None:
         for table in _OF_A_RUN:
@@ -182,33 +186,43 @@ class Restoration:
                 "UPDATE sessions SET stream = ? WHERE id = ?",
                 (first + one.name[len(base_of(one.name)) :], number),
             )
-            db.executemany(
-                "INSERT OR REPLACE INTO streams (session, stream, cursor, archived_to, dead_letters, crc) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                [(number, *row, sum_of(*row)) for row in _rows_of_streams(run, one)],
-            )
+            for of in one.streams:
+                row = (stream_key(run, of.name), of.cursor, str(of.archived_to), 0)
+                db.execute(
+                    "INSERT OR REPLACE INTO streams (session, stream, cursor, archived_to, dead_letters, crc) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
+                    (number, *row, sum_of(*row)),
+                )
 
     def _write_run(self, db: sqlite3.Connection, run: str, facts: RunFacts) -> None:
         first = facts.first_step if self._first_step > MAX_STEP else self._first_step
         last = _last_shown_step(db, run) if facts.metrics is None else facts.last_step
         db.execute(
-            "INSERT INTO runs (id, project, name, started_at, updated_at, first_step, last_step, config, environment, changes) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO runs (id, project, name, started_at, updated_at, first_step, last_step, "
+            "config, environment, changes, tables_from) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 run, *split_run_id(run), facts.started_at, min(facts.updated_at, self._now), first, last,
-                json.dumps(facts.config), json.dumps(facts.environment), int(self._now * 1e6),
+                json.dumps(facts.config), json.dumps(facts.environment), int(self._now * 1e6), facts.tables_from,
             ),
         )  # fmt: skip
 
 
-def _rows_of_streams(run: str, session: SessionFacts) -> list[tuple[str, str, str, int]]:
-    return [(stream_key(run, of.name), of.cursor, str(of.archived_to), 0) for of in session.streams]
+def _has(db: sqlite3.Connection, run: str) -> bool:
+    return db.execute("SELECT 1 FROM runs WHERE id = ?", (run,)).fetchone() is not None
+
+
+def _conflict(run: str) -> Conflict:
+    return Conflict(
+        f"the archive has a run {run!r} already, and it is another one or has gone on since: "
+        "import this one under another name."
+    )
 
 
 def _last_shown_step(db: sqlite3.Connection, run: str) -> int | None:
     lineage = Lineage.read(db, run)
     ends = db.execute(
-        "SELECT session, metric, max(last_step) FROM chunks WHERE run = ? AND metric != ? GROUP BY session, metric",
+        "SELECT session, metric, max(last_step) FROM chunks WHERE run = ?1 AND metric != ?2 "
+        "AND session IN (SELECT id FROM sessions WHERE run = ?1) GROUP BY session, metric",
         (run, TIMES),
     )
     steps = [min(last, lineage.end(session, metric) - 1) for session, metric, last in ends]

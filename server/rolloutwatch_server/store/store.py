@@ -1,6 +1,5 @@
 """The archive as everyone else sees it."""
 
-import contextlib
 import hashlib
 import json
 import sqlite3
@@ -19,8 +18,6 @@ from rolloutwatch_server.store.keeping import Keeping
 from rolloutwatch_server.store.lineage import Lineage
 from rolloutwatch_server.store.marks import contests, read_marks, restarts, views
 from rolloutwatch_server.store.portions import Portion, read_all_tables, read_portions
-from rolloutwatch_server.store.restoration import Restoration
-from rolloutwatch_server.store.transcript import Transcript
 
 _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
 
@@ -56,18 +53,6 @@ class Store(Keeping):
         except BaseException:
             self._writer.forget()
             raise
-
-    @contextlib.contextmanager
-    def transcript(self, run: str) -> Iterator[Transcript]:
-        """Hold one moment of the archive, in which a run can be read whole; for a run that there is."""
-        with self._database.read() as db:
-            yield Transcript(db, run)
-
-    @contextlib.contextmanager
-    def restoration(self) -> Iterator[Restoration]:
-        """Hold a run that comes from elsewhere; nothing of it stays unless it is committed. One at a time, others wait."""
-        with self._restoring, Restoration(self._database, self._writer.forget, self._clock()) as restoration:
-            yield restoration
 
     def archived_to(self, stream: str) -> int:
         """Return the number up to which all of a stream's records are archived, without one missing."""

@@ -77,6 +77,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     environment: dict[str, str] = {}
     metrics: tuple[str, ...] | None = None
     contests: tuple[Contest, ...] = ()
+    tables_from: int | None = None
 
 
 @dataclass(frozen=True)
@@ -106,17 +107,17 @@ class Transcript:
     def facts(self) -> RunFacts:
         """Return what is known of the run."""
         row = self._db.execute(
-            "SELECT started_at, updated_at, first_step, last_step, config, environment FROM runs WHERE id = ?",
+            "SELECT started_at, updated_at, first_step, last_step, config, environment, tables_from FROM runs WHERE id = ?",
             (self._run,),
         ).fetchone()
         if row is None:
             raise StoreError(f"run {self._run} is not in the archive any more.")
-        started_at, updated_at, first_step, last_step, config, environment = row
+        started_at, updated_at, first_step, last_step, config, environment, tables_from = row
         query = "SELECT metric FROM beginnings WHERE run = ? GROUP BY metric ORDER BY min(id)"
         metrics = tuple(metric for (metric,) in self._db.execute(query, (self._run,)))
         return RunFacts(
             started_at, updated_at, first_step, last_step,
-            json.loads(config), json.loads(environment), metrics, self._contests(),
+            json.loads(config), json.loads(environment), metrics, self._contests(), tables_from,
         )  # fmt: skip
 
     def records(self, session: SessionOf) -> Iterator[Kept]:
