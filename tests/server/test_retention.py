@@ -13,6 +13,8 @@ from rolloutwatch_server.amounts import Kept
 from rolloutwatch_server.keeper import Keeper
 from rolloutwatch_server.settings import SettingError, parse
 from rolloutwatch_server.store import MEMORY, Limits, StepTables, Store
+from rolloutwatch_server.store.transcript import Kept as Imported
+from rolloutwatch_server.store.transcript import RunFacts, SessionFacts
 from tests.processes import wait_for
 from tests.server.asking import Asking
 from tests.server.records import RUN, STREAM, batch, start, step, values
@@ -216,3 +218,18 @@ def test_a_limit_that_is_none_is_named(option: str, text: str, expected: str) ->
     """A typing error deletes nothing."""
     with pytest.raises(SettingError, match=rf"--{option.replace('_', '-')} is '{text}': expected {expected}"):
         parse([f"--{option.replace('_', '-')}={text}"], {})
+
+
+def test_a_run_that_was_imported_is_as_young_as_its_import(clock: Clock) -> None:
+    """What somebody has just brought here is not old because it was made long ago."""
+    store = Store(MEMORY, clock=clock, limits=Limits(days=30))
+    with store.restoration() as restoration:
+        place = restoration.begin_session()
+        restoration.add(place, Imported(step(0, kl=1.0)))
+        restoration.end_session(place, SessionFacts("s1", 1.0, 2.0, outcome="finished"))
+        restoration.commit("math~old", RunFacts(1.0, 2.0))
+    keep(store)
+    assert names(store) == {"old"}
+    clock.now += 31 * DAY
+    keep(store)
+    assert names(store) == set()

@@ -40,6 +40,7 @@
       events.addEventListener("mark", (event) => this.tell.mark(JSON.parse(event.data)));
       events.addEventListener("reset", () => this.catchUp());
       events.addEventListener("rewind", () => this.tell.rewound());
+      events.addEventListener("gone", () => this.deleted());
       events.onerror = () => this.lost();
     }
 
@@ -66,6 +67,12 @@
       this.tell.connected(false);
       this.retry = setTimeout(() => this.connect(), this.wait);
       this.wait = Math.min(2 * this.wait, LONGEST_WAIT_MS);
+    }
+
+    // the page, made anew, says that there is no such run any more
+    deleted() {
+      this.close();
+      location.reload();
     }
 
     async catchUp() {

@@ -93,7 +93,9 @@ class Keeping:
         if self.limits.days is None and self.limits.bytes is None:
             return False
         now, states, size = self._clock(), self._states(db), self._database.size(db)[0]
-        for run, updated_at in db.execute("SELECT id, updated_at FROM runs ORDER BY updated_at, id"):
+        # changes are counted from the microsecond in which a run came here: one that was imported is not old at once
+        query = "SELECT id, max(updated_at, changes / 1e6) AS since FROM runs ORDER BY since, id"
+        for run, updated_at in db.execute(query):
             if has_ended(states.get(run, RunState.STALLED), updated_at, now):
                 reason = reason_to_delete(self.limits, updated_at, now, size)
                 if reason is not None:
