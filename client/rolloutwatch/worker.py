@@ -83,7 +83,8 @@ class Worker:
         self._lock = threading.RLock()  # a signal may interrupt `put`, and its handler closes
         self._jobs: deque[Job] = deque()
         self._bytes = 0
-        self._at_hand: tuple[Job, int, int] | None = None  # being made into a record: number, how many were not before
+        # what is being made into a record, of which number, and how many jobs before it were none
+        self._at_hand: tuple[Job, int, int] | None = None
         self._bell = Bell()
         self._asleep = False
         self._closing = False
