@@ -125,9 +125,31 @@ def test_tables_of_steps_long_past_go_and_figures_stay(clock: Clock) -> None:
     api = Asking.of(store)
     assert api.get(f"/runs/{RUN}")["tables_from"] == 90
     assert store.changes(RUN) != changes
-    store.archive(STREAM, batch(step(100, kl=1.0), first=102))
+    store.archive(STREAM, batch(StepRecord(100, 1.0, {"kl": 1.0}, sequences=TABLE), first=102))
     keep(store)
     assert api.get(f"/runs/{RUN}")["tables_from"] == 91
+
+
+def test_so_many_steps_are_steps_that_have_tables(clock: Clock) -> None:
+    """However far apart their numbers are, whoever did them, and though figures go on without tables."""
+    store = Store(MEMORY, clock=clock, limits=Limits(table_steps=10))
+    records = [StepRecord(n * 4096, float(n), {"kl": 1.0}, sequences=TABLE) for n in range(100)]
+    store.archive(STREAM, batch(start(), *records, step(10**6, kl=1.0)))
+    again = [StepRecord(n * 4096, float(n), {"kl": 1.0}, sequences=TABLE) for n in range(95, 100)]
+    store.archive(stream_key(RUN, "s2"), batch(start(time=200.0), *again))
+    keep(store)
+    assert [n for n, _ in store.tables(RUN)] == [n * 4096 for n in range(90, 100)]
+    assert Asking.of(store).get(f"/runs/{RUN}")["tables_from"] == 89 * 4096 + 1
+
+
+def test_a_run_that_went_back_keeps_the_tables_it_brings(clock: Clock) -> None:
+    """What it gave up ahead of it is not the newest."""
+    store = Store(MEMORY, clock=clock, limits=Limits(table_steps=10))
+    bring(store, "a", RunEnd(9.0), steps=100)
+    again = [StepRecord(n, 200.0 + n, {"kl": 2.0}, sequences=TABLE) for n in range(15)]
+    store.archive(stream_key(RUN, "s2"), batch(start(time=200.0), *again))
+    keep(store)
+    assert [n for n, _ in store.tables(RUN)] == list(range(5, 15))
 
 
 def test_tables_go_by_age_too(clock: Clock) -> None:

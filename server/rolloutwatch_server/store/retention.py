@@ -51,7 +51,8 @@ def let_go_of_tables(db: sqlite3.Connection, limits: Limits, now: float, seconds
     """Delete tables of steps that are beyond the limits, for about so many seconds; return a run that may have more."""
     end = time.monotonic() + seconds
     for run, last_step in db.execute("SELECT id, last_step FROM runs WHERE last_step IS NOT NULL").fetchall():
-        while rows := list(_beyond(db, run, last_step, limits, now)):
+        last_to_go = _last_to_go(db, run, last_step, limits)
+        while rows := list(_beyond(db, run, last_to_go, limits, now)):
             db.executemany("DELETE FROM step_tables WHERE rowid = ?", [(number,) for number, _ in rows])
             db.execute(
                 "UPDATE runs SET changes = changes + 1, tables_from = max(coalesce(tables_from, 0), ?) WHERE id = ?",
@@ -63,12 +64,25 @@ def let_go_of_tables(db: sqlite3.Connection, limits: Limits, now: float, seconds
 
 
 def _beyond(
-    db: sqlite3.Connection, run: str, last_step: int, limits: Limits, now: float
+    db: sqlite3.Connection, run: str, last_to_go: int, limits: Limits, now: float
 ) -> Iterator[tuple[int, int]]:
     """Return number and step of the first rows of a run, as far as they are to go."""
     query = "SELECT rowid, step, time FROM step_tables WHERE run = ? ORDER BY step LIMIT ?"
-    first_step = -1 if limits.table_steps is None else last_step - limits.table_steps + 1
     since = float("-inf") if limits.table_days is None else now - limits.table_days * SECONDS_OF_A_DAY
     rows = db.execute(query, (run, ROWS_OF_A_BITE)).fetchall()
-    old = itertools.takewhile(lambda row: row[1] < first_step or row[2] < since, rows)
+    old = itertools.takewhile(lambda row: row[1] <= last_to_go or row[2] < since, rows)
     return ((number, step) for number, step, _ in old)
+
+
+def _last_to_go(db: sqlite3.Connection, run: str, last_step: int, limits: Limits) -> int:
+    """Return the step up to which there are more steps with tables than are kept, -1 if there are not so many.
+
+    A run that went back does not count what is ahead of it: it would lose what it brings to what it gave up.
+    """
+    if limits.table_steps is None:
+        return -1
+    query = (
+        "SELECT DISTINCT step FROM step_tables WHERE run = ? AND step <= ? ORDER BY step DESC LIMIT 1 OFFSET ?"
+    )
+    row = db.execute(query, (run, last_step, limits.table_steps)).fetchone()
+    return -1 if row is None else int(row[0])
