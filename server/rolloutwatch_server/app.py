@@ -27,6 +27,7 @@ from rolloutwatch_server.api import (
 )
 from rolloutwatch_server.api.answers import REFUSALS, install_problems
 from rolloutwatch_server.api.methods import HeadAsGet, refuse_what_is_not_there
+from rolloutwatch_server.api.mistakes import MistakesAreProblems
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
 from rolloutwatch_server.open_streams import CountStreams, OpenStreams
@@ -74,6 +75,7 @@ def create_app(
     install_problems(app)
     if access.gate is not None:
         Login(access.gate).install(app)
+    app.add_middleware(MistakesAreProblems)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=GZIP_LEVEL)
     dashboard = create_dashboard(store, server=app)
     app.add_middleware(HeadAsGet)

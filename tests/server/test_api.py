@@ -4,12 +4,14 @@ import asyncio
 import base64
 import contextlib
 import json
+import logging
 import math
 from html import unescape
 from typing import Any
 
 import numpy as np
 import pytest
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from rolloutwatch_contract import METRICS, Heartbeat, Mark, RunStart, StepRecord, run_id, stream_key
@@ -460,3 +462,24 @@ def test_an_archive_that_cannot_be_read_is_a_problem_too(api: Asking, store: Sto
     answer = api.ask("/api/v1/runs")
     assert answer.status_code == 503
     assert answer.json()["detail"] == f"archive {store.path} is closed."
+
+
+def test_a_mistake_of_the_server_is_a_problem_too(caplog: pytest.LogCaptureFixture) -> None:
+    """It says no more than that; what happened stands in the log."""
+    asking = Asking.of(Store(MEMORY))
+
+    async def stumble() -> None:
+        raise KeyError("a secret of ours")
+
+    asking.app.router.routes.insert(0, APIRoute("/api/v1/stumble", stumble))
+    answer = asking.ask("/api/v1/stumble")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert answer.json() == {
+        "type": "about:blank",
+        "title": "Internal server error",
+        "status": 500,
+        "detail": "an error of the server's own; see its log.",
+    }
+    (record,) = [one for one in caplog.records if one.levelno == logging.ERROR]
+    assert record.exc_info is not None
+    assert record.message == "GET /api/v1/stumble could not be answered."
