@@ -146,6 +146,77 @@ def test_a_file_that_was_cut_or_overwritten_is_refused_as_damaged(
     assert note_beside(path).exists()
 
 
+def test_a_schema_that_is_no_text_is_damage(sound: tuple[Path, dict[str, Any]], path: Path) -> None:
+    """A flipped bit in the words of a table makes them undecodable; that is told as any damage is."""
+    original = sound[0].read_bytes()
+    refused = 0
+    for place in range(original.index(b"CREATE TABLE runs"), original.index(b"CREATE TABLE runs") + 300, 3):
+        damaged = bytearray(original)
+        damaged[place] ^= 0x80
+        path.write_bytes(damaged)
+        with contextlib.suppress(StoreError):
+            assert answers(path) == sound[1]
+            refused -= 1
+        refused += 1
+        note_beside(path).unlink(missing_ok=True)
+    assert refused > 50
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE sessions SET config = '{\"rollout_is'",
+        "UPDATE sessions SET started_at = 'soon'",
+        "UPDATE runs SET last_step = x'00'",
+        "UPDATE runs SET name = CAST(x'ff41' AS TEXT)",
+        "UPDATE marks SET fields = x'c1'",
+        "UPDATE marks SET fields = 5",
+        "UPDATE marks SET session = 77",
+        "UPDATE marks SET kind = CAST(x'ff' AS TEXT)",
+        "UPDATE beginnings SET session = session + 9",
+        "UPDATE step_tables SET histogram = 7",
+        "UPDATE step_tables SET sequences = 'text'",
+    ],
+)
+@pytest.mark.parametrize("is_running", [False, True], ids=["when opened", "while served"])
+def test_a_value_of_another_kind_is_damage(
+    change: str, is_running: bool, sound: tuple[Path, dict[str, Any]], path: Path
+) -> None:
+    """Seen when the archive is opened, or else by whoever stumbles over it, never a mistake of the server's."""
+    shutil.copy(sound[0], path)
+    store = Store(path) if is_running else None
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute(change)
+        db.commit()
+    with contextlib.closing(store) if store else contextlib.nullcontext():
+        try:
+            store = store or Store(path)
+        except DamagedArchive:
+            return
+        api = Asking.of(store)
+        paths = (
+            "/runs",
+            f"/runs/{RUN}",
+            f"/runs/{RUN}/marks",
+            f"/runs/{RUN}/series?metric=kl",
+            f"/runs/{RUN}/steps/20",
+        )
+        answered = [api.ask(f"/api/v1{one}") for one in paths]
+        assert [one.status_code for one in answered if one.status_code not in (200, 503)] == []
+        assert "is damaged" in answered[-1].json()["detail"]
+        store.close()
+    assert note_beside(path).exists()
+
+
+def test_a_mistake_of_the_server_is_no_damage(path: Path) -> None:
+    """Nothing is noted of an archive that is sound."""
+    with contextlib.closing(Database(path)) as database:
+        with pytest.raises(TypeError), database.read():
+            raise TypeError("a mistake")
+        assert not database.damage
+    assert not note_beside(path).exists()
+
+
 def test_a_damaged_archive_is_put_aside_with_all_that_belongs_to_it(
     sound: tuple[Path, dict[str, Any]], path: Path
 ) -> None:

@@ -80,7 +80,7 @@ def unpack_tables(packed: Sequence[bytes | None]) -> StepTables:
             if part is not None
         }
         return msgspec.convert(present, StepTables)
-    except (zstandard.ZstdError, msgspec.MsgspecError) as error:
+    except (zstandard.ZstdError, msgspec.MsgspecError, TypeError, ValueError) as error:
         raise DamagedArchive(f"what goes along with a step is not what was written ({error})") from error
 
 

@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
 
+import msgspec
+
 from rolloutwatch_server.store.integrity import (
     READ_WHEN_OPENED,
     TABLES_OF_ANY,
     complaint_about,
     is_damage,
     note_beside,
+    strange_value,
 )
 from rolloutwatch_server.store.schema import MIGRATIONS, SCHEMA, TABLES
 
@@ -240,6 +243,19 @@ class Database:
             if is_damage(error) and not self._is_of_something_else(failure):
                 self._damaged(str(error))
             raise StoreError(f"archive {self.path} cannot be {failure}: {error}") from error
+        except (ValueError, TypeError, LookupError, AttributeError, msgspec.MsgspecError) as error:
+            complaint = str(error) if is_damage(error) else self._strange_value()
+            if complaint is None:
+                raise  # a mistake of ours, and no fault of the file
+            self._damaged(complaint)
+
+    def _strange_value(self) -> str | None:
+        """Return what is of another kind in the archive than it is written as, which what reads it stumbles over."""
+        with self._lock:
+            try:
+                return strange_value(self._writer)
+            except (sqlite3.Error, UnicodeDecodeError) as error:
+                return str(error) if is_damage(error) else None
 
     def _empty_the_wal(self) -> None:
         """Move what was committed into the file, as far as nobody reads it where it is.

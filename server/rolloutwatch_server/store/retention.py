@@ -81,8 +81,6 @@ def _last_to_go(db: sqlite3.Connection, run: str, last_step: int, limits: Limits
     """
     if limits.table_steps is None:
         return -1
-    query = (
-        "SELECT DISTINCT step FROM step_tables WHERE run = ? AND step <= ? ORDER BY step DESC LIMIT 1 OFFSET ?"
-    )
+    query = "SELECT DISTINCT step FROM step_tables WHERE run = ? AND step <= ? ORDER BY step DESC LIMIT 1 OFFSET ?"
     row = db.execute(query, (run, last_step, limits.table_steps)).fetchone()
     return -1 if row is None else int(row[0])

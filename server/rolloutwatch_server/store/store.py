@@ -13,6 +13,7 @@ from rolloutwatch_server.store.attempts import Attempt, StepTables, read_attempt
 from rolloutwatch_server.store.checksum import check
 from rolloutwatch_server.store.columns import Shown
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
+from rolloutwatch_server.store.database import DamagedArchive
 from rolloutwatch_server.store.entries import DeadLetter, Entry
 from rolloutwatch_server.store.keeping import Keeping
 from rolloutwatch_server.store.lineage import Lineage
@@ -20,6 +21,7 @@ from rolloutwatch_server.store.marks import contests, read_marks, restarts, view
 from rolloutwatch_server.store.portions import Portion, read_all_tables, read_portions
 
 _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
+_KINDS_OF_SUMMARY = (str, str, str, int | None, int | None, float, float)
 
 
 class Store(Keeping):
@@ -69,7 +71,7 @@ class Store(Keeping):
         with self._database.read() as db:
             states, contested = self._states(db), {run for run, _, _ in self._contested(db)}
             rows = db.execute(f"SELECT {_SUMMARY} FROM runs ORDER BY updated_at DESC, id").fetchall()
-        return [_summary(row, states, row[0] in contested) for row in rows]
+            return [_summary(row, states, row[0] in contested) for row in rows]
 
     def run(self, run: str) -> RunDetail | None:
         """Return one run, None if there is none of that id."""
@@ -244,6 +246,8 @@ def _range(from_step: int | None, to_step: int | None) -> tuple[int, int]:
 
 
 def _summary(row: Sequence[Any], states: Mapping[str, RunState], contested: bool) -> RunSummary:
+    if not all(isinstance(value, kind) for value, kind in zip(row, _KINDS_OF_SUMMARY, strict=True)):
+        raise DamagedArchive("what is known of a run is not what was written")
     run, project, name, first_step, last_step, started_at, updated_at = row
     state = states.get(run, RunState.STALLED)
     return RunSummary(run, project, name, state, first_step, last_step, started_at, updated_at, contested)
