@@ -168,3 +168,17 @@ def test_a_look_goes_only_as_far_back_as_it_must() -> None:
 
     assert alerts_at([rule(3)], read, 0, 999_999) == [Alert(rule(3), 999_996, 4, BAD)]
     assert looks == [(999_999 - active.FIRST_LOOK + 1, 999_999)]
+
+
+@pytest.mark.parametrize("apart", [1, 1_000, 10**6, 10**12])
+def test_an_alert_is_older_by_its_samples_and_not_by_the_numbers_of_its_steps(apart: int) -> None:
+    """A fresh one of a run that counts tokens, say, is a fresh one; a long one began where its first samples are."""
+    values = np.full(60, BAD)
+    steps = np.arange(60) * apart
+
+    def read(metrics: object, first: int, last: int) -> dict[str, Series]:
+        inside = (steps >= first) & (steps <= last)
+        return {"kl": Series(steps[inside], values[inside])}
+
+    for farthest in (60, 40_000):
+        assert alerts_at([rule()], read, 0, 59 * apart, farthest=farthest) == [Alert(rule(), 0, 60, BAD)]

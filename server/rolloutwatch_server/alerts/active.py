@@ -11,7 +11,7 @@ from rolloutwatch_server.alerts.episodes import broken_by, decisive, known
 
 FIRST_LOOK = 2_000  # steps back, and each further look this many times as far
 FURTHER = 20
-FARTHEST = 40_000  # after which it is enough to know that an alert stands, and has stood since then
+FARTHEST = 40_000  # samples, after which it is enough to know that an alert stands, and has stood since then
 
 Read = Callable[[Collection[str], int, int], Mapping[str, Series]]  # metrics, first and last step
 
@@ -50,7 +50,7 @@ def alerts_at(
         step: The step that is asked about.
         first_look: How many steps the first look goes back.
         further: How many times as far each further look goes.
-        farthest: How far back it is of interest when an alert began.
+        farthest: How many samples back it is of interest when an alert began, however far apart their steps are.
     """
     found: dict[str, Alert] = {}
     asked, width = list(rules), first_look
@@ -59,9 +59,7 @@ def alerts_at(
         series = read({rule.metric for rule in asked}, first, step)
         undecided = []
         for rule in asked:
-            is_decided, alert = _look(
-                rule, series[rule.metric], step, is_whole=first == begin, is_enough=width >= farthest
-            )
+            is_decided, alert = _look(rule, series[rule.metric], step, first == begin, farthest)
             if not is_decided:
                 undecided.append(rule)
             elif alert is not None:
@@ -70,9 +68,7 @@ def alerts_at(
     return [found[rule.name] for rule in rules if rule.name in found]
 
 
-def _look(
-    rule: Rule, series: Series, step: int, *, is_whole: bool, is_enough: bool
-) -> tuple[bool, Alert | None]:
+def _look(rule: Rule, series: Series, step: int, is_whole: bool, farthest: int) -> tuple[bool, Alert | None]:
     """Return whether a stretch of a series tells how the rule stands at its end, and since when, and the alert."""
     steps, values = known(series)
     places, bad = decisive(rule, broken_by(rule, values))
@@ -82,7 +78,7 @@ def _look(
     if not len(places):
         return is_whole, None
     is_older = not is_whole and not len(good)
-    if is_older and not is_enough:
+    if is_older and len(series.step) < farthest:
         return False, None
     since = int(places[good[-1] + 1 if len(good) else 0])
     value = float(values[-1]) if steps[-1] == step else None
