@@ -18,8 +18,10 @@ from rolloutwatch_dashboard.shell import HERE, HTML
 
 TITLE = "Rolloutwatch"
 SECONDS_BETWEEN_LOOKS_AT_RUNS = 3.0
-# dash asks for it when the first chart is there; asked for at once, it is read while the server makes the page
-PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
+# dash asks for it when the first chart is there; asked for at once, it is there by then
+GRAPH = "/_dash-component-suites/dash/dcc/async-graph.js"
+# a whole page is on its way from now on, and the browser has time for the library
+RENDERER = "var renderer = new DashRenderer({ request_pre: () => rolloutwatch.asked() });"
 
 
 def create_dashboard(
@@ -41,15 +43,16 @@ def create_dashboard(
         server=server,
         title=TITLE,
         update_title="",
-        index_string=HTML,
+        index_string=HTML.replace("{%library%}", _asset("plotly/plotly-cartesian.min.js")),
         # named here, because Dash on FastAPI looks for assets only once "/" has been asked for
         include_assets_files=False,
-        external_scripts=[{"src": PLOTLY, "async": ""}, *_assets("*.js")],
+        external_scripts=[*_assets("*.js"), {"src": GRAPH, "async": ""}],
         external_stylesheets=_assets("*.css"),
         add_log_handler=False,
     )
     # else every browser opens a WebSocket that no callback here uses (plotly/dash issue 3939)
     app.backend.websocket_capability = False
+    app.renderer = RENDERER
     app.layout = _layout()
     app.validation_layout = html.Div([_layout(), dcc.Interval(id=ids.TICK), html.Div(id=ids.RUNS)])
 
@@ -86,9 +89,13 @@ def page(path: str, source: Source, rules: Sequence[Rule], now: float) -> tuple[
 
 
 def _assets(pattern: str) -> list[str]:
-    """Return URLs that change with the content, so that no browser keeps an old one."""
-    files = sorted((HERE / "assets").glob(pattern))
-    return [f"/assets/{file.name}?{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}" for file in files]
+    return [_asset(file.name) for file in sorted((HERE / "assets").glob(pattern))]
+
+
+def _asset(name: str) -> str:
+    """Return a URL that changes with the content, so that no browser keeps an old one."""
+    content = (HERE / "assets" / name).read_bytes()
+    return f"/assets/{name}?{hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def _layout() -> html.Div:
