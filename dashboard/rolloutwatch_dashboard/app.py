@@ -1,7 +1,6 @@
 """The Dash application: one layout, four callbacks."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from rolloutwatch_contract.rules import DEFAULT_RULES, Rule
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import frame
 from rolloutwatch_dashboard.pages import missing, run, runs
-from rolloutwatch_dashboard.shell import HERE, HTML
+from rolloutwatch_dashboard.shell import HTML, LIBRARY, asset, assets
 
 TITLE = "Rolloutwatch"
 SECONDS_BETWEEN_LOOKS_AT_RUNS = 3.0
@@ -43,11 +42,11 @@ def create_dashboard(
         server=server,
         title=TITLE,
         update_title="",
-        index_string=HTML.replace("{%library%}", _asset("plotly/plotly-cartesian.min.js")),
+        index_string=HTML.replace("{%library%}", asset(LIBRARY)),
         # named here, because Dash on FastAPI looks for assets only once "/" has been asked for
         include_assets_files=False,
-        external_scripts=[*_assets("*.js"), {"src": GRAPH, "async": ""}],
-        external_stylesheets=_assets("*.css"),
+        external_scripts=[*assets("*.js"), {"src": GRAPH, "async": ""}],
+        external_stylesheets=assets("*.css"),
         add_log_handler=False,
     )
     # else every browser opens a WebSocket that no callback here uses (plotly/dash issue 3939)
@@ -86,16 +85,6 @@ def page(path: str, source: Source, rules: Sequence[Rule], now: float) -> tuple[
     if detail is None:
         return missing.layout(unquote(path)), None
     return run.show(detail, source, rules, now)
-
-
-def _assets(pattern: str) -> list[str]:
-    return [_asset(file.name) for file in sorted((HERE / "assets").glob(pattern))]
-
-
-def _asset(name: str) -> str:
-    """Return a URL that changes with the content, so that no browser keeps an old one."""
-    content = (HERE / "assets" / name).read_bytes()
-    return f"/assets/{name}?{hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def _layout() -> html.Div:
