@@ -387,9 +387,10 @@ class Spool:
 
     def _close_file(self) -> None:
         if self._file >= 0:
+            # forgotten first: another thread that syncs it meanwhile sees that it is gone
+            file, self._file = self._file, -1
             with contextlib.suppress(OSError):
-                os.close(self._file)
-            self._file = -1
+                os.close(file)
 
     def _discard(self, path: Path) -> None:
         """Delete a file, or put it into quarantine if it is damaged."""

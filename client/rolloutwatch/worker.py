@@ -83,7 +83,8 @@ class Worker:
         self._lock = threading.RLock()  # a signal may interrupt `put`, and its handler closes
         self._jobs: deque[Job] = deque()
         self._bytes = 0
-        self._at_hand: tuple[Job, int] | None = None  # what is being made into a record, of which number
+        # what is being made into a record, of which number, and how many jobs before it were none
+        self._at_hand: tuple[Job, int, int] | None = None
         self._bell = Bell()
         self._asleep = False
         self._closing = False
@@ -275,18 +276,27 @@ class Worker:
                 self._take_in_hand()
             if self._at_hand is None:
                 break
-            job, number = self._at_hand
-            if self._outbox.last_number < number:  # else a thread that ended had come so far
+            job, number, failed = self._at_hand
+            # else a thread that ended had come so far
+            if self._outbox.last_number < number and self._ledger.count(DropReason.NOT_ENCODED) == failed:
                 self._make_record(job)
-            self._at_hand = None
+            self._forget(job)
         return there_are
 
     def _take_in_hand(self) -> None:
         with self._lock:
             if self._jobs and self._is_ready(self._jobs[0]):
                 self._bytes -= self._jobs[0].size
-                self._at_hand = (self._jobs[0], self._outbox.last_number + 1)
+                failed = self._ledger.count(DropReason.NOT_ENCODED)
+                self._at_hand = (self._jobs[0], self._outbox.last_number + 1, failed)
                 self._jobs.popleft()
+
+    def _forget(self, job: Job) -> None:
+        """Go on from a job that is done, which a thread that ended may have left in the queue too."""
+        with self._lock:
+            if self._jobs and self._jobs[0] is job:
+                self._jobs.popleft()
+            self._at_hand = None
 
     def _is_ready(self, job: Job) -> bool:
         try:

@@ -29,14 +29,12 @@ def thin(series: Series, points: int | None) -> Series:
     columns = _columns(points)
     width = -(-(after - first) // columns)
     if width < WIDE:
-        return _only(
-            series,
-            _extremes(series.value, _starts(series.step, np.linspace(first, after, columns + 1)[:-1])),
-        )
-    quick = _extremes_of_many(series.value, width) if after - first == len(series.step) else None
-    if quick is None:
-        quick = _extremes(series.value, _starts(series.step, np.arange(first, after, width)))
-    return _only(series, quick)
+        places = _extremes(series.value, _starts(series.step, np.linspace(first, after, columns + 1)[:-1]))
+    elif after - first == len(series.step):
+        places = _extremes_of_many(series.value, width)
+    else:
+        places = _extremes(series.value, _starts(series.step, np.arange(first, after, width)))
+    return _only(series, places)
 
 
 def thin_by_time(series: Series, points: int | None) -> Series:
@@ -65,18 +63,28 @@ def _starts(axis: npt.NDArray[Any], edges: npt.NDArray[Any]) -> Places:
     return np.unique(np.searchsorted(axis, edges))
 
 
-def _extremes_of_many(values: npt.NDArray[np.float64], width: int) -> Places | None:
-    """Return what stays of columns of `width` values each, which is quick; None if not all of the values are finite."""
-    count = len(values)
-    whole = count // width
-    columns = values[: whole * width].reshape(whole, width)
-    begins = np.arange(0, whole * width, width)
-    places = [begins + columns.argmin(axis=1), begins + columns.argmax(axis=1)]
-    if rest := count - whole * width:
-        places.append(np.array([values[-rest:].argmin(), values[-rest:].argmax()]) + whole * width)
-    kept: Places = np.unique(np.concatenate([*places, [0, count - 1]]))
-    # NaN is both the lowest and the highest to numpy, and what is infinite is one of them
-    return kept if np.isfinite(values[kept]).all() else None
+def _extremes_of_many(values: npt.NDArray[np.float64], width: int) -> Places:
+    """Return what stays of columns of `width` values each, which is quick, and the first and the last value."""
+    finite = np.isfinite(values)
+    ends = np.array([0, len(values) - 1])
+    if finite.all():
+        return np.unique(np.concatenate([ends, _lowest(values, width), _highest(values, width)]))
+    broken = _lowest(finite, width)  # where all are finite there is none to keep
+    lowest = _lowest(np.where(finite, values, np.inf), width)
+    highest = _highest(np.where(finite, values, -np.inf), width)
+    return np.unique(np.concatenate([ends, lowest, highest, broken[~finite[broken]]]))
+
+
+def _lowest(values: npt.NDArray[Any], width: int) -> Places:
+    """Return the index of the first lowest value of each column of `width` values, of which the last may have fewer."""
+    whole = len(values) // width
+    columns, rest = values[: whole * width].reshape(whole, width), values[whole * width :]
+    places: Places = np.arange(0, whole * width, width) + columns.argmin(axis=1)
+    return np.append(places, whole * width + rest.argmin()) if len(rest) else places
+
+
+def _highest(values: npt.NDArray[np.float64], width: int) -> Places:
+    return _lowest(-values, width)
 
 
 def _extremes(values: npt.NDArray[np.float64], starts: Places) -> Places:

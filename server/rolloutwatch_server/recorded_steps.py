@@ -1,12 +1,10 @@
-"""Which steps of a run there are: those beside one, and the next so many of them."""
-
-from collections.abc import Iterator
+"""Which steps of a run there are beside one."""
 
 import numpy as np
 import numpy.typing as npt
 
 from rolloutwatch_contract.protocol import RunDetail
-from rolloutwatch_server.store import Portion, Store
+from rolloutwatch_server.store import Store
 
 FIRST_LOOK = 1_000  # steps to either side, and each further look this many times as far
 FURTHER = 16
@@ -41,21 +39,3 @@ def _steps(store: Store, detail: RunDetail, first: int, last: int) -> npt.NDArra
     series = store.series(run, detail.metrics[:PROBED], from_step=first, to_step=last)
     times = store.times(run, first, last).step
     return np.unique(np.concatenate([times, *(one.step for one in series.values())]))
-
-
-def pieces(store: Store, run: str, first: int, last: int, most: int) -> Iterator[Portion]:
-    """Yield the figures of steps `first` to `last`, about `most` steps at a time and each in a read of its own.
-
-    Steps may be far apart: where few are found the next look goes further.
-    """
-    width = most
-    while first <= last:
-        end = min(last, first + width - 1)
-        times = store.times(run, first, end).step
-        if len(times) > most:
-            end = int(times[most - 1])
-        portion = next(iter(store.portions(run, None, first, end, steps=end - first + 1)), None)
-        count = 0 if portion is None else len(portion.step)
-        if portion is not None:
-            yield portion
-        first, width = end + 1, width * FURTHER if count < most // FURTHER else max(most, width // 2)

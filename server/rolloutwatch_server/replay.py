@@ -22,7 +22,7 @@ from rolloutwatch_server.live import (
     mark_event,
     run_event,
 )
-from rolloutwatch_server.recorded_steps import neighbours, pieces
+from rolloutwatch_server.recorded_steps import neighbours
 from rolloutwatch_server.store import Portion, Store, StoreError
 
 STEPS_AT_ONCE = 1000  # in memory, and of these at most
@@ -159,7 +159,7 @@ class Replay:
         """Yield what is to be told, a piece of the run at a time."""
         run, tempo = self._detail.summary.id, _Tempo()
         begin = self._range[0]
-        for portion in pieces(self._store, run, *self._range, STEPS_AT_ONCE):
+        for portion in self._store.portions(run, None, *self._range, STEPS_AT_ONCE):
             for first in range(0, len(portion.step), STEPS_AT_ONCE):
                 at = slice(first, first + STEPS_AT_ONCE)
                 end = int(portion.step[at][-1])

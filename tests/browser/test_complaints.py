@@ -11,7 +11,7 @@ OFFENCES = {
     "console.trace('too much ado')": "too much ado",
     "console.warn('thin ice')": "thin ice",
     "setTimeout(() => { throw new Error('lost marbles') })": "lost marbles",
-    "fetch('http://localhost:9/away').catch(() => {})": "left the host: http://localhost:9/away",
+    "fetch('http://localhost:9/away').catch(() => {})": "Connecting to 'http://localhost:9/away' violates",
 }
 
 

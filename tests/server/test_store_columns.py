@@ -137,6 +137,18 @@ def test_portions_are_the_whole_run(store: Store) -> None:
     assert list(store.portions("math~nobody")) == []
 
 
+@pytest.mark.parametrize("folded", [False, True])
+def test_steps_that_are_far_apart_are_found_at_once(folded: bool, store: Store) -> None:
+    """A run that counts tokens has a step in a hundred million; nobody walks through what lies between."""
+    apart, count = 10**8, FOLD_AT if folded else 50
+    store.archive(STREAM, batch(*(step(n * apart, kl=float(n)) for n in range(count))))
+    store.archive(STREAM, batch(*(step(count * apart + n, kl=-1.0) for n in range(300)), first=count + 1))
+    found = portions(store, steps=100)
+    steps = [n for one in found for n in one.step.tolist()]
+    assert steps == [*range(0, count * apart, apart), *range(count * apart, count * apart + 300)]
+    assert max(len(one.step) for one in found) <= 100
+
+
 def test_portions_hold_what_is_shown(store: Store) -> None:
     """Not what a resumed run has given up."""
     store.archive(STREAM, batch(start(time=0.0), *(step(n, kl=float(n)) for n in range(5))))

@@ -13,6 +13,7 @@ from rolloutwatch_server.store.columns import Shown
 from rolloutwatch_server.store.database import Database, StoreError
 from rolloutwatch_server.store.lineage import Lineage
 
+FURTHER = 16  # times
 TABLES_AT_ONCE = 32  # steps; the tables of one are a megabyte at the most
 
 
@@ -42,18 +43,26 @@ def read_portions(
     database: Database, run: str, metrics: Sequence[str], first: int, last: int, steps: int
 ) -> Iterator[Portion]:
     """Yield the figures of steps `first` to `last`; Resumed: the run went back meanwhile."""
-    history = None
+    history, width = None, steps
     while first <= last:
         with database.read() as db:
             history = _same_history(db, run, history)
             begin = _next_step(db, run, first)
             if begin is None or begin > last:
                 return
-            end = min(last, max(begin, first) + steps - 1)
-            portion = _portion(Shown(db, run, first, end), metrics)
-        if len(portion.step):
+            end = min(last, begin + width - 1)
+            shown = Shown(db, run, begin, end)
+            times = shown.times().step
+            if len(times) > steps:
+                end = int(times[steps - 1])
+                shown = Shown(db, run, begin, end)
+            portion = _portion(shown, metrics)
+        count = len(portion.step)
+        if count:
             yield portion
         first = end + 1
+        # steps may be far apart: where few are found, the next look goes further
+        width = width * FURTHER if count * FURTHER < steps else max(steps, width // FURTHER)
 
 
 def read_all_tables(database: Database, run: str, first: int, last: int) -> Iterator[tuple[int, StepTables]]:
