@@ -29,11 +29,13 @@ def create_dashboard(
     server: Any,
     rules: Sequence[Rule] = DEFAULT_RULES,
     clock: Callable[[], float] = time.time,
+    asks_for_login: bool = False,
 ) -> Dash:
     """Serve the pages on a FastAPI application, at `/` and `/runs/<run id>`.
 
     Pages are made in threads of their own, so that nobody else waits for one.
 
+    Where the application `asks_for_login`, pages lead to its `/logout`, and to its `/login` when it does not know one any more.
     Charts grow by the server's own `/api/v1/runs/<run id>/live` and `/series`.
     Routes of the application have to be there before; every other path is answered with a page.
     """
@@ -52,8 +54,10 @@ def create_dashboard(
     # else every browser opens a WebSocket that no callback here uses (plotly/dash issue 3939)
     app.backend.websocket_capability = False
     app.renderer = RENDERER
-    app.layout = _layout()
-    app.validation_layout = html.Div([_layout(), dcc.Interval(id=ids.TICK), html.Div(id=ids.RUNS)])
+    app.layout = _layout(asks_for_login)
+    app.validation_layout = html.Div(
+        [_layout(asks_for_login), dcc.Interval(id=ids.TICK), html.Div(id=ids.RUNS)]
+    )
 
     @app.callback(
         Output(ids.PAGE, "children"),
@@ -87,14 +91,14 @@ def page(path: str, source: Source, rules: Sequence[Rule], now: float) -> tuple[
     return run.show(detail, source, rules, now)
 
 
-def _layout() -> html.Div:
+def _layout(asks_for_login: bool) -> html.Div:
     return html.Div(
         [
             dcc.Location(id=ids.LOCATION),
             dcc.Store(id=ids.REFRESH, data=0),
             dcc.Store(id=ids.FOLLOWED),
             dcc.Store(id=ids.FOLLOWING),
-            frame.top(TITLE),
+            frame.top(TITLE, asks_for_login=asks_for_login),
             html.Div(id=ids.NOTICE, role="status", hidden=True),
             html.Main(id=ids.PAGE),
         ]

@@ -76,7 +76,7 @@ def create_app(
     if access.gate is not None:
         Login(access.gate).install(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=GZIP_LEVEL)
-    dashboard = create_dashboard(store, server=app)
+    dashboard = create_dashboard(store, server=app, asks_for_login=access.gate is not None)
     app.add_middleware(KeepForGood, urls=kept_assets())
     app.add_middleware(HeadAsGet)
     app.add_middleware(CountStreams, streams=streams)
