@@ -431,6 +431,7 @@ def test_the_page_shows_shapes_as_one_would_write_them_down(api: Asking) -> None
         ("GET", SERIES + "?metric=kl&points=3", 422, "points is '3': "),
         ("GET", SERIES + "?metric=kl&points=100001", 422, "points is '100001': "),
         ("GET", SERIES + "?" + "metric=kl&" * 513, 422, "metric is "),
+        ("GET", SERIES + "?" + "metric=kl&" * 11 + "points=100000", 422, "points is 100000 for each of 11 metrics: expected"),
         ("GET", "/api/v1/runs/math~x/marks", 404, "there is no run 'math~x'"),
         ("GET", f"/api/v1/runs/{RUN}/marks?from_step=-1", 422, "from_step is '-1': "),
         ("GET", f"/api/v1/runs/{RUN}/marks?most=0", 422, "most is '0': "),

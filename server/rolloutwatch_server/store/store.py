@@ -120,11 +120,11 @@ class Store(Keeping):
 
         DamagedArchive: a column is not what was written.
         """
+        thinned = thin_by_time if by_time else thin
         with self._database.read() as db:
             shown = Shown(db, run, *_range(from_step, to_step))
-            found = {metric: shown.series(metric, timed=by_time) for metric in metrics}
-        thinned = thin_by_time if by_time else thin
-        return {metric: thinned(series, points) for metric, series in found.items()}
+            # one after the other: a whole one of each would be a lot of memory
+            return {metric: thinned(shown.series(metric, timed=by_time), points) for metric in metrics}
 
     def times(self, run: str, from_step: int | None = None, to_step: int | None = None) -> Series:
         """Return when the shown figures of each step were made, in seconds since 1970, NaN where that is not known."""
