@@ -123,7 +123,7 @@ class Store(Keeping):
         thinned = thin_by_time if by_time else thin
         with self._database.read() as db:
             shown = Shown(db, run, *_range(from_step, to_step))
-            # one after the other: a whole one of each would be a lot of memory
+            # one after the other: memory for one long series is had quickly, for all of them it is not
             return {metric: thinned(shown.series(metric, timed=by_time), points) for metric in metrics}
 
     def times(self, run: str, from_step: int | None = None, to_step: int | None = None) -> Series:
