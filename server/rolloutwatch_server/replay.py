@@ -23,7 +23,7 @@ from rolloutwatch_server.live import (
     run_event,
 )
 from rolloutwatch_server.recorded_steps import neighbours
-from rolloutwatch_server.store import Portion, Store, StoreError
+from rolloutwatch_server.store import Portion, Resumed, Store, StoreError
 
 STEPS_AT_ONCE = 1000  # in memory, and of these at most
 BYTES_AT_ONCE = 256 * 1024  # on their way to the viewer
@@ -112,10 +112,15 @@ class Replay:
         """Yield the state as it was, every step and mark at its time, the state as it is, and an end."""
         if self._ended.is_set():
             return
-        yield run_event(await run_in_threadpool(self._as_it_was))
         count, last_step = 0, None
+        try:
+            history, as_it_was = await run_in_threadpool(self._begin)
+        except StoreError as error:
+            yield end_event(count, last_step, str(error))
+            return
+        yield run_event(as_it_was)
         pace = _Pace(self._clock, self._speed)
-        reading = self._beats()
+        reading = self._beats(history)
         while not self._ended.is_set():
             try:
                 piece = await run_in_threadpool(next, reading, None)
@@ -145,6 +150,19 @@ class Replay:
                 count, last_step = count + 1, beat.step
             yield b"".join(waiting)
 
+    def _begin(self) -> tuple[object, RunDetail]:
+        """Return which history is replayed, and how the run was before; Resumed: it is not the one asked for any more."""
+        history, now = self._store.history(self._detail.summary.id), self._store.run(self._detail.summary.id)
+        if now is None or now.generation != self._detail.generation:
+            raise Resumed(self._detail.summary.id)
+        self._detail = now
+        return history, self._as_it_was()
+
+    def _check(self, history: object) -> None:
+        """Refuse to go on, by Resumed, where what was read may be of another history than what came before."""
+        if self._store.history(self._detail.summary.id) != history:
+            raise Resumed(self._detail.summary.id)
+
     def _as_it_was(self) -> RunDetail:
         """Return how the run was before its first step that is replayed: live, and nothing more than that."""
         before, _ = neighbours(self._store, self._detail, self._range[0])
@@ -155,8 +173,8 @@ class Replay:
         sessions = tuple(msgspec.structs.replace(one, contested=False) for one in self._detail.sessions)
         return msgspec.structs.replace(self._detail, summary=summary, sessions=sessions, dropped={})
 
-    def _beats(self) -> Iterator[list[Beat]]:
-        """Yield what is to be told, a piece of the run at a time."""
+    def _beats(self, history: object) -> Iterator[list[Beat]]:
+        """Yield what is to be told, a piece of the run at a time, all of one history; Resumed: it is not shown any more."""
         run, tempo = self._detail.summary.id, _Tempo()
         begin = self._range[0]
         for portion in self._store.portions(run, None, *self._range, STEPS_AT_ONCE):
@@ -164,8 +182,10 @@ class Replay:
                 at = slice(first, first + STEPS_AT_ONCE)
                 end = int(portion.step[at][-1])
                 marks = self._store.marks(run, from_step=begin, to_step=end, most=MARKS_AT_ONCE)
+                self._check(history)
                 yield list(_beats(portion, at, marks, tempo))
                 begin = end + 1
+        self._check(history)
 
 
 class _Pace:

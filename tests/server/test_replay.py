@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -198,7 +198,8 @@ def test_a_long_run_is_read_piece_by_piece(store: Store) -> None:
     store.archive(STREAM, batch(*(Mark(n, float(n), "sync") for n in marked), first=len(numbers) + 2))
 
     async def watch() -> tuple[list[int], int]:
-        reading, most, seen = Replay(store, detail_of(store), 0, 2**53, None)._beats(), 0, []
+        one = Replay(store, detail_of(store), 0, 2**53, None)
+        reading, most, seen = one._beats(store.history(RUN)), 0, []
         for piece in reading:
             most = max(most, len(piece))
             seen += [beat.step for beat in piece]
@@ -247,6 +248,90 @@ def test_an_archive_that_cannot_be_read_any_more_ends_a_replay_with_the_reason(s
     *_, (name, over) = events(asyncio.run(watch()))
     assert (name, over["steps"], over["last_step"]) == ("end", 1000, 999)
     assert "is closed" in over["trouble"]
+
+
+def delete(store: Store) -> None:
+    assert store.delete(RUN, "a test")
+
+
+def begin_anew(store: Store) -> None:
+    """With the same steps, and as if it had begun at the same time."""
+    delete(store)
+    bring(store, OTHER_SESSION, range(LONG), 2.0)
+
+
+def resume(store: Store) -> None:
+    bring(store, OTHER_SESSION, range(LONG // 2, LONG), 2.0)
+
+
+def resume_behind(store: Store) -> None:
+    """From a step that has come already, to one behind all others: nothing that follows is another figure."""
+    bring(store, OTHER_SESSION, range(10, 12), 2.0)
+
+
+def bring(store: Store, stream: str, numbers: range, kl: float) -> None:
+    records = [record for n in numbers for record in (step(n, kl=kl), Mark(n, n + 0.5, "sync", {"kl": kl}))]
+    store.archive(stream, batch(start(), *records, RunEnd(1e4)))
+
+
+LONG = 3 * replay.STEPS_AT_ONCE
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize("change", [delete, begin_anew, resume, resume_behind])
+def test_a_replay_never_mixes_two_histories(
+    store: Store, change: Callable[[Store], None], pieces: int
+) -> None:
+    """It ends and says why, also where all has been read when the run is deleted, begins anew, or goes back."""
+    bring(store, STREAM, range(LONG), 1.0)
+    detail = detail_of(store)
+
+    async def watch() -> bytes:
+        stream = Replay(store, detail, 0, LONG - 1, None, Hands()).stream()
+        told = b""
+        while steps_of(events(told))[-1:] != [pieces * replay.STEPS_AT_ONCE - 1]:
+            told += await anext(stream)
+        change(store)
+        return told + b"".join([chunk async for chunk in stream])
+
+    *told, (name, over) = events(asyncio.run(watch()))
+    assert name == "end"
+    assert over["steps"] == pieces * replay.STEPS_AT_ONCE
+    assert "was resumed from an earlier step, or deleted" in over["trouble"]
+    assert {data["metrics"]["kl"] for name, data in told if name == "step"} <= {1.0}
+    assert {data["fields"].get("kl") for name, data in told if name == "mark"} <= {1.0}
+
+
+@pytest.mark.parametrize("change", [delete, resume_behind])
+def test_a_run_that_goes_back_before_its_replay_begins_is_not_replayed(
+    store: Store, change: Callable[[Store], None]
+) -> None:
+    bring(store, STREAM, range(20), 1.0)
+    late = Replay(store, detail_of(store), 0, 19, None)
+    change(store)
+
+    async def watch() -> bytes:
+        return b"".join([chunk async for chunk in late.stream()])
+
+    [(name, over)] = events(asyncio.run(watch()))
+    assert (name, over["steps"], over["last_step"]) == ("end", 0, None)
+    assert "was resumed from an earlier step, or deleted" in over["trouble"]
+
+
+def test_marks_are_of_the_history_of_the_steps_beside_them(store: Store) -> None:
+    """Also where the run goes back between the two questions to the archive."""
+    bring(store, STREAM, range(LONG), 1.0)
+
+    class GoingBack(Store):
+        def marks(self, *args: Any, **options: Any) -> Any:
+            resume_behind(self)
+            return super().marks(*args, **options)
+
+    archive = GoingBack(store.path)
+    told = replayed(archive)
+    archive.close()
+    assert [name for name, _ in told] == ["run", "end"]
+    assert "was resumed" in told[-1][1]["trouble"]
 
 
 def test_what_was_given_up_is_not_replayed(store: Store) -> None:

@@ -117,10 +117,15 @@ def _placed(
     return placed
 
 
-def _same_history(db: sqlite3.Connection, run: str, former: object) -> object:
+def read_history(db: sqlite3.Connection, run: str) -> object:
+    """Return what is equal as long as nothing that is shown of a run is withdrawn."""
     # the first session tells a run from another one of the same id, that began when it was deleted
     first = db.execute("SELECT min(id) FROM sessions WHERE run = ?", (run,)).fetchone()[0]
-    history = first, Lineage.read(db, run).takeovers()
+    return first, Lineage.read(db, run).takeovers()
+
+
+def _same_history(db: sqlite3.Connection, run: str, former: object) -> object:
+    history = read_history(db, run)
     if former not in (None, history):
         raise Resumed(run)
     return history

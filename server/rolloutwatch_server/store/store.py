@@ -17,7 +17,7 @@ from rolloutwatch_server.store.entries import DeadLetter, Entry
 from rolloutwatch_server.store.keeping import Keeping
 from rolloutwatch_server.store.lineage import Lineage
 from rolloutwatch_server.store.marks import contests, read_marks, restarts, views
-from rolloutwatch_server.store.portions import Portion, read_all_tables, read_portions
+from rolloutwatch_server.store.portions import Portion, read_all_tables, read_history, read_portions
 
 _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
 
@@ -152,6 +152,11 @@ class Store(Keeping):
         Resumed: the run went back meanwhile, so that what was yielded is not shown any more.
         """
         return read_all_tables(self._database, run, *_range(from_step, to_step))
+
+    def history(self, run: str) -> object:
+        """Return what stays equal until a run goes back, or is deleted, also if another one of its id has begun."""
+        with self._database.read() as db:
+            return read_history(db, run)
 
     def changes(self, run: str) -> int | None:
         """Return a number that grows with all that is archived for a run, None if there is none of that id."""
