@@ -61,13 +61,14 @@ class WallClock:
 class Beat(msgspec.Struct, frozen=True):
     """What comes at one step: its events, and how many recorded seconds after those before it.
 
-    `skipped` is how long the pause before it was, where it has been cut.
+    `skipped` is how long the pause before it was, where it has been cut; `is_mark` if it is a mark that stands alone.
     """
 
     step: int
     seconds: float
     events: bytes
     skipped: float | None = None
+    is_mark: bool = False
 
 
 def gap_event(beat: Beat) -> bytes:
@@ -147,7 +148,8 @@ class Replay:
                     return
                 waiting.append(beat.events if beat.skipped is None else gap_event(beat) + beat.events)
                 size += len(beat.events)
-                count, last_step = count + 1, beat.step
+                if not beat.is_mark:
+                    count, last_step = count + 1, beat.step
             yield b"".join(waiting)
 
     def _begin(self) -> tuple[object, RunDetail]:
@@ -155,7 +157,11 @@ class Replay:
         history, now = self._store.history(self._detail.summary.id), self._store.run(self._detail.summary.id)
         if now is None or now.generation != self._detail.generation:
             raise Resumed(self._detail.summary.id)
-        self._detail = now
+        end = max(
+            -1 if now.summary.last_step is None else now.summary.last_step,
+            self._store.last_marked(now.summary.id),
+        )
+        self._detail, self._range = now, (self._range[0], min(self._range[1], end))
         return history, self._as_it_was()
 
     def _check(self, history: object) -> None:
@@ -176,16 +182,33 @@ class Replay:
     def _beats(self, history: object) -> Iterator[list[Beat]]:
         """Yield what is to be told, a piece of the run at a time, all of one history; Resumed: it is not shown any more."""
         run, tempo = self._detail.summary.id, _Tempo()
-        begin = self._range[0]
-        for portion in self._store.portions(run, None, *self._range, STEPS_AT_ONCE):
+        begin, last = self._range
+        for portion in self._store.portions(run, None, begin, last, STEPS_AT_ONCE, bare=True):
             for first in range(0, len(portion.step), STEPS_AT_ONCE):
                 at = slice(first, first + STEPS_AT_ONCE)
-                end = int(portion.step[at][-1])
-                marks = self._store.marks(run, from_step=begin, to_step=end, most=MARKS_AT_ONCE)
+                start, end = int(portion.step[at][0]), int(portion.step[at][-1])
+                yield from self._marks_alone(begin, start - 1, tempo, history)
+                marks = self._store.marks(run, from_step=start, to_step=end, most=MARKS_AT_ONCE)
                 self._check(history)
                 yield list(_beats(portion, at, marks, tempo))
                 begin = end + 1
+        yield from self._marks_alone(begin, last, tempo, history)
         self._check(history)
+
+    def _marks_alone(self, first: int, last: int, tempo: "_Tempo", history: object) -> Iterator[list[Beat]]:
+        """Yield all that was marked where there are no figures, in pieces of so few steps that none is thinned."""
+        if first > last:
+            return
+        run = self._detail.summary.id
+        if first < last and self._store.marked(run, first, last) > MARKS_AT_ONCE:
+            middle = (first + last) // 2
+            yield from self._marks_alone(first, middle, tempo, history)
+            yield from self._marks_alone(middle + 1, last, tempo, history)
+            return
+        marks = self._store.marks(run, from_step=first, to_step=last, most=MARKS_AT_ONCE)
+        self._check(history)
+        if marks:
+            yield [_mark_alone(mark, tempo) for mark in marks]
 
 
 class _Pace:
@@ -233,6 +256,15 @@ class _Tempo:
         apart = max(0.0, time - former)  # another session's clock may be behind
         most = max(SECONDS_OF_A_GAP, STEPS_OF_A_GAP * usual)
         return (most, apart) if apart > most else (apart, None)
+
+    def after_mark(self, time: float) -> tuple[float, float | None]:
+        """Return the same of a mark that stands alone, which may have been made before the figures it comes behind."""
+        return self.after(max(time, self._time) if math.isfinite(self._time) else time)
+
+
+def _mark_alone(mark: MarkView, tempo: _Tempo) -> Beat:
+    seconds, skipped = tempo.after_mark(mark.time)
+    return Beat(mark.step, seconds, mark_event(mark), skipped, is_mark=True)
 
 
 def _beats(portion: Portion, at: slice, marks: Sequence[MarkView], tempo: _Tempo) -> Iterator[Beat]:

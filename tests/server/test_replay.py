@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
-from rolloutwatch_contract import Heartbeat, Mark, RunEnd, StepRecord
+from rolloutwatch_contract import Array, Heartbeat, Mark, RunEnd, StepRecord
 from rolloutwatch_contract.protocol import RunDetail
+from rolloutwatch_contract.tables import HISTOGRAM_BINS
 from rolloutwatch_server import replay
 from rolloutwatch_server.live import KEEPALIVE, LiveFeed
 from rolloutwatch_server.replay import Replay
-from rolloutwatch_server.store import Store
+from rolloutwatch_server.store import FOLD_AT, Store
 from tests.browser.site import Site
 from tests.redis_process import free_port
 from tests.server.asking import Asking
@@ -332,6 +334,47 @@ def test_marks_are_of_the_history_of_the_steps_beside_them(store: Store) -> None
     archive.close()
     assert [name for name, _ in told] == ["run", "end"]
     assert "was resumed" in told[-1][1]["trouble"]
+
+
+def test_marks_come_where_there_are_no_figures(store: Store) -> None:
+    """Before the first of them, in between, and behind the last, at their own times; they are no steps."""
+    kinds = {0: "config", 9: "sync", 13: "evaluation", 20: "checkpoint", 22: "checkpoint"}
+    marks = [Mark(n, 100.0 + n, kind) for n, kind in kinds.items()]
+    store.archive(
+        STREAM, batch(start(), *marks, *(at(n, 100.0 + n, kl=1.0) for n in (5, 10, 15)), RunEnd(130.0))
+    )
+    clock = Hands()
+    told = replayed(store, speed=2.0, clock=clock)
+    happened = [(name, data["step"]) for name, data in told if name in ("step", "mark")]
+    steps = [("step", n) for n in (5, 10, 15)]
+    assert happened == sorted([*steps, *(("mark", n) for n in kinds)], key=lambda one: one[1])
+    assert clock.waits == [2.5, 2.5, 2.5, 2.5, 1.0]
+    assert told[-1] == ("end", {"steps": 3, "last_step": 15, "trouble": ""})
+    assert [data["step"] for name, data in replayed(store, first=6, last=20) if name == "mark"] == [9, 13, 20]
+
+
+def test_a_run_of_marks_alone_is_replayed_with_every_one(store: Store) -> None:
+    """Also where more of them stand in a row than are read at once."""
+    numbers = [*range(replay.MARKS_AT_ONCE + 500), 2**52, 2**52 + 1]
+    store.archive(STREAM, batch(start(), *(Mark(n, float(n), "checkpoint") for n in numbers)))
+    told = replayed(store)
+    assert [data["step"] for name, data in told if name == "mark"] == numbers
+    assert told[-1] == ("end", {"steps": 0, "last_step": None, "trouble": ""})
+
+
+def test_a_step_without_figures_is_one_as_in_the_live_feed(store: Store) -> None:
+    """Whether it has tables or nothing at all, in rows and in columns."""
+    histogram = Array.of(np.ones(HISTOGRAM_BINS, dtype=np.int64))
+    bare = [StepRecord(n, float(n), {}, histogram=histogram) for n in range(FOLD_AT)]
+    store.archive(STREAM, batch(start(), *bare))
+    store.archive(STREAM, batch(StepRecord(FOLD_AT, 5.0, {}), first=FOLD_AT + 2))
+    told = replayed(store)
+    assert steps_of(told) == [*range(FOLD_AT + 1)]
+    assert [data for name, data in told if name == "step"][-1] == {
+        "step": FOLD_AT,
+        "time": 5.0,
+        "metrics": {},
+    }
 
 
 def test_what_was_given_up_is_not_replayed(store: Store) -> None:
