@@ -104,14 +104,21 @@ class Replay:
         self._speed = speed
         self._clock = clock or WallClock()
         self._ended = asyncio.Event()
+        self._is_gone = False
 
     def end(self) -> None:
         """Let the stream end."""
         self._ended.set()
 
+    def gone(self, run: str) -> None:
+        """Tell it that a run was deleted, and let it end, and say why, if it is the one it brings."""
+        if run == self._detail.summary.id:
+            self._is_gone = True
+            self._ended.set()
+
     async def stream(self) -> AsyncIterator[bytes]:
         """Yield the state as it was, every step and mark at its time, the state as it is, and an end."""
-        if self._ended.is_set():
+        if self._ended.is_set() and not self._is_gone:
             return
         count, last_step = 0, None
         try:
@@ -145,12 +152,15 @@ class Replay:
                     if seconds > 0 and not self._ended.is_set():
                         yield KEEPALIVE
                 if self._ended.is_set():
-                    return
+                    break
                 waiting.append(beat.events if beat.skipped is None else gap_event(beat) + beat.events)
                 size += len(beat.events)
                 if not beat.is_mark:
                     count, last_step = count + 1, beat.step
-            yield b"".join(waiting)
+            if waiting:
+                yield b"".join(waiting)
+        if self._is_gone:
+            yield end_event(count, last_step, str(Resumed(self._detail.summary.id)))
 
     def _begin(self) -> tuple[object, RunDetail]:
         """Return which history is replayed, and how the run was before; Resumed: it is not the one asked for any more."""

@@ -409,6 +409,34 @@ def test_closing_the_feed_ends_replays_too(store: Store) -> None:
     assert after == b"over"
 
 
+def test_a_run_that_is_deleted_ends_its_replay_at_once(store: Store) -> None:
+    """Not only when the steps that have been read are over, which may be tomorrow; one of another run goes on."""
+    store.archive(STREAM, batch(start(), at(0, 0.0, kl=1.0), at(1, NIGHT, kl=1.0), RunEnd(NIGHT)))
+    api = Asking.of(store)
+
+    async def watch() -> tuple[bytes, bytes]:
+        api.feed.open(asyncio.get_running_loop())
+        one = Replay(store, detail_of(store), 0, 1, 1.0)
+        api.feed.hold(one)
+        stream = one.stream()
+        told = await anext(stream) + await anext(stream)
+        waiting = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        api.feed.gone("math~another")
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        transport = httpx.ASGITransport(api.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            assert (await client.delete(f"/api/v1/runs/{RUN}")).status_code == 204
+        return told, await asyncio.wait_for(waiting, 10) + b"".join([chunk async for chunk in stream])
+
+    told, after = asyncio.run(watch())
+    assert steps_of(events(told)) == [0]
+    [(name, over)] = events(after)
+    assert (name, over["steps"], over["last_step"]) == ("end", 1, 0)
+    assert "or deleted" in over["trouble"]
+
+
 def test_it_comes_over_a_connection_as_a_stream(tmp_path: Path) -> None:
     """And stops being read when the viewer has gone: the server ends in good order while one is open."""
     site = Site(tmp_path, f"redis://127.0.0.1:{free_port()}")
