@@ -1,7 +1,6 @@
 """The Dash application: one layout, four callbacks."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,12 +13,14 @@ from rolloutwatch_contract.rules import DEFAULT_RULES, Rule
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import frame
 from rolloutwatch_dashboard.pages import missing, run, runs
-from rolloutwatch_dashboard.shell import HERE, HTML
+from rolloutwatch_dashboard.shell import HTML, LIBRARY, asset, assets
 
 TITLE = "Rolloutwatch"
 SECONDS_BETWEEN_LOOKS_AT_RUNS = 3.0
-# dash asks for it when the first chart is there; asked for at once, it is read while the server makes the page
-PLOTLY = "/_dash-component-suites/plotly/package_data/plotly.min.js"
+# dash asks for it when the first chart is there; asked for at once, it is there by then
+GRAPH = "/_dash-component-suites/dash/dcc/async-graph.js"
+# a whole page is on its way from now on, and the browser has time for the library
+RENDERER = "var renderer = new DashRenderer({ request_pre: () => rolloutwatch.asked() });"
 
 
 def create_dashboard(
@@ -28,11 +29,13 @@ def create_dashboard(
     server: Any,
     rules: Sequence[Rule] = DEFAULT_RULES,
     clock: Callable[[], float] = time.time,
+    asks_for_login: bool = False,
 ) -> Dash:
     """Serve the pages on a FastAPI application, at `/` and `/runs/<run id>`.
 
     Pages are made in threads of their own, so that nobody else waits for one.
 
+    Where the application `asks_for_login`, pages lead to its `/logout`, and to its `/login` when it does not know one any more.
     Charts grow by the server's own `/api/v1/runs/<run id>/live` and `/series`.
     Routes of the application have to be there before; every other path is answered with a page.
     """
@@ -41,17 +44,20 @@ def create_dashboard(
         server=server,
         title=TITLE,
         update_title="",
-        index_string=HTML,
+        index_string=HTML.replace("{%library%}", asset(LIBRARY)),
         # named here, because Dash on FastAPI looks for assets only once "/" has been asked for
         include_assets_files=False,
-        external_scripts=[{"src": PLOTLY, "async": ""}, *_assets("*.js")],
-        external_stylesheets=_assets("*.css"),
+        external_scripts=[*assets("*.js"), {"src": GRAPH, "async": ""}],
+        external_stylesheets=assets("*.css"),
         add_log_handler=False,
     )
     # else every browser opens a WebSocket that no callback here uses (plotly/dash issue 3939)
     app.backend.websocket_capability = False
-    app.layout = _layout()
-    app.validation_layout = html.Div([_layout(), dcc.Interval(id=ids.TICK), html.Div(id=ids.RUNS)])
+    app.renderer = RENDERER
+    app.layout = _layout(asks_for_login)
+    app.validation_layout = html.Div(
+        [_layout(asks_for_login), dcc.Interval(id=ids.TICK), html.Div(id=ids.RUNS)]
+    )
 
     @app.callback(
         Output(ids.PAGE, "children"),
@@ -85,20 +91,14 @@ def page(path: str, source: Source, rules: Sequence[Rule], now: float) -> tuple[
     return run.show(detail, source, rules, now)
 
 
-def _assets(pattern: str) -> list[str]:
-    """Return URLs that change with the content, so that no browser keeps an old one."""
-    files = sorted((HERE / "assets").glob(pattern))
-    return [f"/assets/{file.name}?{hashlib.sha256(file.read_bytes()).hexdigest()[:12]}" for file in files]
-
-
-def _layout() -> html.Div:
+def _layout(asks_for_login: bool) -> html.Div:
     return html.Div(
         [
             dcc.Location(id=ids.LOCATION),
             dcc.Store(id=ids.REFRESH, data=0),
             dcc.Store(id=ids.FOLLOWED),
             dcc.Store(id=ids.FOLLOWING),
-            frame.top(TITLE),
+            frame.top(TITLE, asks_for_login=asks_for_login),
             html.Div(id=ids.NOTICE, role="status", hidden=True),
             html.Main(id=ids.PAGE),
         ]

@@ -1,6 +1,7 @@
 """What stands around the pages: the HTML that every page is delivered in, its style, and its scripts by their hashes."""
 
 import base64
+import functools
 import hashlib
 import re
 from pathlib import Path
@@ -9,8 +10,26 @@ from typing import Any
 HERE = Path(__file__).parent
 HTML = (HERE / "index.html").read_text(encoding="utf-8")
 STYLE = (HERE / "assets" / "style.css").read_text(encoding="utf-8")
+LIBRARY = "plotly/plotly-cartesian.min.js"  # the part of plotly.js that has what is drawn here, a third of all of it
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 THEME_SCRIPT = "".join(_SCRIPT.findall(HTML))
+
+
+@functools.cache
+def asset(name: str) -> str:
+    """Return a URL that changes with the content, so that no browser keeps an old one."""
+    content = (HERE / "assets" / name).read_bytes()
+    return f"/assets/{name}?{hashlib.sha256(content).hexdigest()[:12]}"
+
+
+def assets(pattern: str) -> list[str]:
+    """Return the URLs of the assets whose names fit a pattern, in order of names."""
+    return [asset(file.name) for file in sorted((HERE / "assets").glob(pattern))]
+
+
+def kept_assets() -> frozenset[str]:
+    """Return the URLs whose content never changes, which browsers may keep for good."""
+    return frozenset([*assets("*.js"), *assets("*.css"), asset(LIBRARY)])
 
 
 def script_hashes(app: Any) -> list[str]:

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
 
-from rolloutwatch_dashboard import create_dashboard, script_hashes
+from rolloutwatch_dashboard import create_dashboard, kept_assets, script_hashes
 from rolloutwatch_server import __version__
 from rolloutwatch_server.api import (
     archive,
@@ -26,6 +26,7 @@ from rolloutwatch_server.api import (
     whatif,
 )
 from rolloutwatch_server.api.answers import REFUSALS, install_problems
+from rolloutwatch_server.api.caching import KeepForGood
 from rolloutwatch_server.api.methods import HeadAsGet, refuse_what_is_not_there
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
@@ -75,7 +76,8 @@ def create_app(
     if access.gate is not None:
         Login(access.gate).install(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=GZIP_LEVEL)
-    dashboard = create_dashboard(store, server=app)
+    dashboard = create_dashboard(store, server=app, asks_for_login=access.gate is not None)
+    app.add_middleware(KeepForGood, urls=kept_assets())
     app.add_middleware(HeadAsGet)
     app.add_middleware(CountStreams, streams=streams)
     access.surround(app, script_hashes(dashboard))

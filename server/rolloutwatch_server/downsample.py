@@ -1,5 +1,6 @@
 """Make a long series fit a screen without losing an extreme."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -25,16 +26,8 @@ def thin(series: Series, points: int | None) -> Series:
     """
     if points is None or len(series.step) <= max(points, 4):
         return series
-    first, after = int(series.step[0]), int(series.step[-1]) + 1
-    columns = _columns(points)
-    width = -(-(after - first) // columns)
-    if width < WIDE:
-        places = _extremes(series.value, _starts(series.step, np.linspace(first, after, columns + 1)[:-1]))
-    elif after - first == len(series.step):
-        places = _extremes_of_many(series.value, width)
-    else:
-        places = _extremes(series.value, _starts(series.step, np.arange(first, after, width)))
-    return _only(series, places)
+    edges = np.linspace(int(series.step[0]), int(series.step[-1]) + 1, _columns(points), endpoint=False)
+    return _only(series, _extremes(series.value, _starts(series.step, edges)))
 
 
 def thin_by_time(series: Series, points: int | None) -> Series:
@@ -63,47 +56,27 @@ def _starts(axis: npt.NDArray[Any], edges: npt.NDArray[Any]) -> Places:
     return np.unique(np.searchsorted(axis, edges))
 
 
-def _extremes_of_many(values: npt.NDArray[np.float64], width: int) -> Places:
-    """Return what stays of columns of `width` values each, which is quick, and the first and the last value."""
-    finite = np.isfinite(values)
-    ends = np.array([0, len(values) - 1])
+def _extremes(values: npt.NDArray[np.float64], starts: Places) -> Places:
+    """Return what stays of columns that begin at `starts`, and the first and the last value."""
+    finite, ends = np.isfinite(values), np.array([0, len(values) - 1])
     if finite.all():
-        return np.unique(np.concatenate([ends, _lowest(values, width), _highest(values, width)]))
-    broken = _lowest(finite, width)  # where all are finite there is none to keep
-    lowest = _lowest(np.where(finite, values, np.inf), width)
-    highest = _highest(np.where(finite, values, -np.inf), width)
+        return np.unique(np.concatenate([ends, _lowest(values, starts), _lowest(-values, starts)]))
+    broken = _lowest(finite.astype(np.float64), starts)  # where all are finite there is none to keep
+    lowest = _lowest(np.where(finite, values, np.inf), starts)
+    highest = _lowest(np.where(finite, -values, np.inf), starts)
     return np.unique(np.concatenate([ends, lowest, highest, broken[~finite[broken]]]))
 
 
-def _lowest(values: npt.NDArray[Any], width: int) -> Places:
-    """Return the index of the first lowest value of each column of `width` values, of which the last may have fewer."""
-    whole = len(values) // width
-    columns, rest = values[: whole * width].reshape(whole, width), values[whole * width :]
-    places: Places = np.arange(0, whole * width, width) + columns.argmin(axis=1)
-    return np.append(places, whole * width + rest.argmin()) if len(rest) else places
-
-
-def _highest(values: npt.NDArray[np.float64], width: int) -> Places:
-    return _lowest(-values, width)
-
-
-def _extremes(values: npt.NDArray[np.float64], starts: Places) -> Places:
-    """Return what stays of columns that begin at `starts`, and the first and the last value."""
-    finite = np.isfinite(values)
-    kept = np.zeros(len(values), dtype=bool)
-    kept[[0, -1]] = True
-    kept[_first_lowest(np.where(finite, values, np.inf), starts)] = True
-    kept[_first_lowest(np.where(finite, -values, np.inf), starts)] = True
-    if not finite.all():
-        first_broken = _first_lowest(finite.astype(np.float64), starts)
-        kept[first_broken[~finite[first_broken]]] = True  # where all are finite there is none to keep
-    return np.flatnonzero(kept)
-
-
-def _first_lowest(values: npt.NDArray[np.float64], starts: Places) -> Places:
+def _lowest(values: npt.NDArray[np.float64], starts: Places) -> Places:
     """Return the index of the first lowest value of each column."""
-    lengths = np.diff(starts, append=len(values))
-    lowest = np.repeat(np.minimum.reduceat(values, starts), lengths)
+    bounds = [*starts.tolist(), len(values)]
+    if len(values) >= WIDE * len(
+        starts
+    ):  # few long columns are looked at one by one, many short ones together
+        return np.array(
+            [begin + int(values[begin:end].argmin()) for begin, end in itertools.pairwise(bounds)]
+        )
+    lowest = np.repeat(np.minimum.reduceat(values, starts), np.diff(bounds))
     candidates: Places = np.flatnonzero(values == lowest)
     column = np.searchsorted(starts, candidates, side="right")
     first: Places = candidates[np.append(True, np.diff(column) > 0)]

@@ -86,10 +86,56 @@ def test_from_the_login_to_the_page_one_wanted_and_out_again(
     assert page.evaluate("document.cookie") == ""
     page.goto(f"{guarded.url}/login")
     expect(page.locator("main")).to_contain_text("You are alice (viewer)")
+    page.goto(f"{guarded.url}/runs/{RUN}")
     page.get_by_role("button", name="Log out").click()
     expect(page.get_by_label("Name")).to_be_visible()
     page.goto(f"{guarded.url}/runs/{RUN}")
     expect(page.get_by_label("Name")).to_be_visible()
+
+
+def log_in(page: Page, path: str) -> None:
+    page.goto(path)
+    page.get_by_label("Name").fill("alice")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+
+
+def test_a_page_that_stays_open_after_its_session_asks_to_log_in_and_comes_back(
+    guarded: Site, gate: Gate, page: Page, complaints: Complaints
+) -> None:
+    """It is not disconnected for ever: once its stream is refused, it leads to the login, which leads back."""
+    complaints.expected += ["401 (Unauthorized)", "net::ERR_"]  # of the server that was away, too
+    guarded.begin(RUN)
+    guarded.step(RUN, 0, HEALTHY)
+    log_in(page, f"{guarded.url}/runs/{RUN}")
+    expect(page.locator("#health")).to_have_text("healthy")
+    guarded.stop()
+    expect(page.locator("#state")).to_have_text("disconnected")
+    gate.ledger.end_all()
+    guarded.start()
+    expect(page).to_have_url(f"{guarded.url}/login?next=%2Fruns%2Fmath~a")
+    log_in(page, page.url)
+    expect(page).to_have_url(f"{guarded.url}/runs/{RUN}")
+    expect(page.locator("#health")).to_have_text("healthy")
+
+
+def test_the_page_of_all_runs_asks_to_log_in_too(
+    guarded: Site, gate: Gate, page: Page, complaints: Complaints
+) -> None:
+    """When its table has not come for ten seconds, which pass quickly here."""
+    complaints.expected.append("")  # dash complains of every answer that it does not get
+    page.clock.install()
+    log_in(page, guarded.url)
+    expect(page.locator("h1")).to_have_text("No run yet")
+    gate.ledger.end_all()
+    page.clock.run_for(20_000)
+    expect(page).to_have_url(f"{guarded.url}/login?next=%2F")
+
+
+def test_where_nobody_has_to_log_in_there_is_no_way_out(site: Site, page: Page) -> None:
+    page.goto(site.url)
+    expect(page.get_by_role("button", name="Theme")).to_be_visible()
+    expect(page.get_by_role("button", name="Log out")).to_have_count(0)
 
 
 def test_a_link_logs_a_browser_in_and_another_sites_link_finds_it_logged_in(

@@ -10,11 +10,12 @@ from playwright.sync_api import Page
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.protocol import MarkView
 from rolloutwatch_contract.rules import DEFAULT_RULES, worst
-from rolloutwatch_dashboard.app import HERE
 from rolloutwatch_dashboard.figures.marks import place_marks
-from rolloutwatch_dashboard.figures.timeseries import Chart, drawn, isolated, ticks_of, value_range, with_gaps
+from rolloutwatch_dashboard.figures.ticks import ticks_of
+from rolloutwatch_dashboard.figures.timeseries import Chart, drawn, isolated, value_range, with_gaps
 from rolloutwatch_dashboard.judgement import is_past, verdict
 from rolloutwatch_dashboard.pages.run import _followed_rule
+from rolloutwatch_dashboard.shell import HERE
 from rolloutwatch_dashboard.text import age, mark_label, mark_text, number
 
 VALUES = [

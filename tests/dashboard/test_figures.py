@@ -1,19 +1,21 @@
 """Figures: what is drawn, with which limits, on which axis."""
 
 import itertools
+import json
 import math
 
 import numpy as np
 import pytest
 
-from rolloutwatch_contract.protocol import Series
+from rolloutwatch_contract.protocol import MarkView, Series
 from rolloutwatch_contract.rules import Rule, Severity
+from rolloutwatch_dashboard.figures.ticks import ticks_of
 from rolloutwatch_dashboard.figures.timeseries import (
     Chart,
     axis_title,
     drawn,
+    figure_of,
     isolated,
-    ticks_of,
     timeseries,
     value_range,
     visible,
@@ -143,9 +145,19 @@ def test_zero_has_no_place_on_a_log_axis_and_stands_on_its_floor() -> None:
 
 def test_lists_not_arrays_reach_the_browser() -> None:
     """An array would travel as base64, to which plotly cannot append."""
-    figure = timeseries(ESS, {"ess": series([0.5, 0.9])}, []).to_plotly_json()
-    assert figure["data"][0]["y"] == [0.5, 0.9]
-    assert type(figure["data"][0]["y"]) in (list, tuple)
+    assert figure_of(ESS, {"ess": series([0.5, 0.9])}, [])["data"][0]["y"] == [0.5, 0.9]
+
+
+@pytest.mark.parametrize("chart", [ESS, KL])
+def test_what_reaches_the_browser_is_what_plotly_itself_would_send(chart: Chart) -> None:
+    """With its template, and with every property known to plotly, which would refuse another one."""
+    read = {"ess": series([0.5, 0.9, math.nan, 0.4]), "kl": series([1e-4, 0.3])}
+    marks = [MarkView(1, 0.0, "weight_sync", {"version": 3}), MarkView(0, 0.0, "restart", found=True)]
+    for which in ({}, read):
+        sent = figure_of(chart, which, [TOO_LOW, TOO_HIGH], marks)
+        assert json.loads(timeseries(chart, which, [TOO_LOW, TOO_HIGH], marks).to_json()) == json.loads(
+            json.dumps(sent)
+        )
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_a_run_page_tells_the_browser_what_to_follow(source: MemorySource) -> No
 def test_the_charts_carry_the_history(source: MemorySource) -> None:
     shown, _ = page("/runs/math~a", source, DEFAULT_RULES, NOW)
     graph = found(shown, "chart-k3")
-    assert (list(graph.figure.data[0].x), list(graph.figure.data[0].y)) == ([0, 1], [0.2, None])
+    assert (graph.figure["data"][0]["x"], graph.figure["data"][0]["y"]) == ([0, 1], [0.2, None])
 
 
 def test_steps_of_which_nothing_could_be_read_are_holes_of_the_history(source: MemorySource) -> None:
@@ -113,10 +113,10 @@ def test_steps_of_which_nothing_could_be_read_are_holes_of_the_history(source: M
     source.add_step("math~a", 2, {"nonfinite_fraction": 1.0, "train/reward": 0.25})
     source.add_step("math~a", 3, {"mismatch_ppl_ratio": 1.5})
     shown, followed = page("/runs/math~a", source, DEFAULT_RULES, NOW)
-    line = found(shown, "chart-ppl").figure.data[0]
-    assert (list(line.x), list(line.y)) == ([0, 2, 3], [1.0, None, 1.5])
+    line = found(shown, "chart-ppl").figure["data"][0]
+    assert (line["x"], line["y"]) == ([0, 2, 3], [1.0, None, 1.5])
     assert followed["recent"]["mismatch_ppl_ratio"] == {"step": [0, 2, 3], "value": [1.0, None, 1.5]}
-    assert list(found(shown, "chart-logged-0").figure.data[0].y) == [0.5, 0.25]
+    assert found(shown, "chart-logged-0").figure["data"][0]["y"] == [0.5, 0.25]
 
 
 def test_a_run_id_in_an_address_may_be_quoted(source: MemorySource) -> None:
@@ -279,7 +279,9 @@ def test_marks_stand_on_every_chart_and_go_to_the_browser(source: MemorySource) 
     source.add_mark("math~a", MarkView(0, 4.0, "checkpoint"))
     shown, followed = page("/runs/math~a", source, DEFAULT_RULES, NOW)
     k3 = found(shown, "chart-k3").figure
-    assert {shape.path for shape in k3.layout.shapes if shape.type == "path"} == {"M0,0L0,1M1,0L1,1"}
+    assert {shape["path"] for shape in k3["layout"]["shapes"] if shape["type"] == "path"} == {
+        "M0,0L0,1M1,0L1,1"
+    }
     assert followed["marks"] == [
         {"step": 0, "time": 4.0, "kind": "checkpoint", "fields": {}, "found": False},
         {

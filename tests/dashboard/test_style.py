@@ -5,7 +5,7 @@ import re
 import pytest
 
 from rolloutwatch_dashboard import theme
-from rolloutwatch_dashboard.app import HERE
+from rolloutwatch_dashboard.shell import HERE
 
 STYLE = (HERE / "assets" / "style.css").read_text(encoding="utf-8")
 PLAIN = [(text, ground) for text in ("text", "muted", "link") for ground in ("ground", "card")]

@@ -6,13 +6,24 @@ import contextlib
 import json
 import math
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from rolloutwatch_contract import METRICS, Heartbeat, Mark, RunStart, StepRecord, run_id, stream_key
+from rolloutwatch_contract import (
+    METRICS,
+    Heartbeat,
+    Mark,
+    Outcome,
+    RunEnd,
+    RunStart,
+    StepRecord,
+    run_id,
+    stream_key,
+)
 from rolloutwatch_contract.protocol import RunState
 from rolloutwatch_contract.rules import DEFAULT_RULES
 from rolloutwatch_server.api.answers import Problem
@@ -148,6 +159,8 @@ def test_series_have_every_value_exactly_and_null_where_it_is_not_finite(api: As
     assert answer == {
         "run": RUN,
         "generation": api.get(f"/runs/{RUN}")["generation"],
+        "changes": store.changes(RUN),
+        "from_step": None,
         "series": {
             "kl": {"step": [0, 2, 4, 6, 8, 10, 12], "value": expected, "time": None},
             "entropy": {"step": [], "value": [], "time": None},
@@ -166,10 +179,6 @@ def test_a_range_of_steps_may_be_asked_for(api: Asking, store: Store) -> None:
         ({"to_step": 1}, [0, 1]),
         ({"from_step": 5, "to_step": 4}, []),
         ({"from_step": 2**53 - 1}, []),
-        ({"after": 7}, [8, 9]),
-        ({"after": 2, "from_step": 2, "to_step": 4}, [3, 4]),
-        ({"after": 2, "from_step": 6, "to_step": 7}, [6, 7]),
-        ({"after": 9}, []),
     ):
         series = api.get(f"/runs/{RUN}/series", metric="kl", **limits)["series"]["kl"]
         assert series == {"step": steps, "value": [n / 7 for n in steps], "time": None}
@@ -206,14 +215,64 @@ def test_who_has_the_series_already_is_told_so(api: Asking, store: Store) -> Non
     assert later.headers["etag"] != tag
 
 
+def test_who_asks_for_what_is_new_has_the_whole_run_in_the_end(api: Asking, store: Store) -> None:
+    """Late figures, corrected ones and metrics that begin late are new; and what has not changed is not sent again."""
+    metrics = ["a", "b"]
+    known: dict[str, dict[int, float]] = {metric: {} for metric in metrics}
+
+    def poll(after: int | None) -> tuple[int, int]:
+        answer = api.get(f"/runs/{RUN}/series", metric=metrics, **({} if after is None else {"after": after}))
+        for metric, came in answer["series"].items():
+            kept = {n: value for n, value in known[metric].items() if n < (answer["from_step"] or 0)}
+            known[metric] = kept | dict(zip(came["step"], came["value"], strict=True))
+        return answer["changes"], sum(len(came["step"]) for came in answer["series"].values())
+
+    store.archive(STREAM, batch(*(step(n, a=n / 7) for n in range(50))))
+    after, _ = poll(None)
+    assert poll(after) == (after, 0)
+    batches = [
+        [step(50, a=0.5)],
+        [step(n, b=1.0) for n in range(45, 51)],
+        [Mark(51, 0.0, "x")],
+        [step(51, a=9.0, b=9.0)],
+    ]
+    number, sent = 51, []
+    for records in batches:
+        store.archive(STREAM, batch(*records, first=number))
+        number += len(records)
+        after, count = poll(after)
+        sent.append(count)
+    assert sent == [1, 12, 0, 2]
+    store.archive(stream_key(RUN, "other"), batch(start(), step(3, b=3.0)))
+    poll(after)
+    whole = api.get(f"/runs/{RUN}/series", metric=metrics)["series"]
+    assert known == {m: dict(zip(one["step"], one["value"], strict=True)) for m, one in whole.items()}
+
+
+def test_what_is_new_since_before_the_server_started_is_everything(tmp_path: Path) -> None:
+    """It remembers no more than some batches; who asks for more gets the whole run, and is told so."""
+    for number in (1, 2):
+        store = Store(tmp_path / "archive.db")
+        store.archive(STREAM, batch(step(number, kl=1.0), first=number))
+        answer = Asking.of(store).get(f"/runs/{RUN}/series", metric="kl", after=1)
+        assert (answer["from_step"], answer["series"]["kl"]["step"]) == (0, list(range(1, number + 1)))
+        store.close()
+
+
 def test_the_generation_tells_that_a_run_went_back(api: Asking, store: Store) -> None:
     """A page that asks for what is new sees by it that what it has is not shown any more."""
     store.archive(STREAM, batch(start(time=0.0), step(0, kl=0.0), step(1, kl=1.0)))
-    before = api.get(f"/runs/{RUN}/series", metric="kl", after=0)
+    before = api.get(f"/runs/{RUN}/series", metric="kl")["generation"]
     store.archive(STREAM, batch(step(2, kl=2.0), first=4))
-    assert api.get(f"/runs/{RUN}/series", metric="kl", after=1)["generation"] == before["generation"]
+    assert api.get(f"/runs/{RUN}/series", metric="kl")["generation"] == before
     store.archive(stream_key(RUN, "s2"), batch(start(time=50.0), step(1, kl=-1.0)))
-    assert api.get(f"/runs/{RUN}/series", metric="kl", after=1)["generation"] != before["generation"]
+    later = api.get(f"/runs/{RUN}/series", metric="kl")["generation"]
+    assert later != before
+    for session in ("s1", "s2"):
+        store.archive(stream_key(RUN, session), batch(RunEnd(60.0, Outcome.FINISHED), first=9))
+    assert store.delete(RUN, "a test")
+    store.archive(stream_key(RUN, "s3"), batch(start(time=0.0), step(0, kl=0.0)))
+    assert api.get(f"/runs/{RUN}/series", metric="kl")["generation"] not in (before, later)
 
 
 def test_long_series_are_thinned_without_losing_a_spike(api: Asking, store: Store) -> None:
@@ -335,6 +394,8 @@ def test_the_page_shows_shapes_as_one_would_write_them_down(api: Asking) -> None
     series = """
   "run": string,
   "generation": string,
+  "changes": integer,
+  "from_step": integer or null,
   "series": {string: {  # Values by step, or else by time (seconds since 1970), ascending; null where a value is not finite.
     "step": [integer, ...],
     "value": [number or null, ...],
@@ -369,7 +430,8 @@ def test_the_page_shows_shapes_as_one_would_write_them_down(api: Asking) -> None
         ("GET", SERIES + "?metric=kl&to_step=9007199254740992", 422, "to_step is '9007199254740992': "),
         ("GET", SERIES + "?metric=kl&points=3", 422, "points is '3': "),
         ("GET", SERIES + "?metric=kl&points=100001", 422, "points is '100001': "),
-        ("GET", SERIES + "?" + "metric=kl&" * 201, 422, "metric is "),
+        ("GET", SERIES + "?" + "metric=kl&" * 513, 422, "metric is "),
+        ("GET", SERIES + "?" + "metric=kl&" * 11 + "points=100000", 422, "points is 100000 for each of 11 metrics: expected"),
         ("GET", "/api/v1/runs/math~x/marks", 404, "there is no run 'math~x'"),
         ("GET", f"/api/v1/runs/{RUN}/marks?from_step=-1", 422, "from_step is '-1': "),
         ("GET", f"/api/v1/runs/{RUN}/marks?most=0", 422, "most is '0': "),

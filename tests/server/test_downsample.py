@@ -17,7 +17,7 @@ VALUES = st.sampled_from((math.nan, math.inf, -math.inf, -0.0, 0.0, 1.0)) | st.f
 @st.composite
 def series(draw: st.DrawFn) -> Series:
     """Steps with gaps and far from zero, values of every kind."""
-    length = draw(st.sampled_from((1, 5, 20, 100, 300)))
+    length = draw(st.sampled_from((1, 5, 20, 100, 4 * WIDE)))
     values = draw(st.lists(VALUES, min_size=length, max_size=length))
     longest = draw(st.sampled_from((1, 50)))
     gaps = draw(st.lists(st.integers(1, longest), min_size=length, max_size=length))
@@ -31,11 +31,7 @@ def thin_slowly(series: Series, points: int) -> list[int]:
     if count <= points:
         return list(range(count))
     columns = (points - 2) // 2
-    first, after = int(series.step[0]), int(series.step[-1]) + 1
-    width = math.ceil((after - first) / columns)
-    edges = np.linspace(first, after, columns + 1)
-    if width >= WIDE:
-        edges = np.arange(first, after + width, width)
+    edges = np.linspace(series.step[0], series.step[-1] + 1, columns + 1)
     kept = {0, count - 1}
     for left, right in itertools.pairwise(edges):
         column = [i for i in range(count) if left <= series.step[i] < right]

@@ -96,7 +96,11 @@ def test_every_answer_is_as_documented(mode: GenerationMode, server: ServerProce
         def hold(case: Any, known: bool, excluded: list[Any]) -> None:
             if known and "run" in case.path_parameters:
                 case.path_parameters["run"] = RUN
-            case.call_and_validate(timeout=30, excluded_checks=excluded)
+            answer = case.call(timeout=30)
+            if (
+                answer.status_code != 414
+            ):  # the longest of them, which schemathesis does not know for a refusal
+                case.validate_response(answer, excluded_checks=excluded)
 
         hold()
     assert server.is_ready()

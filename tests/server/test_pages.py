@@ -143,6 +143,18 @@ def callback(output: str) -> dict[str, Any]:
     return {"output": output, "outputs": outputs, "inputs": inputs, "changedPropIds": []}
 
 
+def test_a_browser_keeps_scripts_and_styles_by_their_content(site: Asking) -> None:
+    """For good, under a name that changes with them; by any other name it asks again, whatever it is sent."""
+    page = site.ask("/").text
+    named = re.findall(r'(?:src|href)="(/assets/[^"]+)"', page)
+    assert len(named) == len(set(named)) >= 7
+    for url in named:
+        answer = site.ask(url)
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable", url
+        for other in (url.partition("?")[0], f"{url}0"):
+            assert "cache-control" not in site.ask(other).headers
+
+
 def test_long_answers_are_compressed(site: Asking, store: Store) -> None:
     store.archive(STREAM, batch(*(step(n, kl=float(n)) for n in range(1000))))
     answer = site.ask(f"/api/v1/runs/{RUN}/series", metric="kl")

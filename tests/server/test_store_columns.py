@@ -203,3 +203,17 @@ def test_changes_grow_with_what_is_archived_and_with_nothing_else(store: Store) 
     assert before is not None
     assert detail is not None
     assert after == detail.changes > before
+
+
+def test_what_comes_later_for_a_step_stands_beside_what_came_before(store: Store) -> None:
+    """A histogram now and sequences then; but sequences come with all that tells of them, or it would tell of others."""
+    histogram, rows = Array.of(np.array([1, 2])), Array.of(np.array([[1.0]]))
+    ids, others = Array.of(np.array([7])), Array.of(np.array([[2.0]]))
+    records = [
+        StepRecord(0, 0.0, {}, histogram=histogram),
+        StepRecord(0, 1.0, {}, sequences=rows, sample_ids=ids),
+    ]
+    store.archive(STREAM, batch(*records))
+    assert store.step_tables(RUN, 0) == StepTables(histogram, rows, ids)
+    store.archive(STREAM, batch(StepRecord(0, 2.0, {}, sequences=others), first=3))
+    assert store.step_tables(RUN, 0) == StepTables(histogram, others)

@@ -75,8 +75,10 @@
       return Boolean(this.columns) && this.columns.some((column) => column.step.length > LONG);
     }
 
+    // Whether painting would do something; of what nobody sees it would only hold up the next step.
     isWaiting() {
-      return this.changed || !this.columns;
+      const graph = this.plot();
+      return Boolean(graph) && (!this.columns || (this.changed && this.isSeen(graph)));
     }
 
     plot() {

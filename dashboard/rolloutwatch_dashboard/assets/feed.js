@@ -9,6 +9,16 @@
   const STEPS_BACK = 50; // a figure may be logged some steps late
   const MOST_TO_CATCH_UP = 1000; // after more, the page is built anew, from every one of the newest steps
 
+  // Whoever is not known any more is asked to log in, and comes back to this page then.
+  rolloutwatch.leaveIfUnknown = async function (path) {
+    try {
+      const answer = await fetch(path, { method: "HEAD" });
+      if (answer.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+    } catch {
+      return; // there is nobody who could ask
+    }
+  };
+
   rolloutwatch.Feed = class {
     // tell: {run(summary), step(step, metrics, time), mark(mark), caughtUp(step), rewound(), connected(yes)};
     // `time` is undefined for what is old
@@ -65,6 +75,7 @@
       if (this.closed) return;
       this.isConnected = false;
       this.tell.connected(false);
+      rolloutwatch.leaveIfUnknown(this.path); // an event stream that is refused does not say why
       this.retry = setTimeout(() => this.connect(), this.wait);
       this.wait = Math.min(2 * this.wait, LONGEST_WAIT_MS);
     }

@@ -147,7 +147,7 @@
     return [isSigned ? bottom : Math.max(bottom, -BELOW_ZERO_SHARE * span), high + AIR_SHARE * span];
   };
 
-  // timeseries.ticks_of
+  // ticks.ticks_of
   rolloutwatch.ticksOf = function (low, high) {
     const ticks = roundTicks(low, high);
     return {

@@ -495,6 +495,8 @@
       if (!shown) return notice("");
       if (shown.dataset.now !== this.shown) [this.shown, this.since] = [shown.dataset.now, Date.now()];
       const late = Date.now() - this.since > 10000;
+      if (late && !this.late) rolloutwatch.leaveIfUnknown("/api/v1/runs");
+      this.late = late;
       document.body.classList.toggle("out-of-date", late);
       notice(late ? "The server does not answer; trying again. What you see is the past." : "");
     }

@@ -5,11 +5,12 @@ from dash import dcc, html
 from rolloutwatch_dashboard import ids
 
 
-def top(title: str) -> html.Header:
-    """Return the bar above every page."""
+def top(title: str, *, asks_for_login: bool = False) -> html.Header:
+    """Return the bar above every page, with the way out where one has to log in."""
     toggle = html.Button("Theme", id=ids.THEME, type="button", title="Switch between light and dark")
     links = html.Nav([dcc.Link("Runs", href="/"), html.A("API", href="/docs")])
-    return html.Header([dcc.Link(title, href="/", className="brand"), links, toggle], className="top")
+    out = html.Form(html.Button("Log out"), action="/logout", method="post") if asks_for_login else None
+    return html.Header([dcc.Link(title, href="/", className="brand"), links, toggle, out], className="top")
 
 
 def message(heading: str, *body: object) -> html.Section:

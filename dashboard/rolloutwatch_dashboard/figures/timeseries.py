@@ -4,6 +4,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -12,6 +13,7 @@ from rolloutwatch_contract.protocol import MarkView, Series
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_dashboard import theme
 from rolloutwatch_dashboard.figures.marks import USUAL_WIDTH, Placed, place_marks, shapes
+from rolloutwatch_dashboard.figures.ticks import ticks_of
 from rolloutwatch_dashboard.text import number, plain
 
 AIR_SHARE = 0.08  # above and below what is shown, as a share of it
@@ -23,12 +25,11 @@ LEAST_SHARE = 0.01  # of the value itself: what varies by less is as good as con
 USUAL_SHARE = 0.9
 GAP = 3.0  # so many times the usual distance between values without one is a gap
 LARGEST = 1e200  # beyond this a value axis cannot count any more
-MOST_LABELS = 7  # at a log axis
-LEAST_LABELS = 3
-PLAIN_FROM, PLAIN_TO = -3, 6  # the powers of ten between which a label is written without an exponent
-CLOSE = 1e-9  # what is as near as this to an end of the axis is on it
+
+TEMPLATE = go.Figure().layout.template.to_plotly_json()  # what plotly gives to every figure
 
 Values = Sequence[float | None]
+Line = tuple[list[int], list[float | None]]
 
 
 @dataclass(frozen=True)
@@ -56,65 +57,82 @@ class Chart:
 def timeseries(
     chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule], marks: Sequence[MarkView] = ()
 ) -> go.Figure:
-    """Draw a chart: a line for each metric, then for each its dots, which are the points that no line would show.
+    """Draw a chart as `figure_of` describes it, as a figure of plotly's."""
+    return go.Figure(figure_of(chart, series, rules, marks))
+
+
+def figure_of(
+    chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule], marks: Sequence[MarkView] = ()
+) -> dict[str, Any]:
+    """Describe a chart in plotly's JSON: a line for each metric, then for each its dots, the points that no line would show.
 
     A value that is not finite is a gap in its line, and so is a stretch without values.
     Last come the labels of marks, and the words that are said of them when one points at their step.
     """
-    figure = go.Figure()
-    colors = dict(zip(dict.fromkeys(chart.metrics.values()), theme.SERIES, strict=False))
     lines = [with_gaps(*visible(series.get(metric))) for metric in chart.metrics]
-    hover = "%{customdata:.6~g}" if chart.log else "%{y:.6~g}"
-    told: set[str] = set()
-    for place, ((step, value), label) in enumerate(zip(lines, chart.metrics.values(), strict=True)):
-        figure.add_scatter(
-            zorder=-place,  # the chart's own figure is on top
-            x=step, y=drawn(value, chart), customdata=value, name=plain(label), mode="lines", connectgaps=False,
-            line={"color": colors[label], "width": 1.6}, hovertemplate=hover,
-            legendgroup=label, showlegend=len(colors) > 1 and label not in told,
-        )  # fmt: skip
-        told.add(label)
-    for (step, value), label in zip(lines, chart.metrics.values(), strict=True):
-        alone = isolated(value)
-        figure.add_scatter(
-            x=[step[at] for at in alone], y=drawn([value[at] for at in alone], chart), mode="markers",
-            marker={"color": colors[label], "size": 6}, hoverinfo="skip", showlegend=False, legendgroup=label,
-            cliponaxis=False,
-        )  # fmt: skip
+    places = [drawn(value, chart) for _, value in lines]
     steps = sorted({step for one in chart.metrics if one in series for step in series[one].step.tolist()})
     first, last = (steps[0], steps[-1]) if steps else (0, 0)
     placed = place_marks(marks if steps else (), steps, first, last, USUAL_WIDTH)
-    _add_marks(figure, placed)
-    figure.add_annotation(text="nothing to draw", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
-    figure.layout.annotations[0].visible = not any(value is not None for _, line in lines for value in line)
     limits = [rule for rule in rules if rule.metric in chart.metrics]
-    values = [point for _, value in lines for point in drawn(value, chart)]
-    low, high = value_range(values, limits_of(limits), chart)
-    # plotly's own labels of a log axis are single digits: a 2 that is 20
-    ticks = ticks_of(low, high) if chart.log else {"nticks": 6}
-    figure.update_layout(
-        shapes=[shape for rule in limits for shape in _shapes(rule, chart.log)] + _ideal(chart) + shapes(placed),
-        showlegend=len(colors) > 1,
-        legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom", "font": {"size": 11}},
+    low, high = value_range([place for line in places for place in line], limits_of(limits), chart)
+    colors = dict(zip(dict.fromkeys(chart.metrics.values()), theme.SERIES, strict=False))
+    nothing = {
+        "text": "nothing to draw", "x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False,
+        "visible": not any(value is not None for _, line in lines for value in line),
+    }  # fmt: skip
+    layout = {
+        "template": TEMPLATE,
+        "annotations": [nothing],
+        "shapes": [shape for rule in limits for shape in _shapes(rule, chart.log)] + _ideal(chart) + shapes(placed),
+        "showlegend": len(colors) > 1,
+        "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom", "font": {"size": 11}},
         # as it is: a margin that plotly fits to what is in it moves from chart to chart, and costs another drawing
-        margin={"l": 60, "r": 12, "t": 22, "b": 26, "autoexpand": False},
-        paper_bgcolor=theme.CLEAR,
-        plot_bgcolor=theme.CLEAR,
-        font={"family": theme.FONT, "size": 11},
-        hovermode="x unified",
-        dragmode="zoom",
-        uirevision=chart.name,
-        xaxis={
+        "margin": {"l": 60, "r": 12, "t": 22, "b": 26, "autoexpand": False},
+        "paper_bgcolor": theme.CLEAR,
+        "plot_bgcolor": theme.CLEAR,
+        "font": {"family": theme.FONT, "size": 11},
+        "hovermode": "x unified",
+        "dragmode": "zoom",
+        "uirevision": chart.name,
+        "xaxis": {
             "rangemode": "nonnegative", "gridcolor": theme.GRID, "zeroline": False,
             "hoverformat": "d", "unifiedhovertitle": {"text": "step %{x}"}, **ends_of_axis(first, last),
         },
-        yaxis={
-            "title": {"text": axis_title(chart)}, "gridcolor": theme.GRID, "zeroline": False, **ticks,
+        "yaxis": {
+            "title": {"text": axis_title(chart)}, "gridcolor": theme.GRID, "zeroline": False,
+            # plotly's own labels of a log axis are single digits: a 2 that is 20
+            **(ticks_of(low, high) if chart.log else {"nticks": 6}),
             "type": "log" if chart.log else "linear", "range": [low, high], "exponentformat": "e",
         },
-        yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
-    )  # fmt: skip
-    return figure
+        "yaxis2": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
+    }  # fmt: skip
+    return {"data": [*_lines(chart, lines, places, colors), *_marks(placed)], "layout": layout}
+
+
+def _lines(
+    chart: Chart, lines: Sequence[Line], places: Sequence[Values], colors: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Return a line for each metric, and then the dots of each."""
+    hover = "%{customdata:.6~g}" if chart.log else "%{y:.6~g}"
+    labels = list(chart.metrics.values())
+    found: list[dict[str, Any]] = [
+        {
+            "type": "scatter", "mode": "lines", "connectgaps": False, "x": step, "y": place, "customdata": value,
+            "zorder": -at,  # the chart's own figure is on top
+            "name": plain(label), "line": {"color": colors[label], "width": 1.6}, "hovertemplate": hover,
+            "legendgroup": label, "showlegend": len(colors) > 1 and label not in labels[:at],
+        }
+        for at, ((step, value), place, label) in enumerate(zip(lines, places, labels, strict=True))
+    ]  # fmt: skip
+    for (step, value), place, label in zip(lines, places, labels, strict=True):
+        alone = isolated(value)
+        found.append({
+            "type": "scatter", "mode": "markers", "x": [step[at] for at in alone], "y": [place[at] for at in alone],
+            "marker": {"color": colors[label], "size": 6}, "hoverinfo": "skip", "showlegend": False,
+            "legendgroup": label, "cliponaxis": False,
+        })  # fmt: skip
+    return found
 
 
 def ends_of_axis(first: int, last: int) -> dict[str, object]:
@@ -122,17 +140,20 @@ def ends_of_axis(first: int, last: int) -> dict[str, object]:
     return {"autorangeoptions": {"clipmin": first, "clipmax": last}} if first < last else {}
 
 
-def _add_marks(figure: go.Figure, placed: Placed) -> None:
+def _marks(placed: Placed) -> list[dict[str, Any]]:
     labels, words = placed.labels, placed.words
-    figure.add_scatter(
-        x=[step for step, *_ in labels], y=[height for _, height, *_ in labels],
-        text=[text for *_, text, _ in labels], textposition=[side for *_, side in labels],
-        mode="text", yaxis="y2", hoverinfo="skip", showlegend=False, textfont={"size": 10},
-    )  # fmt: skip
-    figure.add_scatter(
-        x=[step for step, _ in words], y=[0.5] * len(words), customdata=[text for _, text in words],
-        mode="none", yaxis="y2", hovertemplate="%{customdata}<extra></extra>", showlegend=False,
-    )  # fmt: skip
+    common = {"type": "scatter", "yaxis": "y2", "showlegend": False}
+    return [
+        {
+            "x": [step for step, *_ in labels], "y": [height for _, height, *_ in labels],
+            "text": [text for *_, text, _ in labels], "textposition": [side for *_, side in labels],
+            "mode": "text", "hoverinfo": "skip", "textfont": {"size": 10}, **common,
+        },
+        {
+            "x": [step for step, _ in words], "y": [0.5] * len(words), "customdata": [text for _, text in words],
+            "mode": "none", "hovertemplate": "%{customdata}<extra></extra>", **common,
+        },
+    ]  # fmt: skip
 
 
 def visible(series: Series | None) -> tuple[list[int], list[float | None]]:
@@ -208,63 +229,6 @@ def value_range(values: Values, limits: Sequence[float], chart: Chart) -> tuple[
     span = high - low
     bottom = low - AIR_SHARE * span
     return (bottom if signed else max(bottom, -BELOW_ZERO_SHARE * span)), high + AIR_SHARE * span
-
-
-def ticks_of(low: float, high: float) -> dict[str, object]:
-    """Return places and labels of a log axis between two powers of ten; figures.js does the same.
-
-    1, 2 and 5 of every decade where these are few; decades, or every so many of them, where there are many;
-    and even steps where there is less than a decade.
-    """
-    ticks = _round_ticks(low, high)
-    return {
-        "tickmode": "array",
-        "tickvals": [float(f"{digits}e{power}") for digits, power in ticks],
-        "ticktext": [_tick_text(digits, power) for digits, power in ticks],
-    }
-
-
-def _round_ticks(low: float, high: float) -> list[tuple[int, int]]:
-    """Return digits and power of ten of each, as integers: these are exact, and the same in every language."""
-    decades = range(math.floor(low), math.ceil(high) + 1)
-    found = [
-        (digit, power)
-        for power in decades
-        for digit in (1, 2, 5)
-        if low - CLOSE <= power + math.log10(digit) <= high + CLOSE
-    ]
-    if len(found) < LEAST_LABELS:
-        return _even_ticks(10**low, 10**high)
-    every = 1
-    while len(found) > MOST_LABELS:
-        found = [
-            (1, power) for power in decades if power % every == 0 and low - CLOSE <= power <= high + CLOSE
-        ]
-        every += 1
-    return found
-
-
-def _even_ticks(low: float, high: float) -> list[tuple[int, int]]:
-    power = math.floor(math.log10((high - low) / MOST_LABELS))
-    for at in itertools.count():
-        digit, raised = (1, 2, 5)[at % 3], power + at // 3
-        step = float(f"{digit}e{raised}")
-        first, last = math.ceil(low / step - CLOSE), math.floor(high / step + CLOSE)
-        if last - first < MOST_LABELS:
-            return [(digit * count, raised) for count in range(first, last + 1)]
-    raise AssertionError("steps grow until few fit")
-
-
-def _tick_text(digits: int, power: int) -> str:
-    text = str(digits)
-    size = power + len(text) - 1
-    if not PLAIN_FROM <= size < PLAIN_TO:
-        rest = text[1:].rstrip("0")
-        return f"{text[0]}{'.' if rest else ''}{rest}e{size}"
-    if power >= 0:
-        return text + "0" * power
-    text = text.zfill(1 - power)
-    return f"{text[:power]}.{text[power:]}"
 
 
 def axis_title(chart: Chart) -> str:

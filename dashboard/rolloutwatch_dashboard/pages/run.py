@@ -14,7 +14,7 @@ from rolloutwatch_dashboard import ids, theme
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, SMALL_PRINT, TILES, UNREADABLE, charts_of
 from rolloutwatch_dashboard.components import badge
 from rolloutwatch_dashboard.components.tile import off, tile
-from rolloutwatch_dashboard.figures.timeseries import Chart, limits_of, timeseries
+from rolloutwatch_dashboard.figures.timeseries import Chart, figure_of, limits_of
 from rolloutwatch_dashboard.judgement import is_off, with_voids
 from rolloutwatch_dashboard.text import number, where
 
@@ -150,9 +150,11 @@ def _card(
     ]
     if chart.log:
         meanings.append(f"What is below {number(chart.floor)} is drawn there.")
+    figure = figure_of(chart, series, rules, marks)
+    figure["layout"]["meta"] = drawing
     graph = dcc.Graph(
         id=ids.chart(chart.name),
-        figure=timeseries(chart, series, rules, marks).update_layout(meta=drawing),
+        figure=figure,
         style={"height": CHART_HEIGHT},
         config={"displayModeBar": False, "responsive": True, "doubleClick": "reset", "scrollZoom": False},
     )

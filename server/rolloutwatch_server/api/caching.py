@@ -1,13 +1,15 @@
 """Answers that a browser may keep, and asks about before it shows them again (RFC 9110, section 13)."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from fastapi import Request, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rolloutwatch_contract.protocol import RunDetail
 from rolloutwatch_server import __version__
 
+_FOR_GOOD = (b"cache-control", b"public, max-age=31536000, immutable")
 _ASK_FIRST = {"Cache-Control": "private, no-cache"}
 
 
@@ -36,3 +38,27 @@ def tagged(tag: str) -> Mapping[str, str]:
 
 def _opaque(tag: str) -> str:
     return tag.removeprefix("W/")
+
+
+class KeepForGood:
+    """Tells browsers to keep what is at these URLs, and not to ask again."""
+
+    def __init__(self, app: ASGIApp, urls: Collection[str]) -> None:
+        self.app = app
+        self.urls = urls
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, adding the header to what is found there."""
+
+        async def send_kept(message: Message) -> None:
+            if message["type"] == "http.response.start" and message["status"] in (200, 304):
+                message = {**message, "headers": [*message.get("headers", ()), _FOR_GOOD]}
+            await send(message)
+
+        await self.app(scope, receive, send_kept if self._has(scope) else send)
+
+    def _has(self, scope: Scope) -> bool:
+        return (
+            scope["type"] == "http"
+            and f"{scope['path']}?{scope['query_string'].decode('latin-1')}" in self.urls
+        )

@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, Series, Source, json_fields
+from rolloutwatch_contract.record import MAX_METRICS, MAX_STEP
 from rolloutwatch_server.api.answers import NOT_STORED, NoSuchRun, answer, moment
 from rolloutwatch_server.api.caching import etag, is_known, not_modified, tagged
 from rolloutwatch_server.store import RunIsLive, Store
@@ -18,11 +19,12 @@ router = APIRouter(tags=["runs"])
 
 DEFAULT_POINTS = 2000
 MOST_POINTS = 100_000
-MOST_METRICS = 200
+MOST_METRICS = MAX_METRICS
+MOST_VALUES = 2**20  # of one answer, which has then some fifty megabytes
 DEFAULT_MARKS = 500
 MOST_MARKS = 100_000
 
-Steps = Annotated[int | None, Query(ge=0, le=2**53 - 1)]
+Steps = Annotated[int | None, Query(ge=0, le=MAX_STEP)]
 
 
 class Run(BaseModel):
@@ -96,10 +98,13 @@ class SeriesByMetric(BaseModel):
     """The series asked for; an empty one for a metric the run does not have.
 
     If the generation is another one than that of what was read before, that is to be read again.
+    `from_step` is where the answer begins, null for the run's beginning; `changes` is what to ask `after` next time.
     """
 
     run: str
     generation: str
+    changes: int
+    from_step: int | None
     series: dict[str, OneSeries]
 
 
@@ -168,19 +173,28 @@ def get_series(
 ) -> Response:
     """Return metrics over steps `from_step` to `to_step`, thinned to about `points` without losing an extreme.
 
-    With `after`, only what comes after that step. By `x=time`, columns are of time,
+    With `after`, the `changes` of an earlier answer, all is sent from the lowest step on that anything came for since,
+    late figures too: that step is `from_step`, and what one has from there on is to be replaced.
+    By `x=time`, columns are of time,
     and values of which nobody knows when they were made are left out.
     An answer has an ETag, by which a browser is told that nothing has changed.
     """
+    if len(metric) * points > MOST_VALUES:
+        raise HTTPException(
+            422,
+            f"points is {points} for each of {len(metric)} metrics: expected at most {MOST_VALUES} values in all. "
+            f"Ask for {MOST_VALUES // len(metric)} points, or for fewer metrics at once.",
+        )
     detail = find_run(request, run)
     tag = etag(detail, request.url.query)
     if is_known(request, tag):
         return not_modified(tag)
     store: Store = request.app.state.store
-    begin = from_step if after is None else max(from_step or 0, after + 1)
+    begin = _begin(store, detail, from_step, after)
     found = store.series(run, metric, from_step=begin, to_step=to_step, points=points, by_time=x is Axis.TIME)
     columns = {name: _columns(series) for name, series in found.items()}
-    return answer({"run": run, "generation": detail.generation, "series": columns}, headers=tagged(tag))
+    about = {"generation": detail.generation, "changes": detail.changes, "from_step": begin}
+    return answer({"run": run, **about, "series": columns}, headers=tagged(tag))
 
 
 @router.get("/runs/{run}/marks", responses={200: {"model": Marks}})
@@ -230,9 +244,21 @@ def flat(detail: RunDetail) -> dict[str, object]:
     }
 
 
-def _columns(series: Series) -> dict[str, object]:
+def _begin(store: Store, detail: RunDetail, from_step: int | None, after: int | None) -> int | None:
+    """Return the step from which on there is something to send."""
+    if after is None:
+        return from_step
+    if after == detail.changes:
+        return MAX_STEP  # nothing came
+    since = store.changed_from(detail.summary.id, after) if after < detail.changes else 0
+    return max(from_step or 0, since)
+
+
+def _columns(series: Series) -> msgspec.Raw:
+    """Return the JSON of a series, which is a fifth of what its numbers are as objects."""
     time = None if series.time is None else series.time.tolist()
-    return {"step": series.step.tolist(), "value": series.value.tolist(), "time": time}
+    columns = {"step": series.step.tolist(), "value": series.value.tolist(), "time": time}
+    return msgspec.Raw(msgspec.json.encode(columns))
 
 
 def _mark(mark: MarkView) -> dict[str, object]:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from rolloutwatch_server.security.refusal import refuse
 
 KIB = 1024
-MOST_BYTES_OF_A_URL = 32 * KIB  # a hundred metrics of the longest names
+MOST_BYTES_OF_A_URL = 48 * KIB  # hundreds of metrics
 MOST_BYTES_OF_HEADERS = 32 * KIB
 MOST_HEADERS = 100
 ONCE = (b"host", b"authorization", b"origin", b"content-type", b"content-length", b"sec-fetch-site")

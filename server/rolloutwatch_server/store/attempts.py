@@ -14,6 +14,15 @@ from rolloutwatch_server.store.database import DamagedArchive
 from rolloutwatch_server.store.lineage import Lineage
 
 COLUMNS = "histogram, sequences, sample_ids, groups, tokens"
+_UPDATES = ", ".join(
+    [
+        "histogram = coalesce(excluded.histogram, histogram)",
+        *(
+            f"{name} = iif(excluded.sequences IS NULL, coalesce(excluded.{name}, {name}), excluded.{name})"
+            for name in ("sequences", "sample_ids", "groups", "tokens")
+        ),
+    ]
+)
 
 
 class StepTables(msgspec.Struct, frozen=True):
@@ -35,12 +44,15 @@ class Attempt(msgspec.Struct, frozen=True):
 
 
 def write_tables(db: sqlite3.Connection, run: str, session: int, record: StepRecord) -> None:
-    """Keep what goes along with a step, if anything does."""
+    """Keep what goes along with a step, if anything does, beside what an earlier record of the step brought.
+
+    What tells of sequences belongs together: new sequences take the place of all of it.
+    """
     parts = [record.histogram, record.sequences, record.sample_ids, record.groups, record.tokens]
     if any(part is not None and part != () for part in parts):
         db.execute(
-            f"INSERT OR REPLACE INTO step_tables (run, step, session, time, {COLUMNS}) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO step_tables (run, step, session, time, {COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            f"ON CONFLICT (run, step, session) DO UPDATE SET time = excluded.time, {_UPDATES}",
             (run, record.step, session, record.time, *(_pack(part) for part in parts)),
         )
 

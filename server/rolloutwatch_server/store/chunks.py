@@ -4,6 +4,7 @@ A column of what has just been folded is short; where enough of them stand in a 
 A long one costs 8 bytes a value and next to nothing else, and a run of a million steps is sixty of them.
 """
 
+import functools
 import sqlite3
 import zlib
 from collections.abc import Iterable, Sequence
@@ -36,7 +37,7 @@ class Column(NamedTuple):
     @property
     def series(self) -> Series:
         """Return the values with their steps."""
-        steps = np.arange(self.first, self.first + len(self.values)) if self.steps is None else self.steps
+        steps = _consecutive(self.first, len(self.values)) if self.steps is None else self.steps
         return Series(steps, self.values)
 
 
@@ -114,6 +115,14 @@ def latest(steps: npt.NDArray[np.int64], values: npt.NDArray[np.float64]) -> Ser
         last_of_step = np.append(np.diff(steps) > 0, True)
         steps, values = steps[last_of_step], values[last_of_step]
     return Series(steps, values)
+
+
+@functools.lru_cache(maxsize=1)
+def _consecutive(first: int, count: int) -> npt.NDArray[np.int64]:
+    """Return as many steps from `first` on, which nobody may change: all figures of a run have the same ones."""
+    steps = np.arange(first, first + count)
+    steps.setflags(write=False)
+    return steps
 
 
 def _short_ones(newest_first: Iterable[tuple[int, int]]) -> dict[int, int]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rolloutwatch_contract.keys import split_stream_key
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, RunSummary, Series, SessionView
 from rolloutwatch_server.downsample import thin, thin_by_time
 from rolloutwatch_server.store.attempts import Attempt, StepTables, read_attempts
@@ -48,6 +49,9 @@ class Store(Keeping):
             with self._database.write() as db:
                 now = self._clock()
                 fresh = {stream: self._writer.write(db, stream, one, now) for stream, one in batches.items()}
+                for stream, entries in fresh.items():
+                    run, _ = split_stream_key(stream)
+                    self._news.note(run, _changes(db, run) or 0, entries)
                 before_commit()
                 return fresh
         except BaseException:
@@ -84,7 +88,7 @@ class Store(Keeping):
             names = tuple(metric for (metric,) in db.execute(query, (run,)))
             dropped = db.execute("SELECT dropped FROM sessions WHERE run = ?", (run,)).fetchall()
             summary = _summary(row[:-4], states, any(one.contested for one in sessions.values()))
-            generation = _generation(summary, Lineage.read(db, run))
+            generation = _generation(Lineage.read(db, run))
         counts: dict[str, int] = {}
         for (text,) in dropped:
             for reason, count in json.loads(text).items():
@@ -116,11 +120,11 @@ class Store(Keeping):
 
         DamagedArchive: a column is not what was written.
         """
+        thinned = thin_by_time if by_time else thin
         with self._database.read() as db:
             shown = Shown(db, run, *_range(from_step, to_step))
-            found = {metric: shown.series(metric, timed=by_time) for metric in metrics}
-        thinned = thin_by_time if by_time else thin
-        return {metric: thinned(series, points) for metric, series in found.items()}
+            # one after the other: memory for one long series is had quickly, for all of them it is not
+            return {metric: thinned(shown.series(metric, timed=by_time), points) for metric in metrics}
 
     def times(self, run: str, from_step: int | None = None, to_step: int | None = None) -> Series:
         """Return when the shown figures of each step were made, in seconds since 1970, NaN where that is not known."""
@@ -181,8 +185,11 @@ class Store(Keeping):
     def changes(self, run: str) -> int | None:
         """Return a number that grows with all that is archived for a run, None if there is none of that id."""
         with self._database.read() as db:
-            row = db.execute("SELECT changes FROM runs WHERE id = ?", (run,)).fetchone()
-        return None if row is None else int(row[0])
+            return _changes(db, run)
+
+    def changed_from(self, run: str, changes: int) -> int:
+        """Return the lowest step that figures came for after so many changes of a run; 0 if that is not known any more."""
+        return self._news.since(run, changes)
 
     def dead_letters(self, limit: int) -> list[DeadLetter]:
         """Return what could not be read, the newest first; of each run only the newest ones are kept."""
@@ -268,13 +275,21 @@ def _range(from_step: int | None, to_step: int | None) -> tuple[int, int]:
     return 0 if from_step is None else from_step, 2**62 if to_step is None else to_step
 
 
+def _changes(db: sqlite3.Connection, run: str) -> int | None:
+    row = db.execute("SELECT changes FROM runs WHERE id = ?", (run,)).fetchone()
+    return None if row is None else int(row[0])
+
+
 def _summary(row: Sequence[Any], states: Mapping[str, RunState], contested: bool) -> RunSummary:
     run, project, name, first_step, last_step, started_at, updated_at = row
     state = states.get(run, RunState.STALLED)
     return RunSummary(run, project, name, state, first_step, last_step, started_at, updated_at, contested)
 
 
-def _generation(summary: RunSummary, lineage: Lineage) -> str:
-    """Return a name for the history that is shown: which run of that id, and which sessions speak for which steps."""
-    history = repr((summary.started_at, lineage.takeovers())).encode()
+def _generation(lineage: Lineage) -> str:
+    """Return a name for the history that is shown: which run of that id, and which sessions speak for which steps.
+
+    A session's number is given to no other one, so that a run that is there anew is known by its first one.
+    """
+    history = repr((min(lineage.order, default=0), lineage.takeovers())).encode()
     return hashlib.blake2b(history, digest_size=8).hexdigest()
