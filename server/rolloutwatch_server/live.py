@@ -71,6 +71,9 @@ class Stream(Protocol):
     def end(self) -> None:
         """Let the stream end after what is on its way."""
 
+    def gone(self, run: str) -> None:
+        """Tell it that a run was deleted, and let it end if it is the one it brings."""
+
 
 class Viewer:
     """One open page of one run, which has the history called `generation`, if it has one already.
@@ -110,6 +113,12 @@ class Viewer:
         """Let the stream end after what is queued."""
         self._ended = True
         self._arrived.set()
+
+    def gone(self, run: str) -> None:
+        """Tell it that a run was deleted, and let it end if it is the one it brings."""
+        if run == self.run:
+            self.put([GONE])
+            self.end()
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Yield events as they come, joined where several wait, and a keepalive when nothing comes."""
@@ -204,10 +213,10 @@ class LiveFeed:
             viewer.tell(detail)
 
     def gone(self, run: str) -> None:
-        """Tell the viewers of a run that was deleted, and end their streams; whoever asks again is refused."""
-        for viewer in self._viewers.pop(run, ()):
-            viewer.put([GONE])
-            viewer.end()
+        """Tell the viewers of a run that was deleted, and end their streams, replays too; who asks again is refused."""
+        self._viewers.pop(run, None)
+        for stream in list(self._open):
+            stream.gone(run)
 
     def announce(self, run: str, entries: Sequence[Entry]) -> None:
         """Bring what the archive shows of these records to the viewers of their run; may be called from any thread."""

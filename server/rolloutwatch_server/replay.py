@@ -23,7 +23,7 @@ from rolloutwatch_server.live import (
     run_event,
 )
 from rolloutwatch_server.recorded_steps import neighbours
-from rolloutwatch_server.store import Portion, Store, StoreError
+from rolloutwatch_server.store import Portion, Resumed, Store, StoreError
 
 STEPS_AT_ONCE = 1000  # in memory, and of these at most
 BYTES_AT_ONCE = 256 * 1024  # on their way to the viewer
@@ -61,13 +61,14 @@ class WallClock:
 class Beat(msgspec.Struct, frozen=True):
     """What comes at one step: its events, and how many recorded seconds after those before it.
 
-    `skipped` is how long the pause before it was, where it has been cut.
+    `skipped` is how long the pause before it was, where it has been cut; `is_mark` if it is a mark that stands alone.
     """
 
     step: int
     seconds: float
     events: bytes
     skipped: float | None = None
+    is_mark: bool = False
 
 
 def gap_event(beat: Beat) -> bytes:
@@ -103,19 +104,31 @@ class Replay:
         self._speed = speed
         self._clock = clock or WallClock()
         self._ended = asyncio.Event()
+        self._is_gone = False
 
     def end(self) -> None:
         """Let the stream end."""
         self._ended.set()
 
+    def gone(self, run: str) -> None:
+        """Tell it that a run was deleted, and let it end, and say why, if it is the one it brings."""
+        if run == self._detail.summary.id:
+            self._is_gone = True
+            self._ended.set()
+
     async def stream(self) -> AsyncIterator[bytes]:
         """Yield the state as it was, every step and mark at its time, the state as it is, and an end."""
-        if self._ended.is_set():
+        if self._ended.is_set() and not self._is_gone:
             return
-        yield run_event(await run_in_threadpool(self._as_it_was))
         count, last_step = 0, None
+        try:
+            history, as_it_was = await run_in_threadpool(self._begin)
+        except StoreError as error:
+            yield end_event(count, last_step, str(error))
+            return
+        yield run_event(as_it_was)
         pace = _Pace(self._clock, self._speed)
-        reading = self._beats()
+        reading = self._beats(history)
         while not self._ended.is_set():
             try:
                 piece = await run_in_threadpool(next, reading, None)
@@ -139,11 +152,32 @@ class Replay:
                     if seconds > 0 and not self._ended.is_set():
                         yield KEEPALIVE
                 if self._ended.is_set():
-                    return
+                    break
                 waiting.append(beat.events if beat.skipped is None else gap_event(beat) + beat.events)
                 size += len(beat.events)
-                count, last_step = count + 1, beat.step
-            yield b"".join(waiting)
+                if not beat.is_mark:
+                    count, last_step = count + 1, beat.step
+            if waiting:
+                yield b"".join(waiting)
+        if self._is_gone:
+            yield end_event(count, last_step, str(Resumed(self._detail.summary.id)))
+
+    def _begin(self) -> tuple[object, RunDetail]:
+        """Return which history is replayed, and how the run was before; Resumed: it is not the one asked for any more."""
+        history, now = self._store.history(self._detail.summary.id), self._store.run(self._detail.summary.id)
+        if now is None or now.generation != self._detail.generation:
+            raise Resumed(self._detail.summary.id)
+        end = max(
+            -1 if now.summary.last_step is None else now.summary.last_step,
+            self._store.last_marked(now.summary.id),
+        )
+        self._detail, self._range = now, (self._range[0], min(self._range[1], end))
+        return history, self._as_it_was()
+
+    def _check(self, history: object) -> None:
+        """Refuse to go on, by Resumed, where what was read may be of another history than what came before."""
+        if self._store.history(self._detail.summary.id) != history:
+            raise Resumed(self._detail.summary.id)
 
     def _as_it_was(self) -> RunDetail:
         """Return how the run was before its first step that is replayed: live, and nothing more than that."""
@@ -155,17 +189,36 @@ class Replay:
         sessions = tuple(msgspec.structs.replace(one, contested=False) for one in self._detail.sessions)
         return msgspec.structs.replace(self._detail, summary=summary, sessions=sessions, dropped={})
 
-    def _beats(self) -> Iterator[list[Beat]]:
-        """Yield what is to be told, a piece of the run at a time."""
+    def _beats(self, history: object) -> Iterator[list[Beat]]:
+        """Yield what is to be told, a piece of the run at a time, all of one history; Resumed: it is not shown any more."""
         run, tempo = self._detail.summary.id, _Tempo()
-        begin = self._range[0]
-        for portion in self._store.portions(run, None, *self._range, STEPS_AT_ONCE):
+        begin, last = self._range
+        for portion in self._store.portions(run, None, begin, last, STEPS_AT_ONCE, bare=True):
             for first in range(0, len(portion.step), STEPS_AT_ONCE):
                 at = slice(first, first + STEPS_AT_ONCE)
-                end = int(portion.step[at][-1])
-                marks = self._store.marks(run, from_step=begin, to_step=end, most=MARKS_AT_ONCE)
+                start, end = int(portion.step[at][0]), int(portion.step[at][-1])
+                yield from self._marks_alone(begin, start - 1, tempo, history)
+                marks = self._store.marks(run, from_step=start, to_step=end, most=MARKS_AT_ONCE)
+                self._check(history)
                 yield list(_beats(portion, at, marks, tempo))
                 begin = end + 1
+        yield from self._marks_alone(begin, last, tempo, history)
+        self._check(history)
+
+    def _marks_alone(self, first: int, last: int, tempo: "_Tempo", history: object) -> Iterator[list[Beat]]:
+        """Yield all that was marked where there are no figures, in pieces of so few steps that none is thinned."""
+        if first > last:
+            return
+        run = self._detail.summary.id
+        if first < last and self._store.marked(run, first, last) > MARKS_AT_ONCE:
+            middle = (first + last) // 2
+            yield from self._marks_alone(first, middle, tempo, history)
+            yield from self._marks_alone(middle + 1, last, tempo, history)
+            return
+        marks = self._store.marks(run, from_step=first, to_step=last, most=MARKS_AT_ONCE)
+        self._check(history)
+        if marks:
+            yield [_mark_alone(mark, tempo) for mark in marks]
 
 
 class _Pace:
@@ -213,6 +266,15 @@ class _Tempo:
         apart = max(0.0, time - former)  # another session's clock may be behind
         most = max(SECONDS_OF_A_GAP, STEPS_OF_A_GAP * usual)
         return (most, apart) if apart > most else (apart, None)
+
+    def after_mark(self, time: float) -> tuple[float, float | None]:
+        """Return the same of a mark that stands alone, which may have been made before the figures it comes behind."""
+        return self.after(max(time, self._time) if math.isfinite(self._time) else time)
+
+
+def _mark_alone(mark: MarkView, tempo: _Tempo) -> Beat:
+    seconds, skipped = tempo.after_mark(mark.time)
+    return Beat(mark.step, seconds, mark_event(mark), skipped, is_mark=True)
 
 
 def _beats(portion: Portion, at: slice, marks: Sequence[MarkView], tempo: _Tempo) -> Iterator[Beat]:

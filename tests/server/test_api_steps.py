@@ -82,6 +82,26 @@ def test_a_step_that_has_tables_alone_is_one(store: Store) -> None:
     store.archive(STREAM, batch(start(), full(4)))
     told = get(store, 4)
     assert (told["session"], told["metrics"], told["sequences"]["total"]) == ("s1", {}, ROWS)
+    assert told["time"] == 1000.5
+
+
+def test_a_step_that_has_nothing_but_its_record_is_one(store: Store) -> None:
+    store.archive(STREAM, batch(start(), step(1, kl=1.0), StepRecord(4, 7.0, {})))
+    told = get(store, 4)
+    assert (told["session"], told["shown"], told["time"], told["metrics"]) == ("s1", True, 7.0, {})
+    assert (told["previous"], told["histogram"], told["sequences"]) == (1, None, None)
+
+
+def test_a_step_that_has_marks_alone_is_one(store: Store) -> None:
+    """Of the session that marked it; of no other."""
+    store.archive(STREAM, batch(start(), Mark(3, 3.0, "checkpoint", {"path": "a"}), step(9, kl=1.0)))
+    told = get(store, 3)
+    assert (told["session"], told["shown"], told["time"], told["metrics"]) == ("s1", True, None, {})
+    assert [one["fields"] for one in told["marks"]] == [{"path": "a"}]
+    assert told["next"] == 9
+    status, detail = refused(store, f"{RUN}/steps/3", attempt="s9")
+    assert (status, "no attempt 's9': expected one of s1." in detail) == (404, True)
+    assert refused(store, f"{RUN}/steps/4")[0] == 404
 
 
 def test_rows_come_page_by_page_with_their_tokens(store: Store) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from rolloutwatch_contract import Array, Heartbeat, Mark, RunEnd, StepRecord, stream_key
 from rolloutwatch_contract.protocol import RunState
+from rolloutwatch_server.exports.export import Format, Wish, export
 from rolloutwatch_server.store import FOLD_AT, MEMORY, DeadLetter, Entry, Position, Resumed, RunIsLive, Store
 from tests.server.asking import Asking
 from tests.server.records import RUN, STREAM, batch, start, step, values
@@ -229,6 +230,29 @@ def test_deleting_by_the_api(clock: Clock) -> None:
         )
     never = api.ask("/api/v1/runs/no~such", "DELETE").json()
     assert never["detail"] == "there is no run 'no~such': GET /api/v1/runs lists those there are."
+
+
+@pytest.mark.parametrize("wanted", list(Format))
+def test_a_run_is_deleted_while_it_is_sent_as_a_file(path: Path, wanted: Format) -> None:
+    """Nobody waits for the one who takes the file; an archive file is whole all the same, another one is broken off."""
+    with contextlib.closing(Store(path)) as store:
+        fill(store, STREAM, 5_000, RunEnd(9.0))
+        store.archive(OTHER, batch(start(name="b"), step(0, kl=1.0)))
+        detail = store.run(RUN)
+        assert detail is not None
+        whole = list(export(store, detail, Wish(wanted)))
+        pieces = export(store, detail, Wish(wanted))
+        begun = [next(pieces)]
+        answer = Asking.of(store).ask(f"/api/v1/runs/{RUN}", "DELETE")
+        assert answer.status_code == 204
+        while store.sweep():
+            pass
+        if wanted is Format.RWZ:
+            assert b"".join([*begun, *pieces]) == b"".join(whole)
+        elif wanted is not Format.PARQUET:  # of which one group of rows holds all of these steps
+            with pytest.raises(Resumed, match="or deleted, while it was read"):
+                list(pieces)
+        assert [one.id for one in store.runs()] == [OTHER_RUN]
 
 
 def test_whoever_reads_a_run_in_portions_is_told_that_it_was_deleted(path: Path) -> None:

@@ -4,20 +4,22 @@ import asyncio
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
-from rolloutwatch_contract import Heartbeat, Mark, RunEnd, StepRecord
+from rolloutwatch_contract import Array, Heartbeat, Mark, RunEnd, StepRecord
 from rolloutwatch_contract.protocol import RunDetail
+from rolloutwatch_contract.tables import HISTOGRAM_BINS
 from rolloutwatch_server import replay
 from rolloutwatch_server.live import KEEPALIVE, LiveFeed
 from rolloutwatch_server.replay import Replay
-from rolloutwatch_server.store import Store
+from rolloutwatch_server.store import FOLD_AT, Store
 from tests.browser.site import Site
 from tests.redis_process import free_port
 from tests.server.asking import Asking
@@ -198,7 +200,8 @@ def test_a_long_run_is_read_piece_by_piece(store: Store) -> None:
     store.archive(STREAM, batch(*(Mark(n, float(n), "sync") for n in marked), first=len(numbers) + 2))
 
     async def watch() -> tuple[list[int], int]:
-        reading, most, seen = Replay(store, detail_of(store), 0, 2**53, None)._beats(), 0, []
+        one = Replay(store, detail_of(store), 0, 2**53, None)
+        reading, most, seen = one._beats(store.history(RUN)), 0, []
         for piece in reading:
             most = max(most, len(piece))
             seen += [beat.step for beat in piece]
@@ -249,6 +252,131 @@ def test_an_archive_that_cannot_be_read_any_more_ends_a_replay_with_the_reason(s
     assert "is closed" in over["trouble"]
 
 
+def delete(store: Store) -> None:
+    assert store.delete(RUN, "a test")
+
+
+def begin_anew(store: Store) -> None:
+    """With the same steps, and as if it had begun at the same time."""
+    delete(store)
+    bring(store, OTHER_SESSION, range(LONG), 2.0)
+
+
+def resume(store: Store) -> None:
+    bring(store, OTHER_SESSION, range(LONG // 2, LONG), 2.0)
+
+
+def resume_behind(store: Store) -> None:
+    """From a step that has come already, to one behind all others: nothing that follows is another figure."""
+    bring(store, OTHER_SESSION, range(10, 12), 2.0)
+
+
+def bring(store: Store, stream: str, numbers: range, kl: float) -> None:
+    records = [record for n in numbers for record in (step(n, kl=kl), Mark(n, n + 0.5, "sync", {"kl": kl}))]
+    store.archive(stream, batch(start(), *records, RunEnd(1e4)))
+
+
+LONG = 3 * replay.STEPS_AT_ONCE
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+@pytest.mark.parametrize("change", [delete, begin_anew, resume, resume_behind])
+def test_a_replay_never_mixes_two_histories(
+    store: Store, change: Callable[[Store], None], pieces: int
+) -> None:
+    """It ends and says why, also where all has been read when the run is deleted, begins anew, or goes back."""
+    bring(store, STREAM, range(LONG), 1.0)
+    detail = detail_of(store)
+
+    async def watch() -> bytes:
+        stream = Replay(store, detail, 0, LONG - 1, None, Hands()).stream()
+        told = b""
+        while steps_of(events(told))[-1:] != [pieces * replay.STEPS_AT_ONCE - 1]:
+            told += await anext(stream)
+        change(store)
+        return told + b"".join([chunk async for chunk in stream])
+
+    *told, (name, over) = events(asyncio.run(watch()))
+    assert name == "end"
+    assert over["steps"] == pieces * replay.STEPS_AT_ONCE
+    assert "was resumed from an earlier step, or deleted" in over["trouble"]
+    assert {data["metrics"]["kl"] for name, data in told if name == "step"} <= {1.0}
+    assert {data["fields"].get("kl") for name, data in told if name == "mark"} <= {1.0}
+
+
+@pytest.mark.parametrize("change", [delete, resume_behind])
+def test_a_run_that_goes_back_before_its_replay_begins_is_not_replayed(
+    store: Store, change: Callable[[Store], None]
+) -> None:
+    bring(store, STREAM, range(20), 1.0)
+    late = Replay(store, detail_of(store), 0, 19, None)
+    change(store)
+
+    async def watch() -> bytes:
+        return b"".join([chunk async for chunk in late.stream()])
+
+    [(name, over)] = events(asyncio.run(watch()))
+    assert (name, over["steps"], over["last_step"]) == ("end", 0, None)
+    assert "was resumed from an earlier step, or deleted" in over["trouble"]
+
+
+def test_marks_are_of_the_history_of_the_steps_beside_them(store: Store) -> None:
+    """Also where the run goes back between the two questions to the archive."""
+    bring(store, STREAM, range(LONG), 1.0)
+
+    class GoingBack(Store):
+        def marks(self, *args: Any, **options: Any) -> Any:
+            resume_behind(self)
+            return super().marks(*args, **options)
+
+    archive = GoingBack(store.path)
+    told = replayed(archive)
+    archive.close()
+    assert [name for name, _ in told] == ["run", "end"]
+    assert "was resumed" in told[-1][1]["trouble"]
+
+
+def test_marks_come_where_there_are_no_figures(store: Store) -> None:
+    """Before the first of them, in between, and behind the last, at their own times; they are no steps."""
+    kinds = {0: "config", 9: "sync", 13: "evaluation", 20: "checkpoint", 22: "checkpoint"}
+    marks = [Mark(n, 100.0 + n, kind) for n, kind in kinds.items()]
+    store.archive(
+        STREAM, batch(start(), *marks, *(at(n, 100.0 + n, kl=1.0) for n in (5, 10, 15)), RunEnd(130.0))
+    )
+    clock = Hands()
+    told = replayed(store, speed=2.0, clock=clock)
+    happened = [(name, data["step"]) for name, data in told if name in ("step", "mark")]
+    steps = [("step", n) for n in (5, 10, 15)]
+    assert happened == sorted([*steps, *(("mark", n) for n in kinds)], key=lambda one: one[1])
+    assert clock.waits == [2.5, 2.5, 2.5, 2.5, 1.0]
+    assert told[-1] == ("end", {"steps": 3, "last_step": 15, "trouble": ""})
+    assert [data["step"] for name, data in replayed(store, first=6, last=20) if name == "mark"] == [9, 13, 20]
+
+
+def test_a_run_of_marks_alone_is_replayed_with_every_one(store: Store) -> None:
+    """Also where more of them stand in a row than are read at once."""
+    numbers = [*range(replay.MARKS_AT_ONCE + 500), 2**52, 2**52 + 1]
+    store.archive(STREAM, batch(start(), *(Mark(n, float(n), "checkpoint") for n in numbers)))
+    told = replayed(store)
+    assert [data["step"] for name, data in told if name == "mark"] == numbers
+    assert told[-1] == ("end", {"steps": 0, "last_step": None, "trouble": ""})
+
+
+def test_a_step_without_figures_is_one_as_in_the_live_feed(store: Store) -> None:
+    """Whether it has tables or nothing at all, in rows and in columns."""
+    histogram = Array.of(np.ones(HISTOGRAM_BINS, dtype=np.int64))
+    bare = [StepRecord(n, float(n), {}, histogram=histogram) for n in range(FOLD_AT)]
+    store.archive(STREAM, batch(start(), *bare))
+    store.archive(STREAM, batch(StepRecord(FOLD_AT, 5.0, {}), first=FOLD_AT + 2))
+    told = replayed(store)
+    assert steps_of(told) == [*range(FOLD_AT + 1)]
+    assert [data for name, data in told if name == "step"][-1] == {
+        "step": FOLD_AT,
+        "time": 5.0,
+        "metrics": {},
+    }
+
+
 def test_what_was_given_up_is_not_replayed(store: Store) -> None:
     """A replay shows the history that is shown; a restart is a mark of it."""
     store.archive(STREAM, batch(start(time=1.0), *(step(n, kl=1.0) for n in range(6))))
@@ -279,6 +407,34 @@ def test_closing_the_feed_ends_replays_too(store: Store) -> None:
     told, after = asyncio.run(watch())
     assert steps_of(events(told)) == [0]
     assert after == b"over"
+
+
+def test_a_run_that_is_deleted_ends_its_replay_at_once(store: Store) -> None:
+    """Not only when the steps that have been read are over, which may be tomorrow; one of another run goes on."""
+    store.archive(STREAM, batch(start(), at(0, 0.0, kl=1.0), at(1, NIGHT, kl=1.0), RunEnd(NIGHT)))
+    api = Asking.of(store)
+
+    async def watch() -> tuple[bytes, bytes]:
+        api.feed.open(asyncio.get_running_loop())
+        one = Replay(store, detail_of(store), 0, 1, 1.0)
+        api.feed.hold(one)
+        stream = one.stream()
+        told = await anext(stream) + await anext(stream)
+        waiting = asyncio.ensure_future(anext(stream))
+        await asyncio.sleep(0)
+        api.feed.gone("math~another")
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        transport = httpx.ASGITransport(api.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            assert (await client.delete(f"/api/v1/runs/{RUN}")).status_code == 204
+        return told, await asyncio.wait_for(waiting, 10) + b"".join([chunk async for chunk in stream])
+
+    told, after = asyncio.run(watch())
+    assert steps_of(events(told)) == [0]
+    [(name, over)] = events(after)
+    assert (name, over["steps"], over["last_step"]) == ("end", 1, 0)
+    assert "or deleted" in over["trouble"]
 
 
 def test_it_comes_over_a_connection_as_a_stream(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ async def get_replay(
 
     Time passes as it was recorded, divided by `speed`, a number; `max` or 0 is as fast as the viewer takes it.
     Steps of which nobody knows when they were made are evenly apart.
+    Marks at steps without figures come in their place, at their own times.
     A pause longer than a minute, or than ten steps where these take longer, is cut to that, and a `gap` says so.
 
     The first `run` tells the state as it was, live; the last one how it is, and then an `end` comes.
@@ -47,9 +48,8 @@ async def get_replay(
     detail = await run_in_threadpool(find_run, request, run)
     store: Store = request.app.state.store
     feed: LiveFeed = request.app.state.feed
-    first, last = detail.summary.first_step or 0, detail.summary.last_step
-    last = -1 if last is None else last if to_step is None else min(last, to_step)
-    replay = Replay(store, detail, first if from_step is None else max(first, from_step), last, pace)
+    first, last = from_step or 0, MAX_STEP if to_step is None else to_step
+    replay = Replay(store, detail, first, last, pace)
     feed.hold(replay)
     return StreamingResponse(replay.stream(), media_type="text/event-stream", headers=HEADERS)
 

@@ -89,7 +89,7 @@ class Step(BaseModel):
 
     `time` is the trainer's clock in seconds since 1970, null where that is not known.
     `alerts` are those of the default rules that stand after the step; null for an attempt that is not shown.
-    `previous` and `next` are the recorded steps beside it.
+    `previous` and `next` are the recorded steps beside it. A step that has marks alone is that of who made the last one.
     """
 
     run: str
@@ -124,9 +124,13 @@ def get_step(
     detail = find_run(request, run)
     store: Store = request.app.state.store
     attempts = store.attempts(run, step)
-    shown = next(iter(store.portions(run, None, step, step)), None)
+    shown = next(iter(store.portions(run, None, step, step, bare=True)), None)
     tables = next((one for _, one in store.tables(run, step, step)), StepTables())
+    marks = store.marks(run, from_step=step, to_step=step, most=MOST_MARKS)
     session = _speaker(attempts, shown, tables)
+    if not attempts and marks:
+        session = marks[-1].session
+        attempts = [Attempt(session, {}, StepTables())]
     before, after = neighbours(store, detail, step)
     chosen = _chosen(detail, step, session, attempt, attempts, (before, after))
     is_shown = chosen.session == session
@@ -134,7 +138,6 @@ def get_step(
         metrics, tables, time = chosen.metrics, chosen.tables, math.nan
     else:
         metrics, time = _shown_metrics(shown), math.nan if shown is None else float(shown.time[0])
-    marks = store.marks(run, from_step=step, to_step=step, most=MOST_MARKS)
     body = {
         "run": run,
         "step": step,
@@ -159,17 +162,18 @@ def get_step(
 
 def _speaker(attempts: Sequence[Attempt], shown: Portion | None, tables: StepTables) -> str | None:
     """Return the session of which most of what is shown is, the later of two; None if nothing is shown."""
-    if shown is None:
-        # what has no figures may have tables all the same
-        with_tables = [one.session for one in attempts if one.tables == tables != StepTables()]
-        return with_tables[-1] if with_tables else None
     counts: dict[str, int] = {}
     for metric in _shown_metrics(shown):
         brought = [one.session for one in attempts if metric in one.metrics]
         if brought:
             counts[brought[-1]] = counts.get(brought[-1], 0) + 1
     order = [one.session for one in attempts]
-    return max(counts, key=lambda session: (counts[session], order.index(session)), default=None)
+    if counts:
+        return max(counts, key=lambda session: (counts[session], order.index(session)))
+    # what has no figures may have tables all the same, or nothing but a time
+    with_tables = [one.session for one in attempts if one.tables == tables != StepTables()]
+    bare = [one.session for one in attempts if shown is not None and not one.metrics]
+    return next(reversed(with_tables or bare), None)
 
 
 def _shown_metrics(shown: Portion | None) -> dict[str, float]:

@@ -8,6 +8,7 @@ import msgspec
 import zstandard
 
 from rolloutwatch_contract import Array, SequenceTokens, StepRecord
+from rolloutwatch_server.store.chunks import TIMES
 from rolloutwatch_server.store.columns import read_parts, read_rows
 from rolloutwatch_server.store.database import DamagedArchive
 from rolloutwatch_server.store.lineage import Lineage
@@ -69,6 +70,9 @@ def read_attempts(
         for session, series in read_parts(db, rows, run, metric, step, step).items():
             for value in series.value[series.step == step].tolist():
                 metrics.setdefault(session, {})[metric] = value
+    for session, series in read_parts(db, rows, run, TIMES, step, step).items():
+        if step in series.step:  # a record without figures
+            metrics.setdefault(session, {})
     tables = read_tables(db, run, step)
     return {
         session: (metrics.get(session, {}), tables.get(session, StepTables()))

@@ -40,9 +40,9 @@ class Resumed(StoreError):
 
 
 def read_portions(
-    database: Database, run: str, metrics: Sequence[str], first: int, last: int, steps: int
+    database: Database, run: str, metrics: Sequence[str], first: int, last: int, steps: int, bare: bool
 ) -> Iterator[Portion]:
-    """Yield the figures of steps `first` to `last`; Resumed: the run went back meanwhile."""
+    """Yield the figures of steps `first` to `last`, with `bare` also steps that have none; Resumed: it went back."""
     history, width = None, steps
     while first <= last:
         with database.read() as db:
@@ -56,7 +56,7 @@ def read_portions(
             if len(times) > steps:
                 end = int(times[steps - 1])
                 shown = Shown(db, run, begin, end)
-            portion = _portion(shown, metrics)
+            portion = _portion(shown, metrics, bare)
         count = len(portion.step)
         if count:
             yield portion
@@ -95,10 +95,11 @@ def _shown_tables(db: sqlite3.Connection, run: str, first: int, last: int) -> li
     return [(step, unpack_tables(packed)) for step, (_, packed) in shown.items()]
 
 
-def _portion(shown: Shown, metrics: Sequence[str]) -> Portion:
+def _portion(shown: Shown, metrics: Sequence[str], bare: bool) -> Portion:
     series = {metric: shown.series(metric) for metric in metrics}
     times = shown.times()
-    step = np.unique(np.concatenate([np.array([], dtype=np.int64), *(one.step for one in series.values())]))
+    steps = [times.step[: None if bare else 0], *(one.step for one in series.values())]
+    step = np.unique(np.concatenate(steps))
     time = _placed(step, times.step, times.value)
     values = {metric: _placed(step, one.step, one.value) for metric, one in series.items()}
     present = {metric: np.isin(step, one.step, assume_unique=True) for metric, one in series.items()}
@@ -117,10 +118,15 @@ def _placed(
     return placed
 
 
-def _same_history(db: sqlite3.Connection, run: str, former: object) -> object:
+def read_history(db: sqlite3.Connection, run: str) -> object:
+    """Return what is equal as long as nothing that is shown of a run is withdrawn."""
     # the first session tells a run from another one of the same id, that began when it was deleted
     first = db.execute("SELECT min(id) FROM sessions WHERE run = ?", (run,)).fetchone()[0]
-    history = first, Lineage.read(db, run).takeovers()
+    return first, Lineage.read(db, run).takeovers()
+
+
+def _same_history(db: sqlite3.Connection, run: str, former: object) -> object:
+    history = read_history(db, run)
     if former not in (None, history):
         raise Resumed(run)
     return history

@@ -19,7 +19,7 @@ from rolloutwatch_server.store.entries import DeadLetter, Entry
 from rolloutwatch_server.store.keeping import Keeping
 from rolloutwatch_server.store.lineage import Lineage
 from rolloutwatch_server.store.marks import contests, read_marks, restarts, views
-from rolloutwatch_server.store.portions import Portion, read_all_tables, read_portions
+from rolloutwatch_server.store.portions import Portion, read_all_tables, read_history, read_portions
 
 _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
 _KINDS_OF_SUMMARY = (str, str, str, int | None, int | None, float, float)
@@ -140,15 +140,17 @@ class Store(Keeping):
         from_step: int | None = None,
         to_step: int | None = None,
         steps: int = 50_000,
+        bare: bool = False,
     ) -> Iterator[Portion]:
         """Yield the shown figures in order of steps, all metrics or those named, in portions of at most so many steps.
 
+        With `bare` also the steps of which nothing but tables, or the time, is known.
         Resumed: the run went back meanwhile, so that what was yielded is not shown any more.
         """
         if metrics is None:
             detail = self.run(run)
             metrics = () if detail is None else detail.metrics
-        return read_portions(self._database, run, metrics, *_range(from_step, to_step), steps)
+        return read_portions(self._database, run, metrics, *_range(from_step, to_step), steps, bare)
 
     def tables(
         self, run: str, from_step: int | None = None, to_step: int | None = None
@@ -158,6 +160,29 @@ class Store(Keeping):
         Resumed: the run went back meanwhile, so that what was yielded is not shown any more.
         """
         return read_all_tables(self._database, run, *_range(from_step, to_step))
+
+    def history(self, run: str) -> object:
+        """Return what stays equal until a run goes back, or is deleted, also if another one of its id has begun."""
+        with self._database.read() as db:
+            return read_history(db, run)
+
+    def last_marked(self, run: str) -> int:
+        """Return the last step of a run at which anything was marked, given up or not; -1 if nothing was."""
+        query = (
+            "SELECT max(coalesce((SELECT max(step) FROM marks JOIN sessions ON sessions.id = session "
+            "WHERE marks.run = ?1), -1), coalesce((SELECT max(step) FROM contests WHERE run = ?1), -1))"
+        )
+        with self._database.read() as db:
+            return int(db.execute(query, (run,)).fetchone()[0])
+
+    def marked(self, run: str, from_step: int | None = None, to_step: int | None = None) -> int:
+        """Return how many marks there are of the kind that there are most of, given up or not."""
+        query = (
+            "SELECT count(*) FROM marks WHERE run = ? AND step BETWEEN ? AND ? GROUP BY kind ORDER BY 1 DESC"
+        )
+        with self._database.read() as db:
+            row = db.execute(query, (run, *_range(from_step, to_step))).fetchone()
+        return 0 if row is None else int(row[0])
 
     def changes(self, run: str) -> int | None:
         """Return a number that grows with all that is archived for a run, None if there is none of that id."""
