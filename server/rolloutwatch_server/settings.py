@@ -19,6 +19,8 @@ from rolloutwatch_server import amounts
 DEFAULT_REDIS_PORT = 6379
 TOKENS_VARIABLE = "ROLLOUTWATCH_TOKENS"  # no option: who lists processes would see it
 
+LEAST_DIGITS_OF_PEERS = {4: 8, 6: 32}
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -59,7 +61,21 @@ def _host(text: str) -> str:
 
 
 def _hosts(text: str) -> tuple[str, ...]:
-    return tuple(_host(name.strip()) for name in text.split(","))
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(_is_name_or_address(name) for name in names):
+        raise ValueError(
+            "a host name or an address each, such as watch.example, without scheme, port, path or *"
+        )
+    return tuple(name.strip("[]") for name in names)
+
+
+def _is_name_or_address(text: str) -> bool:
+    if re.fullmatch(r"[A-Za-z0-9._-]{1,253}", text):
+        return True
+    try:
+        return bool(ipaddress.IPv6Address(text.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        return False
 
 
 def _public_url(text: str) -> str:
@@ -72,9 +88,15 @@ def _public_url(text: str) -> str:
 
 def _networks(text: str) -> tuple[Network, ...]:
     try:
-        return tuple(ipaddress.ip_network(part.strip()) for part in text.split(","))
+        found = tuple(ipaddress.ip_network(part.strip()) for part in text.split(","))
     except ValueError:
         raise ValueError("addresses or networks such as 10.0.0.7 or 10.0.0.0/24") from None
+    if any(one.prefixlen < LEAST_DIGITS_OF_PEERS[one.version] for one in found):
+        raise ValueError(
+            "the addresses of your proxies alone, no network larger than /8, of IPv6 /32: "
+            "whoever is in it can say that they are admin"
+        )
+    return found
 
 
 def _header(text: str) -> str:

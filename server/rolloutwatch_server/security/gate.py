@@ -50,6 +50,7 @@ class Gate:
     throttle: Throttle = field(default_factory=Throttle)
     session_seconds: float = 7 * 86400.0
     public_url: str | None = None
+    seconds_between_looks: float = 2.0  # whether whoever has an event stream open may still have it
 
     @property
     def cookie(self) -> str:
@@ -66,6 +67,16 @@ class Gate:
         except Untrustworthy as error:
             raise WrongCredential(str(error)) from None
         return by_proxy or self._by_cookie(headers)
+
+    def holds(self, scope: Scope, identity: Identity) -> bool:
+        """Whether a request that was let in before would be let in again as the same; never counted as a guess."""
+        if token := bearer_of(Headers(scope=scope)):
+            found = self.token(token)
+            return found is not None and (found.name, found.role) == (identity.name, identity.role)
+        try:
+            return self.identify(scope) == identity
+        except WrongCredential:
+            return False
 
     def token(self, given: str) -> Token | None:
         """Return whose token this is."""

@@ -9,6 +9,7 @@ from starlette.responses import HTMLResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from rolloutwatch_server.security.gate import Gate, WrongCredential
+from rolloutwatch_server.security.holding import while_it_holds
 from rolloutwatch_server.security.identity import Identity, identify_as
 from rolloutwatch_server.security.refusal import refuse
 from rolloutwatch_server.security.roles import READING, Role, needed
@@ -51,9 +52,13 @@ class Guard:
             if identity.role < role:
                 await _refuse_role(identity, role, scope, receive, send)
                 return
-        if identity is not None:
-            identify_as(scope, identity)
-        await self.app(scope, receive, send)
+        if identity is None:
+            await self.app(scope, receive, send)
+            return
+        known = identity
+        identify_as(scope, known)
+        seconds = self.gate.seconds_between_looks
+        await while_it_holds(self.app, scope, receive, send, lambda: self.gate.holds(scope, known), seconds)
 
     async def _refuse_wrong(self, wrong: WrongCredential, scope: Scope, receive: Receive, send: Send) -> None:
         address = self.gate.proxies.address(scope, Headers(scope=scope))

@@ -76,17 +76,20 @@ class Login:
         )
         name = given.get("name", "").strip()[:100]
         keys = self._keys(name, address)
-        seconds = self.gate.throttle.seconds_to_wait(keys)
-        if seconds > 0:
-            return self._hold_up(there, name, seconds)
-        # counted before it is known to be wrong: many at once are not let through together
-        self.gate.throttle.attempt(keys)
+        is_counted = not self._needs_no_guess(given)
+        if is_counted:
+            seconds = self.gate.throttle.seconds_to_wait(keys)
+            if seconds > 0:
+                return self._hold_up(there, name, seconds)
+            # counted before it is known to be wrong: many at once are not let through together
+            self.gate.throttle.attempt(keys)
         try:
             proven = await self._prove(given, name)
         except _Failed as failure:
             log.warning("login failed for %r from %s: %s", name, address, failure)
             return self._ask(there, 401, str(failure), name)
-        self.gate.throttle.succeed(keys)
+        if is_counted:
+            self.gate.throttle.succeed(keys)
         return await self._enter(request, proven, there, address)
 
     async def end(self, request: Request) -> Response:
@@ -151,9 +154,19 @@ class Login:
         )
         return answer
 
+    def _needs_no_guess(self, given: dict[str, str]) -> bool:
+        """Whether a link or a token is right, which is quickly told: it waits for nobody who is wrong."""
+        if link := given.get("link"):
+            return self.gate.ledger.link(link[:200]) is not None
+        return self.gate.token(given.get("token", "").strip()) is not None
+
     def _keys(self, name: str, address: str) -> list[Key]:
-        keys = [address_key(address)]
-        return [*keys, ("name", name)] if is_name(name) else keys
+        """Return by what attempts are counted: never by the name alone, or else anybody could lock its owner out.
+
+        By name and address too, so that who logs in rightly in between does not get new guesses of another's password.
+        """
+        key = address_key(address)
+        return [key, ("name", name, *key)] if is_name(name) else [key]
 
     def _hold_up(self, there: str, name: str, seconds: float) -> Response:
         wait = math.ceil(seconds)
