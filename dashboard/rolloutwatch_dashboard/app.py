@@ -65,8 +65,9 @@ def create_dashboard(
         Input(ids.LOCATION, "pathname"),
         Input(ids.REFRESH, "data"),
     )
-    async def show(path: str | None, _refresh: int) -> tuple[Any, Any]:
-        return await asyncio.to_thread(page, path or "/", source, rules, clock())
+    async def show(path: object, _refresh: object) -> tuple[Any, Any]:
+        shown = path if isinstance(path, str) and path else "/"
+        return await asyncio.to_thread(page, shown, source, rules, clock())
 
     @app.callback(Output(ids.RUNS, "children"), Input(ids.TICK, "n_intervals"), prevent_initial_call=True)
     async def look(_ticks: int) -> Any:

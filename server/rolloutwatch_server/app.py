@@ -27,6 +27,7 @@ from rolloutwatch_server.api import (
 )
 from rolloutwatch_server.api.answers import REFUSALS, install_problems
 from rolloutwatch_server.api.caching import KeepForGood
+from rolloutwatch_server.api.callbacks import RefuseForeignCallbacks
 from rolloutwatch_server.api.methods import HeadAsGet, refuse_what_is_not_there
 from rolloutwatch_server.api.mistakes import MistakesAreProblems
 from rolloutwatch_server.ingest import Ingest
@@ -78,7 +79,9 @@ def create_app(
         Login(access.gate).install(app)
     app.add_middleware(MistakesAreProblems)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=GZIP_LEVEL)
+    app.add_middleware(RefuseForeignCallbacks)
     dashboard = create_dashboard(store, server=app, asks_for_login=access.gate is not None)
+    app.state.dashboard = dashboard
     app.add_middleware(KeepForGood, urls=kept_assets())
     app.add_middleware(HeadAsGet)
     app.add_middleware(CountStreams, streams=streams)

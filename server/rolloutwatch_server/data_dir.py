@@ -59,10 +59,10 @@ def owned(data_dir: Path) -> Iterator[bool]:
 
 
 def server_of(data_dir: Path) -> str:
-    """Return the URL of the server that holds a data dir; NoDataDir if it has not said where it is."""
+    """Return where programs on this host find the server that holds a data dir; NoDataDir if it has not said."""
     try:
         told = json.loads((data_dir / ANNOUNCEMENT).read_text())
-        return str(told["url"])
+        return str(told["local_url"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise NoDataDir(
             f"--data-dir {data_dir} is in use by a process that is no server that is ready: "

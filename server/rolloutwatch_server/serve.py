@@ -55,8 +55,7 @@ def serve(settings: Settings) -> None:
         stack.enter_context(Sign(ingest, lambda: connect(transport.url)))
         app = create_app(store, feed, ingest, access=access, metrics_runs=settings.metrics_runs)
         server = _Server(AccessLog(app) if settings.access_log else app, feed, ingest)
-        url = settings.public_url or _url(listener)
-        stack.enter_context(_announced(settings, url, transport, server, access))
+        stack.enter_context(_announced(settings, _url(listener), transport, server, access))
         wish.concerns(server)
         server.run([listener])
     if wish.is_urgent:
@@ -242,12 +241,17 @@ def _access(settings: Settings) -> Iterator[Access]:
 
 @contextlib.contextmanager
 def _announced(
-    settings: Settings, url: str, transport: Transport, server: _Server, access: Access
+    settings: Settings, local_url: str, transport: Transport, server: _Server, access: Access
 ) -> Iterator[None]:
-    """Say where everything is: on the terminal when it is ready, and in a file that other programs read."""
+    """Say where everything is: on the terminal when it is ready, and in a file that other programs read.
+
+    `url` is for people, who may sit elsewhere; programs on this host use `local_url`.
+    """
+    url = settings.public_url or local_url
     told = {
         "pid": os.getpid(),
         "url": url,
+        "local_url": local_url,
         "redis_url": transport.url,
         "login": settings.asks_for_login,
     }

@@ -36,6 +36,9 @@ class Setting:
     default: Any
     parse: Callable[[str], Any]
     help: str
+    may_be_empty: bool = (
+        True  # an empty variable is one that is not set: so compose passes on what nobody has set
+    )
 
     @property
     def flag(self) -> str:
@@ -151,6 +154,7 @@ SETTINGS: tuple[Setting, ...] = (
         _redis_url,
         "Redis that the trainers push to; without it a valkey-server or redis-server on PATH is started, "
         "else the one that came with the installation",
+        may_be_empty=False,  # whoever names a Redis and has lost its name wants no other
     ),
     Setting(
         "redis_port",
@@ -326,6 +330,8 @@ def _value(setting: Setting, given: str | None, environment: Mapping[str, str]) 
     where, text = setting.flag, given
     if text is None:
         where, text = setting.variable, environment.get(setting.variable)
+        if text == "" and setting.may_be_empty:
+            return setting.default
     if text is None:
         return setting.default
     try:

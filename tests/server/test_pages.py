@@ -1,6 +1,8 @@
 """What the server serves beside figures: health, documentation, headers."""
 
 import asyncio
+import json
+import logging
 import re
 import threading
 from collections.abc import Sequence
@@ -9,10 +11,12 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from rolloutwatch_contract.protocol import RunSummary
 from rolloutwatch_dashboard import create_dashboard, ids
 from rolloutwatch_dashboard.memory import MemorySource
+from rolloutwatch_server.api.callbacks import RefuseForeignCallbacks
 from rolloutwatch_server.store import Store
 from tests.server.asking import Asking
 from tests.server.records import RUN, STREAM, batch, step
@@ -160,3 +164,71 @@ def test_long_answers_are_compressed(site: Asking, store: Store) -> None:
     answer = site.ask(f"/api/v1/runs/{RUN}/series", metric="kl")
     assert answer.headers["content-encoding"] == "gzip"
     assert answer.headers["cache-control"] == "private, no-cache"
+
+
+def page_asks(path: object) -> dict[str, object]:
+    """Return what a browser asks when a page is opened."""
+    output = f"..{ids.PAGE}.children...{ids.FOLLOWED}.data.."
+    inputs = [
+        {"id": ids.LOCATION, "property": "pathname", "value": path},
+        {"id": ids.REFRESH, "property": "data", "value": 0},
+    ]
+    outputs = [{"id": ids.PAGE, "property": "children"}, {"id": ids.FOLLOWED, "property": "data"}]
+    return {
+        "output": output,
+        "outputs": outputs,
+        "inputs": inputs,
+        "changedPropIds": [f"{ids.LOCATION}.pathname"],
+    }
+
+
+@pytest.mark.parametrize("pathname", [-1, True, {"a": 1}, [], None, ""])
+def test_a_pathname_that_is_no_text_is_the_first_page(site: Asking, pathname: object) -> None:
+    answer = site.ask("/_dash-update-component", "POST", content=json.dumps(page_asks(pathname)))
+    first = site.ask("/_dash-update-component", "POST", content=json.dumps(page_asks("/")))
+    assert answer.status_code == first.status_code == 200
+    assert answer.json()["response"].keys() == first.json()["response"].keys()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "{}", "[]", "{", "null", "", "[" * 100_000,
+        json.dumps(page_asks("/") | {"output": ["page"]}),
+        json.dumps(page_asks("/") | {"inputs": []}),
+        json.dumps(page_asks("/") | {"inputs": {"id": 1}}),
+        json.dumps(page_asks("/") | {"outputs": [1, None]}),
+        json.dumps(page_asks("/") | {"changedPropIds": [7]}),
+        json.dumps(page_asks("/") | {"state": [{"id": "x"}]}),
+    ],
+)  # fmt: skip
+def test_what_no_page_asks_is_refused_with_a_reason(
+    site: Asking, body: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = site.ask("/_dash-update-component", "POST", content=body)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert "expected" in answer.json()["detail"]
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("file", ["os/x.js", "dash/%2e%2e/%2e%2e/app.py", "dash/nope.js", "nope/x.js"])
+def test_a_component_file_that_is_not_there_is_not_found(site: Asking, file: str) -> None:
+    answer = site.ask(f"/_dash-component-suites/{file}")
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+def test_an_unforeseen_error_of_a_page_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever looks after the server finds its traceback; whoever asked is told so."""
+
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ZeroDivisionError("of a test")
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(RefuseForeignCallbacks(broken))
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            return await client.get("/_dash-layout")
+
+    answer = asyncio.run(ask())
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert "traceback" in answer.json()["detail"]
+    assert "ZeroDivisionError: of a test" in caplog.text

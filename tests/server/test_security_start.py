@@ -56,7 +56,7 @@ class Serving:
         with self.log.open("w") as file:
             self.process = subprocess.Popen(self._command, stdout=file, stderr=file, env=self._environment)
         wait_for("the address", lambda: re.search(r"^Dashboard: ", self.log.read_text(), re.M))
-        self.url = str(self.announced["url"])
+        self.url = str(self.announced["local_url"])
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -195,3 +195,9 @@ def test_an_option_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[st
         with pytest.raises(SystemExit, match="2"):
             main(["serve", option, "x"])
         assert f"unrecognized arguments: {option}" in capsys.readouterr().err
+
+
+def test_a_variable_that_is_empty_is_not_set() -> None:
+    """So compose passes on what nobody has set. A Redis that is named by nothing is refused: another would be started."""
+    empty = {setting.variable: "" for setting in SETTINGS if setting.name != "redis_url"}
+    assert parse([], empty) == parse([], {})

@@ -166,8 +166,11 @@ def test_a_data_dir_that_is_in_use_by_no_server_is_not_written_to(
 
 @pytest.mark.end_to_end
 def test_while_a_server_runs_the_command_hands_runs_to_it(tmp_path: Path) -> None:
-    """Only the server writes to its archive. It shows the run at once, and goes on showing it."""
-    with ServerProcess(tmp_path / "data") as server:
+    """Only the server writes to its archive. It shows the run at once, and goes on showing it.
+
+    The command asks it where it listens: its public address, on another host, may not even lead here.
+    """
+    with ServerProcess(tmp_path / "data", "--public-url", "https://watch.example") as server:
         command = [ROLLOUTWATCH, "import", str(WANDB), "--data-dir", str(server.data_dir)]
         environment = os.environ | {TOKEN_VARIABLE: "not-asked-for"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

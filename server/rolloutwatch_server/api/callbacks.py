@@ -1,0 +1,97 @@
+"""What the dashboard's own routes refuse: a question that no page of it asks, and a file that it does not have."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from dash.exceptions import DependencyException, PreventUpdate
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from rolloutwatch_server.api.answers import problem
+
+log = logging.getLogger(__name__)
+
+CALLBACK = "/_dash-update-component"
+PREFIX = "/_dash-"
+
+
+class RefuseForeignCallbacks:
+    """Stands within Dash's own middleware, which has read the body of what it passes on into the request's state."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on, or answer with a problem; an unforeseen error is logged with its traceback."""
+        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
+            await self.app(scope, receive, send)
+            return
+        refusal = _refusal(Request(scope)) if scope["path"] == CALLBACK else None
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+        has_begun = False
+
+        async def send_on(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_on)
+        except PreventUpdate:
+            raise
+        except Exception as error:
+            if has_begun:
+                raise
+            await _answer_to(error, scope["path"])(scope, receive, send)
+
+
+def _answer_to(error: Exception, path: str) -> Response:
+    shown = path[:300]
+    if isinstance(error, DependencyException | FileNotFoundError):
+        return problem(404, "Not found", f"there is no {shown}: the pages name the files that they need.")
+    log.error("unforeseen error in %s", shown, exc_info=error)
+    return problem(500, "Unforeseen error", f"{shown} failed: the log of the server has the traceback.")
+
+
+def _refusal(request: Request) -> Response | None:
+    if request.method != "POST":
+        return None
+    fault = _fault(request.app.state.dashboard.callback_map, getattr(request.state, "json_body", None))
+    if fault is None:
+        return None
+    return problem(400, "No question of a page", f"{fault}. Only pages of the dashboard ask here: see /docs.")
+
+
+def _fault(callbacks: Mapping[str, Any], body: Any) -> str | None:
+    """Return what of a question is other than the pages ask it; None if nothing is."""
+    if not isinstance(body, dict):
+        came = "none that can be read" if body is None else f"a {type(body).__name__}"
+        return f"the body: expected an object in JSON, sent as application/json; came {came}"
+    output = body.get("output")
+    if not isinstance(output, str) or output not in callbacks:
+        return f"output: expected one of {', '.join(map(repr, callbacks))}; came {str(output)[:100]!r}"
+    for name in ("inputs", "state"):
+        expected = [(one["id"], one["property"]) for one in callbacks[output][name]]
+        if _named(body.get(name) or []) != expected:
+            return f"{name}: expected {expected}; came {str(body.get(name))[:100]!r}"
+    expected = [part.rpartition(".")[::2] for part in output.strip(".").split("...")]
+    came = body.get("outputs")
+    is_list = output.startswith("..")
+    if came is not None and (
+        isinstance(came, list) != is_list or _named(came if is_list else [came]) != expected
+    ):
+        return f"outputs: expected {expected}; came {str(came)[:100]!r}"
+    changed = body.get("changedPropIds") or []
+    if not isinstance(changed, list) or not all(isinstance(one, str) and "." in one for one in changed):
+        return f"changedPropIds: expected names such as 'page.children'; came {str(changed)[:100]!r}"
+    return None
+
+
+def _named(parts: Any) -> list[tuple[Any, Any]] | None:
+    if not isinstance(parts, list) or not all(isinstance(one, dict) for one in parts):
+        return None
+    return [(one.get("id"), one.get("property")) for one in parts]
