@@ -21,7 +21,7 @@ EXPOSE 8050
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8050/healthz', timeout=2)"]
 # A container has to listen on all its addresses to be reached, so everybody has to log in: by a token of ROLLOUTWATCH_TOKENS,
-# or by the link that is printed at the start and by `rolloutwatch access link`.
+# or by a link that `rolloutwatch access link` prints; without any token one is printed at the start.
 ENTRYPOINT ["rolloutwatch", "serve", "--host", "0.0.0.0", "--require-login", "--data-dir", "/data"]
 
 FROM base AS demo

@@ -14,6 +14,7 @@ def serve(arguments: Sequence[str]) -> int:
     from rolloutwatch_server.serve import serve as serve_with
 
     try:
+        os.umask(0o077)  # what is written here, and by a Redis started here, is for its owner alone
         settings = parse(arguments, os.environ)
         logs.set_up(settings.log_format, settings.log_level)
         serve_with(settings)

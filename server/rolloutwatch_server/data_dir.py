@@ -36,11 +36,17 @@ def archive_of(data_dir: Path) -> Path:
     return path
 
 
+def make_private(data_dir: Path) -> None:
+    """Make a data dir that only its owner can enter, if there is none; one that is there keeps its mode."""
+    data_dir.parent.mkdir(parents=True, exist_ok=True)
+    data_dir.mkdir(mode=0o700, exist_ok=True)
+
+
 @contextlib.contextmanager
 def owned(data_dir: Path) -> Iterator[bool]:
     """Hold the data dir so that no server starts on it; yields False if somebody else holds it."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        make_private(data_dir)
         lock = (data_dir / LOCK).open("a+")
     except OSError as error:
         raise NoDataDir(

@@ -19,12 +19,13 @@ from rolloutwatch_contract.urls import without_password
 from rolloutwatch_server.access_log import AccessLog
 from rolloutwatch_server.amounts import Kept
 from rolloutwatch_server.app import create_app
+from rolloutwatch_server.data_dir import make_private
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.keeper import Keeper
 from rolloutwatch_server.live import LiveFeed
 from rolloutwatch_server.presence import Sign
 from rolloutwatch_server.security import Access, AccessError, opened
-from rolloutwatch_server.security.secret import write_private
+from rolloutwatch_server.security.secret import OTHERS, write_private
 from rolloutwatch_server.settings import Settings
 from rolloutwatch_server.store import ARCHIVE, DamagedArchive, Limits, Store, StoreError
 from rolloutwatch_server.store.integrity import quarantine
@@ -45,6 +46,11 @@ def serve(settings: Settings) -> None:
     with contextlib.ExitStack() as stack:
         wish = stack.enter_context(_Wish())
         stack.enter_context(_own(settings.data_dir))
+        if settings.asks_for_login and settings.data_dir.stat().st_mode & OTHERS:
+            log.warning(
+                "--data-dir %s can be entered by other users of this host. Run: chmod 700 %s",
+                *(settings.data_dir, settings.data_dir),
+            )
         access = stack.enter_context(_access(settings))
         listener = stack.enter_context(_listen(settings.host, settings.port))
         store = stack.enter_context(_archive(settings, wish))
@@ -144,7 +150,7 @@ class _Wish:
 def _own(data_dir: Path) -> Iterator[None]:
     """Keep a second server off the data dir."""
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
+        make_private(data_dir)
         lock = (data_dir / "lock").open("a+")
     except OSError as error:
         raise CannotServe(
@@ -261,7 +267,7 @@ def _announced(
         f"Redis: {without_password(transport.url)} ({transport.provider})",
         f"Dashboard: {url}/",
     ]
-    if settings.require_login and (link := access.first_link(url)):
+    if settings.require_login and access.has_links_alone() and (link := access.first_link(url)):
         server.messages.append(f"Log in as admin, once, within 15 minutes: {link}")
     try:
         yield

@@ -129,6 +129,19 @@ def test_links_alone_let_people_in_and_the_first_one_is_printed(tmp_path: Path) 
             assert viewer.get("/api/v1/runs").status_code == 401
 
 
+def test_where_somebody_has_a_token_no_link_is_printed_and_files_are_private(tmp_path: Path) -> None:
+    """Whatever the umask of who starts it: the folder, the archive, the lock, and what the Redis started here writes."""
+    former = os.umask(0o022)
+    try:
+        with Serving(tmp_path, "--require-login", ROLLOUTWATCH_TOKENS=f"ci:viewer:{TOKEN}") as server:
+            assert "link=" not in server.log.read_text()
+            found = [server.data_dir, *server.data_dir.rglob("*")]
+            assert {"archive.db", "lock", "redis"} <= {one.name for one in found}
+            assert [str(one) for one in found if one.stat().st_mode & 0o077] == []
+    finally:
+        os.umask(former)
+
+
 def test_s11_no_secret_is_in_any_log_answer_or_file_that_is_not_private(tmp_path: Path) -> None:
     """Of tokens, passwords, links and sessions, and of the URL of Redis; right or wrong, at start or later."""
     passwords = tmp_path / "passwords"

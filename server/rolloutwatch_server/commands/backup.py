@@ -17,6 +17,7 @@ SECONDS_BETWEEN_DRAWINGS = 0.1
 
 def backup(arguments: Sequence[str]) -> int:
     """Write a backup; returns the exit code: 0 when it is written and checked, 1 when not, 2 for wrong arguments."""
+    os.umask(0o077)  # what is written here is for its owner alone
     options = _parser().parse_args(arguments)
     bar = _Bar()
     try:

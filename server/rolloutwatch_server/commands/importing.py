@@ -1,6 +1,7 @@
 """The command `rolloutwatch import`: past runs from files into the archive, through the server if one runs on it."""
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ NAMES_SHOWN = 8
 
 def import_(arguments: Sequence[str]) -> int:
     """Import runs; returns the exit code: 1 if one of several was refused, 2 if nothing could begin."""
+    os.umask(0o077)  # what is written here is for its owner alone
     options = _parser().parse_args(arguments)
     try:
         for kind, name in (("--project", options.project), ("--run", options.run)):

@@ -50,6 +50,10 @@ class Access:
         app.add_middleware(HeadLimits)
         app.add_middleware(SecurityHeaders, script_hashes=script_hashes)
 
+    def has_links_alone(self) -> bool:
+        """Whether nobody has a token or a password, so that the first one can only come by a link."""
+        return self.gate is not None and not self.gate.has_tokens() and not self.gate.passwords()
+
     def first_link(self, url: str) -> str | None:
         """Return a link that makes its first user admin; None where nobody is asked."""
         if self.gate is None:
