@@ -306,7 +306,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     if not settings.asks_for_login and not _is_loopback(settings.host):
         raise SettingError(
             f"--host is {settings.host!r}, which others can reach, and nobody would have to log in. "
-            "Add --require-login (a link to log in is printed), --tokens-file, --passwords-file or --proxy-peers with --proxy-name-header, "
+            "Add --require-login (a link to log in is printed), --tokens-file, --passwords-file "
+            "or --proxy-peers with --proxy-name-header, "
             "or use 127.0.0.1 and an SSH tunnel: docs/security.md."
         )
     return settings
