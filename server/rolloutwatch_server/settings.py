@@ -225,9 +225,15 @@ SETTINGS: tuple[Setting, ...] = (
         "proxy_peers",
         (),
         _networks,
-        "addresses or networks, divided by commas, of proxies that are trusted to say who asks",
+        "addresses or networks, divided by commas, of proxies that are trusted to say from where somebody asks, "
+        "and with --proxy-name-header who",
     ),
-    Setting("proxy_name_header", "x-forwarded-user", _header, "header by which such a proxy tells the name"),
+    Setting(
+        "proxy_name_header",
+        None,
+        _header,
+        "header by which such a proxy tells the name, X-Forwarded-User say; without it names and roles are not read",
+    ),
     Setting(
         "proxy_role_header",
         "x-forwarded-role",
@@ -278,7 +284,7 @@ class Settings:
     tokens_file: Path | None
     passwords_file: Path | None
     proxy_peers: tuple[Network, ...]
-    proxy_name_header: str
+    proxy_name_header: str | None
     proxy_role_header: str
     session_hours: int
     streams: int
@@ -304,7 +310,8 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Settings:
     if not settings.asks_for_login and not _is_loopback(settings.host):
         raise SettingError(
             f"--host is {settings.host!r}, which others can reach, and nobody would have to log in. "
-            "Add --require-login (a link to log in is printed), --tokens-file, --passwords-file or --proxy-peers, "
+            "Add --require-login (a link to log in is printed), --tokens-file, --passwords-file "
+            "or --proxy-peers with --proxy-name-header, "
             "or use 127.0.0.1 and an SSH tunnel: docs/security.md."
         )
     return settings

@@ -13,7 +13,7 @@ from rolloutwatch_server.store import Store
 from tests.server.guarded import HOST, STRANGER, Guarded
 
 PROXY = "10.0.0.7"
-PROXIES = Proxies((ip_network("10.0.0.0/24"), ip_network("fd00::/64")))
+PROXIES = Proxies((ip_network("10.0.0.0/24"), ip_network("fd00::/64")), "x-forwarded-user")
 
 
 @pytest.fixture
@@ -84,6 +84,12 @@ def test_who_comes_through_the_proxy_unnamed_has_to_log_in(site: Guarded) -> Non
 def test_a_foreign_page_writes_nothing_through_the_proxy_either(site: Guarded) -> None:
     headers = said("alice", "admin") | {"origin": "http://evil.example"}
     assert site.ask("DELETE", "/api/none", headers, client=PROXY).status_code == 403
+
+
+def test_a_proxy_that_is_listed_for_addresses_alone_names_nobody(store: Store, tmp_path: Path) -> None:
+    site = Guarded.of(store, tmp_path, proxies=Proxies(PROXIES.networks))
+    assert site.ask("GET", "/api/v1/runs", said("alice", "admin"), client=PROXY).status_code == 401
+    site.close()
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,9 @@ def test_a_file_of_secrets_that_others_can_read_is_refused(option: str, tmp_path
     assert f"{file} has mode 0644: expected 0600" in ended.stderr
     assert f"chmod 600 {file}" in ended.stderr
     file.unlink()
-    assert "cannot be read" in run("serve", "--data-dir", str(tmp_path), option, str(file)).stderr
+    told = run("serve", "--data-dir", str(tmp_path), option, str(file)).stderr
+    assert f"{option} is '{file}': expected a private file of lines. {file} cannot be read" in told
+    assert f"`rolloutwatch access {option[2:-6]} NAME --file {file}` makes one." in told
 
 
 def test_a_token_in_the_environment_that_could_be_guessed_is_refused(tmp_path: Path) -> None:
@@ -107,6 +109,11 @@ def test_a_token_in_the_environment_that_could_be_guessed_is_refused(tmp_path: P
     assert ended.returncode == 2
     assert "ROLLOUTWATCH_TOKENS, line 1, of ci: expected a token of 24 to 512 letters" in ended.stderr
     assert "s3cret" not in ended.stderr
+
+
+def test_tokens_that_are_none_are_refused(tmp_path: Path) -> None:
+    ended = run("serve", "--data-dir", str(tmp_path), ROLLOUTWATCH_TOKENS=",,,")
+    assert (ended.returncode, "ROLLOUTWATCH_TOKENS has no token: expected" in ended.stderr) == (2, True)
 
 
 def test_links_alone_let_people_in_and_the_first_one_is_printed(tmp_path: Path) -> None:
@@ -204,6 +211,11 @@ def test_a_token_and_its_line_are_made_by_the_command(tmp_path: Path) -> None:
         (["password", "a:b"], f"{PASSWORD}\n", "NAME is 'a:b': expected"),
         (["token", ""], "", "NAME is '': expected"),
         (["link", "--minutes", "0"], "", "expected minutes from 1"),
+        (
+            ["link", "--url", "javascript:x"],
+            "",
+            "--url is 'javascript:x': expected http://name or https://name",
+        ),
         (["link", "--role", "root"], "", "invalid choice: 'root'"),
         (["link", "--data-dir", "/none"], "", "/none/access.db cannot be used"),
         ([], "", "required"),

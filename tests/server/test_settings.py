@@ -24,7 +24,7 @@ DEFAULTS = {
     "tokens_file": None,
     "passwords_file": None,
     "proxy_peers": (),
-    "proxy_name_header": "x-forwarded-user",
+    "proxy_name_header": None,
     "proxy_role_header": "x-forwarded-role",
     "session_hours": 168,
     "streams": 1000,

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from rolloutwatch_server.security.access import link_to
 from rolloutwatch_server.security.credentials import (
@@ -48,6 +49,8 @@ def _link(given: argparse.Namespace) -> str:
     running = _running(given.data_dir)
     if given.url is None and not running.get("login", True):
         raise AccessError(f"the server of {given.data_dir} asks nobody to log in: open {running['url']}/")
+    if given.url is not None and not _is_web(given.url):
+        raise AccessError(f"--url is {given.url[:200]!r}: expected http://name or https://name.")
     url = given.url or str(running.get("url", "http://127.0.0.1:8050"))
     ledger = Ledger(given.data_dir / FILE)
     try:
@@ -121,6 +124,14 @@ def _running(data_dir: Path) -> dict[str, object]:
             f"{data_dir / ANNOUNCEMENT} is not what a server writes. Start the server anew."
         ) from None
     return found if isinstance(found, dict) else {}
+
+
+def _is_web(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        return False
 
 
 def _minutes(text: str) -> int:

@@ -64,7 +64,12 @@ def is_name(text: str) -> bool:
 
 def parse_tokens(text: str, where: str) -> Tokens:
     """Read lines NAME:ROLE:TOKEN, or such divided by commas; AccessError names the line, never the token."""
-    return tuple(_lines(text, where, _token, "NAME:ROLE:TOKEN, made by `rolloutwatch access token NAME`"))
+    found = tuple(_lines(text, where, _token, "NAME:ROLE:TOKEN, made by `rolloutwatch access token NAME`"))
+    if not found:
+        raise AccessError(
+            f"{where} has no token: expected lines NAME:ROLE:TOKEN. `rolloutwatch access token NAME` makes one."
+        )
+    return found
 
 
 def parse_passwords(text: str, where: str) -> Passwords:

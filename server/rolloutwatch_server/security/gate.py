@@ -2,8 +2,10 @@
 
 import logging
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -20,10 +22,12 @@ from rolloutwatch_server.security.credentials import (
 from rolloutwatch_server.security.identity import Identity
 from rolloutwatch_server.security.ledger import Ledger, Session
 from rolloutwatch_server.security.peers import Proxies, Untrustworthy
-from rolloutwatch_server.security.secret import PrivateFile, Secret
+from rolloutwatch_server.security.secret import AccessError, PrivateFile, Secret
 from rolloutwatch_server.security.throttle import Throttle, address_key
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 BEARER = "bearer "
 BY_LINK = "link"
@@ -152,6 +156,21 @@ def bearer_of(headers: Headers) -> str | None:
     return given[len(BEARER) :].strip() if given[: len(BEARER)].lower() == BEARER else None
 
 
+def _file(setting: str, path: Path, parse: Callable[[str, str], T], nothing: T) -> PrivateFile[T]:
+    try:
+        return PrivateFile(path, parse, nothing)
+    except AccessError as error:
+        command = setting.removeprefix("--").removesuffix("s-file")
+        cure = "" if path.exists() else f" `rolloutwatch access {command} NAME --file {path}` makes one."
+        raise AccessError(f"{setting} is '{path}': expected a private file of lines. {error}{cure}") from None
+
+
+def _fixed_tokens(tokens: Secret | None) -> Tokens:
+    if tokens is None or not tokens.reveal().strip():
+        return ()
+    return parse_tokens(tokens.reveal(), "ROLLOUTWATCH_TOKENS")
+
+
 def make_gate(
     ledger: Ledger,
     *,
@@ -165,10 +184,10 @@ def make_gate(
     """Read tokens and passwords; AccessError if they cannot be used."""
     return Gate(
         ledger,
-        fixed_tokens=parse_tokens("" if tokens is None else tokens.reveal(), "ROLLOUTWATCH_TOKENS"),
-        token_file=None if tokens_file is None else PrivateFile[Tokens](tokens_file, parse_tokens, ()),
+        fixed_tokens=_fixed_tokens(tokens),
+        token_file=None if tokens_file is None else _file("--tokens-file", tokens_file, parse_tokens, ()),
         password_file=(
-            None if passwords_file is None else PrivateFile[Passwords](passwords_file, parse_passwords, {})
+            None if passwords_file is None else _file("--passwords-file", passwords_file, parse_passwords, {})
         ),
         proxies=proxies,
         session_seconds=session_seconds,

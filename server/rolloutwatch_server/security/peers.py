@@ -14,6 +14,7 @@ from rolloutwatch_server.security.roles import Role, role_of
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded", b"x-real-ip")
 PROXY = "proxy"
+USUAL_NAME_HEADER = "x-forwarded-user"
 
 
 class Untrustworthy(ValueError):
@@ -22,10 +23,10 @@ class Untrustworthy(ValueError):
 
 @dataclass(frozen=True)
 class Proxies:
-    """Networks whose members are trusted, and the headers by which they tell name and role."""
+    """Networks whose members are trusted, and the headers by which they tell name and role; None: they tell neither."""
 
     networks: Sequence[Network] = ()
-    name_header: str = "x-forwarded-user"
+    name_header: str | None = None
     role_header: str = "x-forwarded-role"
 
     def are_trusted(self, scope: Scope) -> bool:
@@ -35,12 +36,14 @@ class Proxies:
 
     def strip(self, scope: Scope) -> None:
         """Take away what only a trusted proxy may say, so that nothing further in can believe it."""
-        told = {self.name_header.encode(), self.role_header.encode(), *FORWARDED}
+        told = {(self.name_header or USUAL_NAME_HEADER).encode(), self.role_header.encode(), *FORWARDED}
         if any(name in told for name, _ in scope["headers"]):
             scope["headers"] = [(name, value) for name, value in scope["headers"] if name not in told]
 
     def identity(self, headers: Headers) -> Identity | None:
         """Return whom a trusted proxy names; None if nobody. A role that it does not tell is viewer."""
+        if self.name_header is None:
+            return None
         name, role = (self._only(headers, header) for header in (self.name_header, self.role_header))
         if name is None:
             return None
