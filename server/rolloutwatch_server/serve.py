@@ -19,6 +19,7 @@ from rolloutwatch_contract.urls import without_password
 from rolloutwatch_server.access_log import AccessLog
 from rolloutwatch_server.amounts import Kept
 from rolloutwatch_server.app import create_app
+from rolloutwatch_server.data_dir import clear
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.keeper import Keeper
 from rolloutwatch_server.live import LiveFeed
@@ -45,6 +46,7 @@ def serve(settings: Settings) -> None:
     with contextlib.ExitStack() as stack:
         wish = stack.enter_context(_Wish())
         stack.enter_context(_own(settings.data_dir))
+        clear(settings.data_dir)
         access = stack.enter_context(_access(settings))
         listener = stack.enter_context(_listen(settings.host, settings.port))
         store = stack.enter_context(_archive(settings, wish))
