@@ -79,12 +79,12 @@ def _fault(callbacks: Mapping[str, Any], body: Any) -> str | None:
         if _named(body.get(name) or []) != expected:
             return f"{name}: expected {expected}; came {str(body.get(name))[:100]!r}"
     expected = [part.rpartition(".")[::2] for part in output.strip(".").split("...")]
-    came = body.get("outputs")
+    outputs = body.get("outputs")
     is_list = output.startswith("..")
-    if came is not None and (
-        isinstance(came, list) != is_list or _named(came if is_list else [came]) != expected
+    if outputs is not None and (
+        isinstance(outputs, list) != is_list or _named(outputs if is_list else [outputs]) != expected
     ):
-        return f"outputs: expected {expected}; came {str(came)[:100]!r}"
+        return f"outputs: expected {expected}; came {str(outputs)[:100]!r}"
     changed = body.get("changedPropIds") or []
     if not isinstance(changed, list) or not all(isinstance(one, str) and "." in one for one in changed):
         return f"changedPropIds: expected names such as 'page.children'; came {str(changed)[:100]!r}"
