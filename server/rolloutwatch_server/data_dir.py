@@ -12,6 +12,7 @@ from rolloutwatch_server.store import ARCHIVE
 
 ANNOUNCEMENT = "server.json"
 LOCK = "lock"
+IMPORT = ".import-"  # what the names of archive files begin with that are on their way in
 
 _SETTING = next(setting for setting in SETTINGS if setting.name == "data_dir")
 
@@ -74,3 +75,10 @@ def server_of(data_dir: Path) -> str:
             f"--data-dir {data_dir} is in use by a process that is no server that is ready: "
             "wait until it has ended or has started, and try again."
         ) from error
+
+
+def clear(data_dir: Path) -> None:
+    """Take away what killed imports left; for whoever holds the data dir, and has begun none yet."""
+    for path in data_dir.glob(f"{IMPORT}*"):
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -19,7 +19,7 @@ from rolloutwatch_contract.urls import without_password
 from rolloutwatch_server.access_log import AccessLog
 from rolloutwatch_server.amounts import Kept
 from rolloutwatch_server.app import create_app
-from rolloutwatch_server.data_dir import make_private
+from rolloutwatch_server.data_dir import clear, make_private
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.keeper import Keeper
 from rolloutwatch_server.live import LiveFeed
@@ -46,6 +46,7 @@ def serve(settings: Settings) -> None:
     with contextlib.ExitStack() as stack:
         wish = stack.enter_context(_Wish())
         stack.enter_context(_own(settings.data_dir))
+        clear(settings.data_dir)
         if settings.asks_for_login and settings.data_dir.stat().st_mode & OTHERS:
             log.warning(
                 "--data-dir %s can be entered by other users of this host. Run: chmod 700 %s",

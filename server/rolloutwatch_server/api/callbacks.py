@@ -4,11 +4,11 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from dash.exceptions import DependencyException, PreventUpdate
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rolloutwatch_dashboard import NO_NEWS, NO_SUCH_FILE
 from rolloutwatch_server.api.answers import problem
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class RefuseForeignCallbacks:
 
         try:
             await self.app(scope, receive, send_on)
-        except PreventUpdate:
+        except NO_NEWS:
             raise
         except Exception as error:
             if has_begun:
@@ -51,7 +51,7 @@ class RefuseForeignCallbacks:
 
 def _answer_to(error: Exception, path: str) -> Response:
     shown = path[:300]
-    if isinstance(error, DependencyException | FileNotFoundError):
+    if isinstance(error, NO_SUCH_FILE):
         return problem(404, "Not found", f"there is no {shown}: the pages name the files that they need.")
     log.error("unforeseen error in %s", shown, exc_info=error)
     return problem(500, "Unforeseen error", f"{shown} failed: the log of the server has the traceback.")

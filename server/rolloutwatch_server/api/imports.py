@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from rolloutwatch_contract.names import NAME
 from rolloutwatch_server.api.answers import answer, problem
+from rolloutwatch_server.data_dir import IMPORT
 from rolloutwatch_server.imports.refusal import CannotImport
 from rolloutwatch_server.imports.restoring import Restored, restore
 from rolloutwatch_server.store import MEMORY, Store
@@ -53,7 +54,7 @@ async def post_import(request: Request, project: Name = None, run: Name = None) 
     store: Store = request.app.state.store
     folder = tempfile.gettempdir() if store.path == MEMORY else str(Path(store.path).absolute().parent)
     # taken in before it is looked at: whoever sends slowly keeps nobody waiting
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".import-") as file:
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=IMPORT) as file:
         try:
             if not await _take_in(request, file, folder):
                 return problem(

@@ -78,7 +78,8 @@ def _import(source: Source, options: argparse.Namespace, deliver: Deliver) -> bo
         if source.format == ARCHIVE:
             _tell(label, deliver(source.files[0], options.project, options.run))
             return True
-        with tempfile.NamedTemporaryFile(suffix=".rwz") as file:
+        folder = data_dir.named(options.data_dir)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=data_dir.IMPORT, suffix=".rwz") as file:
             with Bar(f"import {shown(source.name)}") as bar:
                 summary = convert(source.read(bar.show), _target(source, options), file)
             file.flush()

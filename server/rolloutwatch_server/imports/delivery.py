@@ -39,6 +39,7 @@ def delivery(folder: Path) -> Iterator[Deliver]:
             url = data_dir.server_of(folder)
             yield lambda path, project, run: _post(url, path, project, run)
             return
+        data_dir.clear(folder)
         with contextlib.closing(Store(folder / ARCHIVE)) as store:
             yield lambda path, project, run: restore(store, path, project=project, run=run)
 

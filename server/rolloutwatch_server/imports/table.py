@@ -27,8 +27,8 @@ def read(path: Path, progress: Progress) -> Iterator[Item]:
         for cells in rows:
             if not cells:
                 continue
-            if len(cells) != len(header):
-                if lines.is_cut:
+            if len(cells) != len(header) or lines.are_over:
+                if lines.is_cut or lines.are_over:
                     yield Caution(
                         f"{path.name!a} is cut: its last line, {lines.number}, was never written to its end."
                     )
@@ -45,6 +45,9 @@ class _Lines:
         self._of_row = 0
         self.number = 0
         self.is_cut = False
+        self.are_over = (
+            False  # while there is a row still, it ends within a quotation: the reader asked for more
+        )
 
     def begin_row(self) -> None:
         self._of_row = 0
@@ -62,6 +65,7 @@ class _Lines:
                     "more",
                 )
             yield line.decode("utf-8-sig" if number == 1 else "utf-8", "replace")
+        self.are_over = True
 
 
 def _rows(file: Input, lines: _Lines) -> Iterator[list[str]]:

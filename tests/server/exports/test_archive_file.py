@@ -26,6 +26,7 @@ from rolloutwatch_contract import (
 )
 from rolloutwatch_contract.record import Outcome
 from rolloutwatch_server.exports.export import CannotExport, Format, Wish, export
+from rolloutwatch_server.exports.secrets import without_secrets
 from rolloutwatch_server.imports.restoring import Restored, restore
 from rolloutwatch_server.store import MEMORY, Entry, Position, Store
 from rolloutwatch_server.store.restoration import Conflict
@@ -221,6 +222,24 @@ def test_no_secret_of_a_configuration_goes_out(store: Store) -> None:
     assert came is not None
     assert came.config == {"redis": "redis://me:***@host/0", "api_key": "***", "lr": "1e-6"}
     assert came.sessions[0].config == came.config
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_secret"),
+    [
+        ("note", "hf_" + "aB3d" * 8, True),
+        ("note", "sk-proj-" + "aB3d" * 8, True),
+        ("note", "use ghp_" + "aB3d" * 8 + " for it", True),
+        ("note", "0123456789abcdef" * 2 + "01234567", True),
+        ("git_commit", "0123456789abcdef" * 2 + "01234567", False),
+        ("model", "hf_internal-testing-tiny-random", False),
+        ("library", "sk-learn", False),
+    ],
+)
+def test_a_value_that_looks_like_a_key_is_hidden_whatever_its_name(
+    name: str, value: str, is_secret: bool
+) -> None:
+    assert without_secrets({name: value}) == {name: "***" if is_secret else value}
 
 
 def test_a_file_of_version_1_is_read_as_it_was_meant(store: Store) -> None:

@@ -272,6 +272,18 @@ def test_a_tail_that_was_never_written_to_its_end_is_a_warning(
     assert summary.records > 0
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_table_that_is_cut_within_a_quotation_says_so(store: Store, tmp_path: Path, end: str) -> None:
+    """What was never closed may be half a figure: it is left out."""
+    table = 'step,a\n1,"2.5"\n2,"3' + end
+    summary = take_in(store, written(tmp_path, "x.csv", table), "csv")
+    assert any("x.csv' is cut" in text for text in summary.warnings)
+    assert (
+        summary.records
+        == take_in(Store(MEMORY), written(tmp_path, "y.csv", 'step,a\n1,"2.5"\n'), "csv").records
+    )
+
+
 def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
     """A link, a device, a pipe that nobody writes to."""
     sound = written(tmp_path, "x.jsonl", b'{"step": 1, "a": 1}\n')

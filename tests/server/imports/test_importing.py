@@ -165,6 +165,21 @@ def test_a_data_dir_that_is_in_use_by_no_server_is_not_written_to(
 
 
 @pytest.mark.end_to_end
+@pytest.mark.redis
+def test_the_file_that_a_killed_import_left_is_taken_away(tmp_path: Path) -> None:
+    """It lies in the data dir, where the next import or server finds it, and nothing else of that folder goes."""
+    left, other = tmp_path / ".import-abc.rwz", tmp_path / "mine.rwz"
+    left.write_bytes(b"half")
+    other.write_bytes(b"whole")
+    assert import_([str(WANDB), "--data-dir", str(tmp_path)]) == 0
+    assert not left.exists()
+    assert other.exists()
+    left.write_bytes(b"half")
+    with ServerProcess(tmp_path):
+        assert not left.exists()
+
+
+@pytest.mark.end_to_end
 def test_while_a_server_runs_the_command_hands_runs_to_it(tmp_path: Path) -> None:
     """Only the server writes to its archive. It shows the run at once, and goes on showing it.
 
