@@ -8,6 +8,8 @@ from rolloutwatch_server.api.answers import problem
 
 log = logging.getLogger(__name__)
 
+PAGES = "/_dash-"  # what the pages ask has answers of its own, `callbacks.py`
+
 
 class MistakesAreProblems:
     """Answers an exception that nobody foresaw as a problem, status 500; what it was stands in the log.
@@ -20,7 +22,7 @@ class MistakesAreProblems:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].startswith(PAGES):
             await self.app(scope, receive, send)
             return
         has_begun = False
