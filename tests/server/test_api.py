@@ -46,6 +46,7 @@ from tests.server.asking import Asking
 from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, start, step
 
 SERIES = f"/api/v1/runs/{RUN}/series"
+WHATIF = f"/api/v1/runs/{RUN}/whatif"
 
 
 @pytest.fixture
@@ -259,6 +260,23 @@ def test_what_is_new_since_before_the_server_started_is_everything(tmp_path: Pat
         answer = Asking.of(store).get(f"/runs/{RUN}/series", metric="kl", after=1)
         assert (answer["from_step"], answer["series"]["kl"]["step"]) == (0, list(range(1, number + 1)))
         store.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "detail"),
+    [
+        ("", "the body is missing: send an object in JSON."),
+        ("{", "the body is no JSON: Expecting property name enclosed in double quotes, at character 1."),
+        ("[]", "the body is '[]': Input should be a valid dictionary"),
+    ],
+)
+def test_a_body_that_is_none_is_told_from_a_parameter(
+    content: str, detail: str, api: Asking, store: Store
+) -> None:
+    store.archive(STREAM, batch(start(), step(0, kl=1.0)))
+    answer = api.ask(WHATIF, "POST", content=content)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert answer.json()["detail"].startswith(detail)
 
 
 def test_the_generation_tells_that_a_run_went_back(api: Asking, store: Store) -> None:

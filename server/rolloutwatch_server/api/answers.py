@@ -86,7 +86,13 @@ def install_problems(app: FastAPI) -> None:
 
 
 def _complaint(error: Any) -> str:
-    where = ".".join(str(part) for part in error["loc"][1:])
+    place, *within = (str(part) for part in error["loc"])
+    where = ".".join(within) or f"the {place}"
+    if error["type"] == "json_invalid":
+        return (
+            f"the body is no JSON: {error.get('ctx', {}).get('error', error['msg'])}, at character {where}."
+        )
     if error["type"] == "missing":
-        return f"{where} is missing: name it in the query."
+        wanted = "send an object in JSON" if place == "body" else "name it in the query"
+        return f"{where} is missing: {wanted}."
     return f"{where} is {str(error.get('input'))[:100]!r}: {error['msg']}"
