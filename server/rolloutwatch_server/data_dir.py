@@ -65,6 +65,11 @@ def owned(data_dir: Path) -> Iterator[bool]:
         yield True
 
 
+def holder_of(data_dir: Path) -> str:
+    """Return the id of the process that holds a data dir, "" if it has not said."""
+    return (data_dir / LOCK).read_text().strip()
+
+
 def server_of(data_dir: Path) -> str:
     """Return where programs on this host find the server that holds a data dir; NoDataDir if it has not said."""
     try:

@@ -1,7 +1,6 @@
 """Bring the server up, in an order in which nothing is started that cannot be used, and take it down again."""
 
 import contextlib
-import fcntl
 import json
 import logging
 import os
@@ -19,7 +18,7 @@ from rolloutwatch_contract.urls import without_password
 from rolloutwatch_server.access_log import AccessLog
 from rolloutwatch_server.amounts import Kept
 from rolloutwatch_server.app import create_app
-from rolloutwatch_server.data_dir import clear, make_private
+from rolloutwatch_server.data_dir import ANNOUNCEMENT, NoDataDir, clear, holder_of, owned
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.keeper import Keeper
 from rolloutwatch_server.live import LiveFeed
@@ -33,7 +32,6 @@ from rolloutwatch_server.transport import Transport, TransportError, connect, fi
 
 log = logging.getLogger(__name__)
 
-ANNOUNCEMENT = "server.json"
 SECONDS_FOR_OPEN_REQUESTS = 5
 
 
@@ -150,25 +148,16 @@ class _Wish:
 @contextlib.contextmanager
 def _own(data_dir: Path) -> Iterator[None]:
     """Keep a second server off the data dir."""
-    try:
-        make_private(data_dir)
-        lock = (data_dir / "lock").open("a+")
-    except OSError as error:
-        raise CannotServe(
-            f"--data-dir {data_dir} cannot be used: {error}. Name a folder you may write to."
-        ) from error
-    with lock:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
+            is_ours = stack.enter_context(owned(data_dir))
+        except NoDataDir as error:
+            raise CannotServe(str(error)) from error
+        if not is_ours:
             raise CannotServe(
-                f"--data-dir {data_dir} is in use by the server with process id {lock.read().strip() or 'unknown'}. "
+                f"--data-dir {data_dir} is in use by the server with process id {holder_of(data_dir) or 'unknown'}. "
                 "Stop that one, or name another folder with --data-dir."
-            ) from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
+            )
         yield
 
 

@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from rolloutwatch_contract.protocol import RunSummary
 from rolloutwatch_dashboard import create_dashboard, ids
 from rolloutwatch_dashboard.memory import MemorySource
-from rolloutwatch_server.api.callbacks import RefuseForeignCallbacks
+from rolloutwatch_server.api.mistakes import MistakesAreProblems
 from rolloutwatch_server.store import Store
 from tests.server.asking import Asking
 from tests.server.records import RUN, STREAM, batch, step
@@ -224,11 +224,11 @@ def test_an_unforeseen_error_of_a_page_is_logged(caplog: pytest.LogCaptureFixtur
         raise ZeroDivisionError("of a test")
 
     async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(RefuseForeignCallbacks(broken))
+        transport = httpx.ASGITransport(MistakesAreProblems(broken))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             return await client.get("/_dash-layout")
 
     answer = asyncio.run(ask())
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
-    assert "traceback" in answer.json()["detail"]
+    assert answer.json()["detail"] == "an error of the server's own; see its log."
     assert "ZeroDivisionError: of a test" in caplog.text

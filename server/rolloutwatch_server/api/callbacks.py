@@ -1,20 +1,15 @@
-"""What the dashboard's own routes refuse: a question that no page of it asks, and a file that it does not have."""
+"""What the dashboard's own route refuses: a question that no page of it asks."""
 
-import logging
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from rolloutwatch_dashboard import NO_NEWS, NO_SUCH_FILE
 from rolloutwatch_server.api.answers import problem
 
-log = logging.getLogger(__name__)
-
 CALLBACK = "/_dash-update-component"
-PREFIX = "/_dash-"
 
 
 class RefuseForeignCallbacks:
@@ -24,37 +19,13 @@ class RefuseForeignCallbacks:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, or answer with a problem; an unforeseen error is logged with its traceback."""
-        if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
-            await self.app(scope, receive, send)
-            return
-        refusal = _refusal(Request(scope)) if scope["path"] == CALLBACK else None
+        """Pass on, or refuse."""
+        is_asked = scope["type"] == "http" and scope["path"] == CALLBACK
+        refusal = _refusal(Request(scope)) if is_asked else None
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        has_begun = False
-
-        async def send_on(message: Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
-        try:
-            await self.app(scope, receive, send_on)
-        except NO_NEWS:
-            raise
-        except Exception as error:
-            if has_begun:
-                raise
-            await _answer_to(error, scope["path"])(scope, receive, send)
-
-
-def _answer_to(error: Exception, path: str) -> Response:
-    shown = path[:300]
-    if isinstance(error, NO_SUCH_FILE):
-        return problem(404, "Not found", f"there is no {shown}: the pages name the files that they need.")
-    log.error("unforeseen error in %s", shown, exc_info=error)
-    return problem(500, "Unforeseen error", f"{shown} failed: the log of the server has the traceback.")
+        await self.app(scope, receive, send)
 
 
 def _refusal(request: Request) -> Response | None:

@@ -4,11 +4,10 @@ import logging
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rolloutwatch_dashboard import NO_NEWS, NO_SUCH_FILE
 from rolloutwatch_server.api.answers import problem
 
 log = logging.getLogger(__name__)
-
-PAGES = "/_dash-"  # what the pages ask has answers of its own, `callbacks.py`
 
 
 class MistakesAreProblems:
@@ -22,7 +21,7 @@ class MistakesAreProblems:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on."""
-        if scope["type"] != "http" or scope["path"].startswith(PAGES):
+        if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         has_begun = False
@@ -34,9 +33,15 @@ class MistakesAreProblems:
 
         try:
             await self.app(scope, receive, noted)
-        except Exception:
+        except NO_NEWS:
+            raise
+        except Exception as error:
             if has_begun:
                 raise
+            if isinstance(error, NO_SUCH_FILE):
+                detail = f"there is no {scope['path'][:300]}: the pages name the files that they need."
+                await problem(404, "Not found", detail)(scope, receive, send)
+                return
             log.exception("%s %s could not be answered.", scope["method"], scope["path"][:300])
             detail = "an error of the server's own; see its log."
             await problem(500, "Internal server error", detail)(scope, receive, send)
