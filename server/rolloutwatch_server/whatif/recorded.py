@@ -97,24 +97,9 @@ def recorded(steps: Sequence[int], tables: Sequence[StepTables], figures: Mappin
     """
     read = [_table(one) for one in tables]
     histograms = [_histogram(one) for one in tables]
-    most = max([1, *(len(table) for table in read if table is not None)])
-    padded = np.zeros((len(steps), most, len(_USED)))
-    for at, table in enumerate(read):
-        if table is not None:
-            padded[at, : len(table)] = table
+    rows = _side_by_side(read)
     counts = np.array([0 if table is None else len(table) for table in read], dtype=np.float64)
     histogram = np.array([np.zeros(HISTOGRAM_BINS) if one is None else one for one in histograms])
-    column = {name: padded[:, :, place] for place, name in enumerate(_USED)}
-    rows = Rows(
-        length=column["length"],
-        total=column["log_ratio_sum"],
-        mean=column["log_ratio_mean"],
-        lowest=column["log_ratio_min"],
-        highest=column["log_ratio_max"],
-        k3=column["k3_sum"],
-        size=column["log_ratio_abs_sum"],
-        rollout=column["rollout_logprob_sum"],
-    )
     tokens = rows.length.sum(axis=1)
     valid = figures["n_tokens"]
     # absent where no token is valid
@@ -141,6 +126,26 @@ def recorded(steps: Sequence[int], tables: Sequence[StepTables], figures: Mappin
         missing_tokens=counted - tokens,
         moments={name: figures[name] for name in MOMENTS},
         trouble=trouble,
+    )
+
+
+def _side_by_side(read: Sequence[Vector | None]) -> Rows:
+    """Return the rows of all steps, filled up with rows of 0 to the most that one has."""
+    most = max([1, *(len(table) for table in read if table is not None)])
+    padded = np.zeros((len(read), most, len(_USED)))
+    for at, table in enumerate(read):
+        if table is not None:
+            padded[at, : len(table)] = table
+    column = {name: padded[:, :, place] for place, name in enumerate(_USED)}
+    return Rows(
+        length=column["length"],
+        total=column["log_ratio_sum"],
+        mean=column["log_ratio_mean"],
+        lowest=column["log_ratio_min"],
+        highest=column["log_ratio_max"],
+        k3=column["k3_sum"],
+        size=column["log_ratio_abs_sum"],
+        rollout=column["rollout_logprob_sum"],
     )
 
 
