@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from generating import write_or_check
+
 from rolloutwatch_contract import METRICS, Metric
 from rolloutwatch_contract.metric import Group
 from rolloutwatch_contract.rejection_metrics import OPTIONS, RATIO_METRICS, option_metrics
@@ -56,14 +58,7 @@ These limits colour the tiles and are drawn into the charts; a value exactly at 
 
 def main() -> int:
     """Write the page, or compare it; returns the exit code."""
-    text = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(text, encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    print("docs/metrics.md is not what the catalogue says: run 'make docs' and commit it.", file=sys.stderr)
-    return 1
+    return write_or_check(PAGE, page(), "the catalogue says")
 
 
 def page() -> str:

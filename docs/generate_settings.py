@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+from generating import write_or_check
+
 from rolloutwatch_server.settings import SETTINGS, Setting
 
 BAR = r"\|"  # a bar inside a cell
@@ -20,14 +22,7 @@ A value that cannot be is refused at the start, with what was expected.
 
 def main() -> int:
     """Write the page, or compare it; returns the exit code."""
-    text = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(text, encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == text:
-        return 0
-    print("docs/settings.md is not what the settings say: run 'make docs' and commit it.", file=sys.stderr)
-    return 1
+    return write_or_check(PAGE, page(), "the settings say")
 
 
 def page() -> str:
