@@ -8,9 +8,9 @@ from pathlib import Path
 from generating import write_or_check
 
 from rolloutwatch_contract import METRICS, Metric
+from rolloutwatch_contract.limits import DEFAULT_LIMITS, Limit
 from rolloutwatch_contract.metric import Group
 from rolloutwatch_contract.rejection_metrics import OPTIONS, RATIO_METRICS, option_metrics
-from rolloutwatch_contract.rules import DEFAULT_RULES, Rule
 
 BAR = r"\|"  # a bar inside a cell
 PAGE = Path(__file__).with_name("metrics.md")
@@ -28,7 +28,7 @@ HEADINGS = {
 
 INTRODUCTION = """# Metrics
 
-Printed by `make docs` from `contract/rolloutwatch_contract/catalogue.py` and `rules.py`; edit those.
+Printed by `make docs` from `contract/rolloutwatch_contract/catalogue.py` and `limits.py`; edit those.
 
 A metric whose *needs* names a key of the configuration comes only when that key is set: what is off is absent, never 0.
 Loggers that want a prefix put `mismatch/` in front of a name.
@@ -67,7 +67,7 @@ def page() -> str:
     groups[Group.REJECTION] = list(RATIO_METRICS)
     sections = [f"## {HEADINGS[group]}\n\n{metrics_table(metrics)}" for group, metrics in groups.items()]
     sections.insert(list(Group).index(Group.REJECTION) + 1, options_section())
-    return "\n".join([INTRODUCTION, *sections, RULES + rules_table(DEFAULT_RULES)])
+    return "\n".join([INTRODUCTION, *sections, RULES + rules_table(DEFAULT_LIMITS)])
 
 
 def options_section() -> str:
@@ -101,7 +101,7 @@ def metrics_table(metrics: Iterable[Metric]) -> str:
     )
 
 
-def rules_table(rules: Iterable[Rule]) -> str:
+def rules_table(rules: Iterable[Limit]) -> str:
     """Return a table of rules."""
     head = ["metric", "severity", "bad if", "what it means", "cure"]
     return table(
@@ -110,7 +110,7 @@ def rules_table(rules: Iterable[Rule]) -> str:
     )
 
 
-def limits(rule: Rule) -> str:
+def limits(rule: Limit) -> str:
     """Return the bad side of a rule in words."""
     sides = [(rule.above, "above"), (rule.below, "below")]
     return " or ".join(f"{word} {limit:.4g}" for limit, word in sides if math.isfinite(limit))

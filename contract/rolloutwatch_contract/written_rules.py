@@ -18,8 +18,9 @@ import math
 from collections.abc import Collection, Mapping
 
 from rolloutwatch_contract.catalogue import METRICS
+from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.names import is_metric_name
-from rolloutwatch_contract.rules import Rule, Severity
+from rolloutwatch_contract.severity import Severity
 
 MOST_RULES = 1000
 MOST_STEPS = 1_000_000
@@ -34,7 +35,7 @@ class RuleError(ValueError):
     """A rule cannot be what is written; the message names file, rule and key, what was expected and what came."""
 
 
-def read_rules(document: Mapping[str, object], file: str) -> tuple[Rule, ...]:
+def read_rules(document: Mapping[str, object], file: str) -> tuple[Limit, ...]:
     """Return the rules of a parsed document; RuleError if one of them, or anything else there, is wrong."""
     for key in document:
         if key != "rule":
@@ -68,7 +69,7 @@ class _Reader:
         name = written.get("name")
         self._where = f"{file}, rule {_told(name) if isinstance(name, str) and name else place}"
 
-    def rule(self) -> Rule:
+    def rule(self) -> Limit:
         """Return what is written."""
         for key in self._written:
             if key not in _KEYS:
@@ -86,7 +87,7 @@ class _Reader:
                 f"{self._where}: below is {below} and above is {above}: no value would be good. "
                 "Expected below <= above; swap them."
             )
-        return Rule(
+        return Limit(
             name=self._name("name"),
             metric=self._name("metric"),
             severity=self._severity(),

@@ -8,8 +8,8 @@ from urllib.parse import unquote
 
 from dash import ClientsideFunction, Dash, Input, Output, dcc, html
 
+from rolloutwatch_contract.limits import DEFAULT_LIMITS, Limit
 from rolloutwatch_contract.protocol import Source
-from rolloutwatch_contract.rules import DEFAULT_RULES, Rule
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import frame
 from rolloutwatch_dashboard.pages import missing, run, runs
@@ -27,7 +27,7 @@ def create_dashboard(
     source: Source,
     *,
     server: Any,
-    rules: Sequence[Rule] = DEFAULT_RULES,
+    rules: Sequence[Limit] = DEFAULT_LIMITS,
     clock: Callable[[], float] = time.time,
     asks_for_login: bool = False,
 ) -> Dash:
@@ -81,7 +81,7 @@ def create_dashboard(
     return app
 
 
-def page(path: str, source: Source, rules: Sequence[Rule], now: float) -> tuple[Any, Any]:
+def page(path: str, source: Source, rules: Sequence[Limit], now: float) -> tuple[Any, Any]:
     """Return what a path shows, and what the browser is to follow then."""
     if path.rstrip("/") == "":
         return runs.layout(source, rules, now, SECONDS_BETWEEN_LOOKS_AT_RUNS), None

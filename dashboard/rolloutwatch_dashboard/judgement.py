@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.limits import Limit, worst
 from rolloutwatch_contract.protocol import RunDetail, RunState, Series
-from rolloutwatch_contract.rules import Rule, Severity, worst
+from rolloutwatch_contract.severity import Severity
 
 STEPS_JUDGED = 10
 DISTANCES_LOOKED_AT = 5
@@ -20,14 +21,14 @@ LATE = 1.5  # so many times the usual distance between its values, and a figure 
 class Verdict(NamedTuple):
     """The worst that a figure did lately: which rule it broke, with which value, at which place, how often, of how many."""
 
-    rule: Rule
+    rule: Limit
     value: float
     at: int
     times: int
     of: int
 
 
-def verdict(rules: Sequence[Rule], metric: str, values: Sequence[float]) -> Verdict | None:
+def verdict(rules: Sequence[Limit], metric: str, values: Sequence[float]) -> Verdict | None:
     """Judge a figure by its last values, since one that jumps in and out of its limits is not healthy in between."""
     lately = values[-STEPS_JUDGED:]
     rules_by_place = [(at, worst(rules, metric, value)) for at, value in enumerate(lately)]
@@ -70,7 +71,7 @@ def is_off(run: RunDetail, metric: str) -> bool:
 
 
 def health(
-    run: RunDetail, lately: Mapping[str, Series], core: Iterable[str], rules: Sequence[Rule]
+    run: RunDetail, lately: Mapping[str, Series], core: Iterable[str], rules: Sequence[Limit]
 ) -> tuple[str, str]:
     """Return a run's health in a word, with the class of its colour; run.js does the same for the head of its page."""
     now = run.summary.last_step

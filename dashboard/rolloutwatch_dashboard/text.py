@@ -2,9 +2,9 @@
 
 import math
 
+from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import MarkView
 from rolloutwatch_contract.record import MAX_STEP
-from rolloutwatch_contract.rules import Rule
 
 MARK_LABELS = {"weight_sync": "sync"}  # of others the name, with spaces
 LETTERS_OF_A_LABEL = 16
@@ -34,7 +34,7 @@ def number(value: float | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def where(rule: Rule) -> str:
+def where(rule: Limit) -> str:
     """Return where a rule is broken, in as few words as a chart has room for."""
     if math.isinf(rule.above):
         return f"< {number(rule.below)}"

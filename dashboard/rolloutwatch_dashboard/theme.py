@@ -7,7 +7,7 @@ a severity is always a word or a symbol too.
 from collections.abc import Mapping
 from typing import Any
 
-from rolloutwatch_contract.rules import Severity
+from rolloutwatch_contract.severity import Severity
 
 SERIES = ("#0072b2", "#d55e00")  # style.css brightens them on dark ground
 SEVERITY_LINE = {Severity.WARNING: "#b8860b", Severity.CRITICAL: "#c0392b"}

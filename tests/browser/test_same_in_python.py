@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page
 
 from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.limits import DEFAULT_LIMITS, worst
 from rolloutwatch_contract.protocol import MarkView
-from rolloutwatch_contract.rules import DEFAULT_RULES, worst
 from rolloutwatch_dashboard.figures.marks import place_marks
 from rolloutwatch_dashboard.figures.ticks import ticks_of
 from rolloutwatch_dashboard.figures.timeseries import Chart, drawn, isolated, value_range, with_gaps
@@ -46,12 +46,14 @@ def test_ages_are_written_alike(blank: Page) -> None:
 
 def test_rules_are_judged_alike(blank: Page) -> None:
     """Every rule at its limit, a little beside it, and far from it."""
-    rules = [_followed_rule(rule) for rule in DEFAULT_RULES]
+    rules = [_followed_rule(rule) for rule in DEFAULT_LIMITS]
     judge = (
         "([rules, metric, values]) => values.map((v) => rolloutwatch.worst(rules, metric, v)?.severity ?? 0)"
     )
     for metric in METRICS:
-        expected = [rule.severity if (rule := worst(DEFAULT_RULES, metric, value)) else 0 for value in VALUES]
+        expected = [
+            rule.severity if (rule := worst(DEFAULT_LIMITS, metric, value)) else 0 for value in VALUES
+        ]
         assert blank.evaluate(judge, [rules, metric, VALUES]) == expected
     assert blank.evaluate("([rules]) => rolloutwatch.worst(rules, 'mismatch_kl', null)", [rules]) is None
 
@@ -120,11 +122,11 @@ def test_gaps_and_overdue_figures_are_found_alike(steps: list[int], blank: Page)
 
 
 def test_verdicts_are_alike(blank: Page) -> None:
-    rules = [_followed_rule(rule) for rule in DEFAULT_RULES]
+    rules = [_followed_rule(rule) for rule in DEFAULT_LIMITS]
     for metric in ("mismatch_k3_kl", "mismatch_kl", "ratio_eff_sample_size"):
         for first in range(len(VALUES)):
             values = VALUES[first:]
-            expected = verdict(DEFAULT_RULES, metric, values)
+            expected = verdict(DEFAULT_LIMITS, metric, values)
             found = blank.evaluate(
                 "([rules, metric, values]) => rolloutwatch.verdict(rules, metric, values)",
                 [rules, metric, values],

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from rolloutwatch_contract import METRICS, Better, describe
-from rolloutwatch_contract.rules import DEFAULT_RULES, Rule, Severity, worst
+from rolloutwatch_contract.limits import DEFAULT_LIMITS, Limit, worst
+from rolloutwatch_contract.severity import Severity
 
 MISSION_METRICS = """
 rollout_is_mean rollout_is_eff_sample_size rollout_is_veto_fraction rollout_is_max rollout_is_min rollout_is_std
@@ -42,17 +43,17 @@ def test_titles_are_unique() -> None:
 
 
 def test_every_default_rule_watches_a_figure_of_the_catalogue() -> None:
-    assert {rule.metric for rule in DEFAULT_RULES} <= set(METRICS)
-    assert len({rule.name for rule in DEFAULT_RULES}) == len(DEFAULT_RULES)
+    assert {rule.metric for rule in DEFAULT_LIMITS} <= set(METRICS)
+    assert len({rule.name for rule in DEFAULT_LIMITS}) == len(DEFAULT_LIMITS)
 
 
 def test_a_figure_at_its_ideal_breaks_no_default_rule() -> None:
-    for rule in DEFAULT_RULES:
+    for rule in DEFAULT_LIMITS:
         assert not rule.broken_by(describe(rule.metric).ideal or 0.0), rule.name
 
 
 def test_a_limit_is_still_good_and_nan_says_nothing() -> None:
-    rule = Rule(name="x", metric="kl", severity=Severity.WARNING, above=0.1, below=-0.1, summary="", cure="")
+    rule = Limit(name="x", metric="kl", severity=Severity.WARNING, above=0.1, below=-0.1, summary="", cure="")
     assert [rule.broken_by(v) for v in (0.1, 0.11, -0.1, -0.11, float("nan"))] == [
         False,
         True,
@@ -63,10 +64,10 @@ def test_a_limit_is_still_good_and_nan_says_nothing() -> None:
 
 
 def test_the_worst_broken_rule_speaks() -> None:
-    broken = worst(DEFAULT_RULES, "rollout_is_veto_fraction", 0.5)
+    broken = worst(DEFAULT_LIMITS, "rollout_is_veto_fraction", 0.5)
     assert broken is not None
     assert (broken.name, broken.severity) == ("too_many_vetoed", Severity.CRITICAL)
-    assert worst(DEFAULT_RULES, "rollout_is_veto_fraction", 0.0) is None
+    assert worst(DEFAULT_LIMITS, "rollout_is_veto_fraction", 0.0) is None
 
 
 def test_the_distributions_carry_one_version() -> None:

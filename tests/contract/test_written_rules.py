@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from rolloutwatch_contract.rules import Rule, Severity
+from rolloutwatch_contract.limits import Limit
+from rolloutwatch_contract.severity import Severity
 from rolloutwatch_contract.written_rules import RuleError, near_metrics, read_rules
 
 SOUND = {"name": "kl", "metric": "mismatch_k3_kl", "severity": "warning", "above": 0.1}
 
 
-def read(*written: dict[str, Any]) -> tuple[Rule, ...]:
+def read(*written: dict[str, Any]) -> tuple[Limit, ...]:
     return read_rules({"rule": list(written)}, "rules.toml")
 
 
@@ -35,7 +36,7 @@ def test_a_rule_is_read_with_all_it_may_say() -> None:
     below = 0.0
     """
     kl, reward = read_rules(tomllib.loads(text), "rules.toml")
-    assert kl == Rule(
+    assert kl == Limit(
         name="kl",
         metric="mismatch_k3_kl",
         severity=Severity.CRITICAL,

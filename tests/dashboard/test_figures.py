@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import MarkView, Series
-from rolloutwatch_contract.rules import Rule, Severity
+from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard.figures.ticks import ticks_of
 from rolloutwatch_dashboard.figures.timeseries import (
     Chart,
@@ -25,8 +26,8 @@ from rolloutwatch_server.downsample import thin
 
 ESS = Chart("ess", "Effective sample size", "fraction", {"ess": "ratios", "of_weights": "weights"}, ideal=1.0)
 KL = Chart("kl", "KL", "nats", {"kl": "K3"}, ideal=0.0, floor=1e-7)
-TOO_LOW = Rule(name="low", metric="ess", severity=Severity.CRITICAL, below=0.3, summary="", cure="")
-TOO_HIGH = Rule(name="high", metric="kl", severity=Severity.WARNING, above=0.01, summary="", cure="")
+TOO_LOW = Limit(name="low", metric="ess", severity=Severity.CRITICAL, below=0.3, summary="", cure="")
+TOO_HIGH = Limit(name="high", metric="kl", severity=Severity.WARNING, above=0.01, summary="", cure="")
 
 
 def series(values: list[float]) -> Series:

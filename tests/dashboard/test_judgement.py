@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from rolloutwatch_contract.limits import DEFAULT_LIMITS
 from rolloutwatch_contract.protocol import RunDetail, RunState, RunSummary, Series
-from rolloutwatch_contract.rules import DEFAULT_RULES, Severity
+from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard.judgement import health, is_past, verdict, with_voids
 
 KL = "mismatch_k3_kl"
@@ -36,7 +37,7 @@ def test_a_figure_is_of_the_past_when_it_is_overdue(steps: list[int], now: int, 
 
 def test_the_worst_of_the_last_ten_values_counts_and_the_last_such_speaks() -> None:
     values = [9.0, *[0.0] * 5, 0.2, 0.3, 0.05, 0.0]
-    found = verdict(DEFAULT_RULES, KL, [9.0, *values])
+    found = verdict(DEFAULT_LIMITS, KL, [9.0, *values])
     assert found is not None
     assert (found.rule.severity, found.value, found.at, found.times, found.of) == (
         Severity.CRITICAL,
@@ -45,9 +46,9 @@ def test_the_worst_of_the_last_ten_values_counts_and_the_last_such_speaks() -> N
         3,
         10,
     )
-    assert verdict(DEFAULT_RULES, KL, [9.0, *[0.0] * 10]) is None
-    assert verdict(DEFAULT_RULES, KL, [math.nan, math.nan]) is None
-    assert verdict(DEFAULT_RULES, KL, []) is None
+    assert verdict(DEFAULT_LIMITS, KL, [9.0, *[0.0] * 10]) is None
+    assert verdict(DEFAULT_LIMITS, KL, [math.nan, math.nan]) is None
+    assert verdict(DEFAULT_LIMITS, KL, []) is None
 
 
 def test_a_step_of_which_nothing_could_be_read_is_a_hole_and_not_a_bridge() -> None:
@@ -86,11 +87,11 @@ def test_a_run_is_called_what_its_figures_say(
     run: RunDetail, values: dict[int, float], expected: tuple[str, str]
 ) -> None:
     lately = {KL: series(values)} if KL in run.metrics else {}
-    assert health(run, lately, [KL], DEFAULT_RULES) == expected
+    assert health(run, lately, [KL], DEFAULT_LIMITS) == expected
 
 
 def test_a_run_is_no_healthier_than_what_was_looked_at() -> None:
     """A core figure that is missing leaves a doubt, unless the run was told not to measure it."""
     run, lately = run_of(KL), {KL: series({9: 1e-5})}
-    assert health(run, lately, [KL, "mismatch_ppl_ratio"], DEFAULT_RULES) == ("partly measured", "unknown")
-    assert health(run, lately, [KL, "rollout_is_veto_fraction"], DEFAULT_RULES) == ("healthy", "ok")
+    assert health(run, lately, [KL, "mismatch_ppl_ratio"], DEFAULT_LIMITS) == ("partly measured", "unknown")
+    assert health(run, lately, [KL, "rollout_is_veto_fraction"], DEFAULT_LIMITS) == ("healthy", "ok")

@@ -11,8 +11,8 @@ from dash import html
 from dash.development.base_component import Component
 
 from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.limits import DEFAULT_LIMITS
 from rolloutwatch_contract.protocol import MarkView, RunState, Series, SessionView
-from rolloutwatch_contract.rules import DEFAULT_RULES
 from rolloutwatch_dashboard import MemorySource
 from rolloutwatch_dashboard.app import page
 from rolloutwatch_dashboard.charts import SMALL_PRINT, TILES, charts_of
@@ -53,11 +53,13 @@ def found(component: Any, name: str) -> Any:
 
 def test_runs_show_their_latest_core_figures(source: MemorySource) -> None:
     """The last figure there is, even if the last step brought another; NaN is no number and not healthy."""
-    shown, followed = page("/", source, DEFAULT_RULES, NOW)
+    shown, followed = page("/", source, DEFAULT_LIMITS, NOW)
     assert followed is None
     assert "math /  a critical live 1 10 s ago – 0 1 NaN" in text_of(shown)
     source.add_step("math~a", 2, {"train/reward": 0.5})
-    assert "math /  a critical live 2 10 s ago – – – NaN" in text_of(page("/", source, DEFAULT_RULES, NOW)[0])
+    assert "math /  a critical live 2 10 s ago – – – NaN" in text_of(
+        page("/", source, DEFAULT_LIMITS, NOW)[0]
+    )
 
 
 def test_runs_are_judged_as_on_their_own_pages(source: MemorySource) -> None:
@@ -65,7 +67,7 @@ def test_runs_are_judged_as_on_their_own_pages(source: MemorySource) -> None:
     source.add_run("math~b", updated_at=980.0, state=RunState.STALLED)
     for step, value in enumerate([0.0, 0.2, 0.0]):
         source.add_step("math~b", step, {"rollout_is_veto_fraction": value})
-    shown, _ = page("/", source, DEFAULT_RULES, NOW)
+    shown, _ = page("/", source, DEFAULT_LIMITS, NOW)
     cells = {one.title: one for one in shown._traverse() if getattr(one, "title", None)}
     bad = cells["0.2 at step 1: More than one sequence in ten is vetoed."]
     assert (bad.children, bad.className) == ("0", "figure critical")
@@ -75,7 +77,7 @@ def test_runs_are_judged_as_on_their_own_pages(source: MemorySource) -> None:
 
 def test_every_chart_says_its_limits_in_words(source: MemorySource) -> None:
     """A limit that is far from healthy data is outside the value axis; it is said nevertheless, once."""
-    shown, _ = page("/runs/math~a", source, DEFAULT_RULES, NOW)
+    shown, _ = page("/runs/math~a", source, DEFAULT_LIMITS, NOW)
     limits = [text_of(one) for one in shown._traverse() if getattr(one, "className", None) == "limits"]
     assert limits[:4] == [
         "warning < 0.8 critical < 0.3",
@@ -86,7 +88,7 @@ def test_every_chart_says_its_limits_in_words(source: MemorySource) -> None:
 
 
 def test_a_run_page_tells_the_browser_what_to_follow(source: MemorySource) -> None:
-    _, followed = page("/runs/math~a", source, DEFAULT_RULES, NOW)
+    _, followed = page("/runs/math~a", source, DEFAULT_LIMITS, NOW)
     assert (followed["run"], followed["step"], followed["seconds_since_update"]) == ("math~a", 1, 10.0)
     assert followed["recent"]["mismatch_k3_kl"] == {"step": [0, 1], "value": [0.2, None]}
     assert [tile["metric"] for tile in followed["tiles"]] == list(TILES)
@@ -103,7 +105,7 @@ def test_a_run_page_tells_the_browser_what_to_follow(source: MemorySource) -> No
 
 
 def test_the_charts_carry_the_history(source: MemorySource) -> None:
-    shown, _ = page("/runs/math~a", source, DEFAULT_RULES, NOW)
+    shown, _ = page("/runs/math~a", source, DEFAULT_LIMITS, NOW)
     graph = found(shown, "chart-k3")
     assert (graph.figure["data"][0]["x"], graph.figure["data"][0]["y"]) == ([0, 1], [0.2, None])
 
@@ -112,7 +114,7 @@ def test_steps_of_which_nothing_could_be_read_are_holes_of_the_history(source: M
     """In the charts and in what tiles are filled with; what the trainer logged itself has none."""
     source.add_step("math~a", 2, {"nonfinite_fraction": 1.0, "train/reward": 0.25})
     source.add_step("math~a", 3, {"mismatch_ppl_ratio": 1.5})
-    shown, followed = page("/runs/math~a", source, DEFAULT_RULES, NOW)
+    shown, followed = page("/runs/math~a", source, DEFAULT_LIMITS, NOW)
     line = found(shown, "chart-ppl").figure["data"][0]
     assert (line["x"], line["y"]) == ([0, 2, 3], [1.0, None, 1.5])
     assert followed["recent"]["mismatch_ppl_ratio"] == {"step": [0, 2, 3], "value": [1.0, None, 1.5]}
@@ -120,14 +122,14 @@ def test_steps_of_which_nothing_could_be_read_are_holes_of_the_history(source: M
 
 
 def test_a_run_id_in_an_address_may_be_quoted(source: MemorySource) -> None:
-    assert page("/runs/math%7Ea", source, DEFAULT_RULES, NOW)[1]["run"] == "math~a"
+    assert page("/runs/math%7Ea", source, DEFAULT_LIMITS, NOW)[1]["run"] == "math~a"
 
 
 @pytest.mark.parametrize(
     "path", ["/runs/no~such", "/runs/", "/runs", "/else", "/runs/%00", "//", "/runs/math~a/b"]
 )
 def test_an_address_that_leads_nowhere_says_so(path: str, source: MemorySource) -> None:
-    shown, followed = page(path, source, DEFAULT_RULES, NOW)
+    shown, followed = page(path, source, DEFAULT_LIMITS, NOW)
     assert followed is None
     assert ("Nothing here" in text_of(shown)) == (path != "//")
 
@@ -175,9 +177,9 @@ def test_what_a_reason_may_name_has_a_chart_that_shows_its_limit(
     source.add_run("math~b", config=config)
     needed = {metric for metric, one in METRICS.items() if one.needs and not config.get(one.needs)}
     source.add_step("math~b", 0, dict.fromkeys(METRICS.keys() - needed, 0.5))
-    _, followed = page("/runs/math~b", source, DEFAULT_RULES, NOW)
+    _, followed = page("/runs/math~b", source, DEFAULT_LIMITS, NOW)
     drawn = {metric for chart in followed["charts"] if chart["limits"] for metric in chart["metrics"]}
-    assert {rule.metric for rule in DEFAULT_RULES} - needed <= drawn
+    assert {rule.metric for rule in DEFAULT_LIMITS} - needed <= drawn
 
 
 def test_a_healthy_chart_shows_its_limit_and_shades_the_bad_side(source: MemorySource) -> None:
@@ -188,7 +190,7 @@ def test_a_healthy_chart_shows_its_limit_and_shades_the_bad_side(source: MemoryS
     in_view = {}
     for chart in charts_of(run)["Mismatch by step"]:
         values = {metric: Series(np.arange(2), np.full(2, chart.ideal)) for metric in chart.metrics}
-        layout = timeseries(chart, values, DEFAULT_RULES).layout
+        layout = timeseries(chart, values, DEFAULT_LIMITS).layout
         scale = math.log10 if chart.log else float
         low, high = layout.yaxis.range
         shades = {
@@ -220,13 +222,13 @@ def test_a_data_quality_chart_comes_when_there_is_something_to_see(source: Memor
     def titles() -> list[str]:
         return [
             text_of(one)
-            for one in page("/runs/math~a", source, DEFAULT_RULES, NOW)[0]._traverse()
+            for one in page("/runs/math~a", source, DEFAULT_LIMITS, NOW)[0]._traverse()
             if isinstance(one, html.H3)
         ]
 
     source.add_step("math~a", 1, {"nonfinite_fraction": 0.0})
     assert "Tokens not finite" not in titles()
-    assert page("/runs/math~a", source, DEFAULT_RULES, NOW)[1]["shown_when_not_zero"] == [
+    assert page("/runs/math~a", source, DEFAULT_LIMITS, NOW)[1]["shown_when_not_zero"] == [
         "nonfinite_fraction"
     ]
     source.add_step("math~a", 2, {"nonfinite_fraction": 0.25})
@@ -249,7 +251,7 @@ def test_the_newest_figures_are_told_one_by_one_also_of_a_long_run() -> None:
         source.add_step(
             "math~a", step, {"mismatch_k3_kl": 0.001, **({"mismatch_kl": 0.0} if step % 100 == 0 else {})}
         )
-    recent = page("/runs/math~a", source, DEFAULT_RULES, NOW)[1]["recent"]
+    recent = page("/runs/math~a", source, DEFAULT_LIMITS, NOW)[1]["recent"]
     assert recent["mismatch_k3_kl"]["step"] == list(range(940, 1000))
     assert recent["mismatch_kl"]["step"] == [0, 500], "one that comes seldom is taken from its whole series"
 
@@ -263,11 +265,11 @@ def test_a_run_that_two_trainers_claim_says_so() -> None:
     source = MemorySource()
     source.add_run("math~a", sessions=rivals)
     source.add_run("math~b")
-    table = text_of(page("/", source, DEFAULT_RULES, NOW)[0])
+    table = text_of(page("/", source, DEFAULT_LIMITS, NOW)[0])
     assert "live contested" in table
     assert table.count("contested") == 1
-    assert page("/runs/math~b", source, DEFAULT_RULES, NOW)[1]["rivals"] == []
-    assert page("/runs/math~a", source, DEFAULT_RULES, NOW)[1]["rivals"] == [
+    assert page("/runs/math~b", source, DEFAULT_LIMITS, NOW)[1]["rivals"] == []
+    assert page("/runs/math~a", source, DEFAULT_LIMITS, NOW)[1]["rivals"] == [
         {"session": "s1", "host": "a", "pid": "7"},
         {"session": "s2", "host": "b", "pid": "7"},
     ]
@@ -277,7 +279,7 @@ def test_marks_stand_on_every_chart_and_go_to_the_browser(source: MemorySource) 
     """As JSON can hold them: a large number as text, and null for what is not finite."""
     source.add_mark("math~a", MarkView(1, 5.0, "weight_sync", {"version": 2**60, "x": math.nan}))
     source.add_mark("math~a", MarkView(0, 4.0, "checkpoint"))
-    shown, followed = page("/runs/math~a", source, DEFAULT_RULES, NOW)
+    shown, followed = page("/runs/math~a", source, DEFAULT_LIMITS, NOW)
     k3 = found(shown, "chart-k3").figure
     assert {shape["path"] for shape in k3["layout"]["shapes"] if shape["type"] == "path"} == {
         "M0,0L0,1M1,0L1,1"
@@ -295,11 +297,11 @@ def test_marks_stand_on_every_chart_and_go_to_the_browser(source: MemorySource) 
 
 
 def test_an_archive_without_runs_shows_the_lines_for_a_trainer() -> None:
-    assert "rolloutwatch.Monitor(" in text_of(page("/", MemorySource(), DEFAULT_RULES, NOW)[0])
+    assert "rolloutwatch.Monitor(" in text_of(page("/", MemorySource(), DEFAULT_LIMITS, NOW)[0])
 
 
 def test_more_runs_than_fit_are_counted() -> None:
     source = MemorySource()
     for number in range(103):
         source.add_run(f"math~{number}", state=RunState.FINISHED)
-    assert "3 older ones are not listed here" in text_of(page("/", source, DEFAULT_RULES, NOW)[0])
+    assert "3 older ones are not listed here" in text_of(page("/", source, DEFAULT_LIMITS, NOW)[0])

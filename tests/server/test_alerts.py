@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import Series
-from rolloutwatch_contract.rules import Rule, Severity
+from rolloutwatch_contract.severity import Severity
 from rolloutwatch_server.alerts import active
 from rolloutwatch_server.alerts.active import Alert, alerts_at
 from rolloutwatch_server.alerts.episodes import Episode, episodes
@@ -18,8 +19,8 @@ from rolloutwatch_server.alerts.state import AlertState, Change, Phase, Sample, 
 GOOD, BAD, NAN = 0.0, 2.0, math.nan
 
 
-def rule(for_steps: int = 1, clear_steps: int = 1, name: str = "kl") -> Rule:
-    return Rule(
+def rule(for_steps: int = 1, clear_steps: int = 1, name: str = "kl") -> Limit:
+    return Limit(
         name=name,
         metric="kl",
         severity=Severity.WARNING,
@@ -32,7 +33,7 @@ def rule(for_steps: int = 1, clear_steps: int = 1, name: str = "kl") -> Rule:
     )
 
 
-def lives(one: Rule, values: list[float | None]) -> str:
+def lives(one: Limit, values: list[float | None]) -> str:
     """The phase after each value: . for ok, p for pending, F for firing."""
     state, seen = AlertState(), ""
     for number, value in enumerate(values):
@@ -92,7 +93,7 @@ def series(values: list[float | None]) -> Series:
     return Series(np.array(steps, dtype=np.int64), np.array(of_steps, dtype=np.float64))
 
 
-def by_the_machine(one: Rule, values: list[float | None]) -> list[tuple[int, int | None]]:
+def by_the_machine(one: Limit, values: list[float | None]) -> list[tuple[int, int | None]]:
     state, found = AlertState(), []
     for number, value in enumerate(values):
         state, change = step(one, state, Sample(3 * number, 0.0, value))

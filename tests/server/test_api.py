@@ -26,8 +26,8 @@ from rolloutwatch_contract import (
     run_id,
     stream_key,
 )
+from rolloutwatch_contract.limits import DEFAULT_LIMITS
 from rolloutwatch_contract.protocol import RunState
-from rolloutwatch_contract.rules import DEFAULT_RULES
 from rolloutwatch_server.api.answers import Problem
 from rolloutwatch_server.api.catalogue import Catalogue
 from rolloutwatch_server.api.dead_letters import DeadLetters
@@ -336,7 +336,7 @@ def test_the_catalogue_explains_every_metric_and_rule(api: Asking) -> None:
         known = METRICS[metric["name"]]
         told = (metric["unit"], metric["level"], metric["ideal"], metric["better"], metric["meaning"])
         assert told == (known.unit, known.level.value, known.ideal, known.better.value, known.meaning)
-    for rule, known in zip(answer["rules"], DEFAULT_RULES, strict=True):
+    for rule, known in zip(answer["rules"], DEFAULT_LIMITS, strict=True):
         assert rule["name"] == known.name
         assert rule["severity"] == known.severity.name.lower()
         assert rule["above"] == (known.above if math.isfinite(known.above) else None)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rolloutwatch_contract import StepRecord
-from rolloutwatch_contract.rules import DEFAULT_RULES
+from rolloutwatch_contract.limits import DEFAULT_LIMITS
 from rolloutwatch_server.commands.rules import rules
 from rolloutwatch_server.commands.when import days_and_hours, moment
 from rolloutwatch_server.store import Store, StoreError
@@ -92,7 +92,7 @@ def test_without_a_file_the_default_rules_are_tried(
     """Those whose figures the run does not have say what they need."""
     assert try_rules(data_dir) == 0
     told = capsys.readouterr()
-    assert told.out.splitlines()[-1] == f"math~a: 0 alerts of 0 of {len(DEFAULT_RULES)} rules over 11 steps."
+    assert told.out.splitlines()[-1] == f"math~a: 0 alerts of 0 of {len(DEFAULT_LIMITS)} rules over 11 steps."
     assert (
         "metric 'rollout_is_mean' (rule 'rollout_is_mean_far_from_one') is not in this run: it needs rollout_is."
         in told.err

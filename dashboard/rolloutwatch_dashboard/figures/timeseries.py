@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
+from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import MarkView, Series
-from rolloutwatch_contract.rules import Rule
 from rolloutwatch_dashboard import theme
 from rolloutwatch_dashboard.figures.marks import USUAL_WIDTH, Placed, place_marks, shapes
 from rolloutwatch_dashboard.figures.ticks import ticks_of
@@ -55,14 +55,14 @@ class Chart:
 
 
 def timeseries(
-    chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule], marks: Sequence[MarkView] = ()
+    chart: Chart, series: Mapping[str, Series], rules: Sequence[Limit], marks: Sequence[MarkView] = ()
 ) -> go.Figure:
     """Draw a chart as `figure_of` describes it, as a figure of plotly's."""
     return go.Figure(figure_of(chart, series, rules, marks))
 
 
 def figure_of(
-    chart: Chart, series: Mapping[str, Series], rules: Sequence[Rule], marks: Sequence[MarkView] = ()
+    chart: Chart, series: Mapping[str, Series], rules: Sequence[Limit], marks: Sequence[MarkView] = ()
 ) -> dict[str, Any]:
     """Describe a chart in plotly's JSON: a line for each metric, then for each its dots, the points that no line would show.
 
@@ -200,7 +200,7 @@ def isolated(values: Values) -> list[int]:
     ]
 
 
-def limits_of(rules: Sequence[Rule]) -> list[float]:
+def limits_of(rules: Sequence[Limit]) -> list[float]:
     """Return the values at which a rule begins to be broken."""
     return [limit for rule in rules for limit in (rule.above, rule.below) if math.isfinite(limit)]
 
@@ -237,7 +237,7 @@ def axis_title(chart: Chart) -> str:
     return chart.unit if chart.ideal is None else f"{chart.unit} (ideal {number(chart.ideal)})"
 
 
-def _shapes(rule: Rule, log: bool) -> list[dict[str, object]]:
+def _shapes(rule: Limit, log: bool) -> list[dict[str, object]]:
     sides = [(rule.above, 1), (rule.below, -1)]
     return [
         shape
@@ -247,7 +247,7 @@ def _shapes(rule: Rule, log: bool) -> list[dict[str, object]]:
     ]
 
 
-def _limit(rule: Rule, limit: float, side: int, log: bool) -> list[dict[str, object]]:
+def _limit(rule: Limit, limit: float, side: int, log: bool) -> list[dict[str, object]]:
     """Return the line at a limit, and the shade on its bad side, as far as anyone will scroll."""
     far = limit * 1e12**side if log else limit + side * 1e9
     common = {"xref": "paper", "x0": 0, "x1": 1, "yref": "y", "layer": "below"}

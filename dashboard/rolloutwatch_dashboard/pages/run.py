@@ -8,8 +8,8 @@ from dash import dcc, html
 
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.drops import DROPS, describe_drop
+from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import MarkView, RunDetail, Series, SessionView, Source, json_fields
-from rolloutwatch_contract.rules import Rule
 from rolloutwatch_dashboard import ids, theme
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, SMALL_PRINT, TILES, UNREADABLE, charts_of
 from rolloutwatch_dashboard.components import badge
@@ -28,7 +28,7 @@ Charts = Mapping[str, Sequence[Chart]]
 
 
 def show(
-    run: RunDetail, source: Source, rules: Sequence[Rule], now: float
+    run: RunDetail, source: Source, rules: Sequence[Limit], now: float
 ) -> tuple[html.Div, dict[str, Any]]:
     """Return the page, and what run.js needs to keep it up to date."""
     most = charts_of(run, SHOWN_WHEN_NOT_ZERO)
@@ -64,7 +64,7 @@ def layout(
     run: RunDetail,
     charts: Charts,
     series: Mapping[str, Series],
-    rules: Sequence[Rule],
+    rules: Sequence[Limit],
     marks: Sequence[MarkView],
     drawing: str,
 ) -> html.Div:
@@ -90,7 +90,7 @@ def layout(
 
 
 def followed(
-    run: RunDetail, charts: Charts, recent: Mapping[str, Series], rules: Sequence[Rule], now: float
+    run: RunDetail, charts: Charts, recent: Mapping[str, Series], rules: Sequence[Limit], now: float
 ) -> dict[str, Any]:
     """Return what run.js needs: where figures go, how they are judged, and the most recent ones."""
     summary = run.summary
@@ -141,7 +141,7 @@ def _tiles() -> list[html.Section]:
 def _card(
     chart: Chart,
     series: Mapping[str, Series],
-    rules: Sequence[Rule],
+    rules: Sequence[Limit],
     marks: Sequence[MarkView],
     drawing: str,
 ) -> html.Div:
@@ -211,7 +211,7 @@ def _followed_tile(run: RunDetail, metric: str, title: str) -> dict[str, Any]:
     }
 
 
-def _followed_chart(chart: Chart, rules: Sequence[Rule]) -> dict[str, Any]:
+def _followed_chart(chart: Chart, rules: Sequence[Limit]) -> dict[str, Any]:
     return {
         "id": ids.chart(chart.name),
         "metrics": list(chart.metrics),
@@ -222,7 +222,7 @@ def _followed_chart(chart: Chart, rules: Sequence[Rule]) -> dict[str, Any]:
     }
 
 
-def _followed_rule(rule: Rule) -> dict[str, Any]:
+def _followed_rule(rule: Limit) -> dict[str, Any]:
     title = METRICS[rule.metric].title if rule.metric in METRICS else rule.metric
     limits = {
         name: limit if math.isfinite(limit) else None

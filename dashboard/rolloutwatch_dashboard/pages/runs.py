@@ -8,8 +8,9 @@ import numpy as np
 from dash import dcc, html
 
 from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import RunDetail, RunState, RunSummary, Series, Source
-from rolloutwatch_contract.rules import Rule, Severity
+from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.charts import TILES, UNREADABLE
 from rolloutwatch_dashboard.components import badge, frame
@@ -34,13 +35,13 @@ for step in range(steps):
 monitor.close()"""
 
 
-def layout(source: Source, rules: Sequence[Rule], now: float, seconds: float) -> html.Div:
+def layout(source: Source, rules: Sequence[Limit], now: float, seconds: float) -> html.Div:
     """Return the page, which looks anew every so many seconds."""
     tick = dcc.Interval(id=ids.TICK, interval=1000 * seconds)
     return html.Div([tick, html.Div(table(source, rules, now), id=ids.RUNS)])
 
 
-def table(source: Source, rules: Sequence[Rule], now: float) -> Any:
+def table(source: Source, rules: Sequence[Limit], now: float) -> Any:
     """Return the runs, the most recently updated first, with their core figures as they are now."""
     found = source.runs()
     if not found:
@@ -60,7 +61,7 @@ def table(source: Source, rules: Sequence[Rule], now: float) -> Any:
     )
 
 
-def _row(run: RunSummary, source: Source, rules: Sequence[Rule], now: float) -> html.Tr:
+def _row(run: RunSummary, source: Source, rules: Sequence[Limit], now: float) -> html.Tr:
     link = dcc.Link(
         [html.Span(f"{run.project} / ", className="project"), run.name], href=f"/runs/{quote(run.id)}"
     )
@@ -90,12 +91,12 @@ def _row(run: RunSummary, source: Source, rules: Sequence[Rule], now: float) -> 
     )
 
 
-def _judged(run: RunDetail, rules: Sequence[Rule]) -> list[str]:
+def _judged(run: RunDetail, rules: Sequence[Limit]) -> list[str]:
     """Return what a run's health depends on; what it does not have is not asked for."""
     return sorted({rule.metric for rule in rules} & set(run.metrics) | {*TILES, UNREADABLE})
 
 
-def _figure(title: str, metric: str, series: Series, now: int, rules: Sequence[Rule]) -> html.Td:
+def _figure(title: str, metric: str, series: Series, now: int, rules: Sequence[Limit]) -> html.Td:
     """Return the newest value, judged as on the run's page."""
     if is_past(series.step.tolist(), now):
         return _cell(title, "–", "none")

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import msgspec
 import numpy as np
 
+from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import Series
-from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.episodes import broken_by, decisive, known
 
 FIRST_LOOK = 2_000  # steps back, and each further look this many times as far
@@ -22,7 +22,7 @@ class Alert(msgspec.Struct, frozen=True):
     `value` is None where the step has none. It `is_older` if it has stood for longer than anybody has looked back.
     """
 
-    rule: Rule
+    rule: Limit
     since_step: int
     samples: int
     value: float | None
@@ -30,7 +30,7 @@ class Alert(msgspec.Struct, frozen=True):
 
 
 def alerts_at(
-    rules: Sequence[Rule],
+    rules: Sequence[Limit],
     read: Read,
     begin: int,
     step: int,
@@ -68,7 +68,7 @@ def alerts_at(
     return [found[rule.name] for rule in rules if rule.name in found]
 
 
-def _look(rule: Rule, series: Series, step: int, is_whole: bool, farthest: int) -> tuple[bool, Alert | None]:
+def _look(rule: Limit, series: Series, step: int, is_whole: bool, farthest: int) -> tuple[bool, Alert | None]:
     """Return whether a stretch of a series tells how the rule stands at its end, and since when, and the alert."""
     steps, values = known(series)
     places, bad = decisive(rule, broken_by(rule, values))

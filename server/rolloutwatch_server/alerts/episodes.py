@@ -4,8 +4,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import Series
-from rolloutwatch_contract.rules import Rule
 
 Places = npt.NDArray[np.intp]
 Flags = npt.NDArray[np.bool_]
@@ -26,7 +26,7 @@ class Episode(msgspec.Struct, frozen=True):
     worst: float
 
 
-def episodes(rule: Rule, series: Series) -> list[Episode]:
+def episodes(rule: Limit, series: Series) -> list[Episode]:
     """Return every alert of a series, in order."""
     step, value = known(series)
     broken = broken_by(rule, value)
@@ -43,12 +43,12 @@ def known(series: Series) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64
     return series.step[there], series.value[there]
 
 
-def broken_by(rule: Rule, value: npt.NDArray[np.float64]) -> Flags:
+def broken_by(rule: Limit, value: npt.NDArray[np.float64]) -> Flags:
     """Return which of known values break a rule."""
     return (value > rule.above) | (value < rule.below)
 
 
-def decisive(rule: Rule, broken: Flags) -> tuple[Places, Flags]:
+def decisive(rule: Limit, broken: Flags) -> tuple[Places, Flags]:
     """Return the places at which a row of bad or of good samples gets long enough, and whether it is one of bad ones.
 
     Whatever was before, an alert stands after the former and none after the latter.
@@ -63,7 +63,7 @@ def decisive(rule: Rule, broken: Flags) -> tuple[Places, Flags]:
     return (starts + needed - 1)[enough], bad[enough]
 
 
-def _turns(rule: Rule, broken: Flags) -> tuple[list[int], list[int]]:
+def _turns(rule: Limit, broken: Flags) -> tuple[list[int], list[int]]:
     """Return the places at which an alert begins, and those at which one ends."""
     places, bad = decisive(rule, broken)
     if not len(places):
@@ -73,7 +73,7 @@ def _turns(rule: Rule, broken: Flags) -> tuple[list[int], list[int]]:
 
 
 def _episode(
-    rule: Rule,
+    rule: Limit,
     step: npt.NDArray[np.int64],
     value: npt.NDArray[np.float64],
     broken: Flags,

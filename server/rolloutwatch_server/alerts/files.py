@@ -3,13 +3,13 @@
 import tomllib
 from pathlib import Path
 
-from rolloutwatch_contract.rules import Rule
+from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.written_rules import RuleError, read_rules
 
 MOST_BYTES = 4 * 1024 * 1024
 
 
-def load_rules(path: Path) -> tuple[Rule, ...]:
+def load_rules(path: Path) -> tuple[Limit, ...]:
     """Return the rules of a file; RuleError if it cannot be read, is not TOML, or has a rule that cannot be."""
     try:
         with path.open("rb") as file:

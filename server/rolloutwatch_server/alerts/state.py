@@ -5,7 +5,7 @@ import math
 
 import msgspec
 
-from rolloutwatch_contract.rules import Rule
+from rolloutwatch_contract.limits import Limit
 
 
 class Phase(enum.Enum):
@@ -51,7 +51,7 @@ class Transition(msgspec.Struct, frozen=True):
     sample: Sample
 
 
-def step(rule: Rule, state: AlertState, sample: Sample) -> tuple[AlertState, Transition | None]:
+def step(rule: Limit, state: AlertState, sample: Sample) -> tuple[AlertState, Transition | None]:
     """Return how a rule stands after one more sample, and what has happened to its alert.
 
     A value that is missing or NaN is unknown: it neither advances nor resets anything. An infinite one is bad or good.
@@ -71,7 +71,7 @@ def step(rule: Rule, state: AlertState, sample: Sample) -> tuple[AlertState, Tra
 
 
 def _while_firing(
-    rule: Rule, state: AlertState, sample: Sample, broken: bool
+    rule: Limit, state: AlertState, sample: Sample, broken: bool
 ) -> tuple[AlertState, Transition | None]:
     if broken:
         return AlertState(Phase.FIRING, 0, state.epoch), None

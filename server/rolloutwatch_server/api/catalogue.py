@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from rolloutwatch_contract import METRICS, Better, Group, Level
-from rolloutwatch_contract.rules import DEFAULT_RULES, Rule
+from rolloutwatch_contract.limits import DEFAULT_LIMITS, Limit
 from rolloutwatch_server.api.answers import answer
 
 router = APIRouter(tags=["catalogue"])
@@ -55,9 +55,9 @@ class Catalogue(BaseModel):
 @router.get("/catalogue", responses={200: {"model": Catalogue}})
 def get_catalogue() -> Response:
     """List the metrics that Rolloutwatch knows, and the limits that charts and tiles show."""
-    return answer({"metrics": list(METRICS.values()), "rules": [_rule(rule) for rule in DEFAULT_RULES]})
+    return answer({"metrics": list(METRICS.values()), "rules": [_rule(rule) for rule in DEFAULT_LIMITS]})
 
 
-def _rule(rule: Rule) -> dict[str, Any]:
+def _rule(rule: Limit) -> dict[str, Any]:
     fields: dict[str, Any] = msgspec.structs.asdict(rule)
     return fields | {"severity": rule.severity.name.lower()}

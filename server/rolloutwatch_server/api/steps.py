@@ -9,9 +9,9 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from rolloutwatch_contract.limits import DEFAULT_LIMITS
 from rolloutwatch_contract.protocol import RunDetail, json_fields
 from rolloutwatch_contract.record import MAX_STEP
-from rolloutwatch_contract.rules import DEFAULT_RULES
 from rolloutwatch_contract.tables import HISTOGRAM_EDGES, SEQUENCE_COLUMNS
 from rolloutwatch_server.alerts.active import Alert, alerts_at
 from rolloutwatch_server.api.answers import answer
@@ -260,7 +260,7 @@ def _tokens(tables: StepTables, offset: int, rows: int) -> list[dict[str, Any]]:
 
 def _alerts(store: Store, detail: RunDetail, step: int) -> list[Alert]:
     run = detail.summary.id
-    rules = [rule for rule in DEFAULT_RULES if rule.metric in detail.metrics]
+    rules = [rule for rule in DEFAULT_LIMITS if rule.metric in detail.metrics]
     return alerts_at(
         rules,
         lambda metrics, first, last: store.series(run, list(metrics), from_step=first, to_step=last),

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.limits import DEFAULT_LIMITS, Limit
 from rolloutwatch_contract.protocol import RunDetail, Series
 from rolloutwatch_contract.record import MAX_STEP
-from rolloutwatch_contract.rules import DEFAULT_RULES, Rule
 from rolloutwatch_contract.written_rules import RuleError, near_metrics
 from rolloutwatch_server.alerts.episodes import Episode, episodes
 from rolloutwatch_server.alerts.files import load_rules
@@ -35,7 +35,7 @@ def rules(arguments: Sequence[str]) -> int:
     """Try rules on a run of the archive; returns the exit code."""
     asked = _parser().parse_args(arguments)
     try:
-        chosen = DEFAULT_RULES if asked.rules is None else load_rules(asked.rules)
+        chosen = DEFAULT_LIMITS if asked.rules is None else load_rules(asked.rules)
         store = Store.reading(asked.data_dir / ARCHIVE)
         try:
             return _test(store, chosen, asked)
@@ -80,7 +80,7 @@ def _step(text: str) -> int:
     return int(text)
 
 
-def _test(store: Store, chosen: Sequence[Rule], asked: argparse.Namespace) -> int:
+def _test(store: Store, chosen: Sequence[Limit], asked: argparse.Namespace) -> int:
     detail = store.run(asked.run)
     if detail is None:
         raise _CannotTest(_no_such_run(store, asked.run))
@@ -119,7 +119,7 @@ def _times(store: Store, run: str, found: Mapping[str, Sequence[Episode]]) -> di
     return {step: time for step, time in times if step in steps and math.isfinite(time)}
 
 
-def _warnings(chosen: Sequence[Rule], detail: RunDetail, series: Mapping[str, Series]) -> Iterator[str]:
+def _warnings(chosen: Sequence[Limit], detail: RunDetail, series: Mapping[str, Series]) -> Iterator[str]:
     """Yield what is to be known of rules that could not fire, once for each metric."""
     for metric in dict.fromkeys(rule.metric for rule in chosen):
         names = ", ".join(repr(rule.name) for rule in chosen if rule.metric == metric)
@@ -137,7 +137,7 @@ def _warnings(chosen: Sequence[Rule], detail: RunDetail, series: Mapping[str, Se
 
 
 def _as_json(
-    rule: Rule, alerts: Sequence[Episode], times: Mapping[int, float], series: Series
+    rule: Limit, alerts: Sequence[Episode], times: Mapping[int, float], series: Series
 ) -> dict[str, Any]:
     return {
         "name": rule.name,
@@ -165,7 +165,7 @@ def _as_json(
 
 
 def _as_text(
-    chosen: Sequence[Rule],
+    chosen: Sequence[Limit],
     found: Mapping[str, Sequence[Episode]],
     times: Mapping[int, float],
     series: Mapping[str, Series],
@@ -187,7 +187,7 @@ def _as_text(
     yield f"{run}: {count} alert{'s' * (count != 1)} of {rules_that_fired} of {len(chosen)} rules over {samples} steps."
 
 
-def _limits(rule: Rule) -> str:
+def _limits(rule: Limit) -> str:
     limits = [f"above {rule.above:g}"] * math.isfinite(rule.above) + [
         f"below {rule.below:g}"
     ] * math.isfinite(rule.below)

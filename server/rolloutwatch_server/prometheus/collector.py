@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from rolloutwatch_contract import CORE_METRICS
 from rolloutwatch_contract.keys import split_run_id
-from rolloutwatch_contract.rules import Severity
+from rolloutwatch_contract.severity import Severity
 from rolloutwatch_server import __version__
 from rolloutwatch_server.ingest import Ingest, Trouble
 from rolloutwatch_server.live import LiveFeed

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field, replace
 
 from rolloutwatch_contract import CORE_METRICS, RunEnd, StepRecord
 from rolloutwatch_contract.keys import first_stream_key, split_stream_key
-from rolloutwatch_contract.rules import DEFAULT_RULES, Severity, worst
+from rolloutwatch_contract.limits import DEFAULT_LIMITS, worst
+from rolloutwatch_contract.severity import Severity
 from rolloutwatch_server.store import SECONDS_UNTIL_STALLED, DeadLetter, Entry
 
 MOST_RUNS = 200  # of which figures are told: those heard of last
-KEPT = frozenset(CORE_METRICS) | {rule.metric for rule in DEFAULT_RULES}
+KEPT = frozenset(CORE_METRICS) | {rule.metric for rule in DEFAULT_LIMITS}
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class LiveRun:
 
     def broken(self) -> list[Severity]:
         """Return how bad each figure is that breaks a rule."""
-        found = (worst(DEFAULT_RULES, metric, value) for metric, value in self.figures.items())
+        found = (worst(DEFAULT_LIMITS, metric, value) for metric, value in self.figures.items())
         return [rule.severity for rule in found if rule is not None]
 
 

@@ -4,22 +4,15 @@ These are alert thresholds (when to call a person);
 what happens to the loss is the correction's configuration, and shares no name with them.
 """
 
-import enum
 import math
 from collections.abc import Iterable
 
 import msgspec
 
-
-class Severity(enum.IntEnum):
-    """How bad it is, the worst last."""
-
-    OK = 0
-    WARNING = 1
-    CRITICAL = 2
+from rolloutwatch_contract.severity import Severity
 
 
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
     """A metric must not stand above `above` or below `below`; exactly at the limit is still good.
 
     An alert begins once that is so at `for_steps` steps one after the other, and ends after `clear_steps` good ones.
@@ -40,7 +33,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
         return value > self.above or value < self.below
 
 
-def worst(rules: Iterable[Rule], metric: str, value: float) -> Rule | None:
+def worst(rules: Iterable[Limit], metric: str, value: float) -> Limit | None:
     """Return the most severe rule that `value` of `metric` breaks, None if it breaks none."""
     broken = [rule for rule in rules if rule.metric == metric and rule.broken_by(value)]
     return max(broken, key=lambda rule: rule.severity, default=None)
@@ -54,8 +47,8 @@ _CHECK_LOGPROBS = (
 )
 _LOOSEN = "Widen the thresholds, or use the geometric level; then look for the cause of the mismatch."
 
-DEFAULT_RULES: tuple[Rule, ...] = (
-    Rule(
+DEFAULT_LIMITS: tuple[Limit, ...] = (
+    Limit(
         name="few_samples_count",
         metric="ratio_eff_sample_size",
         severity=Severity.WARNING,
@@ -63,7 +56,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         summary="Some samples count for much more than others.",
         cure="Watch KL and perplexity ratio; tighten the thresholds if it goes on.",
     ),
-    Rule(
+    Limit(
         name="very_few_samples_count",
         metric="ratio_eff_sample_size",
         severity=Severity.CRITICAL,
@@ -71,7 +64,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         summary="A few samples carry the whole gradient.",
         cure="Switch from sequence to geometric level, tighten the thresholds. " + _CHECK_LOGPROBS,
     ),
-    Rule(
+    Limit(
         name="few_weighted_samples_count",
         metric="rollout_is_eff_sample_size",
         severity=Severity.CRITICAL,
@@ -79,7 +72,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         summary="Even after truncation a few samples carry the whole gradient.",
         cure="Switch from sequence to geometric level, tighten the thresholds. " + _CHECK_LOGPROBS,
     ),
-    Rule(
+    Limit(
         name="sequences_vetoed",
         metric="rollout_is_veto_fraction",
         severity=Severity.WARNING,
@@ -87,7 +80,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         summary="Sequences are vetoed for a token the trainer finds all but impossible.",
         cure="Look at those sequences: truncated sampling, re-tokenised ids and stale weights do this.",
     ),
-    Rule(
+    Limit(
         name="too_many_vetoed",
         metric="rollout_is_veto_fraction",
         severity=Severity.CRITICAL,
@@ -96,7 +89,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         cure="Lower rollout_token_veto_threshold (1e-5), and check the log-prob computation. "
         + _CHECK_LOGPROBS,
     ),
-    Rule(
+    Limit(
         name="perplexities_differ",
         metric="mismatch_ppl_ratio",
         severity=Severity.WARNING,
@@ -105,7 +98,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         summary="The training policy finds the samples more (or less) surprising than the rollout policy did.",
         cure="Compare temperature, top-k and top-p of the sampler with what its log-probs assume.",
     ),
-    Rule(
+    Limit(
         name="perplexities_far_apart",
         metric="mismatch_ppl_ratio",
         severity=Severity.CRITICAL,
@@ -114,7 +107,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         summary="The two policies are no longer the same model.",
         cure=_CHECK_LOGPROBS,
     ),
-    Rule(
+    Limit(
         name="kl_high",
         metric="mismatch_k3_kl",
         severity=Severity.WARNING,
@@ -122,7 +115,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         summary="The policies drift apart.",
         cure=_CHECK_LOGPROBS,
     ),
-    Rule(
+    Limit(
         name="kl_very_high",
         metric="mismatch_k3_kl",
         severity=Severity.CRITICAL,
@@ -130,7 +123,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         summary="The policies are far apart; uncorrected gradients are biased.",
         cure=_CHECK_LOGPROBS,
     ),
-    Rule(
+    Limit(
         name="kl_k1_off_zero",
         metric="mismatch_kl",
         severity=Severity.WARNING,
@@ -139,7 +132,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         summary="The log-probs of the two policies differ on average.",
         cure=_CHECK_LOGPROBS,
     ),
-    Rule(
+    Limit(
         name="kl_k1_far_off_zero",
         metric="mismatch_kl",
         severity=Severity.CRITICAL,
@@ -149,7 +142,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         cure=_CHECK_LOGPROBS,
     ),
     *(
-        Rule(
+        Limit(
             name=f"{metric}_far_from_one",
             metric=metric,
             severity=Severity.CRITICAL,
@@ -162,7 +155,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         for metric in ("ratio_mean", "rollout_is_mean")
     ),
     *(
-        Rule(
+        Limit(
             name=f"{metric}_high",
             metric=metric,
             severity=Severity.WARNING,
@@ -172,7 +165,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         )
         for metric in ("ratio_std", "rollout_is_std")
     ),
-    Rule(
+    Limit(
         name="token_far_too_likely",
         metric="ratio_max",
         severity=Severity.WARNING,
@@ -180,7 +173,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         summary="The trainer finds a sampled token a hundred times likelier than the sampler did.",
         cure="Look at that token: re-tokenised ids, another temperature and stale weights do this.",
     ),
-    Rule(
+    Limit(
         name="token_all_but_impossible",
         metric="ratio_min",
         severity=Severity.WARNING,
@@ -188,7 +181,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         summary="The trainer finds a sampled token all but impossible.",
         cure="Set rollout_token_veto_threshold (1e-4); truncated sampling, re-tokenised ids and stale weights do this.",
     ),
-    Rule(
+    Limit(
         name="too_much_discarded",
         metric="rollout_is_masked_fraction",
         severity=Severity.CRITICAL,
@@ -196,7 +189,7 @@ DEFAULT_RULES: tuple[Rule, ...] = (
         summary="More than half of the tokens are thrown away.",
         cure=_LOOSEN,
     ),
-    Rule(
+    Limit(
         name="nonfinite_logprobs",
         metric="nonfinite_fraction",
         severity=Severity.CRITICAL,
