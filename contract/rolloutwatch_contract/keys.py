@@ -5,6 +5,7 @@ The run's id stands in braces so that on a cluster all keys of a run live in one
 
     rolloutwatch:stream:{<run id>}:<session>   stream, ids "1-0", "2-0", ...: one record each, in field RECORD
     rolloutwatch:ack:{<run id>}:<session>      string: the server has archived all records up to this number
+    rolloutwatch:alerts:{<run id>}             string: which alerts of the run fire, see alerts.py; expires
     rolloutwatch:server                        string: how the server is that reads here, see presence.py; expires
 
 The run id "doctor", which no run can have, is that of probes: what a trainer writes there in order to see
@@ -21,6 +22,7 @@ from rolloutwatch_contract.names import check_name
 PREFIX = "rolloutwatch:"
 STREAM_PREFIX = PREFIX + "stream:"
 ACK_PREFIX = PREFIX + "ack:"
+ALERTS_PREFIX = PREFIX + "alerts:"
 SERVER_KEY = PREFIX + "server"
 PROBE_RUN = "doctor"
 STREAM_PATTERN = STREAM_PREFIX + "*"
@@ -53,6 +55,11 @@ def stream_key(run: str, session: str) -> str:
 def ack_key(run: str, session: str) -> str:
     """Return the key under which the server says how far it has archived a session's stream."""
     return f"{ACK_PREFIX}{{{run}}}:{check_name('session', session)}"
+
+
+def alerts_key(run: str) -> str:
+    """Return the key under which the server says which alerts of a run fire."""
+    return f"{ALERTS_PREFIX}{{{run}}}"
 
 
 def part_of(session: str, part: int) -> str:

@@ -197,7 +197,7 @@ def somebody_elses(path: Path) -> None:
     ("make", "complaint"),
     [
         (lambda path: path.write_bytes(b"dear diary, today I trained a model" * 50), "file is not a database"),
-        (newer, "has schema 99, this server knows up to 6: .* Install that version, or name another --data-dir"),
+        (newer, "has schema 99, this server knows up to 7: .* Install that version, or name another --data-dir"),
         (somebody_elses, "is a database of something else"),
     ],
 )  # fmt: skip

@@ -12,9 +12,16 @@ in other tables that of what else stands in a row (`checksum.py`).
 `deletions` has the sessions of deleted runs of which rows are left, which nobody is shown;
 their ids are given to no other session.
 `removals` tells which runs were deleted, when and why.
+
+`rule_sets` are the rules in force, the newest one counts; without any the default ones are.
+`alert_runs` is how far a run is evaluated: its open step, what came of that, the rule set, and from which step on rules count.
+`alert_states` are the states that are not as at the beginning, `transitions` all that ever happened to alerts,
+`given_up` those of steps that the run has gone back behind. `alerts` are what people see: one from firing to resolved.
+`feed_notes` tell how what was evaluated differs from what is shown: figures that came late or again, where a run went back.
+`outbox` has the events that somebody is to be told of, `deliveries` the messages made of them, one for each target.
 """
 
-SCHEMA = 6
+SCHEMA = 7
 
 TABLES = """
 CREATE TABLE runs (
@@ -78,6 +85,57 @@ CREATE TABLE removals (
 );
 CREATE INDEX removals_of_run ON removals (run);
 """
+
+_ALERTS = """
+CREATE TABLE rule_sets (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, author TEXT NOT NULL, origin TEXT NOT NULL,
+    document TEXT NOT NULL
+);
+CREATE TABLE alert_runs (
+    run TEXT PRIMARY KEY, open_step INTEGER, rule_set INTEGER NOT NULL DEFAULT 0, begun INTEGER NOT NULL DEFAULT -1,
+    heard_at REAL, skew REAL, ended INTEGER NOT NULL DEFAULT 0, came BLOB
+);
+CREATE TABLE alert_states (
+    run TEXT NOT NULL, rule TEXT NOT NULL, fingerprint TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (run, rule)
+);
+CREATE TABLE transitions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL UNIQUE, run TEXT NOT NULL, rule TEXT NOT NULL,
+    change TEXT NOT NULL, epoch INTEGER NOT NULL, severity INTEGER NOT NULL, step INTEGER NOT NULL, time REAL NOT NULL,
+    seen_at REAL NOT NULL, vals BLOB NOT NULL, reason TEXT NOT NULL DEFAULT '',
+    quiet INTEGER NOT NULL DEFAULT 0, late INTEGER NOT NULL DEFAULT 0, given_up INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX transitions_of_run ON transitions (run, step);
+CREATE TABLE alerts (
+    id TEXT PRIMARY KEY, run TEXT NOT NULL, rule TEXT NOT NULL, epoch INTEGER NOT NULL, severity INTEGER NOT NULL,
+    condition TEXT NOT NULL, summary TEXT NOT NULL, cure TEXT NOT NULL, guide TEXT NOT NULL,
+    firing_step INTEGER NOT NULL, firing_time REAL NOT NULL, vals BLOB NOT NULL,
+    resolved_step INTEGER, resolved_time REAL, reason TEXT NOT NULL DEFAULT '',
+    acknowledged_by TEXT NOT NULL DEFAULT '', acknowledged_until REAL, note TEXT NOT NULL DEFAULT '',
+    flapping INTEGER NOT NULL DEFAULT 0, late INTEGER NOT NULL DEFAULT 0, given_up INTEGER NOT NULL DEFAULT 0,
+    told_at REAL, repeats INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX alerts_of_run ON alerts (run, firing_step);
+CREATE INDEX alerts_that_fire ON alerts (run) WHERE resolved_step IS NULL;
+CREATE TABLE silences (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, rule TEXT NOT NULL, until REAL NOT NULL,
+    author TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', created_at REAL NOT NULL
+);
+CREATE TABLE feed_notes (
+    id INTEGER PRIMARY KEY, run TEXT NOT NULL, step INTEGER NOT NULL, kind TEXT NOT NULL, content BLOB NOT NULL
+);
+CREATE INDEX feed_notes_of_run ON feed_notes (run, step);
+CREATE TABLE outbox (
+    event TEXT PRIMARY KEY, run TEXT NOT NULL, severity INTEGER NOT NULL, late INTEGER NOT NULL, created_at REAL NOT NULL
+);
+CREATE TABLE deliveries (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, target TEXT NOT NULL, run TEXT NOT NULL, events TEXT NOT NULL,
+    created_at REAL NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL, done_at REAL,
+    state TEXT NOT NULL DEFAULT 'waiting', error TEXT NOT NULL DEFAULT '', UNIQUE (key, target)
+);
+CREATE INDEX deliveries_that_wait ON deliveries (next_at) WHERE state = 'waiting';
+"""
+
+TABLES += _ALERTS
 
 # a session has had one stream, and has several
 _TO_2 = """
@@ -163,4 +221,4 @@ CREATE TABLE removals (
 CREATE INDEX removals_of_run ON removals (run);
 """
 
-MIGRATIONS = {1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5, 5: _TO_6}  # from each schema to the next
+MIGRATIONS = {1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5, 5: _TO_6, 6: _ALERTS}  # from each schema to the next

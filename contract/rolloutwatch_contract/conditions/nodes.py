@@ -1,0 +1,135 @@
+"""What a condition is made of.
+
+A node is a number (Number, Metric, Negative, Absolute, Arithmetic, Over, Share) or a condition
+(Comparison, Not, And, Or, Absent, Silent); the parser sees to it that each stands where it may.
+Nodes are compared and hashed by what they say, so that the same one written twice is computed once.
+"""
+
+from typing import Literal
+
+import msgspec
+
+
+class Number(msgspec.Struct, frozen=True):
+    """A finite number, as written."""
+
+    value: float
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """The value of a metric at the step; unknown where it has none, or NaN. Infinity is a value."""
+
+    name: str
+
+
+class Negative(msgspec.Struct, frozen=True):
+    """-operand."""
+
+    operand: "Node"
+
+
+class Absolute(msgspec.Struct, frozen=True):
+    """abs(operand)."""
+
+    operand: "Node"
+
+
+class Arithmetic(msgspec.Struct, frozen=True):
+    """Two numbers; divided by 0, or of infinities that cancel, it is unknown."""
+
+    operator: Literal["+", "-", "*", "/"]
+    left: "Node"
+    right: "Node"
+
+
+class Over(msgspec.Struct, frozen=True):
+    """A figure of the last `samples` values of a metric, that of this step being the last; unknown until there are so many.
+
+    NaN is no value. `mean`, `min`, `max` are what they say; `change` is the last less the first of them;
+    `rate` is the slope of the least-squares line through them, per step. Where the metric has no value at this step
+    it is unknown.
+    """
+
+    function: Literal["mean", "min", "max", "change", "rate"]
+    metric: str
+    samples: int
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """Two numbers compared; unknown if one is."""
+
+    operator: Literal["<", "<=", ">", ">=", "==", "!="]
+    left: "Node"
+    right: "Node"
+
+
+class Not(msgspec.Struct, frozen=True):
+    """True where the operand is false, and unknown where it is unknown."""
+
+    operand: "Node"
+
+
+class And(msgspec.Struct, frozen=True):
+    """True if all are true, false if one is false, else unknown."""
+
+    operands: tuple["Node", ...]
+
+
+class Or(msgspec.Struct, frozen=True):
+    """True if one is true, false if all are false, else unknown."""
+
+    operands: tuple["Node", ...]
+
+
+class Share(msgspec.Struct, frozen=True):
+    """The share, from 0 to 1, of the last `steps` steps at which a condition was true, among those where it was known.
+
+    A number. This step's is the last of them; unknown until there are so many, and where the condition is unknown.
+    """
+
+    condition: "Node"
+    steps: int
+
+
+class Absent(msgspec.Struct, frozen=True):
+    """True if a metric that has come before has not come at the last `steps` steps, this one included.
+
+    Unknown as long as the metric never came, and while this step may still bring it; false as soon as it has come lately.
+    """
+
+    metric: str
+    steps: int
+
+
+class Silent(msgspec.Struct, frozen=True):
+    """True if a run that has not ended has had no step for `seconds`, and for `steps` times its usual time for one.
+
+    Judged by the clock of the server, and the whole of its condition.
+    """
+
+    seconds: float
+    steps: float
+
+
+Node = (
+    Number
+    | Metric
+    | Negative
+    | Absolute
+    | Arithmetic
+    | Over
+    | Share
+    | Comparison
+    | Not
+    | And
+    | Or
+    | Absent
+    | Silent
+)
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """A condition: what was written, and what it says."""
+
+    text: str
+    node: Node
