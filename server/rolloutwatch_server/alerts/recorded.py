@@ -4,9 +4,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
+import msgspec
+
+from rolloutwatch_contract.alerts import Change
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.evaluation import RunAlerts
-from rolloutwatch_server.alerts.feed import Fed, Piece
+from rolloutwatch_server.alerts.feed import Fed, Memory, Piece
 from rolloutwatch_server.alerts.notes import (
     Began,
     FeedNote,
@@ -18,8 +21,9 @@ from rolloutwatch_server.alerts.notes import (
     WentBack,
 )
 from rolloutwatch_server.alerts.plan import Plan
-from rolloutwatch_server.alerts.state import Change, Transition
+from rolloutwatch_server.alerts.state import Transition
 
+UNJUDGED = "the steps that followed were not judged"
 ANY = ""  # stands for figures that no rule looks at, since they too make a step
 
 Happened = tuple[Rule, Transition]
@@ -170,10 +174,16 @@ def replay(
 def _begin(
     former: RunAlerts | None, note: Began, plan_of: Callable[[int], Plan]
 ) -> tuple[list[Happened], RunAlerts]:
-    from rolloutwatch_server.alerts.watch import anew  # noqa: PLC0415
+    happened = [] if former is None else unjudged(former, note.time)
+    states = {} if former is None else former.states
+    return happened, RunAlerts(plan_of(note.rule_set), states, Memory(begun=note.step))
 
-    alerts, fed = anew(former, plan_of(note.rule_set), note.step, note.time)
-    return fed, alerts
+
+def unjudged(alerts: RunAlerts, time: float) -> list[Happened]:
+    """End all alerts because nobody has judged what came after them; return what that did."""
+    return [
+        (rule, msgspec.structs.replace(one, reason=UNJUDGED)) for rule, one in alerts.end(time).transitions
+    ]
 
 
 def _apply(alerts: RunAlerts, note: FeedNote, plan_of: Callable[[int], Plan]) -> Fed:
