@@ -49,8 +49,9 @@ def place(notes: Sequence[FeedNote]) -> list[Placed]:
     for note in reversed(notes):
         match note:
             case WentBack():
-                limit = min(limit, note.step)
-                placed.append(Placed(limit, within=False, is_given_up=False, note=note))
+                if note.step < limit:  # else it went back further, or as far again, after that
+                    limit = note.step
+                    placed.append(Placed(limit, within=False, is_given_up=False, note=note))
             case LateFigures():
                 placed.append(_placed(note.during + 1, False, limit, note))
             case Began() | RunEnded():
@@ -129,8 +130,8 @@ def in_order(pieces: Iterable[Piece], notes: Sequence[FeedNote]) -> Iterator[Pie
             came = set(placed.note.came)
             first = {metric: value for metric, value in waiting.metrics.items() if metric in came}
             rest = {metric: value for metric, value in waiting.metrics.items() if metric not in came}
-            if first:
-                yield Piece(waiting.step, waiting.time, waiting.session, first)
+            if came:
+                yield Piece(waiting.step, waiting.time, waiting.session, first or {ANY: 0.0})
             waiting = Piece(waiting.step, waiting.time, waiting.session, rest) if rest else next(judged, None)
         yield placed
     if waiting is not None:
@@ -159,6 +160,7 @@ def replay(
     `plan_of` returns the rules of a version. What came before the run began to be judged is left out.
     """
     alerts: RunAlerts | None = None
+    cut_short: list[Happened] = []  # ends that were given up: the run's going back makes another end of each
     for one in in_order(pieces, notes):
         if isinstance(one, Piece):
             if alerts is not None:
@@ -170,7 +172,30 @@ def replay(
             continue
         else:
             happened = _apply(alerts, one.note, plan_of).transitions
-        yield one.at, [given_up(pair, one.at) for pair in happened] if one.is_given_up else happened
+        if one.is_given_up:
+            cut_short += happened
+            continue
+        if isinstance(one.note, WentBack):
+            happened = [*happened, *_ends(cut_short, one.note)]
+            cut_short = []
+        yield one.at, happened
+
+
+def _ends(cut_short: Iterable[Happened], back: WentBack) -> Iterator[Happened]:
+    for rule, one in cut_short:
+        if one.change is Change.RESOLVED:
+            reason = f"{BACK}{back.step}"
+            yield (
+                rule,
+                Transition(
+                    change=one.change,
+                    epoch=one.epoch,
+                    step=back.step,
+                    time=back.time,
+                    reason=reason,
+                    quiet=True,
+                ),
+            )
 
 
 def _begin(
@@ -214,17 +239,3 @@ def trial(
             yield one.at, alerts.go_back(one.note.step, one.note.time).transitions
         elif not one.is_given_up:
             yield one.at, _apply(alerts, one.note, lambda _: plan).transitions
-
-
-def given_up(pair: Happened, to_step: int) -> Happened:
-    """Return an end that was given up as that which the run's going back made of it."""
-    rule, one = pair
-    reason = f"the run went back to step {to_step}"
-    return rule, Transition(
-        change=one.change, epoch=one.epoch, step=to_step, time=one.time, reason=reason, quiet=True
-    )
-
-
-def is_end_by_going_back(transition: Transition) -> bool:
-    """Tell whether an alert ended because the run went back behind it."""
-    return transition.change is Change.RESOLVED and transition.reason.startswith(BACK)

@@ -22,7 +22,7 @@ from rolloutwatch_server.store.alert_rows import FIRING, RuleSetView
 from rolloutwatch_server.store.columns import Shown
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import StoreError
-from rolloutwatch_server.store.judged import read_notes, shown_pieces
+from rolloutwatch_server.store.judged import noted_steps, read_notes, shown_pieces
 from rolloutwatch_server.store.lineage import Lineage
 
 _state = msgspec.msgpack.Decoder(AlertState).decode
@@ -185,7 +185,8 @@ class AlertBook(Changes):
     def pieces(self, run: str, metrics: Collection[str], first: int, last: int) -> Iterable[Piece]:
         """Return what was judged of a run from one step to another, in that order."""
         notes = [note for note in read_notes(self._db, run) if note.step >= first]
-        yield from pieces_alone(shown_pieces(self._db, run, metrics, first, last), notes)
+        shown = shown_pieces(self._db, run, metrics, first, last, noted_steps(notes))
+        yield from pieces_alone(shown, notes)
 
     def is_alive(self, run: str) -> bool:
         """Tell whether a session of a run is at work."""
