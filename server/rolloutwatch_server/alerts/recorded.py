@@ -11,11 +11,11 @@ from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.evaluation import RunAlerts
 from rolloutwatch_server.alerts.feed import Fed, Memory, Piece
 from rolloutwatch_server.alerts.notes import (
+    TIME,
     Began,
     FeedNote,
     LateFigures,
     OtherRules,
-    OtherTime,
     RunEnded,
     Was,
     WentBack,
@@ -58,7 +58,7 @@ def place(notes: Sequence[FeedNote]) -> list[Placed]:
                 placed.append(_placed(note.step + 1, False, limit, note))
             case OtherRules():
                 placed.append(_placed(note.step, True, limit, note))
-            case Was() | OtherTime():
+            case Was():
                 pass
     return placed[::-1]
 
@@ -72,7 +72,6 @@ def _placed(at: int, within: bool, limit: int, note: FeedNote) -> Placed:
 def as_judged(pieces: Iterable[Piece], notes: Iterable[FeedNote]) -> Iterator[Piece]:
     """Yield shown pieces, one for each step, with the figures and times that were judged in place of those shown."""
     was: dict[int, dict[str, float | None]] = {}
-    times: dict[int, float] = {}
     for note in notes:
         match note:
             case Was():
@@ -81,40 +80,34 @@ def as_judged(pieces: Iterable[Piece], notes: Iterable[FeedNote]) -> Iterator[Pi
                 known = was.setdefault(note.step, {})
                 for metric in note.figures:
                     known.setdefault(metric, None)
-            case OtherTime():
-                times[note.step] = note.time
             case _:
                 pass
-    return _overruled(pieces, was, times)
+    return _overruled(pieces, was)
 
 
-def _overruled(
-    pieces: Iterable[Piece], was: Mapping[int, Mapping[str, float | None]], times: Mapping[int, float]
-) -> Iterator[Piece]:
+def _overruled(pieces: Iterable[Piece], was: Mapping[int, Mapping[str, float | None]]) -> Iterator[Piece]:
     lost = iter(sorted(was))  # steps of which nothing is shown any more may have been judged all the same
     missing = next(lost, None)
     for piece in pieces:
         while missing is not None and missing < piece.step:
-            yield from _corrected(Piece(missing, times.get(missing, 0.0), 0, {}), was, times)
+            yield from _corrected(Piece(missing, 0.0, 0, {}), was[missing])
             missing = next(lost, None)
         if missing == piece.step:
+            yield from _corrected(piece, was[missing])
             missing = next(lost, None)
-        if piece.step in was or piece.step in times:
-            yield from _corrected(piece, was, times)
         else:
             yield piece
     while missing is not None:
-        yield from _corrected(Piece(missing, times.get(missing, 0.0), 0, {}), was, times)
+        yield from _corrected(Piece(missing, 0.0, 0, {}), was[missing])
         missing = next(lost, None)
 
 
-def _corrected(
-    piece: Piece, was: Mapping[int, Mapping[str, float | None]], times: Mapping[int, float]
-) -> Iterator[Piece]:
-    judged = {**piece.metrics, **was.get(piece.step, {})}
+def _corrected(piece: Piece, was: Mapping[str, float | None]) -> Iterator[Piece]:
+    judged = {**piece.metrics, **was}
+    time = judged.pop(TIME, None)
     metrics = {metric: value for metric, value in judged.items() if value is not None}
     if metrics:
-        yield Piece(piece.step, times.get(piece.step, piece.time), piece.session, metrics)
+        yield Piece(piece.step, piece.time if time is None else time, piece.session, metrics)
 
 
 def in_order(pieces: Iterable[Piece], notes: Sequence[FeedNote]) -> Iterator[Piece | Placed]:
