@@ -20,7 +20,7 @@ from rolloutwatch_server.alerts.evaluation import RunAlerts
 from rolloutwatch_server.alerts.feed import Piece
 from rolloutwatch_server.alerts.plan import Plan
 
-_NEAR_ONE = ("rollout_is_mean", "rollout_is_eff_sample_size", "n_tokens")
+_NEAR_ONE = ("mismatch_ppl_ratio", "rollout_is_mean", "rollout_is_eff_sample_size", "n_tokens")
 
 METRICS = [f"metric_{number}" for number in range(40)]  # around 1, and below 1.5 while all is well
 BAD = METRICS[:2]  # these stand above that

@@ -1,7 +1,7 @@
 """The figures of one step of a run, what the windows of its rules hold, and what all conditions come to."""
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -89,10 +89,13 @@ class Sheet:
         found = ((name, self._values[place]) for name, place in self.plan.places_of[rule])
         return {name: value for name, value in found if value == value}
 
-    @property
-    def is_warm(self) -> bool:
-        """Whether nothing of before could change what windows hold."""
-        return all(one.is_full for one in self._windows) and all(one.is_full for one in self._shares)
+    def is_warm(self, came: Container[str]) -> bool:
+        """Tell whether nothing of before could change what windows hold, if only these metrics have ever come."""
+        windows = zip(self._windows, self.plan.windows, strict=True)
+        shares = zip(self._shares, self.plan.shares, strict=True)
+        return all(
+            window.is_full or self.plan.names[about.metric] not in came for window, about in windows
+        ) and all(share.is_full or not any(name in came for name in about.metrics) for share, about in shares)
 
     def judge(
         self, step: int, missed: Missed, *, closed: bool = False, only: Collection[str] | None = None
