@@ -126,6 +126,7 @@ class Played:
         self._restarts = restarts
         self._splits = figure_by_figure
         self._pieces: list[Piece] = []
+        self._kept: dict[str, AlertState] = {}
 
     def play(self, row: Row) -> None:
         self.notes = []
@@ -147,6 +148,10 @@ class Played:
     def _take(self, fed: Fed) -> None:
         self.fed.append(fed)
         self.notes += fed.notes
+        self._kept |= fed.states
+        assert {
+            rule: state for rule, state in self._kept.items() if state != AlertState()
+        } == self.alerts.states
         if self._restarts:
             memory = msgspec.msgpack.decode(msgspec.msgpack.encode(self.alerts.memory()), type=Memory)
             packed = msgspec.msgpack.encode(self.alerts.states)
