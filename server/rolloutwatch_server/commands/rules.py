@@ -131,9 +131,9 @@ def _report(
 ) -> Report:
     first = 0 if asked.from_step is None else asked.from_step
     last = MAX_STEP if asked.to_step is None else asked.to_step
-    steps = _Counted(detail.summary.first_step or 0, min(last, detail.summary.last_step or 0))
+    steps = _Counted(detail.summary.first_step or 0, detail.summary.last_step or 0)
     if written is None:
-        chosen, happened, different = _again(judged, last, steps)
+        chosen, happened, different = _again(judged, steps)
     else:
         chosen = tuple(rule for rule in written if rule.applies_to(asked.run))
         plan, different = Plan(chosen), None
@@ -143,7 +143,7 @@ def _report(
     return Report(asked.run, chosen, alerts, steps.count, different)
 
 
-def _again(judged: Judged, last: int, steps: "_Counted") -> tuple[Sequence[Rule], list[Happened], list[str]]:
+def _again(judged: Judged, steps: "_Counted") -> tuple[Sequence[Rule], list[Happened], list[str]]:
     """Judge a run again by the rules that were in force; return the last of these, what happened, and what differs."""
     if not judged.versions:
         raise _CannotTest(
@@ -151,11 +151,10 @@ def _again(judged: Judged, last: int, steps: "_Counted") -> tuple[Sequence[Rule]
             "Name a file of rules to try those."
         )
     plans = {version: Plan(judged.rules_of(version)) for version in judged.versions}
-    pieces = judged.pieces(_metrics(plans.values()), last)
-    happened = steps.flat(replay(pieces, judged.notes, plans.__getitem__), last)
-    recorded = [(rule, one) for rule, one in judged.recorded() if one.step <= last]
+    pieces = judged.pieces(_metrics(plans.values()))
+    happened = steps.flat(replay(pieces, judged.notes, plans.__getitem__), MAX_STEP)
     clock = {rule.name for plan in plans.values() for rule in plan.rules if by_clock(rule.when.node)}
-    different = [one.in_words for one in differences(recorded, happened, clock)]
+    different = [one.in_words for one in differences(judged.recorded(), happened, clock)]
     return plans[judged.versions[-1]].rules, happened, different
 
 
