@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from hypothesis import HealthCheck, given, settings
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rolloutwatch_contract import Record, RunEnd, RunStart, StepRecord, stream_key
@@ -64,61 +65,51 @@ class Stage:
             self.store.archive(stream, entries)
 
 
+METRICS = ("kl", "ess", "reward", "other")
+
 figures = st.sampled_from([0.0, 0.3, 0.45, 0.6, 0.95, 1.0, math.nan, math.inf])
+
+
+KINDS = ("step",) * 8 + ("part", "late", "again", "resume", "rules", "end", "back", "lost")
 
 
 @st.composite
 def happenings(draw: st.DrawFn) -> list[Happening]:
     """A run of one or several sessions, with what a run brings: late, again, resumed, ended, and rules that change."""
-    found: list[Happening] = []
-    session, step, time = 0, draw(st.integers(0, 3)), 100.0
-    found.append((session, RunStart("math", "a", time)))
-    for _ in range(draw(st.integers(5, 40))):
-        kind = draw(
-            st.sampled_from(
-                ["step"] * 8 + ["part", "late", "again", "resume", "rules", "end", "other", "back", "lost"]
-            )
-        )
+    session, step, time, has_ended = 0, draw(st.integers(0, 3)), 100.0, False
+    found: list[Happening] = [(session, RunStart("math", "a", time))]
+    for kind in draw(st.lists(st.sampled_from(KINDS), min_size=5, max_size=30)):
         time += draw(st.sampled_from([0.5, 1.0, 3.0]))
-        names = draw(
-            st.lists(st.sampled_from(["kl", "ess", "reward", "other"]), min_size=1, max_size=4, unique=True)
-        )
+        names = draw(st.lists(st.sampled_from(METRICS), min_size=1, max_size=4, unique=True))
         metrics = {name: draw(figures) for name in names}
-        if kind == "step":
-            step += draw(st.sampled_from([1, 1, 1, 2]))
-            found.append((session, StepRecord(step, time, metrics)))
-        elif kind == "lost":
-            step += 1
-            found.append((session, StepRecord(step, time, metrics, dropped={"queue_full": step})))
-        elif kind == "part":
-            found.append((session, StepRecord(step, time, metrics)))
-        elif kind in ("late", "again"):
-            name = names[0]
-            found.append(
-                (session, StepRecord(max(0, step - draw(st.integers(0, 5))), time, {name: metrics[name]}))
-            )
-        elif kind == "back":
-            step = max(0, step - draw(st.integers(0, 5)))
-            found.append(
-                (session, StepRecord(step, time, dict.fromkeys(["kl", "ess", "reward", "other"], 0.6)))
-            )
-        elif kind == "resume":
-            session, step = session + 1, max(0, step - draw(st.integers(0, 5)))
-            found.append((session, RunStart("math", "a", time)))
-            found.append((session, StepRecord(step, time, metrics)))
-        elif kind == "other" and session:
-            found.append((session - 1, StepRecord(max(0, step - draw(st.integers(-2, 3))), time, metrics)))
-        elif kind == "end":
-            found.append((session, RunEnd(time)))
-        elif kind == "rules":
+        if kind == "rules":
             found.append(Rules(draw(st.sampled_from([FIRST, SECOND]))))
+            continue
+        if kind == "resume":
+            session, step, has_ended = session + 1, max(0, step - draw(st.integers(0, 5))), False
+            found.append((session, RunStart("math", "a", time)))
+        elif has_ended:
+            continue
+        if kind == "end":
+            has_ended = True
+            found.append((session, RunEnd(time)))
+            continue
+        lost = {"queue_full": step} if kind == "lost" else {}
+        if kind in ("step", "lost"):
+            step += draw(st.integers(1, 2))
+        elif kind == "back":
+            step, metrics = max(0, step - draw(st.integers(0, 5))), dict.fromkeys(METRICS, 0.6)
+        at = step
+        if kind in ("late", "again"):
+            at, metrics = max(0, step - draw(st.integers(0, 5))), {names[0]: metrics[names[0]]}
+        found.append((session, StepRecord(at, time, metrics, dropped=lost)))
     return found
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None)
 @given(happened=happenings(), data=st.data())
 def test_batches_and_restarts_change_nothing_and_the_archive_gives_the_same_again(
-    happened: list[Happening], data: st.DataObject, tmp_path_factory: object
+    happened: list[Happening], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Record by record, or in batches with the server started anew in between; and from what is shown and noted."""
     whole, cut = (Stage(tmp_path_factory.mktemp("alerts") / "archive.db") for _ in range(2))

@@ -124,7 +124,8 @@ class Engine:
         """Judge a run from here on, as if nothing had been before."""
         assert self._version is not None
         anew = book.new_run(run)
-        note = Began(anew.memory.begun, book.now, self._version)
+        judged_to = -1 if former is None else former.open_step
+        note = Began(anew.memory.begun, book.now, self._version, judged_to)
         book.note(run, note)
         plan = self._plan(book, run, self._version)
         for rule, transition in [] if former is None else unjudged(former, note.time):

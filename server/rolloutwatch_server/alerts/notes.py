@@ -9,11 +9,15 @@ TIME = ":time"  # no metric can be called so
 
 
 class Began(msgspec.Struct, frozen=True, tag="began"):
-    """From behind a step on (-1: from the first one on) the run is judged anew, by the rules of a version."""
+    """From behind a step on (-1: from the first one on) the run is judged anew, by the rules of a version.
+
+    What came behind the step `judged_to` and up to that one was never judged.
+    """
 
     step: int
     time: float
     rule_set: int
+    judged_to: int = -1
 
 
 class LateFigures(msgspec.Struct, frozen=True, tag="late"):

@@ -54,8 +54,10 @@ def place(notes: Sequence[FeedNote]) -> list[Placed]:
                 placed.append(Placed(limit, within=False, note=note))
             case LateFigures() if note.during < limit:
                 placed.append(Placed(note.during, within=True, note=note))
-            case Began() | RunEnded() if note.step < limit:
+            case RunEnded() if note.step < limit:
                 placed.append(Placed(note.step + 1, within=False, note=note))
+            case Began():
+                placed.append(Placed(min(note.judged_to + 1, limit), within=False, note=note))
             case OtherRules() if note.step < limit:
                 placed.append(Placed(note.step, within=True, note=note))
             case OtherRules():

@@ -86,13 +86,14 @@ class AlertBook(Changes):
     def run(self, run: str) -> RunRow | None:
         """Return how far a run is judged, None if nothing of it ever was."""
         row = self._db.execute(
-            "SELECT came, rule_set, heard_at, skew, ended, birth, broken FROM alert_runs WHERE run = ?",
+            "SELECT came, rule_set, heard_at, skew, ended, birth, broken, open_step FROM alert_runs WHERE run = ?",
             (run,),
         ).fetchone()
         if row is None:
             return None
-        came, rule_set, heard_at, skew, ended, birth, broken = row
-        return RunRow(_memory(came), rule_set, heard_at, skew, bool(ended), birth, broken)
+        came, rule_set, heard_at, skew, ended, birth, broken, step = row
+        memory = Memory(step=-1 if step is None else step) if broken else _memory(came)
+        return RunRow(memory, rule_set, heard_at, skew, bool(ended), birth, broken)
 
     def new_run(self, run: str) -> RunRow:
         """Return how a run begins to be judged: behind what is there of it already."""

@@ -1,0 +1,270 @@
+"""Alerts in the archive: in one transaction with the records that made them, told, seen, silenced, and given up."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from rolloutwatch_contract import Heartbeat, RunEnd, StepRecord
+from rolloutwatch_contract.alerts import Change
+from rolloutwatch_contract.written_rules import RuleError
+from rolloutwatch_server.store import MEMORY, NewDelivery, RulesChanged, Store
+from rolloutwatch_server.store.transcript import Kept, RunFacts, SessionFacts
+from tests.server.judging import document, judged_again, rule, timeline
+from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, start, step, values
+
+HIGH = document(
+    rule("high", "kl > 0.5", clear_steps=2, severity="critical", summary="It is high.", cure="Lower it.")
+)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(path: Path, clock: Clock) -> Store:
+    store = Store(path, clock)
+    store.save_rule_set(HIGH, "api", "ada")
+    return store
+
+
+def kl(*figures: float, first: int = 0) -> list[StepRecord]:
+    return [step(number, kl=value) for number, value in enumerate(figures, first)]
+
+
+def test_an_alert_is_kept_with_what_made_it_and_somebody_is_to_be_told(store: Store) -> None:
+    store.archive(STREAM, batch(*kl(0.0, 0.75, 0.25, 0.0)))
+    (alert,) = store.alerts(state="all")
+    assert (alert.run, alert.rule, alert.epoch, alert.severity.word) == (RUN, "high", 1, "critical")
+    assert (alert.firing_step, alert.firing_time, alert.values) == (1, 1.0, {"kl": 0.75})
+    assert (alert.resolved_step, alert.resolved_time, alert.reason) == (3, 3.0, "")
+    assert (alert.condition, alert.summary, alert.cure) == ("kl > 0.5", "It is high.", "Lower it.")
+    events = store.outbox_events()
+    assert [(one.change, one.step, one.alert) for one in events] == [
+        (Change.FIRING, 1, alert.id),
+        (Change.RESOLVED, 3, alert.id),
+    ]
+    assert events[0].id == alert.id
+    assert [one.id for one in store.transitions(alert=alert.id)] == [one.id for one in events]
+    assert store.alerts() == store.alerts_at(RUN, 3) == []
+    assert store.alerts_at(RUN, 2) == [alert]
+
+
+def test_a_transaction_that_is_undone_leaves_no_alert_and_tells_nobody(store: Store) -> None:
+    """Killed before the commit, the same records come again, and make the same event once."""
+
+    def killed() -> None:
+        raise KeyboardInterrupt
+
+    bad = batch(*kl(0.75))
+    with pytest.raises(KeyboardInterrupt):
+        store.archive_many({STREAM: bad}, before_commit=killed)
+    assert store.alerts(state="all") == store.outbox_events() == store.transitions() == []
+    assert store.firing(RUN) is None
+    for _ in range(2):
+        store.archive(STREAM, bad)
+        assert [one.change for one in store.outbox_events()] == [Change.FIRING]
+
+
+def test_the_id_of_an_event_is_the_same_for_ever_and_of_a_run_that_is_there_anew_another(
+    tmp_path: Path, clock: Clock
+) -> None:
+    """Whoever got it twice knows by its id; and an alert of a new run is no old one, although it is called the same."""
+    ids = []
+    for name in ("a.db", "b.db"):
+        store = Store(tmp_path / name, clock)
+        store.save_rule_set(HIGH, "api", "ada")
+        store.archive(STREAM, batch(*kl(0.75), RunEnd(1.0)))
+        ids.append(store.alerts(state="all")[0].id)
+    assert ids[0] == ids[1]
+    store.delete(RUN, "by hand")
+    assert store.alerts(state="all") == store.transitions() == store.outbox_events() == []
+    store.archive(OTHER_SESSION, batch(start(time=5.0), *kl(0.75)))
+    (anew,) = store.alerts()
+    assert (anew.epoch, anew.id == ids[0]) == (1, False)
+
+
+def test_what_was_kept_of_alerts_and_cannot_be_read_costs_no_record(
+    path: Path, clock: Clock, store: Store
+) -> None:
+    """The run's alerts stand still, which is told; a server that is started anew judges it anew."""
+    store.archive(STREAM, batch(*kl(0.75)))
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.execute("UPDATE alert_runs SET came = x'c1'")
+        db.commit()
+    store = Store(path, clock)
+    store.archive(STREAM, batch(*kl(0.25, 0.75, first=1), first=2))
+    store.archive(STREAM, batch(*kl(0.75, first=3), first=4))
+    assert values(store, "kl") == {0: 0.75, 1: 0.25, 2: 0.75, 3: 0.75}
+    assert list(store.broken_alerts) == [RUN]
+    store.archive(OTHER_SESSION.replace("~a", "~b"), batch(*kl(0.75)))
+    assert [one.run for one in store.alerts()] == ["math~b", RUN]
+    store.close()
+    store = Store(path, clock)
+    store.archive(STREAM, batch(*kl(0.75, first=4), first=5))
+    assert store.broken_alerts == {}
+    ended, anew = (store.alerts(state="all", run=RUN))[::-1]
+    assert (ended.firing_step, ended.reason) == (0, "the steps that followed were not judged")
+    assert (anew.firing_step, anew.is_firing) == (4, True)
+    assert judged_again(store, RUN) == []
+
+
+def test_a_run_that_ends_ends_its_alerts_and_one_that_is_resumed_begins_anew(store: Store) -> None:
+    store.archive(STREAM, batch(start(time=0.0), *kl(0.75, 0.75), RunEnd(2.5)))
+    store.archive(OTHER_SESSION, batch(start(time=3.0), *kl(0.75, first=1)))
+    assert timeline(store, RUN) == [
+        ("high", "firing", 1, 0, 0.0, ""),
+        ("high", "resolved", 1, 1, 2.5, "the run ended"),
+        ("high", "resolved", 1, 1, 1.0, "the run went back to step 1"),
+        ("high", "firing", 2, 1, 1.0, ""),
+    ]
+    assert [one.given_up for one in store.transitions(RUN)] == [False, True, False, False]
+    assert [one.change for one in store.outbox_events()] == [Change.FIRING, Change.RESOLVED, Change.FIRING]
+    assert [(one.firing_step, one.resolved_step) for one in store.alerts(state="all")] == [(1, None), (0, 1)]
+
+
+def test_alerts_of_steps_that_are_given_up_are_given_up(store: Store) -> None:
+    store.archive(STREAM, batch(start(time=0.0), *kl(0.0, 0.0, 0.75)))
+    store.archive(OTHER_SESSION, batch(start(time=5.0), *kl(0.0, 0.0, 0.0, first=1)))
+    (alert,) = store.alerts(state="all")
+    assert (alert.given_up, alert.reason) == (True, "the run went back to step 1")
+    assert store.alerts() == store.alerts_at(RUN, 3) == []
+    assert judged_again(store, RUN) == []
+
+
+def test_rules_that_change_end_their_alerts_at_once_and_one_that_stays_goes_on(store: Store) -> None:
+    """Words may change and it is the same rule; whoever saves what somebody else has saved meanwhile is told."""
+    version = store.rule_set().version
+    store.archive(STREAM, batch(*kl(0.75)))
+    other_words = HIGH.replace("It is high.", "Too high.")
+    version = store.save_rule_set(other_words, "api", "ada", version)
+    assert [one.is_firing for one in store.alerts()] == [True]
+    with pytest.raises(RulesChanged) as refused:
+        store.save_rule_set(HIGH, "api", "bob", version - 1)
+    assert refused.value.version == version
+    with pytest.raises(RuleError, match="kll"):
+        store.save_rule_set(HIGH.replace("kl >", "kll >"), "api", "bob")
+    assert store.rule_set().document == other_words
+    changes = store.alert_changes
+    store.save_rule_set(HIGH.replace("0.5", "0.9"), "api", "ada", version)
+    (alert,) = store.alerts(state="all")
+    assert (alert.resolved_step, alert.reason) == (0, "the rule was changed")
+    assert store.runs_with_changed_alerts(changes) == {RUN}
+    assert judged_again(store, RUN) == []
+
+
+def test_what_is_found_long_after_is_late(store: Store, clock: Clock) -> None:
+    """Because the server was away; a trainer whose clock goes wrong is not late."""
+    clock.now = 5000.0
+    store.archive(STREAM, batch(*kl(0.75)))  # by a clock that is 5000 s behind
+    clock.now = 5100.0
+    store.archive(STREAM, batch(*kl(0.0, 0.0, 0.75, first=1), first=2))
+    late = {one.step: one.late for one in store.transitions(RUN)}
+    assert late == {0: False, 2: True, 3: True}
+
+
+def test_records_that_were_lost_are_a_figure_and_raise_an_alert(path: Path, clock: Clock) -> None:
+    """From the first loss on, as many as since the step before; one that a heartbeat told of comes with the next step."""
+    store = Store(path, clock)
+    told = [{}, {}, {"queue_full": 2, "not_decoded": 9}, {"queue_full": 2, "not_measured": 1}]
+    records = [StepRecord(n, float(n), {"kl": 0.0}, dropped=one) for n, one in enumerate(told)]
+    store.archive(
+        STREAM, batch(start(), *records, StepRecord(3, 3.5, {"ess": 1.0}, dropped={"queue_full": 4}))
+    )
+    store.archive(STREAM, batch(Heartbeat(4.0, {"queue_full": 5}), first=7))
+    store.close()
+    store = Store(path, clock)
+    store.archive(STREAM, batch(StepRecord(4, 4.5, {"kl": 0.0}, dropped={"queue_full": 5}), first=8))
+    store.archive(OTHER_SESSION, batch(start(time=5.0), *(step(n, kl=0.0) for n in (5, 6))))
+    assert values(store, "dropped_records") == {2: 2.0, 3: 0.0, 4: 3.0, 5: 0.0, 6: 0.0}
+    assert values(store, "unmeasured_steps") == {3: 1.0, 4: 0.0, 5: 0.0, 6: 0.0}
+    found = store.alerts(state="all", rule="dropped_records")
+    assert (found[-1].firing_step, found[-1].values) == (2, {"dropped_records": 2.0})
+
+
+def test_a_run_from_elsewhere_is_judged_once_and_nobody_is_told(store: Store) -> None:
+    """In bites, by whoever keeps the archive; its alerts end with it."""
+    with store.restoration() as restoration:
+        place = restoration.begin_session()
+        for one in kl(*([0.0] * 3000), 0.75, 0.0, 0.0, 0.75):
+            restoration.add(place, Kept(one))
+        restoration.end_session(place, SessionFacts("s1", 0.0, 10.0, outcome="finished"))
+        assert restoration.commit("math~old", RunFacts(0.0, 4000.0))
+    while store.keep():
+        pass
+    found = store.alerts(state="all")
+    assert [(one.firing_step, one.resolved_step, one.reason) for one in found] == [
+        (3003, 3003, "the run ended"),
+        (3000, 3002, ""),
+    ]
+    assert store.outbox_events() == []
+    assert judged_again(store, "math~old") == []
+
+
+def test_who_has_seen_an_alert_is_told_again_only_when_that_is_over(store: Store, clock: Clock) -> None:
+    store.archive(STREAM, batch(*kl(0.75)))
+    (alert,) = store.alerts()
+    assert [one.id for one in store.alerts_told_before(1001.0)] == [alert.id]
+    seen = store.acknowledge(alert.id, "ada", 1100.0, "I look.")
+    assert seen is not None
+    assert (seen.acknowledged_by, seen.acknowledged_until, seen.note) == ("ada", 1100.0, "I look.")
+    assert store.alerts_told_before(1001.0) == store.expired_acknowledgements() == []
+    firing = store.firing(RUN)
+    assert firing is not None
+    assert [(one.rule, one.acknowledged) for one in firing.alerts] == [("high", True)]
+    clock.now = 1200.0
+    assert [one.id for one in store.expired_acknowledgements()] == [alert.id]
+    assert store.tell_again(alert.id)
+    assert [one.change for one in store.outbox_events()] == [Change.FIRING, Change.REPEAT]
+    assert store.expired_acknowledgements() == store.alerts_told_before(1200.0) == []
+    assert store.acknowledge("none", "ada") is None
+    assert not store.tell_again("none")
+
+
+def test_a_silence_covers_what_its_patterns_match_as_long_as_it_lasts(store: Store, clock: Clock) -> None:
+    store.archive(STREAM, batch(*kl(0.75)))
+    store.silence("*~b", "*", None, "ada")
+    silence = store.silence("math~*", "hi*", 1100.0, "ada", "known")
+    assert [one.silenced_until for one in store.alerts()] == [1100.0]
+    assert store.outbox_events()[0].is_silenced
+    assert [one.run for one in store.silences()] == ["math~*", "*~b"]
+    assert store.end_silences() == []
+    clock.now = 1101.0
+    assert [one.rule for one in store.end_silences()] == ["high"]
+    assert [one.change for one in store.outbox_events()] == [Change.FIRING, Change.REPEAT]
+    assert not store.unsilence(silence)
+
+
+def test_messages_wait_until_they_arrive_or_are_given_up(clock: Clock) -> None:
+    """The same message is not made twice; one that was given up can be sent again."""
+    store = Store(MEMORY, clock)
+    store.save_rule_set(HIGH, "api", "ada")
+    store.archive(STREAM, batch(*kl(0.75)))
+    (event,) = store.outbox_events()
+    message = NewDelivery("key", "chat", RUN, "[]", 1010.0)
+    store.make_deliveries([message, message], [event.id])
+    assert (store.outbox_events(), store.due_deliveries(), store.next_delivery_at()) == ([], [], 1010.0)
+    (one,) = store.due_deliveries(1010.0, target="chat")
+    store.delivery_failed(one.id, "no", 1020.0)
+    assert store.due_deliveries(1019.0) == []
+    tally = store.delivery_tallies()["chat"]
+    assert (tally.waiting, tally.dead, tally.failing_since, tally.error) == (1, 0, 1000.0, "no")
+    store.delivery_dead(one.id, "never")
+    assert [(dead.attempts, dead.error) for dead in store.deliveries("dead")] == [(2, "never")]
+    assert store.retry_delivery(one.id)
+    assert not store.retry_delivery(one.id)
+    store.delivery_done(one.id)
+    assert [(done.state, done.done_at) for done in store.deliveries()] == [("done", 1000.0)]
+    assert store.delivery_tallies()["chat"].last_success == 1000.0
