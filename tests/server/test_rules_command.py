@@ -1,4 +1,4 @@
-"""`rolloutwatch rules test`: what rules would have said of a past run."""
+"""`rolloutwatch rules`: what rules say of a past run, and whether a file of rules can be."""
 
 import contextlib
 import json
@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from rolloutwatch_contract import StepRecord
-from rolloutwatch_contract.limits import DEFAULT_LIMITS
 from rolloutwatch_server.commands.rules import rules
 from rolloutwatch_server.commands.when import days_and_hours, moment
 from rolloutwatch_server.store import Store, StoreError
@@ -60,9 +59,9 @@ def test_it_prints_what_would_have_fired_and_when(
     assert try_rules(data_dir, str(file)) == 0
     told = capsys.readouterr()
     assert told.out.splitlines() == [
-        "critical: reward_low - reward below 0.5 for 2 steps, until good for 2",
+        "critical: reward_low - reward < 0.5 for 2 steps, until it is not for 2",
         "  The reward fell.",
-        "  step 4 (2023-11-14 22:17:20) until step 9, 4 steps (5 min): 0.1",
+        "  step 4 (2023-11-14 22:17:20) until step 9 (5 min): reward 0.1",
         "",
         "math~a: 1 alert of 1 of 1 rules over 11 steps.",
     ]
@@ -72,51 +71,103 @@ def test_it_prints_what_would_have_fired_and_when(
 def test_a_program_reads_the_same_as_json(
     data_dir: Path, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert try_rules(data_dir, str(file), "--json", "--from-step", "4", "--to-step", "8") == 0
-    (told,) = json.loads(capsys.readouterr().out)["rules"]
+    """Steps are judged from the first one on, and what stands in the range that is asked for is told."""
+    assert try_rules(data_dir, str(file), "--json", "--from-step", "6", "--to-step", "8") == 0
+    told = json.loads(capsys.readouterr().out)
     assert told == {
-        "name": "reward_low", "metric": "reward", "severity": "critical", "above": None, "below": 0.5,
-        "for_steps": 2, "clear_steps": 2, "samples": 5,
-        "alerts": [
+        "run": RUN, "steps": 9, "same_as_recorded": None, "differences": None,
+        "rules": [
             {
-                "firing_step": 5, "firing_time": 1_700_000_300.0, "resolved_step": None, "resolved_time": None,
-                "steps": 3, "bad_steps": 2, "value": 0.3, "worst": 0.1,
+                "name": "reward_low", "severity": "critical", "when": "reward < 0.5", "clear": None,
+                "for_steps": 2, "for_seconds": 0.0, "clear_steps": 2,
+                "alerts": [
+                    {
+                        "firing_step": 4, "firing_time": 1_700_000_240.0, "values": {"reward": 0.1},
+                        "resolved_step": None, "resolved_time": None, "reason": "", "flapping": False,
+                    }
+                ],
             }
         ],
     }  # fmt: skip
+    assert try_rules(data_dir, str(file), "--json", "--from-step", "10") == 0
+    assert json.loads(capsys.readouterr().out)["rules"][0]["alerts"] == []
 
 
-def test_without_a_file_the_default_rules_are_tried(
+def test_without_a_file_a_run_is_judged_again_as_it_was_and_compared(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Those whose figures the run does not have say what they need."""
+    """By the rules that were in force, also where these have changed meanwhile; what cannot fire says why."""
+    with contextlib.closing(Store(data_dir / "archive.db")) as store:
+        store.save_rule_set('own_metrics = ["reward"]\n' + RULES, "api", "ada")
+        more = [StepRecord(n, 1_700_000_000.0 + 60 * n, {"reward": 0.25}) for n in range(11, 14)]
+        store.archive(STREAM, batch(*more, first=13))
     assert try_rules(data_dir) == 0
     told = capsys.readouterr()
-    assert told.out.splitlines()[-1] == f"math~a: 0 alerts of 0 of {len(DEFAULT_LIMITS)} rules over 11 steps."
-    assert (
-        "metric 'rollout_is_mean' (rule 'rollout_is_mean_far_from_one') is not in this run: it needs rollout_is."
-        in told.err
+    assert told.out.splitlines()[2:] == [
+        "  step 12 (2023-11-14 22:25:20) and stands: reward 0.25",
+        "",
+        "Judged again by the rules that were in force: exactly what was recorded live.",
+        "math~a: 1 alert of 1 of 1 rules over 14 steps.",
+    ]
+
+
+def test_what_is_not_as_recorded_is_listed_and_is_the_exit_code(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as after somebody's hand in the archive."""
+    with contextlib.closing(Store(data_dir / "archive.db")) as store:
+        store.save_rule_set('own_metrics = ["reward"]\n' + RULES, "api", "ada")
+        more = [StepRecord(n, 1_700_000_000.0 + 60 * n, {"reward": 0.25}) for n in range(11, 14)]
+        store.archive(STREAM, batch(*more, first=13))
+    with contextlib.closing(sqlite3.connect(data_dir / "archive.db")) as db:
+        db.execute("UPDATE transitions SET step = 13")
+        db.commit()
+    assert try_rules(data_dir, "--json") == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["same_as_recorded"] is False
+    assert told["differences"] == [
+        "step 12: reward_low firing, the 1. time: found again, and not recorded",
+        "step 13: reward_low firing, the 1. time: recorded, and not found again",
+    ]
+
+
+def test_a_run_that_nobody_has_judged_is_told_as_such(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript((Path(__file__).parent / "archive_of_schema_6.sql").read_text())
+    Store(path).close()
+    assert try_rules(path.parent) == 2
+    assert "nobody has judged run 'math~a' yet" in capsys.readouterr().err
+
+
+def test_rules_that_cannot_fire_say_why(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "more.toml"
+    file.write_text(RULES + RULES.replace("reward_low", "weights").replace('"reward"', '"rollout_is_mean"'))
+    assert try_rules(data_dir, str(file)) == 0
+    assert "rule 'weights': 'rollout_is_mean' is not in this run: it needs rollout_is." in (
+        capsys.readouterr().err
     )
 
 
-def test_a_metric_that_nobody_knows_is_a_warning_with_the_nearest(
+def test_a_file_is_checked_without_being_put_in_force(
     data_dir: Path, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of the catalogue or of the run; one that the run logs itself is as good as any."""
-    file.write_text(RULES.replace('"reward"', '"rewrad"'))
-    assert try_rules(data_dir, str(file)) == 0
-    assert "metric 'rewrad' (rule 'reward_low') is unknown" in (told := capsys.readouterr().err)
-    assert "Did you mean 'reward'" in told
+    """Figures that runs of the archive have are known; without an archive those of the catalogue are."""
+    assert rules(["check", str(file), "--data-dir", str(data_dir)]) == 0
+    assert capsys.readouterr().out == "rules.toml: 1 rule.\n"
+    assert rules(["check", str(file), "--data-dir", str(data_dir / "nowhere")]) == 2
+    assert 'rule "reward_low"' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[[rule]]\nname = ", "rules.toml is not TOML"),
-        ("\udcff", "rules.toml is not TOML"),
+        ("[[rule]]\nname = ", "rules.toml"),
+        ("\udcff", "rules.toml"),
         (
             RULES.replace("below", "belwo"),
-            'rules.toml, rule "reward_low": unknown key "belwo". Did you mean "below"?',
+            "rules.toml, line 6",
         ),
     ],
 )
