@@ -3,7 +3,6 @@
 import sqlite3
 
 from rolloutwatch_contract.alerts import Change, event_id
-
 from rolloutwatch_server.store.alert_rows import FIRING, RuleSetView
 
 DEFAULT_DOCUMENT = ""  # until the default rules are a document

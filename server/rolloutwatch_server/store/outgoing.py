@@ -54,21 +54,23 @@ class Outgoing(Keeping):
 
     def delivery_done(self, delivery: int) -> None:
         """Note that a message arrived."""
-        self._settle(delivery, "state = 'done', done_at = ?2, attempts = attempts + 1, error = ''")
+        self._settle(delivery, "state = 'done', done_at = :now, attempts = attempts + 1, error = ''")
 
     def delivery_failed(self, delivery: int, error: str, next_at: float) -> None:
         """Note that a message did not arrive, and when it is tried again."""
-        self._settle(delivery, "attempts = attempts + 1, error = ?3, next_at = ?4", error, next_at)
+        self._settle(delivery, "attempts = attempts + 1, error = :error, next_at = :next", error, next_at)
 
     def delivery_dead(self, delivery: int, error: str) -> None:
         """Note that a message is given up."""
-        self._settle(delivery, "state = 'dead', done_at = ?2, attempts = attempts + 1, error = ?3", error)
+        self._settle(
+            delivery, "state = 'dead', done_at = :now, attempts = attempts + 1, error = :error", error
+        )
 
     def retry_delivery(self, delivery: int) -> bool:
         """Let a message that was given up wait again, from now on; tell whether there is such a one."""
         return self._settle(
             delivery,
-            "state = 'waiting', done_at = NULL, attempts = 0, next_at = ?2",
+            "state = 'waiting', done_at = NULL, attempts = 0, next_at = :now",
             only="AND state = 'dead'",
         )
 
@@ -100,9 +102,9 @@ class Outgoing(Keeping):
         self, delivery: int, change: str, error: str = "", next_at: float | None = None, only: str = ""
     ) -> bool:
         with self._database.write() as db:
-            # each parameter stands there, whether the change needs it or not
-            query = f"UPDATE deliveries SET {change} WHERE id = ?1 AND (?2, ?3, ?4) IS NOT NULL {only}"
-            return db.execute(query, (delivery, self._clock(), error, next_at)).rowcount > 0
+            query = f"UPDATE deliveries SET {change} WHERE id = :id {only}"
+            values = {"id": delivery, "now": self._clock(), "error": error, "next": next_at}
+            return db.execute(query, values).rowcount > 0
 
 
 def _failing(db: sqlite3.Connection, target: str, last: float | None) -> tuple[float | None, str]:

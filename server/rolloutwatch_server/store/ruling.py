@@ -1,8 +1,8 @@
 """The rules in force, and what the clock does to alerts."""
 
 from rolloutwatch_contract.alerts import AlertView
-from rolloutwatch_server.store.alert_rows import FIRING, RuleSetView, SilenceView, read_alerts
 from rolloutwatch_server.store.alert_book import read_rule_set, tell_again
+from rolloutwatch_server.store.alert_rows import FIRING, RuleSetView, SilenceView, read_alerts
 from rolloutwatch_server.store.alerting import Alerting
 
 
