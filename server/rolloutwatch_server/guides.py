@@ -37,17 +37,22 @@ def link(guide: str) -> str:
     return f"/guides/{name}" if guide == f"docs/guides/{name}.md" and _NAME.match(name) else guide
 
 
+def text_of(name: str) -> str | None:
+    """Return a guide as it is written, in Markdown; None if there is none of that name."""
+    # looked up among those there are: no name that somebody asks for becomes a path
+    return (folder() / f"{name}.md").read_text(encoding="utf-8") if name in names() else None
+
+
 def guide(name: str) -> tuple[str, str] | None:
     """Return title and HTML of a guide, None if there is none of that name."""
-    # looked up among those there are: no name that somebody asks for becomes a path
-    return _rendered(folder() / f"{name}.md") if name in names() else None
+    text = text_of(name)
+    return None if text is None else _rendered(name, text)
 
 
 @functools.lru_cache(maxsize=256)
-def _rendered(path: Path) -> tuple[str, str]:
-    text = path.read_text(encoding="utf-8")
+def _rendered(name: str, text: str) -> tuple[str, str]:
     heading = re.search(r"^# (.+)$", text, re.MULTILINE)
-    title = heading[1].replace("`", "") if heading else path.stem
+    title = heading[1].replace("`", "") if heading else name
     markdown = Markdown(extensions=["fenced_code", "tables", "sane_lists", _Links()], output_format="html")
     # what the guides quote of a program may look like HTML, and is shown as it stands
     for where in (markdown.preprocessors, markdown.inlinePatterns):

@@ -165,7 +165,7 @@ def post_acknowledgement(
 ) -> Response:
     """Say that one looks after an alert: it is not repeated, until it ends or the time is over."""
     store = _store(request)
-    until = None if said.minutes is None else request.app.state.clock() + said.minutes * 60
+    until = None if said.minutes is None else store.now() + said.minutes * 60
     found = store.acknowledge(alert, identity_of(request).name, until, said.note)
     return answer(alert_fields(_there(found, alert)))
 
@@ -181,7 +181,7 @@ def post_silence_of_alert(alert: Id, request: Request, said: SilenceOfOne) -> Re
     """Let nobody be told of this rule on this run for a while; if the alert fires still then, it is told once."""
     store = _store(request)
     found = _there(store.alert(alert), alert)
-    until = request.app.state.clock() + said.minutes * 60
+    until = store.now() + said.minutes * 60
     store.silence(found.run, found.rule, until, identity_of(request).name, said.reason)
     return answer(alert_fields(_there(store.alert(alert), alert)))
 

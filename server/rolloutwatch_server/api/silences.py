@@ -59,7 +59,7 @@ def post_silence(request: Request, said: NewSilence) -> Response:
     store: Store = request.app.state.store
     if len(store.silences()) >= MOST_SILENCES:
         raise HTTPException(409, f"there are {MOST_SILENCES} silences, and no room for more: end some of them.")
-    until = request.app.state.clock() + said.minutes * 60
+    until = store.now() + said.minutes * 60
     number = store.silence(said.run, said.rule, until, identity_of(request).name, said.reason)
     made = [one for one in store.silences() if one.id == number]
     return answer(made[0], 201)
