@@ -6,6 +6,7 @@ The server hands the dashboard a Source; so does a test, with a MemorySource.
 import enum
 import math
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Protocol
 
 import msgspec
@@ -122,16 +123,20 @@ class Series(msgspec.Struct, frozen=True):
     time: npt.NDArray[np.float64] | None = None
 
 
-class SilenceView(msgspec.Struct, frozen=True, kw_only=True):
-    """That nobody is told of the alerts of runs and rules that fit two patterns, until a time in seconds since 1970."""
+class SilenceView(msgspec.Struct, frozen=True):
+    """Nobody is told of alerts of runs and rules that two patterns match, `until` a time in seconds since 1970."""
 
     id: int
     run: str
     rule: str
     until: float
     author: str
-    reason: str = ""
+    reason: str
     created_at: float
+
+    def covers(self, run: str, rule: str) -> bool:
+        """Tell whether it is of this rule on this run."""
+        return fnmatchcase(run, self.run) and fnmatchcase(rule, self.rule)
 
 
 class Origin(enum.Enum):
@@ -232,15 +237,15 @@ class Source(Protocol):
     def alerts(
         self,
         *,
+        state: str = "firing",
         run: str | None = None,
         rule: str | None = None,
-        firing: bool | None = None,
         limit: int = 100,
     ) -> Sequence[AlertView]:
-        """Return alerts, those that began last first: of one run, of one rule, or only those that fire, or do not."""
+        """Return alerts that fire, or of state "all" all there ever were, those that began last first."""
 
     def silences(self) -> Sequence[SilenceView]:
-        """Return the silences that are not over, those that end first first."""
+        """Return the silences that are not over."""
 
     def rules(self) -> RulesView:
         """Return the rules in force."""
@@ -253,6 +258,3 @@ class Source(Protocol):
 
     def notifications(self) -> Sequence[TargetView]:
         """Return everybody who is told of alerts."""
-
-    def guide(self, name: str) -> str | None:
-        """Return the text of a guide, in Markdown, None if there is none of that name."""

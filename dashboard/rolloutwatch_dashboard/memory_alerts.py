@@ -1,4 +1,4 @@
-"""Alerts, rules and guides in memory: the part of the fake that ships which has to do with them."""
+"""Alerts and rules in memory: the part of the fake that ships which has to do with them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -24,7 +24,6 @@ class MemoryAlerts:
         self._rule_states: dict[str, tuple[RuleState, ...]] = {}
         self._broken: dict[str, str] = {}
         self._targets: tuple[TargetView, ...] = ()
-        self._guides: dict[str, str] = {}
 
     def add_alert(self, alert: AlertView) -> None:
         """Add an alert, or change one."""
@@ -50,16 +49,12 @@ class MemoryAlerts:
         """Say who is told."""
         self._targets = targets
 
-    def add_guide(self, name: str, text: str) -> None:
-        """Add a guide."""
-        self._guides[name] = text
-
     def alerts(
         self,
         *,
+        state: str = "firing",
         run: str | None = None,
         rule: str | None = None,
-        firing: bool | None = None,
         limit: int = 100,
     ) -> Sequence[AlertView]:
         """Return alerts, those that began last first."""
@@ -68,13 +63,13 @@ class MemoryAlerts:
             for one in self._alerts.values()
             if (run is None or one.run == run)
             and (rule is None or one.rule == rule)
-            and (firing is None or one.is_firing == firing)
+            and (state == "all" or one.is_firing)
         ]
         return sorted(found, key=lambda one: -one.firing_time)[:limit]
 
     def silences(self) -> Sequence[SilenceView]:
         """Return the silences that are not over; here none ever is."""
-        return sorted(self._silences, key=lambda one: one.until)
+        return self._silences
 
     def rules(self) -> RulesView:
         """Return the rules in force."""
@@ -91,7 +86,3 @@ class MemoryAlerts:
     def notifications(self) -> Sequence[TargetView]:
         """Return everybody who is told of alerts."""
         return self._targets
-
-    def guide(self, name: str) -> str | None:
-        """Return the text of a guide."""
-        return self._guides.get(name)

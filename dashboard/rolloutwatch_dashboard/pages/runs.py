@@ -8,16 +8,18 @@ import numpy as np
 from dash import dcc, html
 
 from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import RunDetail, RunState, RunSummary, Series, Source
 from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.charts import TILES, UNREADABLE
-from rolloutwatch_dashboard.components import badge, frame
+from rolloutwatch_dashboard.components import alert, badge, frame
 from rolloutwatch_dashboard.judgement import health, is_past, verdict, with_voids
 from rolloutwatch_dashboard.text import age, number
 
 MOST_RUNS = 100
+MOST_ALERTS = 1000
 STEPS_BACK = 300  # in which a figure is looked for; one that comes less often is shown on the run's page
 
 TRAINER = """import rolloutwatch
@@ -49,7 +51,10 @@ def table(source: Source, rules: Sequence[Limit], now: float) -> Any:
     head = html.Thead(
         html.Tr([html.Th(name) for name in ("Run", "Health", "State", "Step", "Updated", *TILES.values())])
     )
-    rows = [_row(run, source, rules, now) for run in found[:MOST_RUNS]]
+    firing: dict[str, list[AlertView]] = {}
+    for one in source.alerts(limit=MOST_ALERTS):
+        firing.setdefault(one.run, []).append(one)
+    rows = [_row(run, source, rules, firing.get(run.id, []), now) for run in found[:MOST_RUNS]]
     older = len(found) - len(rows)
     return html.Section(
         [
@@ -61,7 +66,9 @@ def table(source: Source, rules: Sequence[Limit], now: float) -> Any:
     )
 
 
-def _row(run: RunSummary, source: Source, rules: Sequence[Limit], now: float) -> html.Tr:
+def _row(
+    run: RunSummary, source: Source, rules: Sequence[Limit], firing: Sequence[AlertView], now: float
+) -> html.Tr:
     link = dcc.Link(
         [html.Span(f"{run.project} / ", className="project"), run.name], href=f"/runs/{quote(run.id)}"
     )
@@ -81,7 +88,7 @@ def _row(run: RunSummary, source: Source, rules: Sequence[Limit], now: float) ->
     return html.Tr(
         [
             html.Td(link),
-            html.Td(badge.health(word, kind)),
+            html.Td([badge.health(word, kind), *_worst(firing)]),
             html.Td([badge.state(run.state), *([badge.contested()] if run.contested else [])]),
             _cell("Step", step),
             _cell("Updated", age(now - run.updated_at)),
@@ -89,6 +96,16 @@ def _row(run: RunSummary, source: Source, rules: Sequence[Limit], now: float) ->
         ],
         className="past" if run.state is RunState.STALLED else "",
     )
+
+
+def _worst(firing: Sequence[AlertView]) -> list[Any]:
+    """Return the worst alert that fires on a run, and how many others do."""
+    if not firing:
+        return []
+    worst = max(firing, key=lambda one: (one.severity, one.firing_time))
+    others = f" and {len(firing) - 1} more" if len(firing) > 1 else ""
+    text = f"{alert.SYMBOLS.get(worst.severity, '')} {worst.rule}{others}"
+    return [html.Div(alert.alerts_link(text, run=worst.run), className=f"fires {worst.severity.word}")]
 
 
 def _judged(run: RunDetail, rules: Sequence[Limit]) -> list[str]:
