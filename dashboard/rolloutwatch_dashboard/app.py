@@ -87,7 +87,9 @@ def create_dashboard(
         Input(ids.LOCATION, "pathname"),
     )
     async def watch(_watch: object, _path: object) -> tuple[Any, Any]:
-        return await asyncio.to_thread(lambda: (banner.count(source, clock()), banner.banners(source, clock())))
+        return await asyncio.to_thread(
+            lambda: (banner.count(source, clock()), banner.banners(source, clock()))
+        )
 
     @app.callback(
         Output(ids.ALERTS, "children"),
@@ -115,9 +117,7 @@ def create_dashboard(
     return app
 
 
-def page(
-    path: str, source: Source, rules: Sequence[Limit], now: float, search: str = ""
-) -> tuple[Any, Any]:
+def page(path: str, source: Source, rules: Sequence[Limit], now: float, search: str = "") -> tuple[Any, Any]:
     """Return what a path shows, and what the browser is to follow then."""
     if path.rstrip("/") == "":
         return runs.layout(source, rules, now, SECONDS_BETWEEN_LOOKS_AT_RUNS), None

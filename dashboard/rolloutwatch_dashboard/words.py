@@ -26,7 +26,14 @@ from rolloutwatch_contract.conditions.parser import parse
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_dashboard.text import number
 
-COMPARED = {"<": "below", "<=": "at most", ">": "above", ">=": "at least", "==": "exactly", "!=": "other than"}
+COMPARED = {
+    "<": "below",
+    "<=": "at most",
+    ">": "above",
+    ">=": "at least",
+    "==": "exactly",
+    "!=": "other than",
+}
 MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 OVER = {
     "mean": "mean", "min": "lowest", "max": "highest", "change": "change", "rate": "slope per step",

@@ -74,4 +74,7 @@ class _LeadOn(Treeprocessor):
             if found := _GUIDE.match(target):
                 one.set("href", f"/guides/{found[1]}{found[2] or ''}")
             elif not target.startswith(_OUTSIDE):
-                one.tag, one.attrib = "span", {"title": str(Path("docs/guides", target)).replace("guides/../", "")}
+                one.tag, one.attrib = (
+                    "span",
+                    {"title": str(Path("docs/guides", target)).replace("guides/../", "")},
+                )

@@ -76,7 +76,9 @@ def _firing(firing: Sequence[AlertView], source: Source, wanted: Wanted, now: fl
         rules = [rule for rule in source.rules().rules if rule.enabled]
         among = " of those" if any(wanted) else ""
         watched = f"{len(rules)} {'rule watches' if len(rules) == 1 else 'rules watch'} every new step."
-        calm = html.P([html.Strong(f"Nothing{among} fires. "), watched, " ", dcc.Link("See the rules", href="/rules")])
+        calm = html.P(
+            [html.Strong(f"Nothing{among} fires. "), watched, " ", dcc.Link("See the rules", href="/rules")]
+        )
         return html.Section(calm, className="calm")
     cards = [alert.card(one, now) for one in firing]
     return html.Section([html.H2(f"Firing ({len(firing)})"), html.Div(cards, className="alerts")])
@@ -87,7 +89,11 @@ def _past(past: Sequence[AlertView], now: float) -> html.Section | None:
         return None
     names = ("Rule", "Run", "Steps", "Lasted", "Began", "Figures", "Ended because")
     more = (
-        [html.P(f"The newest {MOST_PAST} are listed; /api/v1/alerts has those before them.", className="quiet")]
+        [
+            html.P(
+                f"The newest {MOST_PAST} are listed; /api/v1/alerts has those before them.", className="quiet"
+            )
+        ]
         if len(past) == MOST_PAST
         else []
     )
@@ -179,6 +185,9 @@ def _choice(name: str, wanted: str | None, values: Sequence[str]) -> html.Label:
     there = [wanted] if wanted and wanted not in values else []
     options = [
         html.Option(f"{EVERY} {name}", value=""),
-        *(html.Option(one, value=one, selected="selected" if one == wanted else None) for one in [*there, *values]),
+        *(
+            html.Option(one, value=one, selected="selected" if one == wanted else None)
+            for one in [*there, *values]
+        ),
     ]
     return html.Label([html.Span(name.capitalize()), html.Select(options, name=name)])

@@ -32,7 +32,9 @@ class Publisher:
     def __init__(self, connect: Callable[[], "redis.Redis"]) -> None:
         self._connect = connect
         self._pool: redis.Redis | None = None
-        self._pulse: redis.Redis | None = None  # one connection of it, whose end tells of a Redis that began anew
+        self._pulse: redis.Redis | None = (
+            None  # one connection of it, whose end tells of a Redis that began anew
+        )
         self._said: dict[str, _Said] = {}
         self._wait_until = float("-inf")
         self._is_told = False

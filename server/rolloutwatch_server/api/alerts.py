@@ -199,7 +199,9 @@ def transition_fields(one: TransitionView) -> dict[str, Any]:
 
 def _there(found: AlertView | None, alert: str) -> AlertView:
     if found is None:
-        raise HTTPException(404, f"there is no alert {alert!r}: GET /api/v1/alerts?state=all lists those there are.")
+        raise HTTPException(
+            404, f"there is no alert {alert!r}: GET /api/v1/alerts?state=all lists those there are."
+        )
     return found
 
 
