@@ -28,7 +28,7 @@ def create_dashboard(
     source: Source,
     *,
     server: Any,
-    rules: Sequence[Limit] = DEFAULT_LIMITS,
+    limits: Sequence[Limit] = DEFAULT_LIMITS,
     clock: Callable[[], float] = time.time,
     asks_for_login: bool = False,
 ) -> Dash:
@@ -74,11 +74,11 @@ def create_dashboard(
         Input(ids.REFRESH, "data"),
     )
     async def show(path: object, search: object, _refresh: object) -> tuple[Any, Any]:
-        return await asyncio.to_thread(page, _text(path) or "/", source, rules, clock(), _text(search))
+        return await asyncio.to_thread(page, _text(path) or "/", source, limits, clock(), _text(search))
 
     @app.callback(Output(ids.RUNS, "children"), Input(ids.TICK, "n_intervals"), prevent_initial_call=True)
     async def look(_ticks: int) -> Any:
-        return await asyncio.to_thread(runs.table, source, rules, clock())
+        return await asyncio.to_thread(runs.table, source, limits, clock())
 
     @app.callback(
         Output(ids.BADGE, "children"),
@@ -117,10 +117,10 @@ def create_dashboard(
     return app
 
 
-def page(path: str, source: Source, rules: Sequence[Limit], now: float, search: str = "") -> tuple[Any, Any]:
+def page(path: str, source: Source, limits: Sequence[Limit], now: float, search: str = "") -> tuple[Any, Any]:
     """Return what a path shows, and what the browser is to follow then."""
     if path.rstrip("/") == "":
-        return runs.layout(source, rules, now, SECONDS_BETWEEN_LOOKS_AT_RUNS), None
+        return runs.layout(source, limits, now, SECONDS_BETWEEN_LOOKS_AT_RUNS), None
     where, name = _parts(path)
     if where == "alerts" and not name:
         return alerts.layout(source, alerts.Wanted.of(search), now), {"title": "Alerts"}
@@ -129,7 +129,7 @@ def page(path: str, source: Source, rules: Sequence[Limit], now: float, search: 
     detail = source.run(name) if where == "runs" else None
     if detail is None:
         return missing.layout(unquote(path)), None
-    return run.show(detail, source, rules, now)
+    return run.show(detail, source, limits, now)
 
 
 def _parts(path: str) -> tuple[str, str]:

@@ -74,7 +74,7 @@ class Publisher:
         """Return a client; by a new one all is said anew, since that Redis may have lost it."""
         if self._pool is None or self._pulse is None:
             self._pool, self._said = self._connect(), {}
-            self._pulse = self._pool.client()
+            self._pulse = self._pool.client()  # type: ignore[no-untyped-call]  # redis-py
         self._pulse.time()
         return self._pool
 

@@ -154,9 +154,9 @@ class Ticker:
                 yield run.run, FiringAlerts(step=run.open_step, time=run.heard_at, alerts=known.alerts)
             elif (found := self._store.firing(run.run)) is not None:
                 yield run.run, found
-        for run in self._ended:
-            if (found := self._store.firing(run)) is not None:
-                yield run, found
+        for ended in self._ended:
+            if (found := self._store.firing(ended)) is not None:
+                yield ended, found
 
 
 class TickerThread:

@@ -98,7 +98,10 @@ class WouldBe(BaseModel):
 
 
 class OnARun(BaseModel):
-    """What rules would have done on a run, from its first step to `to_step`; not `complete` if that was all there was time for."""
+    """What rules would have done on a run, from its first step to `to_step`.
+
+    It is not `complete` if there are more steps, or more to tell, than one answer has room and time for.
+    """
 
     run: str
     from_step: int | None
