@@ -129,7 +129,9 @@ def test_most_guides_show_what_to_write() -> None:
 
 
 @pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
-def test_a_guide_and_the_server_agree_on_whether_a_rule_can_fire_under_every_configuration(page: Path) -> None:
+def test_a_guide_and_the_server_agree_on_whether_a_rule_can_fire_under_every_configuration(
+    page: Path,
+) -> None:
     """Tried with what is usual and what is narrow; the server says so when a run starts."""
     under = [
         {}, {"rollout_is": "token"}, {"rollout_is": "sequence", "rollout_is_threshold": 10.0},
