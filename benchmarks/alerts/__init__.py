@@ -1,0 +1,1 @@
+"""What alerts cost, and how soon and how surely they are told."""
