@@ -78,6 +78,11 @@ class RunAlerts:
         all_ = {**self._gone, **dict(zip(names, self._standings.states, strict=True))}
         return {name: state for name, state in all_.items() if state != AlertState()}
 
+    def state(self, rule: str) -> AlertState:
+        """Return how one rule stands, which costs less than to ask for all."""
+        number = self._plan.index.get(rule)
+        return self._gone.get(rule, AlertState()) if number is None else self._standings.states[number]
+
     def memory(self) -> Memory:
         """Return what has to be kept besides states."""
         undecided = tuple(
