@@ -49,7 +49,7 @@ class RunAlerts:
         self._gone = {name: state for name, state in (states or {}).items() if name not in plan.index}
         self._standings = Standings(plan, states or {})
         self._sheet = Sheet(plan, self._standings.begun)
-        self._memory = memory or Memory()
+        self._memory = msgspec.structs.replace(memory or Memory())
         self._last = self._memory.last = dict(self._memory.last)
         self._judging = True
         self._happened: list[tuple[Rule, Transition]] = []
