@@ -12,7 +12,7 @@ from rolloutwatch_contract.limits import DEFAULT_LIMITS, Limit
 from rolloutwatch_contract.protocol import Source
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import banner, frame
-from rolloutwatch_dashboard.pages import alerts, missing, run, runs
+from rolloutwatch_dashboard.pages import alerts, missing, run, run_alerts, runs
 from rolloutwatch_dashboard.pages import rules as rules_page
 from rolloutwatch_dashboard.shell import HTML, LIBRARY, asset, assets
 
@@ -87,7 +87,9 @@ def create_dashboard(
         Input(ids.LOCATION, "pathname"),
     )
     async def watch(_watch: object, _path: object) -> tuple[Any, Any]:
-        return await asyncio.to_thread(lambda: (banner.count(source, clock()), banner.banners(source, clock())))
+        return await asyncio.to_thread(
+            lambda: (banner.count(source, clock()), banner.banners(source, clock()))
+        )
 
     @app.callback(
         Output(ids.ALERTS, "children"),
@@ -105,7 +107,7 @@ def create_dashboard(
         prevent_initial_call=True,
     )
     async def watch_run(_watch: object, path: object) -> Any:
-        return await asyncio.to_thread(run.alerts_of, _parts(_text(path))[1], source, clock())
+        return await asyncio.to_thread(run_alerts.alerts_of, _parts(_text(path))[1], source, clock())
 
     app.clientside_callback(
         ClientsideFunction("rolloutwatch", "follow"),
@@ -115,9 +117,7 @@ def create_dashboard(
     return app
 
 
-def page(
-    path: str, source: Source, rules: Sequence[Limit], now: float, search: str = ""
-) -> tuple[Any, Any]:
+def page(path: str, source: Source, rules: Sequence[Limit], now: float, search: str = "") -> tuple[Any, Any]:
     """Return what a path shows, and what the browser is to follow then."""
     if path.rstrip("/") == "":
         return runs.layout(source, rules, now, SECONDS_BETWEEN_LOOKS_AT_RUNS), None

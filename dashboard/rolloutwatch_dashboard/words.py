@@ -1,6 +1,6 @@
 """Conditions as people read them: figures by their titles, operators as words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from rolloutwatch_contract import METRICS
@@ -23,10 +23,18 @@ from rolloutwatch_contract.conditions.nodes import (
     Silent,
 )
 from rolloutwatch_contract.conditions.parser import parse
+from rolloutwatch_contract.conditions.walks import metrics_of as metrics_in
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_dashboard.text import number
 
-COMPARED = {"<": "below", "<=": "at most", ">": "above", ">=": "at least", "==": "exactly", "!=": "other than"}
+COMPARED = {
+    "<": "below",
+    "<=": "at most",
+    ">": "above",
+    ">=": "at least",
+    "==": "exactly",
+    "!=": "other than",
+}
 MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 OVER = {
     "mean": "mean", "min": "lowest", "max": "highest", "change": "change", "rate": "slope per step",
@@ -127,6 +135,12 @@ def figures_of(alert: AlertView) -> list[Figure]:
         Figure(title(metric), number(value), " or ".join(dict.fromkeys(limits.get(metric, []))))
         for metric, value in alert.values.items()
     ]
+
+
+def metrics_of(alert: AlertView) -> Collection[str]:
+    """Return the figures that an alert is about."""
+    node = _read(alert.condition)
+    return alert.values.keys() if node is None else metrics_in(node)
 
 
 def _read(text: str) -> Node | None:

@@ -192,7 +192,9 @@ def actions(alert: AlertView) -> html.Footer:
         [
             acknowledge(alert),
             button("Silence", "silence", run=alert.run, rule=alert.rule),
-            dcc.Link(f"Run at step {alert.firing_step}", href=f"/runs/{quote(alert.run)}?step={alert.firing_step}"),
+            dcc.Link(
+                f"Run at step {alert.firing_step}", href=f"/runs/{quote(alert.run)}?step={alert.firing_step}"
+            ),
             *guide_link(alert.guide),
             alerts_link("Others of this rule", rule=alert.rule),
         ]

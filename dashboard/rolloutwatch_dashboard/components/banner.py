@@ -22,7 +22,9 @@ def count(source: Source, now: float) -> html.Span | None:
         return None
     calling = [one for one in firing if alert.calls(one, now)]
     kind = max(one.severity for one in calling).word if calling else "unknown"
-    return html.Span(str(len(calling) or len(firing)), className=f"count {kind}", title=_title(firing, calling))
+    return html.Span(
+        str(len(calling) or len(firing)), className=f"count {kind}", title=_title(firing, calling)
+    )
 
 
 def _title(firing: Sequence[AlertView], calling: Sequence[AlertView]) -> str:
@@ -41,7 +43,9 @@ def banners(source: Source, now: float) -> list[Any]:
     broken = source.broken_alerts()
     if broken:
         first = next(iter(broken.values()))
-        text = f"Alerts of {names(list(broken), MOST_NAMED)} are not judged, by a fault of this server: {first}"
+        text = (
+            f"Alerts of {names(list(broken), MOST_NAMED)} are not judged, by a fault of this server: {first}"
+        )
         found.append(_banner("critical", [text]))
     failing = [one for one in source.notifications() if one.failing_since is not None]
     if failing:

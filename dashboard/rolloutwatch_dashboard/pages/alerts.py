@@ -12,7 +12,7 @@ from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import alert
 from rolloutwatch_dashboard.text import age, moment
-from rolloutwatch_dashboard.words import lasting
+from rolloutwatch_dashboard.words import figures_of, lasting
 
 MOST_FIRING = 200
 MOST_PAST = 100
@@ -55,10 +55,11 @@ def layout(source: Source, wanted: Wanted, now: float) -> html.Div:
 
 def listed(source: Source, wanted: Wanted, now: float) -> html.Div:
     """Return what changes: those that fire first, the worst of them first."""
-    which = {"run": wanted.run, "rule": wanted.rule}
-    firing = wanted.those(source.alerts(**which, limit=MOST_FIRING))
+    firing = wanted.those(source.alerts(run=wanted.run, rule=wanted.rule, limit=MOST_FIRING))
     firing.sort(key=lambda one: (not alert.calls(one, now), -one.severity, -one.firing_time))
-    found = wanted.those(source.alerts(**which, state="all", limit=MOST_FIRING + MOST_PAST))
+    found = wanted.those(
+        source.alerts(state="all", run=wanted.run, rule=wanted.rule, limit=MOST_FIRING + MOST_PAST)
+    )
     past = [one for one in found if not one.is_firing or one.given_up][:MOST_PAST]
     return html.Div(
         [
@@ -76,7 +77,9 @@ def _firing(firing: Sequence[AlertView], source: Source, wanted: Wanted, now: fl
         rules = [rule for rule in source.rules().rules if rule.enabled]
         among = " of those" if any(wanted) else ""
         watched = f"{len(rules)} {'rule watches' if len(rules) == 1 else 'rules watch'} every new step."
-        calm = html.P([html.Strong(f"Nothing{among} fires. "), watched, " ", dcc.Link("See the rules", href="/rules")])
+        calm = html.P(
+            [html.Strong(f"Nothing{among} fires. "), watched, " ", dcc.Link("See the rules", href="/rules")]
+        )
         return html.Section(calm, className="calm")
     cards = [alert.card(one, now) for one in firing]
     return html.Section([html.H2(f"Firing ({len(firing)})"), html.Div(cards, className="alerts")])
@@ -87,7 +90,11 @@ def _past(past: Sequence[AlertView], now: float) -> html.Section | None:
         return None
     names = ("Rule", "Run", "Steps", "Lasted", "Began", "Figures", "Ended because")
     more = (
-        [html.P(f"The newest {MOST_PAST} are listed; /api/v1/alerts has those before them.", className="quiet")]
+        [
+            html.P(
+                f"The newest {MOST_PAST} are listed; /api/v1/alerts has those before them.", className="quiet"
+            )
+        ]
         if len(past) == MOST_PAST
         else []
     )
@@ -98,7 +105,7 @@ def _past(past: Sequence[AlertView], now: float) -> html.Section | None:
 
 def _past_row(one: AlertView, names: Sequence[str], now: float) -> html.Tr:
     ended = one.firing_step if one.resolved_step is None else one.resolved_step
-    figures = "; ".join(f"{figure.title} {figure.value}" for figure in alert.figures_of(one))
+    figures = "; ".join(f"{figure.title} {figure.value}" for figure in figures_of(one))
     seconds = (one.resolved_time or one.firing_time) - one.firing_time
     cells: tuple[Any, ...] = (
         [alert.severity(one.severity), " ", alert.alerts_link(one.rule, rule=one.rule), *alert.notes(one)],
@@ -179,6 +186,9 @@ def _choice(name: str, wanted: str | None, values: Sequence[str]) -> html.Label:
     there = [wanted] if wanted and wanted not in values else []
     options = [
         html.Option(f"{EVERY} {name}", value=""),
-        *(html.Option(one, value=one, selected="selected" if one == wanted else None) for one in [*there, *values]),
+        *(
+            html.Option(one, value=one, selected="selected" if one == wanted else None)
+            for one in [*there, *values]
+        ),
     ]
     return html.Label([html.Span(name.capitalize()), html.Select(options, name=name)])

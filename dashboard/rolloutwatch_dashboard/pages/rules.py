@@ -23,8 +23,12 @@ def layout(source: Source, now: float) -> html.Div:
     firing = Counter(one.rule for one in source.alerts(limit=MOST_FIRING))
     return html.Div(
         [
-            html.Div([html.H1("Rules"), html.P(_whose(rules, now), className="quiet")], className="page-head"),
-            html.P("An alert begins when a rule's condition holds. A figure that is missing neither counts nor begins anew."),
+            html.Div(
+                [html.H1("Rules"), html.P(_whose(rules, now), className="quiet")], className="page-head"
+            ),
+            html.P(
+                "An alert begins when a rule's condition holds. A figure that is missing neither counts nor begins anew."
+            ),
             _table(rules.rules, firing),
             html.H2("As they are written"),
             _editor(rules, source.runs()[:MOST_RUNS]),
@@ -55,7 +59,14 @@ def _table(rules: Sequence[Rule], firing: Mapping[str, int]) -> html.Table:
 def _row(rule: Rule, firing: int, names: Sequence[str]) -> html.Tr:
     about = [html.P(rule.summary, className="quiet")] if rule.summary else []
     cells: tuple[Any, ...] = (
-        [alert.severity(rule.severity), " ", html.Strong(rule.name), " ", *alert.guide_link(rule.guide), *about],
+        [
+            alert.severity(rule.severity),
+            " ",
+            html.Strong(rule.name),
+            " ",
+            *alert.guide_link(rule.guide),
+            *about,
+        ],
         _state(rule, firing),
         html.Span(beginning(rule), title=rule.when.text),
         html.Span(ending(rule), title="" if rule.clear is None else rule.clear.text),
@@ -103,15 +114,22 @@ def _editor(rules: RulesView, runs: Sequence[RunSummary]) -> html.Section:
 
 def _acts(is_owned: bool, rules: RulesView) -> html.Div:
     if is_owned:
-        how = html.Span(["Change them in ", html.Code(rules.file), "; here they can be tried."], className="quiet")
+        how = html.Span(
+            ["Change them in ", html.Code(rules.file), "; here they can be tried."], className="quiet"
+        )
         return html.Div([alert.button("Check", "check-rules"), how], className="acts")
-    back = [] if rules.origin is Origin.DEFAULT else [alert.button("Back to the default rules", "default-rules")]
+    back = (
+        [] if rules.origin is Origin.DEFAULT else [alert.button("Back to the default rules", "default-rules")]
+    )
     return html.Div(
         [
             alert.button("Check", "check-rules"),
             alert.button("Save", "save-rules", "first"),
             *back,
-            html.Span("To save takes an admin. What is in force stays until the text is right as a whole.", className="quiet"),
+            html.Span(
+                "To save takes an admin. What is in force stays until the text is right as a whole.",
+                className="quiet",
+            ),
         ],
         className="acts",
     )
