@@ -10,18 +10,25 @@ from starlette.middleware.gzip import GZipMiddleware
 
 from rolloutwatch_dashboard import create_dashboard, kept_assets, script_hashes
 from rolloutwatch_server import __version__
+from rolloutwatch_server.alerts.herald import Herald
+from rolloutwatch_server.alerts.rulebook import Rulebook
+from rolloutwatch_server.alerts.ticker import TickerThread
 from rolloutwatch_server.api import (
+    alerts,
     archive,
     catalogue,
     dead_letters,
     docs,
     exports,
+    guides,
     health,
     imports,
     live,
     metrics,
     replay,
+    rules,
     runs,
+    silences,
     steps,
     whatif,
 )
