@@ -8,6 +8,7 @@
   const MOST_SHOWN = 200;
   const $ = (id) => document.getElementById(id);
   const { element } = rolloutwatch;
+  let known = {};
 
   function number() {
     const [area, lines] = [$("rules-document"), $("rules-lines")];
@@ -18,6 +19,17 @@
       lines.textContent = Array.from({ length: count }, (_, at) => at + 1).join("\n");
     }
     if (lines.scrollTop !== area.scrollTop) lines.scrollTop = area.scrollTop;
+    name($("rules-editor").dataset.version);
+  }
+
+  // What the server calls the rules that the page shows, by which it knows when others were saved meanwhile.
+  async function name(version) {
+    if (known.version === version) return;
+    known = { version, tag: null };
+    const answer = await rolloutwatch.ask("GET", RULES);
+    if (!answer.ok) known = {};
+    else if (String(answer.body.version) === version) known.tag = answer.etag;
+    else refresh();
   }
 
   // the page comes when it comes, and a document may be put there by the server
@@ -57,7 +69,6 @@
 
   const rules = (count) => `${count} ${count === 1 ? "rule" : "rules"}`;
   const written = () => ({ document: $("rules-document").value });
-  const version = () => `"${$("rules-editor").dataset.version}"`;
 
   async function check() {
     const answer = await rolloutwatch.ask("POST", `${RULES}/check`, written());
@@ -66,7 +77,7 @@
   }
 
   async function save(against) {
-    const answer = await rolloutwatch.ask("PUT", RULES, written(), { "if-match": against });
+    const answer = await rolloutwatch.ask("PUT", RULES, written(), against ? { "if-match": against } : {});
     if (answer.status === 412) return tellOthers();
     if (!answer.ok) return refuse(answer);
     tell("right", element("p", {}, `Saved. ${rules(answer.body.rules.length)} in force from the next step on.`));
@@ -113,11 +124,15 @@
     tell("quiet", "Going through the run …");
     const answer = await rolloutwatch.ask("POST", `${RULES}/check?run=${encodeURIComponent(run)}`, written());
     if (!answer.ok) return refuse(answer);
-    const found = answer.body.transitions || [];
+    const tried = answer.body.run;
+    const found = tried.transitions;
     const heading = found.length ? `On ${run} they would have done this:` : `On ${run} nothing would have fired.`;
-    const more = found.length > MOST_SHOWN ? `The first ${MOST_SHOWN} are shown.` : "";
-    const cut = answer.body.truncated ? "There is more than is told at once." : "";
-    tell("right", element("p", {}, heading), ...(found.length ? [table(found.slice(0, MOST_SHOWN))] : []), element("p", { class: "quiet" }, `${more} ${cut}`.trim()));
+    const notes = [
+      tried.complete ? "" : `There was time for the steps up to ${tried.to_step}.`,
+      found.length > MOST_SHOWN ? `The first ${MOST_SHOWN} of ${found.length} are shown.` : "",
+    ];
+    const shown = found.length ? [table(found.slice(0, MOST_SHOWN))] : [];
+    tell("right", element("p", {}, heading), ...shown, element("p", { class: "quiet" }, notes.filter(Boolean).join(" ")));
   }
 
   function table(transitions) {
@@ -137,7 +152,7 @@
 
   Object.assign(rolloutwatch.acts, {
     "check-rules": check,
-    "save-rules": () => save(version()),
+    "save-rules": () => save(known.tag),
     "default-rules": backToDefault,
     "try-rules": tryThem,
   });

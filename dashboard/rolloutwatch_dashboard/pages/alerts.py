@@ -17,7 +17,6 @@ from rolloutwatch_dashboard.words import figures_of, lasting
 MOST_FIRING = 200
 MOST_PAST = 100
 EVERY = "every"
-NOT_TOLD = "Nobody is told of alerts: name somebody in a file, and give it to the server as --notify-file."
 
 
 class Wanted(NamedTuple):
@@ -100,7 +99,7 @@ def _past(past: Sequence[AlertView], now: float) -> html.Section | None:
     )
     head = html.Thead(html.Tr([html.Th(name) for name in names]))
     rows = html.Tbody([_past_row(one, names, now) for one in past])
-    return html.Section([html.H2("Past"), html.Table([head, rows], className="rows"), *more])
+    return html.Section([html.H2("Past"), html.Table([head, rows], className="rows past"), *more])
 
 
 def _past_row(one: AlertView, names: Sequence[str], now: float) -> html.Tr:
@@ -108,7 +107,10 @@ def _past_row(one: AlertView, names: Sequence[str], now: float) -> html.Tr:
     figures = "; ".join(f"{figure.title} {figure.value}" for figure in figures_of(one))
     seconds = (one.resolved_time or one.firing_time) - one.firing_time
     cells: tuple[Any, ...] = (
-        [alert.severity(one.severity), " ", alert.alerts_link(one.rule, rule=one.rule), *alert.notes(one)],
+        html.Div(
+            [alert.severity(one.severity), alert.alerts_link(one.rule, rule=one.rule), *alert.notes(one)],
+            className="named",
+        ),
         alert.run_link(one.run, one.firing_step),
         f"{one.firing_step} to {ended}",
         lasting(seconds),
@@ -143,7 +145,19 @@ def _silences(silences: Sequence[SilenceView], now: float) -> html.Section | Non
 
 def _targets(targets: Sequence[TargetView], now: float) -> html.Section:
     if not targets:
-        return html.Section([html.H2("Who is told"), html.P(NOT_TOLD, className="quiet")])
+        return html.Section(
+            [
+                html.H2("Who is told"),
+                html.P(
+                    [
+                        "Nobody is: name somebody in a file, and give it to the server as ",
+                        html.Code("--notify-file"),
+                        ".",
+                    ],
+                    className="quiet",
+                ),
+            ]
+        )
     return html.Section(
         [html.H2("Who is told"), html.Ul([_target(one, now) for one in targets], className="list")]
     )
@@ -151,7 +165,7 @@ def _targets(targets: Sequence[TargetView], now: float) -> html.Section:
 
 def _target(one: TargetView, now: float) -> html.Li:
     if one.failing_since is not None:
-        how = html.Span(f"fails since {age(now - one.failing_since)}", className="bad")
+        how = html.Span(f"has failed for {lasting(now - one.failing_since)}", className="bad")
     elif one.last_success is not None:
         how = html.Span(f"last told {age(now - one.last_success)}")
     else:
@@ -166,9 +180,11 @@ def _target(one: TargetView, now: float) -> html.Li:
     return html.Li([html.Span([html.Strong(one.name), f" ({which})"]), how, *counts, test])
 
 
-def _filters(source: Source, wanted: Wanted) -> html.Form:
+def _filters(source: Source, wanted: Wanted) -> html.Form | None:
     """Return what the choice is among: all that fires or has lately fired."""
     known = source.alerts(state="all", limit=MOST_FIRING + MOST_PAST)
+    if not known and not any(wanted):
+        return None
     choices = {
         "severity": [one.word for one in reversed(Severity) if one],
         "run": sorted({one.run for one in known}),

@@ -27,7 +27,11 @@ def layout(source: Source, now: float) -> html.Div:
                 [html.H1("Rules"), html.P(_whose(rules, now), className="quiet")], className="page-head"
             ),
             html.P(
-                "An alert begins when a rule's condition holds. A figure that is missing neither counts nor begins anew."
+                [
+                    "A step at which a figure is missing, or no number, neither counts nor begins anew. ",
+                    html.A("See the rules as they are written", href=f"#{ids.RULES_EDITOR}"),
+                ],
+                className="quiet",
             ),
             _table(rules.rules, firing),
             html.H2("As they are written"),
@@ -60,11 +64,10 @@ def _row(rule: Rule, firing: int, names: Sequence[str]) -> html.Tr:
     about = [html.P(rule.summary, className="quiet")] if rule.summary else []
     cells: tuple[Any, ...] = (
         [
-            alert.severity(rule.severity),
-            " ",
-            html.Strong(rule.name),
-            " ",
-            *alert.guide_link(rule.guide),
+            html.Div(
+                [alert.severity(rule.severity), html.Strong(rule.name), *alert.guide_link(rule.guide)],
+                className="named",
+            ),
             *about,
         ],
         _state(rule, firing),

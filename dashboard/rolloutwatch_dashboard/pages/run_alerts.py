@@ -22,7 +22,9 @@ Marks = tuple[
 
 def alerts_of(run: str, source: Source, now: float) -> html.Div:
     """Return the alerts of a run that fire, with what of all its alerts stands on its charts."""
-    firing = sorted(source.alerts(run=run), key=lambda one: (-one.severity, one.firing_step))
+    firing = sorted(
+        source.alerts(run=run), key=lambda one: (not alert.calls(one, now), -one.severity, one.firing_step)
+    )
     marks = [
         {**one, "metrics": list(metrics)}
         for mark, metrics in alert_marks(source, run)
