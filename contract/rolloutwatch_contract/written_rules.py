@@ -20,6 +20,7 @@ below = 0.1
 """
 
 import re
+import sys
 from collections.abc import Collection, Mapping
 
 import msgspec
@@ -54,10 +55,10 @@ def parse_rules(text: str, file: str, known: Collection[str] = ()) -> RuleSet:
         file: What to call it in errors.
         known: Names of metrics that may be used beside the catalogue's and those that the document declares.
     """
-    try:
-        import tomllib
-    except ImportError as error:
-        raise RuntimeError("rules are read on the server's side, which is Python 3.11 or newer.") from error
+    if sys.version_info < (3, 11):
+        raise RuntimeError("rules are read on the server's side, which is Python 3.11 or newer.")
+    import tomllib  # not there before, and a trainer never reads rules
+
     try:
         document = tomllib.loads(text)
     except ValueError as error:  # TOMLDecodeError, or a number of more digits than Python reads

@@ -1,14 +1,14 @@
 """How a run is judged by its newest figures. Where figures.js does the same, a test compares the two."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from rolloutwatch_contract import METRICS
-from rolloutwatch_contract.limits import Limit, worst
-from rolloutwatch_contract.protocol import RunDetail, RunState, Series
+from rolloutwatch_contract.limits import Limit, limits_of, worst
+from rolloutwatch_contract.protocol import RunDetail, RunState, Series, Source
 from rolloutwatch_contract.severity import Severity
 
 STEPS_JUDGED = 10
@@ -16,6 +16,14 @@ DISTANCES_LOOKED_AT = 5
 FAILURES = ("not_corrected", "not_measured")
 WORDS = {Severity.OK: "healthy", Severity.WARNING: "warning", Severity.CRITICAL: "critical"}
 LATE = 1.5  # so many times the usual distance between its values, and a figure is overdue
+
+
+def limits_by_run(source: Source, limits: Sequence[Limit] | None = None) -> Callable[[str], Sequence[Limit]]:
+    """Return what tells the limits of each run: those given, or those that the rules in force set there."""
+    if limits is not None:
+        return lambda run: limits
+    rules = source.rules().rules
+    return lambda run: limits_of(rules, run)
 
 
 class Verdict(NamedTuple):
@@ -28,11 +36,11 @@ class Verdict(NamedTuple):
     of: int
 
 
-def verdict(rules: Sequence[Limit], metric: str, values: Sequence[float]) -> Verdict | None:
+def verdict(limits: Sequence[Limit], metric: str, values: Sequence[float]) -> Verdict | None:
     """Judge a figure by its last values, since one that jumps in and out of its limits is not healthy in between."""
     lately = values[-STEPS_JUDGED:]
-    rules_by_place = [(at, worst(rules, metric, value)) for at, value in enumerate(lately)]
-    broken = [(at, rule) for at, rule in rules_by_place if rule is not None]
+    limits_by_place = [(at, worst(limits, metric, value)) for at, value in enumerate(lately)]
+    broken = [(at, rule) for at, rule in limits_by_place if rule is not None]
     if not broken:
         return None
     severity = max(rule.severity for _, rule in broken)
@@ -71,16 +79,18 @@ def is_off(run: RunDetail, metric: str) -> bool:
 
 
 def health(
-    run: RunDetail, lately: Mapping[str, Series], core: Iterable[str], rules: Sequence[Limit]
+    run: RunDetail, lately: Mapping[str, Series], core: Iterable[str], limits: Sequence[Limit]
 ) -> tuple[str, str]:
     """Return a run's health in a word, with the class of its colour; run.js does the same for the head of its page."""
     now = run.summary.last_step
     present = {
         metric: lately[metric].value.tolist()
-        for metric in {rule.metric for rule in rules} & set(lately)
+        for metric in {rule.metric for rule in limits} & set(lately)
         if not is_past(lately[metric].step.tolist(), now or 0)
     }
-    found = [one for metric, values in present.items() if (one := verdict(rules, metric, values)) is not None]
+    found = [
+        one for metric, values in present.items() if (one := verdict(limits, metric, values)) is not None
+    ]
     if found:
         severity = max(one.rule.severity for one in found)
         return WORDS[severity], severity.name.lower()

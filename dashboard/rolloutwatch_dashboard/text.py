@@ -38,13 +38,13 @@ def number(value: float | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def where(rule: Limit) -> str:
-    """Return where a rule is broken, in as few words as a chart has room for."""
-    if math.isinf(rule.above):
-        return f"< {number(rule.below)}"
-    if math.isinf(rule.below):
-        return f"> {number(rule.above)}"
-    return f"outside {number(rule.below)} to {number(rule.above)}"
+def where(limit: Limit) -> str:
+    """Return where a limit begins, in as few words as a chart has room for."""
+    if math.isinf(limit.above):
+        return f"< {number(limit.below)}"
+    if math.isinf(limit.below):
+        return f"> {number(limit.above)}"
+    return f"outside {number(limit.below)} to {number(limit.above)}"
 
 
 def plain(name: str) -> str:

@@ -60,18 +60,21 @@ def _rendered(name: str, text: str) -> tuple[str, str]:
     return title, markdown.convert(text)
 
 
-class _Links(Extension):
+class _Links(Extension):  # type: ignore[misc]  # the library has no types
     """Leads from guide to guide; other pages of the documentation, which are not served, are named."""
 
     def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802  # as the library calls it
         md.treeprocessors.register(_LeadOn(md), "lead_on", 0)
 
 
-class _LeadOn(Treeprocessor):
+class _LeadOn(Treeprocessor):  # type: ignore[misc]  # the same
     def run(self, root: Element) -> None:
         for one in root.iter("a"):
             target = one.get("href", "")
             if found := _GUIDE.match(target):
                 one.set("href", f"/guides/{found[1]}{found[2] or ''}")
             elif not target.startswith(_OUTSIDE):
-                one.tag, one.attrib = "span", {"title": str(Path("docs/guides", target)).replace("guides/../", "")}
+                one.tag, one.attrib = (
+                    "span",
+                    {"title": str(Path("docs/guides", target)).replace("guides/../", "")},
+                )

@@ -68,13 +68,12 @@ class DashboardSource:
     def alerts(
         self,
         *,
+        state: str = "firing",
         run: str | None = None,
         rule: str | None = None,
-        firing: bool | None = None,
         limit: int = 100,
     ) -> Sequence[AlertView]:
-        """Return alerts, those that began last first."""
-        state = {None: "all", True: "firing", False: "resolved"}[firing]
+        """Return alerts that fire, or all there ever were, those that began last first."""
         return self._store.alerts(state=state, run=run, rule=rule, limit=limit)
 
     def silences(self) -> Sequence[SilenceView]:

@@ -42,8 +42,10 @@ def layout(source: Source, now: float) -> html.Div:
 
 def _whose(rules: RulesView, now: float) -> list[Any]:
     """Return where the rules come from."""
+    if rules.file:
+        return ["They are those of the file ", html.Code(rules.file), ", and change when it changes."]
     if rules.origin is Origin.FILE:
-        return ["They come from the file ", html.Code(rules.file), ", and change when it changes."]
+        return [f"They are those of a file that this server was given before: {rules.author}."]
     if rules.origin is Origin.API:
         when = "" if rules.time is None else f", {age(now - rules.time)}"
         at = "" if rules.time is None else moment(rules.time)
@@ -92,7 +94,7 @@ def _state(rule: Rule, firing: int) -> Any:
 
 def _editor(rules: RulesView, runs: Sequence[RunSummary]) -> html.Section:
     """Return the document with its line numbers, and what can be done with it."""
-    is_owned = rules.origin is Origin.FILE
+    is_owned = bool(rules.file)
     document = dcc.Textarea(
         id=ids.RULES_DOCUMENT,
         value=rules.document,
@@ -111,7 +113,7 @@ def _editor(rules: RulesView, runs: Sequence[RunSummary]) -> html.Section:
             html.Div(id=ids.RULES_ANSWER, role="status", className="answer"),
         ],
         id=ids.RULES_EDITOR,
-        **{"data-version": str(rules.version), "data-owned": rules.file if is_owned else ""},
+        **{"data-version": str(rules.version), "data-owned": rules.file},
     )
 
 

@@ -2,8 +2,9 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from rolloutwatch_contract import RunStart
 from rolloutwatch_server.live import LiveFeed, alert_event
 from rolloutwatch_server.store import Entry, Store, StoreError
 
@@ -15,9 +16,12 @@ MOST_AT_ONCE = 1000  # transitions; of more than these viewers are told the newe
 class Herald:
     """Tells viewers of records, and of what happened to alerts, after the commit. Safe to use from any thread."""
 
-    def __init__(self, store: Store, feed: LiveFeed) -> None:
+    def __init__(
+        self, store: Store, feed: LiveFeed, starts: Callable[[str], None] = lambda run: None
+    ) -> None:
         self._store = store
         self._feed = feed
+        self.starts = starts  # is called with each run that has started, or was resumed
         self._lock = threading.Lock()
         self._changes = store.alert_changes
         self._told_to = store.last_transition()
@@ -25,6 +29,8 @@ class Herald:
     def announce(self, run: str, entries: Sequence[Entry]) -> None:
         """Tell of records of a run that were archived, and of what they did to alerts."""
         self._feed.announce(run, entries)
+        if any(isinstance(entry.content, RunStart) for entry in entries):
+            self.starts(run)
         self.tell()
 
     def tell(self) -> None:

@@ -32,7 +32,9 @@ class Publisher:
     def __init__(self, connect: Callable[[], "redis.Redis"]) -> None:
         self._connect = connect
         self._pool: redis.Redis | None = None
-        self._pulse: redis.Redis | None = None  # one connection of it, whose end tells of a Redis that began anew
+        self._pulse: redis.Redis | None = (
+            None  # one connection of it, whose end tells of a Redis that began anew
+        )
         self._said: dict[str, _Said] = {}
         self._wait_until = float("-inf")
         self._is_told = False
@@ -72,7 +74,7 @@ class Publisher:
         """Return a client; by a new one all is said anew, since that Redis may have lost it."""
         if self._pool is None or self._pulse is None:
             self._pool, self._said = self._connect(), {}
-            self._pulse = self._pool.client()
+            self._pulse = self._pool.client()  # type: ignore[no-untyped-call]  # redis-py
         self._pulse.time()
         return self._pool
 

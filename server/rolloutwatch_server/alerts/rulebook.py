@@ -9,13 +9,14 @@ import threading
 from pathlib import Path
 
 from rolloutwatch_contract.conditions import metrics_of
+from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT
 from rolloutwatch_contract.protocol import Origin, RulesView
 from rolloutwatch_contract.rule_errors import RuleError
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_contract.written_rules import RuleSet, parse_rules
+from rolloutwatch_server.alerts.rule_sets import document_of, rules_of
 from rolloutwatch_server.alerts.rules_file import RulesFile
 from rolloutwatch_server.store import RuleSetView, Store, StoreError
-from rolloutwatch_server.store.rule_sets import rules_of
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,9 @@ class RulesAreInAFile(RuntimeError):
     """The rules belong to a file, and are changed there."""
 
     def __init__(self, file: str) -> None:
-        super().__init__(f"the rules are those of {file} (--rules-file): edit that, and they are in force within seconds.")
+        super().__init__(
+            f"the rules are those of {file} (--rules-file): edit that, and they are in force within seconds."
+        )
 
 
 class Rulebook:
@@ -54,7 +57,7 @@ class Rulebook:
         return RulesView(
             origin=Origin(saved.origin),
             version=saved.version,
-            document=saved.document,
+            document=document_of(saved),
             rules=self._read(saved),
             author=saved.author,
             time=saved.time if saved.version else None,
@@ -87,7 +90,7 @@ class Rulebook:
     def reset(self, author: str, expected_version: int | None = None) -> RulesView:
         """Put the default rules in force; refused as `save` is."""
         self._refuse_if_in_a_file()
-        self._store.reset_rule_set(author, expected_version)
+        self._store.save_rule_set(DEFAULT_DOCUMENT, Origin.DEFAULT.value, author, expected_version)
         log.info("The default rules are in force again, by %s.", author)
         return self.view()
 

@@ -83,7 +83,9 @@ class Ticker:
         stood_still = self._last is not None and not 0 <= now - self._last < SECONDS_OF_A_PAUSE
         self._last = now
         reads = (
-            self._ingest.health.trouble is None and self._ingest.behind() == 0 and self._ingest.lag() < MOST_LAG
+            self._ingest.health.trouble is None
+            and self._ingest.behind() == 0
+            and self._ingest.lag() < MOST_LAG
         )
         if not reads:
             self._reading_since = None
@@ -137,7 +139,9 @@ class Ticker:
         there = {run.run for run in runs}
         # once more of a run that has ended: that nothing of it fires any more
         self._ended = {run: until for run, until in self._ended.items() if until > now and run not in there}
-        self._ended |= {run: now + SECONDS_AFTER_THE_END for run in self._firing.keys() - there - self._ended.keys()}
+        self._ended |= dict.fromkeys(
+            self._firing.keys() - there - self._ended.keys(), now + SECONDS_AFTER_THE_END
+        )
         self._firing = dict(self._told(runs, changed))
         self._changes = changes
         self.counts = Counter(alert.severity for one in self._firing.values() for alert in one.alerts)
@@ -150,9 +154,9 @@ class Ticker:
                 yield run.run, FiringAlerts(step=run.open_step, time=run.heard_at, alerts=known.alerts)
             elif (found := self._store.firing(run.run)) is not None:
                 yield run.run, found
-        for run in self._ended:
-            if (found := self._store.firing(run)) is not None:
-                yield run, found
+        for ended in self._ended:
+            if (found := self._store.firing(ended)) is not None:
+                yield ended, found
 
 
 class TickerThread:
@@ -164,6 +168,11 @@ class TickerThread:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rolloutwatch-ticker", daemon=True)
         self.trouble = ""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """How many alerts fire, by the word of their severity, as of the last tick."""
+        return self._ticker.counts
 
     def __enter__(self) -> "TickerThread":
         """Begin."""
@@ -191,5 +200,16 @@ class TickerThread:
 
     def _troubled(self, why: str) -> None:
         if why != self.trouble:
-            log.warning("Nobody is told again of alerts, and silence is not noticed, which is tried again: %s", why)
+            log.warning(
+                "Nobody is told again of alerts, and silence is not noticed, which is tried again: %s", why
+            )
         self.trouble = why
+
+
+def why_alerts_do_not_work(store: Store, clockwork: TickerThread | None) -> str:
+    """Return what is wrong with what judges alerts; empty if nothing is."""
+    broken = store.broken_alerts()
+    of_runs = [f"alerts of run {run} are not judged: {why}" for run, why in list(broken.items())[:3]]
+    more = [f"and those of {len(broken) - 3} others"] * (len(broken) > 3)
+    by_clock = [clockwork.trouble] if clockwork is not None and clockwork.trouble else []
+    return "; ".join([*by_clock, *of_runs, *more])

@@ -161,10 +161,10 @@ def get_alert(alert: Id, request: Request) -> Response:
 
 @router.post("/alerts/{alert}/acknowledge", responses={200: {"model": OneAlert}})
 def post_acknowledgement(
-    alert: Id, request: Request, said: Annotated[Acknowledgement, Body()] = Acknowledgement()
+    alert: Id, request: Request, said: Annotated[Acknowledgement | None, Body()] = None
 ) -> Response:
     """Say that one looks after an alert: it is not repeated, until it ends or the time is over."""
-    store = _store(request)
+    store, said = _store(request), said or Acknowledgement()
     until = None if said.minutes is None else store.now() + said.minutes * 60
     found = store.acknowledge(alert, identity_of(request).name, until, said.note)
     return answer(alert_fields(_there(found, alert)))
@@ -199,7 +199,9 @@ def transition_fields(one: TransitionView) -> dict[str, Any]:
 
 def _there(found: AlertView | None, alert: str) -> AlertView:
     if found is None:
-        raise HTTPException(404, f"there is no alert {alert!r}: GET /api/v1/alerts?state=all lists those there are.")
+        raise HTTPException(
+            404, f"there is no alert {alert!r}: GET /api/v1/alerts?state=all lists those there are."
+        )
     return found
 
 

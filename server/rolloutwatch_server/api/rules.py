@@ -98,7 +98,10 @@ class WouldBe(BaseModel):
 
 
 class OnARun(BaseModel):
-    """What rules would have done on a run, from its first step to `to_step`; not `complete` if that was all there was time for."""
+    """What rules would have done on a run, from its first step to `to_step`.
+
+    It is not `complete` if there are more steps, or more to tell, than one answer has room and time for.
+    """
 
     run: str
     from_step: int | None
@@ -143,7 +146,9 @@ _BODY = {
 _REFUSED: dict[int | str, dict[str, Any]] = {
     422: {
         "description": "Rules that cannot be",
-        "content": {PROBLEM: {"schema": {"anyOf": [RefusedRules.model_json_schema(), Problem.model_json_schema()]}}},
+        "content": {
+            PROBLEM: {"schema": {"anyOf": [RefusedRules.model_json_schema(), Problem.model_json_schema()]}}
+        },
     }
 }
 
@@ -248,7 +253,7 @@ async def _document(request: Request) -> Callable[[], str]:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (*TOML, JSON):
         raise HTTPException(
-            415, f"Content-Type is {kind[:100]!r}: expected text/toml, or {JSON} with {{\"document\": ...}}."
+            415, f'Content-Type is {kind[:100]!r}: expected text/toml, or {JSON} with {{"document": ...}}.'
         )
     content = bytearray()
     most = MOST_BYTES * (2 if kind == JSON else 1)  # JSON writes line ends and quotes as two letters
@@ -277,8 +282,15 @@ def _no_document(came: str) -> bytes:
 
 
 def _refused(error: RuleError) -> Response:
-    where = {name: getattr(error, name) for name in ("file", "rule", "key", "line", "column", "expected", "came")}
-    body = {"type": "about:blank", "title": "Rules that cannot be", "status": 422, "detail": str(error)} | where
+    where = {
+        name: getattr(error, name) for name in ("file", "rule", "key", "line", "column", "expected", "came")
+    }
+    body = {
+        "type": "about:blank",
+        "title": "Rules that cannot be",
+        "status": 422,
+        "detail": str(error),
+    } | where
     return Response(msgspec.json.encode(body), 422, NOT_STORED, PROBLEM)
 
 

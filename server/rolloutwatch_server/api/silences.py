@@ -58,19 +58,21 @@ def post_silence(request: Request, said: NewSilence) -> Response:
     """Let nobody be told of some alerts for a while: they are recorded, and told once if they fire still when it ends."""
     store: Store = request.app.state.store
     if len(store.silences()) >= MOST_SILENCES:
-        raise HTTPException(409, f"there are {MOST_SILENCES} silences, and no room for more: end some of them.")
+        raise HTTPException(
+            409, f"there are {MOST_SILENCES} silences, and no room for more: end some of them."
+        )
     until = store.now() + said.minutes * 60
     number = store.silence(said.run, said.rule, until, identity_of(request).name, said.reason)
     made = [one for one in store.silences() if one.id == number]
     return answer(made[0], 201)
 
 
-@router.delete(
-    "/silences/{silence}", status_code=204, responses={204: {"description": "It has ended"}}
-)
+@router.delete("/silences/{silence}", status_code=204, responses={204: {"description": "It has ended"}})
 def delete_silence(silence: Annotated[int, Path(ge=1, le=2**62)], request: Request) -> Response:
     """End a silence; alerts of it that fire still are told once."""
     store: Store = request.app.state.store
     if not store.unsilence(silence):
-        raise HTTPException(404, f"there is no silence {silence}: GET /api/v1/silences lists those there are.")
+        raise HTTPException(
+            404, f"there is no silence {silence}: GET /api/v1/silences lists those there are."
+        )
     return Response(status_code=204, headers=NOT_STORED)
