@@ -17,6 +17,7 @@ from rolloutwatch_dashboard.words import figures_of, lasting
 MOST_FIRING = 200
 MOST_PAST = 100
 EVERY = "every"
+LONGEST_QUERY = 2000
 
 
 class Wanted(NamedTuple):
@@ -29,7 +30,8 @@ class Wanted(NamedTuple):
     @classmethod
     def of(cls, query: str) -> "Wanted":
         """Read it from an address."""
-        given = parse_qs(query.removeprefix("?"), max_num_fields=20)
+        text = query.removeprefix("?")[:LONGEST_QUERY].encode("utf-8", "replace").decode()
+        given = parse_qs(text)
         return cls(*(given.get(name, [None])[0] for name in cls._fields))
 
     def those(self, found: Iterable[AlertView]) -> list[AlertView]:
