@@ -9,7 +9,7 @@ from dash import dcc, html
 from rolloutwatch_contract.conditions import parse
 from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT, DEFAULT_RULES
 from rolloutwatch_contract.limits import DEFAULT_LIMITS
-from rolloutwatch_contract.protocol import Origin, Phase, RulesView, RuleState, SilenceView, TargetView
+from rolloutwatch_contract.protocol import Origin, Phase, RuleState, RulesView, SilenceView, TargetView
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard import MemorySource
