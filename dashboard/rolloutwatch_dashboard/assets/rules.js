@@ -80,7 +80,7 @@
     const answer = await rolloutwatch.ask("PUT", RULES, written(), against ? { "if-match": against } : {});
     if (answer.status === 412) return tellOthers();
     if (!answer.ok) return refuse(answer);
-    tell("right", element("p", {}, `Saved. ${rules(answer.body.rules.length)} in force from the next step on.`));
+    rolloutwatch.say(`Saved. ${rules(answer.body.rules.length)} in force from the next step on.`);
     refresh();
   }
 
@@ -108,7 +108,7 @@
       act: async () => {
         const answer = await rolloutwatch.ask("DELETE", RULES);
         if (!answer.ok) return answer.text;
-        tell("right", element("p", {}, "The default rules are in force."));
+        rolloutwatch.say("The default rules are in force.");
         refresh();
         return "";
       },
