@@ -57,7 +57,7 @@ class Ticker:
         self._changes: int | None = None
         self._firing: dict[str, FiringAlerts] = {}
         self._ended: dict[str, float] = {}  # and until when it is told that they have
-        self.counts: Mapping[str, int] = {}
+        self.counts: Mapping[str, int] | None = None  # of alerts that fire, by the word of their severity
 
     def started(self, run: str) -> None:
         """Let a run that has started be held against the rules; any thread may call it."""
@@ -170,8 +170,8 @@ class TickerThread:
         self.trouble = ""
 
     @property
-    def counts(self) -> Mapping[str, int]:
-        """How many alerts fire, by the word of their severity, as of the last tick."""
+    def counts(self) -> Mapping[str, int] | None:
+        """How many alerts fire, by the word of their severity, as of the last tick; None before there was one."""
         return self._ticker.counts
 
     def __enter__(self) -> "TickerThread":
