@@ -29,7 +29,9 @@ def test_a_mistake_is_shown_at_its_place_and_then_rules_are_saved(
     expect(page.locator("#rules-answer pre")).to_have_text(
         f'when = "rollout_is_veto_fration > 0.1"\n{" " * 8}^', use_inner_text=True
     )
-    assert editor.evaluate("(one) => one.value.slice(one.selectionStart).startsWith('rollout_is_veto_fration')")
+    assert editor.evaluate(
+        "(one) => one.value.slice(one.selectionStart).startsWith('rollout_is_veto_fration')"
+    )
     assert httpx.get(f"{site.url}/api/v1/rules").json() == before
     editor.fill(DOCUMENT)
     page.get_by_role("button", name="Check").click()
