@@ -139,8 +139,7 @@ class Ticker:
     # -- what people are told again -----------------------------------------------------------------------------
 
     def _tell_again(self, runs: list[JudgedRun], now: float) -> None:
-        for alert in self._store.end_silences():
-            self._store.tell_again(alert.id)
+        self._store.end_silences()
         for alert in self._store.expired_acknowledgements():
             self._store.tell_again(alert.id)
         of_interest = {run.run for run in runs if now - run.heard_at < SECONDS_OF_INTEREST}
@@ -228,7 +227,7 @@ class TickerThread:
 
 def why_alerts_do_not_work(store: Store, clockwork: TickerThread | None) -> str:
     """Return what is wrong with what judges alerts; empty if nothing is."""
-    broken = store.broken_alerts()
+    broken = store.broken_alerts
     of_runs = [f"alerts of run {run} are not judged: {why}" for run, why in list(broken.items())[:3]]
     more = [f"and those of {len(broken) - 3} others"] * (len(broken) > 3)
     by_clock = [clockwork.trouble] if clockwork is not None and clockwork.trouble else []

@@ -67,8 +67,8 @@ def _try(store: Store, run: str, rules: Sequence[Rule], is_over: Callable[[], bo
     judged = RunAlerts(plan)
     known = store.times(run).step
     there = known[-MOST_STEPS:].tolist()
-    complete, steps, transitions = len(there) == len(known), 0, []
-    last = None
+    complete, steps, last = len(there) == len(known), 0, None
+    transitions: list[tuple[Rule, Transition]] = []
     for piece in _pieces(store, run, plan, there):
         if is_over() or len(transitions) >= MOST_TRANSITIONS:
             complete = False
