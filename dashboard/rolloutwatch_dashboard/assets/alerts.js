@@ -4,6 +4,7 @@
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
 
   const MS_BETWEEN_LOOKS = 3000;
+  const MS_OF_PATIENCE = 300;
   const MOST_LETTERS = 1000;
   const API = "/api/v1";
   const TIMES = [["30", "30 minutes"], ["60", "1 hour"], ["240", "4 hours"], ["1440", "1 day"], ["10080", "1 week"]];
@@ -19,6 +20,15 @@
     set("watch", now);
     if (isThere("alerts")) set("alerts-watch", now);
     if (isThere("run-alerts")) set("run-watch", now);
+  };
+
+  // Something has happened to an alert, and more may happen at once.
+  let soon = null;
+  rolloutwatch.lookSoon = function () {
+    soon = soon || setTimeout(() => {
+      soon = null;
+      rolloutwatch.look();
+    }, MS_OF_PATIENCE);
   };
 
   setInterval(() => {

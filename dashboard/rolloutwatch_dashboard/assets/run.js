@@ -44,6 +44,7 @@
         run: (summary) => this.began(summary),
         step: (step, metrics, time) => this.stepped(step, metrics, time),
         mark: (mark) => this.marked(mark),
+        alerted: () => rolloutwatch.lookSoon(),
         caughtUp: (last) => this.caughtUp(last),
         rewound: () => this.rebuild(),
         connected: (yes) => this.isConnected(yes),
