@@ -10,6 +10,7 @@ import uvicorn
 from rolloutwatch_contract import Record, RunStart, StepRecord, stream_key
 from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_server.alerts.herald import Herald
+from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
@@ -52,6 +53,7 @@ class Site:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._store = Store(folder / "archive.db", clock=lambda: time.time() + self.late_seconds)
+        self.rules = Rulebook(self._store)
         self._redis_url = redis_url
         self._access = access
         self._sessions: dict[str, int] = {}
@@ -62,7 +64,7 @@ class Site:
         self._feed = LiveFeed()
         self._herald = Herald(self._store, self._feed)
         ingest = Ingest(self._store, lambda: connect(self._redis_url), self._herald.announce)
-        app = create_app(self._store, self._feed, ingest, access=self._access)
+        app = create_app(self._store, self._feed, ingest, access=self._access, rulebook=self.rules)
         config = uvicorn.Config(app, host="127.0.0.1", port=self.port, log_config=None, ws="none")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
