@@ -1,4 +1,4 @@
-"""Tell people of alerts: who is told (`targets`), what (`messages`, `picture`), how (`webhook`, `messenger`), and until it worked.
+"""Tell people of alerts: who is told (`targets`), what (`messages`, `picture`), and how (`webhook`, `messenger`).
 
 What it promises:
 - An event in the outbox reaches every target that wants it at least once, after a crash of the server too;

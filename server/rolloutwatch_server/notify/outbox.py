@@ -1,96 +1,57 @@
 """What the notifier asks of the archive: events that nobody was told of yet, and the messages made of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-import msgspec
-
-from rolloutwatch_server.notify.events import Event
-
-WAITING, DONE, DEAD = "waiting", "done", "dead"
-
-
-class Waiting(msgspec.Struct, frozen=True):
-    """An event in the outbox: whose it is, whether it was found late, and since when it is there."""
-
-    event: str
-    run: str
-    late: bool
-    created_at: float
-
-
-class NewDelivery(msgspec.Struct, frozen=True):
-    """A message for one target; the same events for the same target have the same key for ever."""
-
-    key: str
-    target: str
-    run: str
-    events: tuple[str, ...]
-
-
-class Delivery(msgspec.Struct, frozen=True):
-    """A message and how it went so far; `error` says why not, and has nothing of a target or of its answer."""
-
-    id: int
-    key: str
-    target: str
-    run: str
-    events: tuple[str, ...]
-    created_at: float
-    attempts: int = 0
-    next_at: float = 0.0
-    done_at: float | None = None
-    state: str = WAITING
-    error: str = ""
-
-
-class Tally(msgspec.Struct, frozen=True):
-    """How it stands with a target: how many messages wait, how many are dead, when one last arrived.
-
-    `attempts` is the largest number of attempts of one that waits, `since` when the oldest one of these was made,
-    `error` why it did not go.
-    """
-
-    waiting: int = 0
-    dead: int = 0
-    last_done: float | None = None
-    attempts: int = 0
-    since: float | None = None
-    error: str = ""
+from rolloutwatch_contract.alerts import AlertView
+from rolloutwatch_contract.protocol import Series
+from rolloutwatch_server.store import Delivery, DeliveryTally, Event, NewDelivery
 
 
 class Outbox(Protocol):
-    """The archive's side. Every call may come from any thread; StoreError: it cannot be had now, and nothing happened."""
+    """The archive's side, which is `Store`. Every call may come from any thread; StoreError: nothing happened."""
 
-    def waiting_events(self, limit: int) -> Sequence[Waiting]:
-        """Return events of the outbox, the oldest first."""
+    def outbox_events(self) -> list[Event]:
+        """Return what somebody is to be told and no message was made of yet, in the order in which it happened."""
 
-    def events(self, ids: Sequence[str]) -> Sequence[Event]:
-        """Return what happened, in the order asked for; what is there no more, of a deleted run say, is left out."""
+    def make_deliveries(self, deliveries: Iterable[NewDelivery], events: Sequence[str]) -> None:
+        """Keep messages to be sent, and let go of the events that they are made of, in one transaction."""
 
-    def make_deliveries(self, taken: Sequence[str], made: Sequence[NewDelivery], now: float) -> None:
-        """Take events out of the outbox and put messages in their place, all or nothing."""
+    def due_deliveries(
+        self, now: float | None = None, *, target: str | None = None, limit: int = 100
+    ) -> list[Delivery]:
+        """Return messages whose time has come, of one target or of all, the one that was made first being the first."""
 
-    def next_delivery(self, target: str) -> Delivery | None:
-        """Return the message for a target that is due first, be it only in future."""
+    def delivery_done(self, delivery: int) -> None:
+        """Note that a message arrived."""
 
-    def delivered(self, delivery: int, now: float) -> None:
-        """Note that a message has arrived."""
+    def delivery_failed(self, delivery: int, error: str, next_at: float) -> None:
+        """Note that a message did not arrive, and when it is tried again."""
 
-    def failed(self, delivery: int, next_at: float | None, error: str) -> None:
-        """Note an attempt that failed, and when the next one is due; None: there is none, the message is dead."""
+    def delivery_dead(self, delivery: int, error: str) -> None:
+        """Note that a message is given up."""
 
-    def dead_deliveries(self, limit: int) -> Sequence[Delivery]:
-        """Return messages that were given up, the newest first."""
+    def retry_delivery(self, delivery: int) -> bool:
+        """Let a message that was given up wait again, from now on; tell whether there is such a one."""
 
-    def revive(self, delivery: int, now: float) -> bool:
-        """Let a dead message be tried once more as if it had been made now; tell whether it was there."""
+    def deliveries(
+        self, state: str | None = None, *, target: str | None = None, limit: int = 100
+    ) -> list[Delivery]:
+        """Return messages in a state ("waiting", "done", "dead"), or in any, the newest first."""
 
-    def tally(self, target: str) -> Tally:
-        """Return how it stands with a target."""
+    def delivery_tallies(self) -> dict[str, DeliveryTally]:
+        """Return how each target is that a message was ever made for, as far back as messages are kept."""
 
-    def last_told(self, since: float) -> dict[str, float]:
-        """Return when the last message on each run was made, of those made since then that were not of late events."""
+    def alerts(self, *, state: str = "firing", run: str | None = None, limit: int = 100) -> list[AlertView]:
+        """Return alerts that fire, the newest first."""
 
-    def forget_deliveries(self, before: float) -> int:
-        """Delete messages that arrived or were given up before then; return how many."""
+    def series(
+        self,
+        run: str,
+        metrics: Sequence[str],
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+        points: int | None = None,
+    ) -> Mapping[str, Series]:
+        """Return series of a run, as `Source.series` promises."""

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from rolloutwatch_contract.alerts import Change
 from rolloutwatch_contract.severity import Severity
-from rolloutwatch_server.notify.events import Event
 from rolloutwatch_server.notify.wire import Place
 from rolloutwatch_server.security.secret import AccessError, Secret, read_private
+from rolloutwatch_server.store import Event
 
 LEAST_LETTERS_OF_A_SECRET = 16
 MOST_TARGETS = 100
@@ -120,7 +120,9 @@ class _Table:
         self._refuse_unknown_keys()
         name = self._table.get("name")
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            self._refuse("name", f"is {name!r:.100}", "up to 64 letters, digits and . _ -, a letter or digit first")
+            self._refuse(
+                "name", f"is {name!r:.100}", "up to 64 letters, digits and . _ -, a letter or digit first"
+            )
         self._where += f" ({name})"
         url, webhook = self._text("url"), self._text("webhook")
         if (url is None) == (webhook is None):
@@ -149,15 +151,24 @@ class _Table:
                 'Make one: python3 -c "import secrets; print(secrets.token_urlsafe(32))"',
             )
         return Target(
-            address=Secret(url), kind="webhook", host=place.host, place=place, secret=Secret(str(secret)), **about
+            address=Secret(url),
+            kind="webhook",
+            host=place.host,
+            place=place,
+            secret=Secret(str(secret)),
+            **about,
         )
 
     def _apprise(self, url: str, about: Mapping[str, Any]) -> Target:
         if "secret" in self._table or "secret_env" in self._table:
-            self._refuse("secret", "stands beside an Apprise URL", "it beside a webhook alone, which it signs")
+            self._refuse(
+                "secret", "stands beside an Apprise URL", "it beside a webhook alone, which it signs"
+            )
         found = _SCHEME.match(url)
         if found is None or any(ord(one) < 32 for one in url):
-            self._refuse("url", "is none of Apprise", "one such as slack://... or mailtos://..., docs/notifications.md")
+            self._refuse(
+                "url", "is none of Apprise", "one such as slack://... or mailtos://..., docs/notifications.md"
+            )
         kind = found[1].lower()
         host = ""
         if kind in _WITH_HOST:
@@ -195,7 +206,9 @@ class _Table:
                 self._refuse(f"{key}_env", "is no text", "the name of an environment variable")
             text = self._environment.get(str(variable))
             if not text:
-                self._refuse(f"{key}_env", f"names {variable}, which is not set", "a variable that the server is given")
+                self._refuse(
+                    f"{key}_env", f"names {variable}, which is not set", "a variable that the server is given"
+                )
         if text is not None and not isinstance(text, str):
             self._refuse(key, "is no text", "a text in quotes")
         return text

@@ -7,6 +7,7 @@ import ssl
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 MOST_BYTES_OF_AN_ANSWER = 64 * 1024
 
@@ -114,7 +115,7 @@ class _Connection(http.client.HTTPConnection):
                 continue
             self._wire = self._secured(plain)
             # http.client asks a socket for no more than what _Timed has
-            self.sock = _Timed(self._wire, self._deadline)  # type: ignore[assignment]
+            self.sock = _Timed(self._wire, self._deadline)
             return
         raise failure
 
@@ -155,6 +156,6 @@ class _Reader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]  # of memoryview and the like
+    def readinto(self, buffer: Any) -> int:
         self._sock.settimeout(self._deadline.left())
         return self._sock.recv_into(buffer)
