@@ -264,4 +264,6 @@ class _Parser:
     def _since(self, begin: Token) -> Token:
         """Return all words from one to the last that was taken, as one, with what is between them."""
         last = self._tokens[self._at - 1]
-        return Token("sign", self._text[begin.position - 1 : last.position - 1 + len(last.text)], begin.position)
+        return Token(
+            "sign", self._text[begin.position - 1 : last.position - 1 + len(last.text)], begin.position
+        )
