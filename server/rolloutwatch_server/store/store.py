@@ -19,13 +19,13 @@ from rolloutwatch_server.store.entries import DeadLetter, Entry
 from rolloutwatch_server.store.lineage import Lineage
 from rolloutwatch_server.store.marks import contests, read_marks, restarts, views
 from rolloutwatch_server.store.portions import Portion, read_all_tables, read_history, read_portions
-from rolloutwatch_server.store.ruling import Ruling
+from rolloutwatch_server.store.watching import Watching
 
 _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
 _KINDS_OF_SUMMARY = (str, str, str, int | None, int | None, float, float)
 
 
-class Store(Ruling):
+class Store(Watching):
     """The archive in a file of `path`, or in memory for `Store(MEMORY)`. Safe to use from any thread."""
 
     @classmethod
