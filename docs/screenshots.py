@@ -81,7 +81,9 @@ def going_wrong(redis_url: str, url: str) -> Iterator[None]:
     command = training("going-wrong", redis_url, 0, options)
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
         try:
-            wait_for("alerts", lambda: len(httpx.get(f"{url}/api/v1/alerts").json()["alerts"]) >= LEAST_ALERTS)
+            wait_for(
+                "alerts", lambda: len(httpx.get(f"{url}/api/v1/alerts").json()["alerts"]) >= LEAST_ALERTS
+            )
             yield
         finally:
             running.terminate()
@@ -95,7 +97,9 @@ def take(browser: Browser, name: str, url: str, path: str, scheme: str, width: i
     page = context.new_page()
     page.goto(url + path)
     if path.startswith("/runs/"):
-        expect(page.locator("#step")).to_have_text(f"step {LAST_STEP}" if path.endswith(RUN) else re.compile("step"))
+        expect(page.locator("#step")).to_have_text(
+            f"step {LAST_STEP}" if path.endswith(RUN) else re.compile("step")
+        )
         expect(page.locator("#chart-ess .main-svg").first).to_be_visible()
     expect(page.locator("h1")).to_be_visible()
     page.wait_for_timeout(1500)  # what is drawn last is the hardest to name

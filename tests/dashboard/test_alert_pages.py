@@ -206,6 +206,19 @@ def test_the_page_of_a_run_begins_with_its_alerts() -> None:
     assert parts.index("run-alerts") < parts.index("tiles")
 
 
+def test_many_alerts_of_a_run_do_not_push_its_figures_away() -> None:
+    """The worst are shown; a link leads to the others."""
+    alerts = [
+        alert(f"rule_{at}", severity=Severity.CRITICAL if at == 7 else Severity.WARNING) for at in range(8)
+    ]
+    shown_run = shown(source_with(*alerts), f"/runs/{RUN}")
+    assert [text_of(one).split()[1] for one in named(shown_run, "alert")] == [
+        "rule_7",
+        *(f"rule_{at}" for at in range(5)),
+    ]
+    assert [text_of(one) for one in named(shown_run, "more-alerts")] == ["2 more fire"]
+
+
 def test_where_alerts_began_stands_on_the_charts_of_their_figures() -> None:
     """And goes to the browser; one that the run has gone back behind does not, one that watches no figure is everywhere."""
     source = source_with(

@@ -13,6 +13,7 @@ from rolloutwatch_dashboard.figures.marks import ALERTS
 from rolloutwatch_dashboard.figures.timeseries import Chart
 from rolloutwatch_dashboard.words import metrics_of
 
+ALERTS_SHOWN = 6  # whether the run is healthy is seen without scrolling
 ALERTS_MARKED = 50  # the newest ones; one that flaps would fill a chart
 
 Marks = tuple[
@@ -30,8 +31,13 @@ def alerts_of(run: str, source: Source, now: float) -> html.Div:
         for mark, metrics in alert_marks(source, run)
         for one in followed_marks([mark])
     ]
-    rows = [html.Ul([alert.row(one, now) for one in firing], className="run-alerts")] if firing else []
-    return html.Div(rows, **{"data-marks": json.dumps(marks)})
+    rows = [alert.row(one, now) for one in firing[:ALERTS_SHOWN]]
+    more = len(firing) - len(rows)
+    shown: list[Any] = [html.Ul(rows, className="run-alerts")] if rows else []
+    shown += (
+        [html.P(alert.alerts_link(f"{more} more fire", run=run), className="more-alerts")] if more > 0 else []
+    )
+    return html.Div(shown, **{"data-marks": json.dumps(marks)})
 
 
 def alert_marks(source: Source, run: str) -> list[tuple[MarkView, Collection[str]]]:
