@@ -33,7 +33,7 @@ from rolloutwatch_server.store.retention import Limits
 from rolloutwatch_server.store.ruling import RulesChanged
 from rolloutwatch_server.store.schema import SCHEMA
 from rolloutwatch_server.store.store import Store
-from rolloutwatch_server.store.watching import HeardRun
+from rolloutwatch_server.store.watching import JudgedRun
 from rolloutwatch_server.store.writer import DEAD_LETTERS_KEPT, FOLD_AT
 
 __all__ = [
@@ -50,7 +50,7 @@ __all__ = [
     "DeliveryTally",
     "Entry",
     "Event",
-    "HeardRun",
+    "JudgedRun",
     "Limits",
     "NewDelivery",
     "Portion",

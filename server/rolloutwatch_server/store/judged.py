@@ -87,7 +87,7 @@ def _pieces(shown: Shown, names: Collection[str], wanted: Collection[str], exact
     return [Piece(step, made.get(step, math.nan), 0, figures) for step, figures in sorted(found.items())]
 
 
-class JudgedRun:
+class Judged:
     """A run as it was judged, and what was recorded of that, at one moment of the archive."""
 
     def __init__(self, db: sqlite3.Connection, run: str, rules_of: Callable[[int], tuple[Rule, ...]]) -> None:

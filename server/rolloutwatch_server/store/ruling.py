@@ -12,7 +12,7 @@ from rolloutwatch_contract.written_rules import parse_rules
 from rolloutwatch_server.store.alert_book import add_rule_set, read_rule_set, tell_again
 from rolloutwatch_server.store.alert_rows import FIRING, RuleSetView, SilenceView, read_alerts
 from rolloutwatch_server.store.alerting import Alerting
-from rolloutwatch_server.store.judged import JudgedRun
+from rolloutwatch_server.store.judged import Judged
 
 
 class RulesChanged(RuntimeError):
@@ -66,10 +66,10 @@ class Ruling(Alerting):
         return _metrics_of(rules)
 
     @contextlib.contextmanager
-    def judged(self, run: str) -> Iterator[JudgedRun]:
+    def judged(self, run: str) -> Iterator[Judged]:
         """Hold one moment of the archive, in which a run can be judged again."""
         with self._database.read() as db:
-            yield JudgedRun(db, run, lambda version: self._documents.rules_of(db, version))
+            yield Judged(db, run, lambda version: self._documents.rules_of(db, version))
 
     @property
     def broken_alerts(self) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from rolloutwatch_server.store.alert_rows import RuleSetView, TransitionView, re
 from rolloutwatch_server.store.ruling import Ruling
 
 
-class HeardRun(msgspec.Struct, frozen=True):
+class JudgedRun(msgspec.Struct, frozen=True):
     """A run that has not ended: the last step that was judged, and when figures came last, by the server's clock."""
 
     run: str
@@ -31,14 +31,14 @@ class Watching(Ruling):
         """Return the time by the archive's clock, in seconds since 1970."""
         return self._clock()
 
-    def heard_runs(self) -> list[HeardRun]:
+    def judged_runs(self) -> list[JudgedRun]:
         """Return the runs that have not ended and of which a step was judged."""
         query = (
             "SELECT run, open_step, coalesce(heard_at, 0.0) FROM alert_runs "
             "WHERE ended = 0 AND open_step IS NOT NULL ORDER BY run"
         )
         with self._database.read() as db:
-            return [HeardRun(*row) for row in db.execute(query)]
+            return [JudgedRun(*row) for row in db.execute(query)]
 
     def last_transition(self) -> int:
         """Return the number of the newest transition, 0 if there is none."""
