@@ -18,7 +18,7 @@ from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.alerts.silence import is_silent, usual_seconds
 from rolloutwatch_server.alerts.standing import tell_what_cannot_fire
 from rolloutwatch_server.ingest import Health
-from rolloutwatch_server.store import HeardRun, Store, StoreError
+from rolloutwatch_server.store import JudgedRun, Store, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Ticker:
         rules = self._rulebook.rules()
         while self._starts:
             tell_what_cannot_fire(self._store, rules, self._starts.popleft())
-        runs = self._store.heard_runs()
+        runs = self._store.judged_runs()
         self._judge_silence(rules, runs, now)
         self._tell_again(runs, now)
         self._tell()
@@ -107,7 +107,7 @@ class Ticker:
         elif self._reading_since is None or stood_still:
             self._reading_since = now
 
-    def _judge_silence(self, rules: tuple[Rule, ...], runs: list[HeardRun], now: float) -> None:
+    def _judge_silence(self, rules: tuple[Rule, ...], runs: list[JudgedRun], now: float) -> None:
         by_clock = [(rule, rule.when.node) for rule in rules if isinstance(rule.when.node, Silent)]
         self._usual = {run.run: self._usual[run.run] for run in runs if run.run in self._usual}
         if self._reading_since is None:
@@ -130,7 +130,7 @@ class Ticker:
         firing = self._firing.get(run)
         return firing is not None and any(alert.rule == rule for alert in firing.alerts)
 
-    def _usual_seconds(self, run: HeardRun) -> float:
+    def _usual_seconds(self, run: JudgedRun) -> float:
         """Return how long a run usually takes for a step, read once for each silence."""
         known = self._usual.get(run.run)
         if known is None or known[0] != run.open_step:
@@ -142,7 +142,7 @@ class Ticker:
 
     # -- what people are told again -----------------------------------------------------------------------------
 
-    def _tell_again(self, runs: list[HeardRun], now: float) -> None:
+    def _tell_again(self, runs: list[JudgedRun], now: float) -> None:
         self._store.end_silences()
         for alert in self._store.expired_acknowledgements():
             self._store.tell_again(alert.id)
@@ -153,7 +153,7 @@ class Ticker:
 
     # -- what trainers are told ---------------------------------------------------------------------------------
 
-    def _publish(self, runs: list[HeardRun], now: float) -> None:
+    def _publish(self, runs: list[JudgedRun], now: float) -> None:
         changes = self._store.alert_changes
         changed = None if self._changes is None else self._store.runs_with_changed_alerts(self._changes)
         there = {run.run for run in runs}
@@ -167,7 +167,7 @@ class Ticker:
         self.counts = Counter(alert.severity for one in self._firing.values() for alert in one.alerts)
         self._publisher.publish(self._firing, now)
 
-    def _told(self, runs: list[HeardRun], changed: set[str] | None) -> Iterator[tuple[str, FiringAlerts]]:
+    def _told(self, runs: list[JudgedRun], changed: set[str] | None) -> Iterator[tuple[str, FiringAlerts]]:
         for run in runs:
             known = self._firing.get(run.run)
             if known is not None and changed is not None and run.run not in changed:

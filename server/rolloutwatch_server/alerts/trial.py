@@ -15,7 +15,7 @@ from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.recorded import ANY, Happened, replay
 from rolloutwatch_server.alerts.state import Transition
 from rolloutwatch_server.store import Store
-from rolloutwatch_server.store.judged import JudgedRun
+from rolloutwatch_server.store.judged import Judged
 from rolloutwatch_server.store.portions import Portion
 
 MOST_STEPS = 100_000  # of a run, the first ones
@@ -83,7 +83,7 @@ def _try(store: Store, run: str, rules: Sequence[Rule], is_over: Callable[[], bo
     return Trial(run, first, last, steps, complete, transitions[:MOST_TRANSITIONS])
 
 
-def _as_judged(judged: JudgedRun, plan: Plan) -> Iterator[tuple[int, list[Happened]]]:
+def _as_judged(judged: Judged, plan: Plan) -> Iterator[tuple[int, list[Happened]]]:
     """Judge what the rules of then were shown, when they were: late figures late, and ends where they were."""
     yield from replay(judged.pieces(_metrics(plan)), judged.notes, lambda version: plan)
 

@@ -46,8 +46,17 @@ class Changes:
             self._add(run, birth, rule, severity, end, late=False, is_told=False)
             self._resolve(run, rule, end)
 
-    def _add(self, run: str, birth: int, rule: str, severity: int, transition: Transition, late: bool) -> str:
-        """Keep a transition, and that somebody is to be told of it; return the event's id."""
+    def _add(
+        self,
+        run: str,
+        birth: int,
+        rule: str,
+        severity: int,
+        transition: Transition,
+        late: bool,
+        is_told: bool,
+    ) -> str:
+        """Keep a transition, and perhaps that somebody is to be told of it; return the event's id."""
         one = transition
         same = (run, rule, one.change.value, one.epoch)
         query = "SELECT count(*) FROM transitions WHERE run = ? AND rule = ? AND change = ? AND epoch = ?"

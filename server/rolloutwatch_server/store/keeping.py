@@ -13,7 +13,7 @@ from rolloutwatch_server.alerts.engine import Engine
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.store.alert_book import AlertBook, Documents
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
-from rolloutwatch_server.store.database import MEMORY, Database
+from rolloutwatch_server.store.database import MEMORY, Database, StoreError
 from rolloutwatch_server.store.deletion import Removal, RunIsLive, delete, removals, sweep
 from rolloutwatch_server.store.integrity import in_quarantine
 from rolloutwatch_server.store.news import AlertNews, News
@@ -108,15 +108,31 @@ class Keeping:
         past = self._past
         if past is None:
             return False
+        try:
+            more = self._bite_of(past)
+        except (StoreError, OSError):
+            raise
+        except (
+            Exception
+        ) as error:  # a mistake of ours would else keep all that the keeper does from being done
+            self._past = None
+            log.exception("Alerts of the past run %s met an error of their own; please report it.", past.run)
+            with self._database.write() as db:
+                self._book(db).mark_broken(past.run, f"{type(error).__name__}: {error}")
+            return True
+        if not more:
+            self._past = None
+        return True
+
+    def _bite_of(self, past: Past) -> bool:
+        """Judge some steps of a past run; tell whether there are more, or whether it has to be begun anew."""
         with self._database.read() as db:
             more = past.bite(db)
-        if more is not True:
-            self._past = None
         if more is False:
             with self._database.write() as db:
                 past.write(db, self._book(db))
             self._alert_news.note(past.run)
-        return True
+        return bool(more)
 
     def _begin_the_past(self) -> Past | None:
         with self._database.read() as db:

@@ -62,5 +62,8 @@ class Past:
 
 def unjudged_run(db: sqlite3.Connection, states: Mapping[str, RunState]) -> str | None:
     """Return a run that was never judged and that nobody is at work on, the newest one; None if there is none."""
-    query = "SELECT id FROM runs WHERE last_step IS NOT NULL AND id NOT IN (SELECT run FROM alert_runs) ORDER BY updated_at DESC"
+    query = (
+        "SELECT id FROM runs WHERE last_step IS NOT NULL AND id NOT IN (SELECT run FROM alert_runs) "
+        "ORDER BY updated_at DESC"
+    )
     return next((run for (run,) in db.execute(query) if states.get(run) is not RunState.LIVE), None)
