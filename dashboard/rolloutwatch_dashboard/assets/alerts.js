@@ -80,7 +80,7 @@
       }),
     "end-silence": (told) => act("DELETE", `${API}/silences/${encodeURIComponent(told.silence)}`, "The silence has ended."),
     "test-target": (told) =>
-      act("POST", `${API}/notifications/${encodeURIComponent(told.target)}/test`, `A test is on its way to ${told.target}.`),
+      act("POST", `${API}/notifications/${encodeURIComponent(told.target)}/test`, `${told.target} has taken the test.`),
   };
 
   rolloutwatch.acts = ACTS;
