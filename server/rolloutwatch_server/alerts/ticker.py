@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
 
 from rolloutwatch_contract.alerts import FiringAlerts
 from rolloutwatch_contract.conditions.nodes import Silent
@@ -16,19 +17,33 @@ from rolloutwatch_server.alerts.publishing import Publisher
 from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.alerts.silence import is_silent, usual_seconds
 from rolloutwatch_server.alerts.standing import tell_what_cannot_fire
-from rolloutwatch_server.ingest import Ingest
+from rolloutwatch_server.ingest import Health
 from rolloutwatch_server.store import JudgedRun, Store, StoreError
 
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_TICKS = 0.5
 SECONDS_BETWEEN_REPEATS = 4 * 3600.0
-SECONDS_OF_INTEREST = 24 * 3600.0  # after which nobody is told again of a run that is silent
+SECONDS_OF_INTEREST = 24 * 3600.0  # after which nobody is told of a run that is silent
 SECONDS_OF_A_PAUSE = 30.0  # between two ticks: this program itself did not run
 MOST_LAG = 5.0  # seconds that anything may have waited in Redis for a silence to be one
 SECONDS_AFTER_THE_END = 60.0  # of a run, in which Redis may be away, its last word is said
 MOST_STARTS = 1000  # that wait to be looked at
 SECONDS_TO_END = 5.0
+
+
+class Reading(Protocol):
+    """Whether everything that comes is read: the ingest."""
+
+    @property
+    def health(self) -> Health:
+        """What troubles it, if anything."""
+
+    def lag(self) -> float:
+        """For how many seconds, at most, anything has waited."""
+
+    def behind(self) -> int:
+        """How many streams have more waiting."""
 
 
 class Ticker:
@@ -41,7 +56,7 @@ class Ticker:
         self,
         store: Store,
         rulebook: Rulebook,
-        ingest: Ingest,
+        ingest: Reading,
         publisher: Publisher,
         tell: Callable[[], None] = lambda: None,
     ) -> None:
@@ -57,7 +72,7 @@ class Ticker:
         self._changes: int | None = None
         self._firing: dict[str, FiringAlerts] = {}
         self._ended: dict[str, float] = {}  # and until when it is told that they have
-        self.counts: Mapping[str, int] = {}
+        self.counts: Mapping[str, int] | None = None  # of alerts that fire, by the word of their severity
 
     def started(self, run: str) -> None:
         """Let a run that has started be held against the rules; any thread may call it."""
@@ -74,7 +89,7 @@ class Ticker:
         self._judge_silence(rules, runs, now)
         self._tell_again(runs, now)
         self._tell()
-        self._publish(self._store.judged_runs(), now)
+        self._publish(runs, now)
 
     # -- silence ------------------------------------------------------------------------------------------------
 
@@ -98,12 +113,18 @@ class Ticker:
         if self._reading_since is None:
             return
         for run in runs:
+            if now - run.heard_at >= SECONDS_OF_INTEREST:
+                continue  # or else a rule that is edited would tell of every run that was ever killed
             seconds = now - max(run.heard_at, self._reading_since)
-            for rule, node in by_clock:
-                if seconds < node.seconds or not rule.applies_to(run.run) or self._fires(run.run, rule.name):
-                    continue
-                if is_silent(node, seconds, self._usual_seconds(run)):
-                    self._store.judge_by_clock(run.run, rule.name, now)
+            waiting = [
+                node
+                for rule, node in by_clock
+                if seconds >= node.seconds
+                and rule.applies_to(run.run)
+                and not self._fires(run.run, rule.name)
+            ]
+            if any(is_silent(node, seconds, self._usual_seconds(run)) for node in waiting):
+                self._store.judge_by_clock(run.run, seconds, self._usual_seconds(run))
 
     def _fires(self, run: str, rule: str) -> bool:
         firing = self._firing.get(run)
@@ -122,8 +143,7 @@ class Ticker:
     # -- what people are told again -----------------------------------------------------------------------------
 
     def _tell_again(self, runs: list[JudgedRun], now: float) -> None:
-        for alert in self._store.end_silences():
-            self._store.tell_again(alert.id)
+        self._store.end_silences()
         for alert in self._store.expired_acknowledgements():
             self._store.tell_again(alert.id)
         of_interest = {run.run for run in runs if now - run.heard_at < SECONDS_OF_INTEREST}
@@ -162,16 +182,19 @@ class Ticker:
 class TickerThread:
     """A thread that does nothing but let a ticker tick; what goes wrong is said once, and does not end it."""
 
-    def __init__(self, ticker: Ticker, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, ticker: Ticker, clock: Callable[[], float] = time.time, seconds: float = SECONDS_BETWEEN_TICKS
+    ) -> None:
         self._ticker = ticker
         self._clock = clock
+        self._seconds = seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rolloutwatch-ticker", daemon=True)
         self.trouble = ""
 
     @property
-    def counts(self) -> Mapping[str, int]:
-        """How many alerts fire, by the word of their severity, as of the last tick."""
+    def counts(self) -> Mapping[str, int] | None:
+        """How many alerts fire, by the word of their severity, as of the last tick; None before there was one."""
         return self._ticker.counts
 
     def __enter__(self) -> "TickerThread":
@@ -185,7 +208,7 @@ class TickerThread:
         self._thread.join(SECONDS_TO_END)
 
     def _run(self) -> None:
-        while not self._stopping.wait(SECONDS_BETWEEN_TICKS):
+        while not self._stopping.wait(self._seconds):
             try:
                 self._ticker.tick(self._clock())
             except StoreError as error:
@@ -208,7 +231,7 @@ class TickerThread:
 
 def why_alerts_do_not_work(store: Store, clockwork: TickerThread | None) -> str:
     """Return what is wrong with what judges alerts; empty if nothing is."""
-    broken = store.broken_alerts()
+    broken = store.broken_alerts
     of_runs = [f"alerts of run {run} are not judged: {why}" for run, why in list(broken.items())[:3]]
     more = [f"and those of {len(broken) - 3} others"] * (len(broken) > 3)
     by_clock = [clockwork.trouble] if clockwork is not None and clockwork.trouble else []

@@ -1,7 +1,7 @@
 """Rows of alerts, silences, rule sets and deliveries, as others see them."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -139,7 +139,10 @@ def read_silences(db: sqlite3.Connection, now: float) -> list[SilenceView]:
     return [SilenceView(*row) for row in rows]
 
 
-def read_alerts(db: sqlite3.Connection, now: float, tail: str, values: Sequence[Any] = ()) -> list[AlertView]:
+Values = Sequence[Any] | Mapping[str, Any]
+
+
+def read_alerts(db: sqlite3.Connection, now: float, tail: str, values: Values = ()) -> list[AlertView]:
     """Return the alerts of a query's `tail`, each with until when it is silenced."""
     silences = read_silences(db, now)
     return [_view(row, silences, now) for row in db.execute(f"SELECT {COLUMNS} FROM alerts {tail}", values)]
@@ -176,9 +179,7 @@ def firing_alert(view: AlertView) -> FiringAlert:
     )
 
 
-def read_transitions(
-    db: sqlite3.Connection, tail: str, values: Sequence[Any] = ()
-) -> Iterator[TransitionView]:
+def read_transitions(db: sqlite3.Connection, tail: str, values: Values = ()) -> Iterator[TransitionView]:
     """Yield the transitions of a query's `tail`."""
     rows = db.execute(
         "SELECT event, run, rule, change, severity, epoch, step, time, seen_at, vals, reason, quiet, late, given_up "

@@ -1,9 +1,18 @@
 """The rules in force, and what the clock does to alerts."""
 
+import contextlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+
 from rolloutwatch_contract.alerts import AlertView
-from rolloutwatch_server.store.alert_book import read_rule_set, tell_again
+from rolloutwatch_contract.conditions import metrics_of
+from rolloutwatch_contract.rules import Rule
+from rolloutwatch_contract.written_rules import parse_rules
+from rolloutwatch_server.store.alert_book import add_rule_set, read_rule_set, tell_again
 from rolloutwatch_server.store.alert_rows import FIRING, RuleSetView, SilenceView, read_alerts
 from rolloutwatch_server.store.alerting import Alerting
+from rolloutwatch_server.store.judged import Judged
 
 
 class RulesChanged(RuntimeError):
@@ -35,13 +44,48 @@ class Ruling(Alerting):
         RuleError: they cannot be what is written. RulesChanged: not `expected_version` is in force any more.
         Either way nothing happened.
         """
-        with self._database.write() as db:
-            version = read_rule_set(db).version
-            if expected_version not in (None, version):
-                raise RulesChanged(version)
-            query = "INSERT INTO rule_sets (time, author, origin, document) VALUES (?, ?, ?, ?) RETURNING id"
-            (saved,) = db.execute(query, (self._clock(), author, origin, document)).fetchone()
-        return int(saved)
+        try:
+            with self._database.write() as db:
+                version = read_rule_set(db).version
+                if expected_version not in (None, version):
+                    raise RulesChanged(version)
+                known = self._check(db, document, origin)
+                saved = add_rule_set(db, self._clock(), document, origin, author, known)
+                changed = self._engine.rules_changed(self._book(db))
+        except BaseException:
+            self._forget()
+            raise
+        self._alert_news.note(*changed)
+        return saved
+
+    def _check(self, db: sqlite3.Connection, document: str, file: str) -> set[str]:
+        """Return the metrics that rules speak of; RuleError if they cannot be what is written."""
+        in_force = parse_rules(*_in_force(db))
+        known = {metric for (metric,) in db.execute("SELECT DISTINCT metric FROM beginnings")}
+        rules = parse_rules(document, file, known | _metrics_of(in_force.rules)).rules
+        return _metrics_of(rules)
+
+    @contextlib.contextmanager
+    def judged(self, run: str) -> Iterator[Judged]:
+        """Hold one moment of the archive, in which a run can be judged again."""
+        with self._database.read() as db:
+            yield Judged(db, run, lambda version: self._documents.rules_of(db, version))
+
+    @property
+    def broken_alerts(self) -> Mapping[str, str]:
+        """Return the runs whose alerts stand still for a mistake of the server, with what it was."""
+        return dict(self._engine.broken)
+
+    def judge_by_clock(self, run: str, silent_seconds: float, seconds_per_step: float) -> None:
+        """Judge a run that nothing has come of for so long, and that usually takes so long for a step, by `silent(...)`."""
+        try:
+            with self._database.write() as db:
+                changed = self._engine.judge_by_clock(self._book(db), run, silent_seconds, seconds_per_step)
+        except BaseException:
+            self._forget()
+            raise
+        if changed:
+            self._alert_news.note(run)
 
     def tell_again(self, alert: str) -> bool:
         """Let people be told once more of an alert that fires; tell whether it does.
@@ -72,7 +116,10 @@ class Ruling(Alerting):
             return read_alerts(db, self._clock(), tail, (self._clock(),))
 
     def end_silences(self) -> list[AlertView]:
-        """Let go of the silences that are over; return the alerts they covered that fire and nothing silences now."""
+        """Let go of the silences that are over, and let people be told of what they covered and nothing silences now.
+
+        Return the alerts they are told of, which fire. All of it is one transaction: a crash loses none of them.
+        """
         now = self._clock()
         with self._database.read() as db:  # as almost always
             if db.execute("SELECT 1 FROM silences WHERE until <= ?", (now,)).fetchone() is None:
@@ -80,10 +127,26 @@ class Ruling(Alerting):
         with self._database.write() as db:
             query = "DELETE FROM silences WHERE until <= ? RETURNING id, run, rule, until, author, reason, created_at"
             over = [SilenceView(*row) for row in db.execute(query, (now,)).fetchall()]
-            firing = read_alerts(db, now, f"WHERE {FIRING} ORDER BY rowid")
-        self._note_silenced(*over)
-        return [
-            one
-            for one in firing
-            if one.silenced_until is None and any(silence.covers(one.run, one.rule) for silence in over)
-        ]
+            heard = [
+                one
+                for one in read_alerts(db, now, f"WHERE {FIRING} ORDER BY rowid")
+                if one.silenced_until is None and any(silence.covers(one.run, one.rule) for silence in over)
+            ]
+            # of what somebody looks after, or flaps, people are not told again
+            told = [one for one in heard if not one.acknowledged_by and not one.flapping]
+            for one in told:
+                tell_again(db, one.id, now)
+        self._alert_news.note(*dict.fromkeys(one.run for one in heard))
+        return told
+
+
+def _in_force(db: sqlite3.Connection) -> tuple[str, str, list[str]]:
+    """Return the rules in force as `parse_rules` takes them."""
+    one = read_rule_set(db)
+    row = db.execute("SELECT known FROM rule_sets WHERE id = ?", (one.version,)).fetchone()
+    return one.document, f"rules of version {one.version}", [] if row is None else json.loads(row[0])
+
+
+def _metrics_of(rules: Iterable[Rule]) -> set[str]:
+    conditions = (one for rule in rules for one in (rule.when, rule.clear) if one is not None)
+    return {metric for condition in conditions for metric in metrics_of(condition.node)}

@@ -1,0 +1,163 @@
+"""What a batch brings that is not simply ahead of all that was judged: figures again, late, or of a run that goes back.
+
+What is shown of a run and what was judged of it part ways here, and a note is made of each difference.
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from rolloutwatch_contract import StepRecord
+from rolloutwatch_server.alerts.feed import Memory, Piece
+from rolloutwatch_server.alerts.notes import TIME, Was
+
+Figures = dict[tuple[int, str], float]
+Read = Callable[
+    [Collection[str], int], Figures
+]  # what is shown of metrics from a step on, by step and metric
+MADE_HERE = ("dropped_records", "unmeasured_steps")  # that the server adds to what comes
+
+
+class Overlap:
+    """A batch of a run some of whose figures come at or before those that were judged.
+
+    Args:
+        read: Reads what is shown, before the batch is written.
+        metrics: The metrics of which something comes again or late.
+        first: The first step of that.
+        noted: What was noted of figures that were judged otherwise than they are shown, by step.
+        late: The figures that were judged late, by themselves.
+    """
+
+    def __init__(
+        self,
+        read: Read,
+        metrics: Collection[str],
+        first: int,
+        noted: Mapping[int, Was],
+        late: Collection[tuple[int, str]],
+    ) -> None:
+        self._from = dict.fromkeys((*metrics, TIME), first)  # which step on each metric is looked at
+        self._late = set(late)
+        self._judged = read(self._from, first)
+        for at in self._late:
+            self._judged.pop(at, None)
+        for step, was in noted.items():
+            for metric, value in was.figures.items():
+                self._correct(step, metric, value)
+
+    def _correct(self, step: int, metric: str, value: float | None) -> None:
+        if step < self._from.get(metric, step + 1):
+            return
+        if value is None:
+            self._judged.pop((step, metric), None)
+        else:
+            self._judged[step, metric] = value
+
+    def to_be_fed(
+        self, memory: Memory, rank: Mapping[int, int], session: int, step: int, metrics: dict[str, float]
+    ) -> dict[str, float]:
+        """Return the figures that were not judged already, of this session or one that speaks before it."""
+        if step > memory.step:
+            return metrics
+        return {
+            metric: value
+            for metric, value in metrics.items()
+            if not self._is_known(memory, rank, session, step, metric)
+        }
+
+    def _is_known(
+        self, memory: Memory, rank: Mapping[int, int], session: int, step: int, metric: str
+    ) -> bool:
+        last = memory.last.get(metric)
+        if last is None:
+            return (step, metric) in self._judged or (step, metric) in self._late
+        at, of, _ = last
+        return step <= at and (session == of or rank.get(session, -1) < rank.get(of, -1))
+
+    def fed(self, piece: Piece, is_new: bool) -> None:
+        """Note that figures were judged, of a new step perhaps."""
+        if is_new:
+            self._judged[piece.step, TIME] = piece.time
+        for metric, value in piece.metrics.items():
+            self._judged[piece.step, metric] = value
+
+    def judged_late(self, step: int, metrics: Iterable[str]) -> None:
+        """Note that figures were judged by themselves."""
+        self._late |= {(step, metric) for metric in metrics}
+        self.not_judged(step, metrics)
+
+    def not_judged(self, step: int, metrics: Iterable[str]) -> None:
+        """Note that figures were not judged after all."""
+        for metric in metrics:
+            self._judged.pop((step, metric), None)
+
+    def went_back(self, step: int, metrics: Collection[str]) -> None:
+        """Note that what was judged from a step on counts no more; `metrics` are all that the run has."""
+        for metric in (*metrics, TIME):
+            self._from[metric] = min(step, self._from.get(metric, step))
+        self._judged = {at: value for at, value in self._judged.items() if at[0] < step}
+        self._late = {at for at in self._late if at[0] < step}
+
+    def differences(self, read: Read, noted: Mapping[int, Was]) -> list[Was]:
+        """Return what is to be noted of steps where what is shown now is not what was judged.
+
+        A note takes the place of the former one of its step, and one without figures of an untrue one.
+        """
+        shown = read(self._from, min(self._from.values()))
+        found = {step: self._elsewhere(one) for step, one in noted.items()}
+        for at in shown.keys() | self._judged.keys():
+            step, metric = at
+            judged = self._judged.get(at)
+            if step < self._from.get(metric, step + 1) or at in self._late or _same(judged, shown.get(at)):
+                continue
+            if metric != TIME or judged is not None:
+                found.setdefault(step, {})[metric] = judged
+        nothing = Was(-1, {})
+        return [
+            Was(step, figures)
+            for step, figures in sorted(found.items())
+            if not _all_same(figures, noted.get(step, nothing).figures)
+        ]
+
+    def _elsewhere(self, was: Was) -> dict[str, float | None]:
+        """Return what was noted of figures that are not looked at."""
+        return {
+            metric: value
+            for metric, value in was.figures.items()
+            if was.step < self._from.get(metric, was.step + 1)
+        }
+
+
+def reach_back(memory: Memory, noted_to: int, records: Sequence[StepRecord]) -> tuple[set[str], int] | None:
+    """Return of which metrics something comes again or late, and from which step on; None for a batch that only goes on."""
+    metrics: set[str] = set()
+    seen: set[str] = set()
+    first, top, is_ours = (
+        math.inf,
+        memory.step,
+        False,
+    )  # whether the open step is one that began in this batch
+    for record in records:
+        step = record.step
+        if step > max(top, noted_to, memory.begun):
+            top, seen, is_ours = step, set(record.metrics), True
+            continue
+        for metric in record.metrics:
+            last = memory.last.get(metric)
+            is_new = step == top if is_ours else last is not None and step > last[0]
+            if not is_new or metric in seen or step <= max(noted_to, memory.begun):
+                metrics.add(metric)
+                first = min(first, step)
+        seen.update(record.metrics)
+        top = max(top, step)
+    return (metrics | set(MADE_HERE), int(first)) if metrics else None
+
+
+def _all_same(these: Mapping[str, float | None], those: Mapping[str, float | None]) -> bool:
+    return these.keys() == those.keys() and all(_same(value, those[name]) for name, value in these.items())
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one == other or (math.isnan(one) and math.isnan(other))

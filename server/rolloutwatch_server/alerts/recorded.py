@@ -1,0 +1,254 @@
+"""An archived run as it was judged live: shown figures and feed notes, in the order in which they were judged."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, takewhile
+from typing import NamedTuple
+
+import msgspec
+
+from rolloutwatch_contract.alerts import Change
+from rolloutwatch_contract.rules import Rule
+from rolloutwatch_server.alerts.evaluation import RunAlerts
+from rolloutwatch_server.alerts.feed import Fed, Memory, Piece
+from rolloutwatch_server.alerts.notes import (
+    TIME,
+    Began,
+    FeedNote,
+    LateFigures,
+    OtherRules,
+    RunEnded,
+    Was,
+    WentBack,
+)
+from rolloutwatch_server.alerts.plan import Plan
+from rolloutwatch_server.alerts.state import Transition
+
+BACK = "the run went back to step "
+UNJUDGED = "the steps that followed were not judged"
+ANY = ""  # stands for figures that no rule looks at, since they too make a step
+
+Happened = tuple[Rule, Transition]
+
+
+class Placed(NamedTuple):
+    """A note, and the step at which its turn comes: before what came of that step, or `within` it."""
+
+    at: int
+    within: bool
+    is_given_up: bool
+    note: FeedNote
+
+
+def place(notes: Sequence[FeedNote]) -> list[Placed]:
+    """Return the notes that have a place among the figures, in order.
+
+    What was noted ahead of a step that the run went back to comes before it does.
+    """
+    placed: list[Placed] = []
+    limit = 2**62
+    for note in reversed(notes):
+        match note:
+            case WentBack():
+                if note.step < limit:  # else it went back further, or as far again, after that
+                    limit = note.step
+                    placed.append(Placed(limit, within=False, is_given_up=False, note=note))
+            case LateFigures():
+                placed.append(_placed(note.during, True, limit, note))
+            case Began() | RunEnded():
+                placed.append(_placed(note.step + 1, False, limit, note))
+            case OtherRules():
+                placed.append(_placed(note.step, True, limit, note))
+            case Was():
+                pass
+    return placed[::-1]
+
+
+def _placed(at: int, within: bool, limit: int, note: FeedNote) -> Placed:
+    if at > limit or (within and at >= limit):
+        return Placed(limit, within=False, is_given_up=True, note=note)
+    return Placed(at, within, is_given_up=False, note=note)
+
+
+def as_judged(pieces: Iterable[Piece], notes: Iterable[FeedNote]) -> Iterator[Piece]:
+    """Yield shown pieces, one for each step, with the figures and times that were judged in place of those shown."""
+    was: dict[int, dict[str, float | None]] = {}
+    for note in notes:
+        match note:
+            case Was():
+                was.setdefault(note.step, {}).update(note.figures)
+            case LateFigures():
+                known = was.setdefault(note.step, {})
+                for metric in note.figures:
+                    known.setdefault(metric, None)
+            case _:
+                pass
+    return _overruled(pieces, was)
+
+
+def _overruled(pieces: Iterable[Piece], was: Mapping[int, Mapping[str, float | None]]) -> Iterator[Piece]:
+    lost = iter(sorted(was))  # steps of which nothing is shown any more may have been judged all the same
+    missing = next(lost, None)
+    for piece in pieces:
+        while missing is not None and missing < piece.step:
+            yield from _corrected(Piece(missing, 0.0, 0, {}), was[missing])
+            missing = next(lost, None)
+        if missing == piece.step:
+            yield from _corrected(piece, was[missing])
+            missing = next(lost, None)
+        else:
+            yield piece
+    while missing is not None:
+        yield from _corrected(Piece(missing, 0.0, 0, {}), was[missing])
+        missing = next(lost, None)
+
+
+def _corrected(piece: Piece, was: Mapping[str, float | None]) -> Iterator[Piece]:
+    judged = {**piece.metrics, **was}
+    time = judged.pop(TIME, None)
+    metrics = {metric: value for metric, value in judged.items() if value is not None}
+    if metrics:
+        yield Piece(piece.step, piece.time if time is None else time, piece.session, metrics)
+
+
+def in_order(pieces: Iterable[Piece], notes: Sequence[FeedNote]) -> Iterator[Piece | Placed]:
+    """Yield pieces as they were judged, and each note in its turn; a step that notes stand within comes in parts."""
+    judged = as_judged(pieces, notes)
+    waiting = next(judged, None)
+    placed = place(notes)
+    for number, one in enumerate(placed):
+        while waiting is not None and waiting.step < one.at:
+            yield waiting
+            waiting = next(judged, None)
+        if one.within and waiting is not None and waiting.step == one.at:
+            first, rest = _parted(waiting, _came_before(waiting.metrics, placed[number:], one))
+            if first is not None:
+                yield first
+            waiting = rest if rest is not None else next(judged, None)
+        yield one
+    if waiting is not None:
+        yield from chain([waiting], judged)
+
+
+def _came_before(metrics: Collection[str], placed: Sequence[Placed], one: Placed) -> set[str]:
+    """Return which figures of a step came before a note that stands within it."""
+    if isinstance(one.note, OtherRules):
+        came = set(one.note.came)
+        # those that no rule looks at stand for themselves
+        return {metric for metric in metrics if metric in came} | ({ANY} if came else set())
+    # figures that came late had not come at the step yet that was open
+    same = takewhile(lambda other: other.within and other.at == one.at, placed)
+    held = {metric for other in same if isinstance(other.note, LateFigures) for metric in other.note.figures}
+    return {ANY} | {metric for metric in metrics if metric not in held}
+
+
+def _parted(piece: Piece, came: Collection[str]) -> tuple[Piece | None, Piece | None]:
+    """Return the part of a piece that came, and the rest; one is there also if no rule looks at what came."""
+    first = {metric: piece.metrics.get(metric, 0.0) for metric in came}
+    rest = {metric: value for metric, value in piece.metrics.items() if metric not in came}
+    return (
+        Piece(piece.step, piece.time, piece.session, first) if first else None,
+        Piece(piece.step, piece.time, piece.session, rest) if rest else None,
+    )
+
+
+def pieces_alone(pieces: Iterable[Piece], notes: Sequence[FeedNote]) -> Iterator[Piece]:
+    """Yield pieces in the order in which they were judged, those that came late among them."""
+    for one in in_order(pieces, notes):
+        if isinstance(one, Piece):
+            yield one
+        elif isinstance(one.note, LateFigures) and not one.is_given_up:
+            yield late_piece(one.note)
+
+
+def late_piece(note: LateFigures) -> Piece:
+    """Return the piece that came late."""
+    return Piece(note.step, note.time, 0, note.figures)
+
+
+def replay(
+    pieces: Iterable[Piece], notes: Sequence[FeedNote], plan_of: Callable[[int], Plan]
+) -> Iterator[tuple[int, list[Happened]]]:
+    """Judge a run again as it was judged; yield each step with what happened to alerts, given up things left out.
+
+    `plan_of` returns the rules of a version. What came before the run began to be judged is left out.
+    """
+    alerts: RunAlerts | None = None
+    cut_short: list[Happened] = []  # ends that were given up: the run's going back makes another end of each
+    for one in in_order(pieces, notes):
+        if isinstance(one, Piece):
+            if alerts is not None:
+                yield one.step, alerts.feed(one).transitions
+            continue
+        if isinstance(one.note, Began):
+            happened, alerts = _begin(alerts, one.note, plan_of)
+        elif alerts is None:
+            continue
+        else:
+            happened = _apply(alerts, one.note, plan_of).transitions
+        if one.is_given_up and not isinstance(one.note, LateFigures):
+            cut_short += happened
+            continue
+        if isinstance(one.note, WentBack):
+            happened = [*happened, *_ends(cut_short, one.note)]
+            cut_short = []
+        yield one.at, happened
+
+
+def _ends(cut_short: Iterable[Happened], back: WentBack) -> Iterator[Happened]:
+    for rule, one in cut_short:
+        if one.change is Change.RESOLVED:
+            reason = f"{BACK}{back.step}"
+            yield (
+                rule,
+                Transition(
+                    change=one.change,
+                    epoch=one.epoch,
+                    step=back.step,
+                    time=back.time,
+                    reason=reason,
+                    quiet=True,
+                ),
+            )
+
+
+def _begin(
+    former: RunAlerts | None, note: Began, plan_of: Callable[[int], Plan]
+) -> tuple[list[Happened], RunAlerts]:
+    happened = [] if former is None else unjudged(former, note.time)
+    states = {} if former is None else former.states
+    return happened, RunAlerts(plan_of(note.rule_set), states, Memory(begun=note.step))
+
+
+def unjudged(alerts: RunAlerts, time: float) -> list[Happened]:
+    """End all alerts because nobody has judged what came after them; return what that did."""
+    return [
+        (rule, msgspec.structs.replace(one, reason=UNJUDGED)) for rule, one in alerts.end(time).transitions
+    ]
+
+
+def _apply(alerts: RunAlerts, note: FeedNote, plan_of: Callable[[int], Plan]) -> Fed:
+    match note:
+        case LateFigures():
+            return alerts.feed(late_piece(note))
+        case WentBack():
+            return alerts.go_back(note.step, note.time, note.epochs)
+        case OtherRules():
+            return alerts.replace(plan_of(note.rule_set), note.time)
+        case RunEnded():
+            return alerts.end(note.time)
+    raise AssertionError(f"{note} has no place among figures")
+
+
+def trial(
+    pieces: Iterable[Piece], notes: Sequence[FeedNote], plan: Plan
+) -> Iterator[tuple[int, list[Happened]]]:
+    """Judge a run by other rules than it was judged by, from its first step on; yield as `replay` does."""
+    kept = [note for note in notes if not isinstance(note, Began | OtherRules)]
+    alerts = RunAlerts(plan)
+    for one in in_order(pieces, kept):
+        if isinstance(one, Piece):
+            yield one.step, alerts.feed(one).transitions
+        elif isinstance(one.note, WentBack):
+            yield one.at, alerts.go_back(one.note.step, one.note.time).transitions
+        elif not one.is_given_up:
+            yield one.at, _apply(alerts, one.note, lambda _: plan).transitions
