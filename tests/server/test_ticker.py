@@ -12,7 +12,6 @@ from rolloutwatch_contract.config import CorrectionConfig
 from rolloutwatch_contract.keys import alerts_key
 from rolloutwatch_server.alerts.ticker import (
     SECONDS_BETWEEN_REPEATS,
-    SECONDS_OF_A_PAUSE,
     SECONDS_OF_INTEREST,
     Ticker,
     TickerThread,
@@ -56,7 +55,7 @@ def go_on_firing(judged: Judged, hours: float, first: int = 100) -> None:
     """Let steps come for hours whose figures are bad, one every ten minutes."""
     for number in range(int(hours * 6)):
         judged.step(first + number, mismatch_k3_kl=1.0)
-        judged.pass_time(600.0, by=20.0)
+        judged.pass_time(600.0, by=200.0)
 
 
 # -- silence ----------------------------------------------------------------------------------------------------
@@ -162,6 +161,16 @@ def test_a_rule_of_silence_is_for_the_runs_it_names(tmp_path: Path) -> None:
     judged.close()
 
 
+def test_a_run_that_was_killed_long_ago_is_let_be(judged: Judged) -> None:
+    """Or else whoever edits the rule would be told of all there ever were."""
+    work(judged)
+    judged.pass_time(61)
+    judged.now += SECONDS_OF_INTEREST
+    judged.book.save(RULES.replace("silent(60, 10)", "silent(70, 10)"), "somebody")
+    judged.pass_time(300)
+    assert judged.happened() == [("quiet", "firing"), ("quiet", "resolved")]
+
+
 # -- what is told again -----------------------------------------------------------------------------------------
 
 
@@ -243,7 +252,7 @@ def test_of_a_run_that_is_long_silent_nobody_is_told_again(calm: Judged) -> None
     """After a day nobody waits for it; the alerts stand."""
     calm.start()
     calm.step(1, mismatch_k3_kl=1.0)
-    calm.pass_time(SECONDS_OF_INTEREST + 2 * SECONDS_BETWEEN_REPEATS, by=SECONDS_OF_A_PAUSE - 1)
+    calm.pass_time(SECONDS_OF_INTEREST + 2 * SECONDS_BETWEEN_REPEATS, by=600.0)
     repeats = [one for one in calm.happened() if one == AGAIN]
     assert len(repeats) == SECONDS_OF_INTEREST // SECONDS_BETWEEN_REPEATS - 1
     assert FIRES in calm.happened()

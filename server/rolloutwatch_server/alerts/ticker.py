@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_TICKS = 0.5
 SECONDS_BETWEEN_REPEATS = 4 * 3600.0
-SECONDS_OF_INTEREST = 24 * 3600.0  # after which nobody is told again of a run that is silent
+SECONDS_OF_INTEREST = 24 * 3600.0  # after which nobody is told of a run that is silent
 SECONDS_OF_A_PAUSE = 30.0  # between two ticks: this program itself did not run
 MOST_LAG = 5.0  # seconds that anything may have waited in Redis for a silence to be one
 SECONDS_AFTER_THE_END = 60.0  # of a run, in which Redis may be away, its last word is said
@@ -89,7 +89,7 @@ class Ticker:
         self._judge_silence(rules, runs, now)
         self._tell_again(runs, now)
         self._tell()
-        self._publish(self._store.judged_runs(), now)
+        self._publish(runs, now)
 
     # -- silence ------------------------------------------------------------------------------------------------
 
@@ -113,11 +113,15 @@ class Ticker:
         if self._reading_since is None:
             return
         for run in runs:
+            if now - run.heard_at >= SECONDS_OF_INTEREST:
+                continue  # or else a rule that is edited would tell of every run that was ever killed
             seconds = now - max(run.heard_at, self._reading_since)
             waiting = [
                 node
                 for rule, node in by_clock
-                if seconds >= node.seconds and rule.applies_to(run.run) and not self._fires(run.run, rule.name)
+                if seconds >= node.seconds
+                and rule.applies_to(run.run)
+                and not self._fires(run.run, rule.name)
             ]
             if any(is_silent(node, seconds, self._usual_seconds(run)) for node in waiting):
                 self._store.judge_by_clock(run.run, seconds, self._usual_seconds(run))
