@@ -72,9 +72,7 @@ class Ruling(Alerting):
         """Judge a run that nothing has come of for so long, and that usually takes so long for a step, by `silent(...)`."""
         try:
             with self._database.write() as db:
-                changed = self._engine.judge_by_clock(
-                    self._book(db), run, silent_seconds, seconds_per_step
-                )
+                changed = self._engine.judge_by_clock(self._book(db), run, silent_seconds, seconds_per_step)
         except BaseException:
             self._forget()
             raise
