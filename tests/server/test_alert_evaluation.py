@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Sequence
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rolloutwatch_contract.conditions import Truth, parse
 from rolloutwatch_contract.rules import Rule
+from rolloutwatch_contract.severity import Severity
 from rolloutwatch_server.alerts.evaluation import RunAlerts
 from rolloutwatch_server.alerts.feed import Fed, Ignored, Memory, Piece, Rewind
 from rolloutwatch_server.alerts.plan import Plan
@@ -106,6 +109,45 @@ def test_it_goes_on_after_a_restart_as_if_there_had_been_none(
     assert [resumed.feed(piece) for piece in pieces[at:]] == expected
     assert resumed.states == uninterrupted.states
     assert resumed.memory() == uninterrupted.memory()
+
+
+def test_who_judges_a_run_again_tells_it_where_the_run_went_back() -> None:
+    """With how often rules had fired by then, those that are not in force any more too."""
+    one = Rule(name="one", severity=Severity.WARNING, when=parse("ratio_std > 1"))
+    alerts = RunAlerts(Plan([one]))
+    alerts.feed(Piece(3, 0.0, 1, {"ratio_std": 2.0}))
+    fed = alerts.go_back(2, 5.0, {"one": 7, "former": 3})
+    assert told([fed]) == [Happened("one", "resolved", 1, 2, 5.0, False, "the run went back to step 2")]
+    assert alerts.states == fed.states == {"one": AlertState(epoch=7), "former": AlertState(epoch=3)}
+    fed = alerts.feed(Piece(2, 6.0, 1, {"ratio_std": 2.0}))
+    assert told([fed]) == [Happened("one", "firing", 8, 2, 6.0)]
+
+
+def test_a_step_behind_which_a_run_goes_back_was_over() -> None:
+    """Where it is judged again what was given up is not there: the step before it closes as it did when more came."""
+    one = Rule(name="one", severity=Severity.WARNING, when=parse("absent(n_tokens, 1)"))
+    alerts = RunAlerts(Plan([one]))
+    for step, metric in enumerate(["n_tokens", "ratio_std"]):
+        assert told([alerts.feed(Piece(step, float(step), 1, {metric: 2.0}))]) == []
+    fired, ended = told([alerts.go_back(2, 9.0, {"one": 1})])
+    assert fired == Happened("one", "firing", 1, 1, 1.0)
+    assert ended == Happened("one", "resolved", 1, 2, 9.0, False, "the run went back to step 2")
+
+
+def test_a_step_without_figures_is_none() -> None:
+    alerts = RunAlerts(Plan([]))
+    assert alerts.feed(Piece(3, 0.0, 1, {})) == Fed([], {}, [])
+    assert (alerts.open_step, alerts.memory()) == (-1, Memory())
+
+
+def test_names_of_rules_are_different_and_the_clock_judges_only_what_is_silent() -> None:
+    one = Rule(name="one", severity=Severity.WARNING, when=parse("ratio_std > 1"))
+    with pytest.raises(
+        ValueError, match="Two rules have the same name: expected names that are all different"
+    ):
+        Plan([one, one])
+    with pytest.raises(ValueError, match=r"one is judged by figures: expected a rule of silent\(...\)"):
+        RunAlerts(Plan([one])).by_clock("one", Truth.TRUE, 0.0)
 
 
 def through_msgpack(memory: Memory) -> Memory:

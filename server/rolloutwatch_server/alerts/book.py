@@ -74,6 +74,9 @@ class Book(Protocol):
     def noted(self, run: str) -> dict[int, Was]:
         """Return the notes of figures that were judged otherwise than they are shown, by step."""
 
+    def late(self, run: str) -> set[tuple[int, str]]:
+        """Return the figures of a run that were judged late, by themselves: step and metric."""
+
     def mark_broken(self, run: str, reason: str) -> None:
         """Keep that a run is not judged any more, and why."""
 

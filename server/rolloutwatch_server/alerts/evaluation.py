@@ -159,13 +159,13 @@ class RunAlerts:
         number = self._plan.index[rule]
         if not self._plan.by_clock[number]:
             raise ValueError(f"{rule} is judged by figures: expected a rule of silent(...).")
-        # How often the clock is looked at is no number of steps.
-        one = msgspec.structs.replace(self._plan.rules[number], for_steps=1, clear_steps=1)
         opposite = Truth(2 - truth)
         sample = Sample(
             number=self._memory.number, step=self._memory.step, time=time, when=truth, clear=opposite
         )
-        self._happened += self._standings.take(number, step(one, self._standings.states[number], sample))
+        self._happened += self._standings.take(
+            number, step(self._plan.rules[number], self._standings.states[number], sample)
+        )
         return self._fed()
 
     def _take(self, piece: Piece) -> None:

@@ -1,7 +1,7 @@
 """An archived run as it was judged live: shown figures and feed notes, in the order in which they were judged."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, takewhile
 from typing import NamedTuple
 
 import msgspec
@@ -11,11 +11,11 @@ from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.evaluation import RunAlerts
 from rolloutwatch_server.alerts.feed import Fed, Memory, Piece
 from rolloutwatch_server.alerts.notes import (
+    TIME,
     Began,
     FeedNote,
     LateFigures,
     OtherRules,
-    OtherTime,
     RunEnded,
     Was,
     WentBack,
@@ -23,6 +23,7 @@ from rolloutwatch_server.alerts.notes import (
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.state import Transition
 
+BACK = "the run went back to step "
 UNJUDGED = "the steps that followed were not judged"
 ANY = ""  # stands for figures that no rule looks at, since they too make a step
 
@@ -48,15 +49,16 @@ def place(notes: Sequence[FeedNote]) -> list[Placed]:
     for note in reversed(notes):
         match note:
             case WentBack():
-                limit = min(limit, note.step)
-                placed.append(Placed(limit, within=False, is_given_up=False, note=note))
+                if note.step < limit:  # else it went back further, or as far again, after that
+                    limit = note.step
+                    placed.append(Placed(limit, within=False, is_given_up=False, note=note))
             case LateFigures():
-                placed.append(_placed(note.during + 1, False, limit, note))
+                placed.append(_placed(note.during, True, limit, note))
             case Began() | RunEnded():
                 placed.append(_placed(note.step + 1, False, limit, note))
             case OtherRules():
                 placed.append(_placed(note.step, True, limit, note))
-            case Was() | OtherTime():
+            case Was():
                 pass
     return placed[::-1]
 
@@ -70,7 +72,6 @@ def _placed(at: int, within: bool, limit: int, note: FeedNote) -> Placed:
 def as_judged(pieces: Iterable[Piece], notes: Iterable[FeedNote]) -> Iterator[Piece]:
     """Yield shown pieces, one for each step, with the figures and times that were judged in place of those shown."""
     was: dict[int, dict[str, float | None]] = {}
-    times: dict[int, float] = {}
     for note in notes:
         match note:
             case Was():
@@ -79,61 +80,75 @@ def as_judged(pieces: Iterable[Piece], notes: Iterable[FeedNote]) -> Iterator[Pi
                 known = was.setdefault(note.step, {})
                 for metric in note.figures:
                     known.setdefault(metric, None)
-            case OtherTime():
-                times[note.step] = note.time
             case _:
                 pass
-    return _overruled(pieces, was, times)
+    return _overruled(pieces, was)
 
 
-def _overruled(
-    pieces: Iterable[Piece], was: Mapping[int, Mapping[str, float | None]], times: Mapping[int, float]
-) -> Iterator[Piece]:
+def _overruled(pieces: Iterable[Piece], was: Mapping[int, Mapping[str, float | None]]) -> Iterator[Piece]:
     lost = iter(sorted(was))  # steps of which nothing is shown any more may have been judged all the same
     missing = next(lost, None)
     for piece in pieces:
         while missing is not None and missing < piece.step:
-            yield from _corrected(Piece(missing, times.get(missing, 0.0), 0, {}), was, times)
+            yield from _corrected(Piece(missing, 0.0, 0, {}), was[missing])
             missing = next(lost, None)
         if missing == piece.step:
+            yield from _corrected(piece, was[missing])
             missing = next(lost, None)
-        if piece.step in was or piece.step in times:
-            yield from _corrected(piece, was, times)
         else:
             yield piece
     while missing is not None:
-        yield from _corrected(Piece(missing, times.get(missing, 0.0), 0, {}), was, times)
+        yield from _corrected(Piece(missing, 0.0, 0, {}), was[missing])
         missing = next(lost, None)
 
 
-def _corrected(
-    piece: Piece, was: Mapping[int, Mapping[str, float | None]], times: Mapping[int, float]
-) -> Iterator[Piece]:
-    judged = {**piece.metrics, **was.get(piece.step, {})}
+def _corrected(piece: Piece, was: Mapping[str, float | None]) -> Iterator[Piece]:
+    judged = {**piece.metrics, **was}
+    time = judged.pop(TIME, None)
     metrics = {metric: value for metric, value in judged.items() if value is not None}
     if metrics:
-        yield Piece(piece.step, times.get(piece.step, piece.time), piece.session, metrics)
+        yield Piece(piece.step, piece.time if time is None else time, piece.session, metrics)
 
 
 def in_order(pieces: Iterable[Piece], notes: Sequence[FeedNote]) -> Iterator[Piece | Placed]:
-    """Yield pieces as they were judged, and each note in its turn; a step that a note stands within comes in two parts."""
+    """Yield pieces as they were judged, and each note in its turn; a step that notes stand within comes in parts."""
     judged = as_judged(pieces, notes)
     waiting = next(judged, None)
-    for placed in place(notes):
-        while waiting is not None and waiting.step < placed.at:
+    placed = place(notes)
+    for number, one in enumerate(placed):
+        while waiting is not None and waiting.step < one.at:
             yield waiting
             waiting = next(judged, None)
-        if placed.within and waiting is not None and waiting.step == placed.at:
-            assert isinstance(placed.note, OtherRules)
-            came = set(placed.note.came)
-            first = {metric: value for metric, value in waiting.metrics.items() if metric in came}
-            rest = {metric: value for metric, value in waiting.metrics.items() if metric not in came}
-            if first:
-                yield Piece(waiting.step, waiting.time, waiting.session, first)
-            waiting = Piece(waiting.step, waiting.time, waiting.session, rest) if rest else next(judged, None)
-        yield placed
+        if one.within and waiting is not None and waiting.step == one.at:
+            first, rest = _parted(waiting, _came_before(waiting.metrics, placed[number:], one))
+            if first is not None:
+                yield first
+            waiting = rest if rest is not None else next(judged, None)
+        yield one
     if waiting is not None:
         yield from chain([waiting], judged)
+
+
+def _came_before(metrics: Collection[str], placed: Sequence[Placed], one: Placed) -> set[str]:
+    """Return which figures of a step came before a note that stands within it."""
+    if isinstance(one.note, OtherRules):
+        came = set(one.note.came)
+        # those that no rule looks at stand for themselves
+        return {metric for metric in metrics if metric in came} | ({ANY} if came else set())
+    # figures that came late had not come at the step yet that was open
+    same = takewhile(lambda other: other.within and other.at == one.at, placed)
+    held = {metric for other in same if isinstance(other.note, LateFigures) for metric in other.note.figures}
+    return {ANY} | {metric for metric in metrics if metric not in held}
+
+
+def _parted(piece: Piece, came: Collection[str]) -> tuple[Piece | None, Piece | None]:
+    """Return the part of a piece that came, and the rest; one is there also if no rule looks at what came."""
+    first = {metric: piece.metrics.get(metric, 0.0) for metric in came}
+    rest = {metric: value for metric, value in piece.metrics.items() if metric not in came}
+    return (
+        Piece(piece.step, piece.time, piece.session, first) if first else None,
+        Piece(piece.step, piece.time, piece.session, rest) if rest else None,
+    )
 
 
 def pieces_alone(pieces: Iterable[Piece], notes: Sequence[FeedNote]) -> Iterator[Piece]:
@@ -155,20 +170,45 @@ def replay(
 ) -> Iterator[tuple[int, list[Happened]]]:
     """Judge a run again as it was judged; yield each step with what happened to alerts, given up things left out.
 
-    `plan_of` returns the rules of a version, 0 being those before any note says which.
+    `plan_of` returns the rules of a version. What came before the run began to be judged is left out.
     """
     alerts: RunAlerts | None = None
+    cut_short: list[Happened] = []  # ends that were given up: the run's going back makes another end of each
     for one in in_order(pieces, notes):
         if isinstance(one, Piece):
-            alerts = alerts or RunAlerts(plan_of(0))
-            yield one.step, alerts.feed(one).transitions
+            if alerts is not None:
+                yield one.step, alerts.feed(one).transitions
             continue
         if isinstance(one.note, Began):
             happened, alerts = _begin(alerts, one.note, plan_of)
+        elif alerts is None:
+            continue
         else:
-            alerts = alerts or RunAlerts(plan_of(0))
             happened = _apply(alerts, one.note, plan_of).transitions
-        yield one.at, [given_up(pair, one.at) for pair in happened] if one.is_given_up else happened
+        if one.is_given_up and not isinstance(one.note, LateFigures):
+            cut_short += happened
+            continue
+        if isinstance(one.note, WentBack):
+            happened = [*happened, *_ends(cut_short, one.note)]
+            cut_short = []
+        yield one.at, happened
+
+
+def _ends(cut_short: Iterable[Happened], back: WentBack) -> Iterator[Happened]:
+    for rule, one in cut_short:
+        if one.change is Change.RESOLVED:
+            reason = f"{BACK}{back.step}"
+            yield (
+                rule,
+                Transition(
+                    change=one.change,
+                    epoch=one.epoch,
+                    step=back.step,
+                    time=back.time,
+                    reason=reason,
+                    quiet=True,
+                ),
+            )
 
 
 def _begin(
@@ -199,15 +239,16 @@ def _apply(alerts: RunAlerts, note: FeedNote, plan_of: Callable[[int], Plan]) ->
     raise AssertionError(f"{note} has no place among figures")
 
 
-def given_up(pair: Happened, to_step: int) -> Happened:
-    """Return an end that was given up as that which the run's going back made of it."""
-    rule, one = pair
-    reason = f"the run went back to step {to_step}"
-    return rule, Transition(
-        change=one.change, epoch=one.epoch, step=to_step, time=one.time, reason=reason, quiet=True
-    )
-
-
-def is_end_by_going_back(transition: Transition) -> bool:
-    """Tell whether an alert ended because the run went back behind it."""
-    return transition.change is Change.RESOLVED and transition.reason.startswith("the run went back to step ")
+def trial(
+    pieces: Iterable[Piece], notes: Sequence[FeedNote], plan: Plan
+) -> Iterator[tuple[int, list[Happened]]]:
+    """Judge a run by other rules than it was judged by, from its first step on; yield as `replay` does."""
+    kept = [note for note in notes if not isinstance(note, Began | OtherRules)]
+    alerts = RunAlerts(plan)
+    for one in in_order(pieces, kept):
+        if isinstance(one, Piece):
+            yield one.step, alerts.feed(one).transitions
+        elif isinstance(one.note, WentBack):
+            yield one.at, alerts.go_back(one.note.step, one.note.time).transitions
+        elif not one.is_given_up:
+            yield one.at, _apply(alerts, one.note, lambda _: plan).transitions

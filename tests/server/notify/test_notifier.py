@@ -238,4 +238,4 @@ def test_an_address_that_apprise_cannot_use_is_told_without_its_secrets(
     with notifier(outbox, tmp_path, apprise("slack://TokenAAAAA/TokenBBBBB", more=PLAIN)) as one:
         target = one.target("chat")
         assert target is not None
-        assert one.test(target) == "Apprise cannot use the URL: Could not load Slack URL: slack://***/***"
+        assert one.test(target) == "Apprise cannot use the URL: Could not load Slack URL: ***"
