@@ -28,7 +28,7 @@ HEADINGS = {
 
 INTRODUCTION = """# Metrics
 
-Printed by `make docs` from `contract/rolloutwatch_contract/catalogue.py` and `limits.py`; edit those.
+Printed by `make docs` from `catalogue.py` and `default_rules.toml` in `contract/rolloutwatch_contract`; edit those.
 
 A metric whose *needs* names a key of the configuration comes only when that key is set: what is off is absent, never 0.
 Loggers that want a prefix put `mismatch/` in front of a name.
@@ -52,6 +52,7 @@ With groups, the figures of `CORE_METRICS` come for each group too, as `metric@g
 RULES = """## When a figure is a reason to worry
 
 These limits colour the tiles and are drawn into the charts; a value exactly at a limit is still good.
+They are those of the default [rules](rules.md) that are about one value; `rule` is the name of the rule, and of its guide.
 
 """
 
@@ -103,10 +104,13 @@ def metrics_table(metrics: Iterable[Metric]) -> str:
 
 def rules_table(rules: Iterable[Limit]) -> str:
     """Return a table of rules."""
-    head = ["metric", "severity", "bad if", "what it means", "cure"]
+    head = ["rule", "metric", "severity", "bad if", "what it means", "cure"]
     return table(
         head,
-        ([f"`{r.metric}`", r.severity.name.lower(), limits(r), r.summary, r.cure] for r in rules),
+        (
+            [f"`{r.name}`", f"`{r.metric}`", r.severity.name.lower(), limits(r), r.summary, r.cure]
+            for r in rules
+        ),
     )
 
 

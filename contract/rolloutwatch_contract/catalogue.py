@@ -635,6 +635,30 @@ _METRICS: tuple[Metric, ...] = (
         meaning="Sequences without a valid token; left out of every per-sequence figure.",
         formula="sequences with no valid token",
     ),
+    Metric(
+        name="dropped_records",
+        title="Records dropped",
+        group=Group.DATA,
+        level=Level.BATCH,
+        unit=COUNT,
+        better=Better.LOWER,
+        ideal=0.0,
+        meaning="Records the trainer lost since the step before, by its own tally; told by the server from the first loss on.",
+        formula="records dropped up to this step - up to the step before",
+        needs="a record that was dropped",
+    ),
+    Metric(
+        name="unmeasured_steps",
+        title="Steps not measured",
+        group=Group.DATA,
+        level=Level.BATCH,
+        unit=COUNT,
+        better=Better.LOWER,
+        ideal=0.0,
+        meaning="Steps since the step before that could not be corrected or measured; told by the server from the first one on.",
+        formula="steps not corrected or not measured up to this step - up to the step before",
+        needs="a step that was not corrected or not measured",
+    ),
 )
 
 # Of each group of sequences too, as metric@group.

@@ -6,13 +6,16 @@ The server hands the dashboard a Source; so does a test, with a MemorySource.
 import enum
 import math
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Protocol
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.record import MAX_STEP
+from rolloutwatch_contract.rules import Rule
 
 Value = str | int | float | bool | None
 
@@ -120,6 +123,79 @@ class Series(msgspec.Struct, frozen=True):
     time: npt.NDArray[np.float64] | None = None
 
 
+class SilenceView(msgspec.Struct, frozen=True):
+    """Nobody is told of alerts of runs and rules that two patterns match, `until` a time in seconds since 1970."""
+
+    id: int
+    run: str
+    rule: str
+    until: float
+    author: str
+    reason: str
+    created_at: float
+
+    def covers(self, run: str, rule: str) -> bool:
+        """Tell whether it is of this rule on this run."""
+        return fnmatchcase(run, self.run) and fnmatchcase(rule, self.rule)
+
+
+class Origin(enum.Enum):
+    """Where the rules in force come from."""
+
+    DEFAULT = "default"
+    API = "api"
+    FILE = "file"
+
+
+class RulesView(msgspec.Struct, frozen=True, kw_only=True):
+    """The rules in force, and who put them there when.
+
+    `version` is another one as soon as other rules are in force; `document` is what was written, in TOML.
+    `file` is the name of the file that owns them, if one does; `problem` says why what it says now is not in force.
+    """
+
+    origin: Origin
+    version: int
+    document: str
+    rules: tuple[Rule, ...]
+    author: str = ""
+    time: float | None = None
+    file: str = ""
+    problem: str = ""
+
+
+class Phase(enum.Enum):
+    """How a rule stands on a run; unknown before it could be judged there."""
+
+    OK = "ok"
+    PENDING = "pending"
+    FIRING = "firing"
+    UNKNOWN = "unknown"
+
+
+class RuleState(msgspec.Struct, frozen=True, kw_only=True):
+    """How a rule stands on a run, and why it can never fire there, if it cannot."""
+
+    rule: str
+    phase: Phase
+    why_never: str | None = None
+
+
+class TargetView(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who is told of alerts: by what way, of which ones at the least, and whether that works.
+
+    `waiting` and `dead` count messages that are yet to be sent, and those that were given up.
+    """
+
+    name: str
+    kind: str
+    severity: str
+    last_success: float | None = None
+    failing_since: float | None = None
+    waiting: int = 0
+    dead: int = 0
+
+
 class Source(Protocol):
     """Where the dashboard gets its data. Every call may come from any thread."""
 
@@ -157,3 +233,28 @@ class Source(Protocol):
         Of a kind that a trainer has marked more often than `most` times about so many are returned,
         spread over the steps. Restarts and contests, which are found and not sent, are always all there.
         """
+
+    def alerts(
+        self,
+        *,
+        state: str = "firing",
+        run: str | None = None,
+        rule: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[AlertView]:
+        """Return alerts that fire, or of state "all" all there ever were, those that began last first."""
+
+    def silences(self) -> Sequence[SilenceView]:
+        """Return the silences that are not over."""
+
+    def rules(self) -> RulesView:
+        """Return the rules in force."""
+
+    def rule_states(self, run: str) -> Sequence[RuleState]:
+        """Return how each rule that watches a run stands there, in their order."""
+
+    def broken_alerts(self) -> Mapping[str, str]:
+        """Return the runs whose alerts cannot be judged, which is a fault of the server, with what is wrong."""
+
+    def notifications(self) -> Sequence[TargetView]:
+        """Return everybody who is told of alerts."""

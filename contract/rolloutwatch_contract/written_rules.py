@@ -1,149 +1,125 @@
-"""Rules as people write them: TOML that somebody has parsed, checked entry by entry.
+"""Rules as people write them: TOML, checked entry by entry. `docs/rules.md` is the reference.
+
+own_metrics = ["reward_mean"]   # names that are not in the catalogue
 
 [[rule]]
 name = "kl_high"                # letters, digits, '_', '.', '/', '@' or '-'
-metric = "mismatch_k3_kl"
 severity = "warning"            # or "critical"
-above = 0.01                    # one of the two at least
-below = -0.01
-for_steps = 3                   # so many bad steps one after the other before the alert begins; 1 unless given
-clear_steps = 5                 # so many good ones before it ends; 1 unless given
+when = "mismatch_k3_kl > 0.01 and ratio_std > 1"
+clear = "mismatch_k3_kl < 0.008"
+for_steps = 3                   # so many steps one after the other before it fires
+clear_steps = 5                 # so many before it ends
 summary = "The policies drift apart."
 cure = "Sync the rollout weights."
+
+[[rule]]
+name = "reward_low"
+severity = "critical"
+metric = "reward_mean"          # the short form of when = "reward_mean < 0.1"
+below = 0.1
 """
 
-import difflib
-import json
-import math
+import re
+import sys
 from collections.abc import Collection, Mapping
 
-from rolloutwatch_contract.catalogue import METRICS
-from rolloutwatch_contract.limits import Limit
+import msgspec
+
+from rolloutwatch_contract.known_metrics import KnownMetrics, near_metrics
 from rolloutwatch_contract.names import is_metric_name
-from rolloutwatch_contract.severity import Severity
+from rolloutwatch_contract.rule_errors import RuleError, told
+from rolloutwatch_contract.rule_tables import RuleTable, is_table
+from rolloutwatch_contract.rules import Rule
+from rolloutwatch_contract.toml_places import Places
+
+__all__ = ["RuleError", "RuleSet", "near_metrics", "parse_rules", "read_rules"]
 
 MOST_RULES = 1000
-MOST_STEPS = 1_000_000
-MOST_LETTERS = 1000
+MOST_OWN_METRICS = 1000
 
-_SEVERITIES = {"warning": Severity.WARNING, "critical": Severity.CRITICAL}
-_NEEDED = ("name", "metric", "severity")
-_KEYS = (*_NEEDED, "above", "below", "for_steps", "clear_steps", "summary", "cure")
+_AT = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
-class RuleError(ValueError):
-    """A rule cannot be what is written; the message names file, rule and key, what was expected and what came."""
+class RuleSet(msgspec.Struct, frozen=True):
+    """Rules, and the names of metrics that they declare."""
+
+    rules: tuple[Rule, ...]
+    own_metrics: tuple[str, ...] = ()
 
 
-def read_rules(document: Mapping[str, object], file: str) -> tuple[Limit, ...]:
-    """Return the rules of a parsed document; RuleError if one of them, or anything else there, is wrong."""
-    for key in document:
-        if key != "rule":
-            raise RuleError(f"{file}: unknown key {_told(key)}: expected tables [[rule]] and nothing else.")
-    written = document.get("rule")
-    if not isinstance(written, list) or not written or not all(isinstance(one, dict) for one in written):
-        raise RuleError(f"{file} has no rules: expected one or several tables [[rule]].")
-    if len(written) > MOST_RULES:
-        raise RuleError(f"{file} has {len(written)} rules: expected at most {MOST_RULES}.")
-    rules = tuple(_Reader(file, place, one).rule() for place, one in enumerate(written, 1))
-    names: set[str] = set()
-    for rule in rules:
-        if rule.name in names:
-            raise RuleError(
-                f"{file}, rule {_told(rule.name)}: expected each name once. Rename one of the two."
-            )
-        names.add(rule.name)
-    return rules
+def parse_rules(text: str, file: str, known: Collection[str] = ()) -> RuleSet:
+    """Return the rules of a TOML text; RuleError with line and column if it is none, or a rule in it cannot be.
 
+    Args:
+        text: The document.
+        file: What to call it in errors.
+        known: Names of metrics that may be used beside the catalogue's and those that the document declares.
+    """
+    if sys.version_info < (3, 11):
+        raise RuntimeError("rules are read on the server's side, which is Python 3.11 or newer.")
+    import tomllib  # not there before, and a trainer never reads rules
 
-def near_metrics(name: str, known: Collection[str] = ()) -> list[str]:
-    """Return up to three names like `name`, of the catalogue and of what else is known, the nearest first."""
-    return difflib.get_close_matches(name, [*METRICS, *known], n=3)
-
-
-class _Reader:
-    """One table of the document."""
-
-    def __init__(self, file: str, place: int, written: Mapping[str, object]) -> None:
-        self._written = written
-        name = written.get("name")
-        self._where = f"{file}, rule {_told(name) if isinstance(name, str) and name else place}"
-
-    def rule(self) -> Limit:
-        """Return what is written."""
-        for key in self._written:
-            if key not in _KEYS:
-                near = difflib.get_close_matches(key, _KEYS, n=1)
-                hint = f"Did you mean {_told(near[0])}?" if near else f"Known are {', '.join(_KEYS)}."
-                raise RuleError(f"{self._where}: unknown key {_told(key)}. {hint}")
-        for key in _NEEDED:
-            if key not in self._written:
-                raise RuleError(f"{self._where}: {key} is missing. Give one, such as {_EXAMPLES[key]}.")
-        above, below = self._limit("above", math.inf), self._limit("below", -math.inf)
-        if not math.isfinite(above) and not math.isfinite(below):
-            raise RuleError(f"{self._where}: expected above or below, or both; neither is there.")
-        if below > above:
-            raise RuleError(
-                f"{self._where}: below is {below} and above is {above}: no value would be good. "
-                "Expected below <= above; swap them."
-            )
-        return Limit(
-            name=self._name("name"),
-            metric=self._name("metric"),
-            severity=self._severity(),
-            above=above,
-            below=below,
-            for_steps=self._steps("for_steps"),
-            clear_steps=self._steps("clear_steps"),
-            summary=self._text("summary"),
-            cure=self._text("cure"),
-        )
-
-    def _name(self, key: str) -> str:
-        said = self._written[key]
-        if not isinstance(said, str) or not is_metric_name(said):
-            raise self._wrong(key, "1 to 128 letters, digits, '_', '.', '/', '@' or '-'")
-        return said
-
-    def _severity(self) -> Severity:
-        said = self._written["severity"]
-        if not isinstance(said, str) or said not in _SEVERITIES:
-            raise self._wrong("severity", " or ".join(map(_told, _SEVERITIES)))
-        return _SEVERITIES[said]
-
-    def _limit(self, key: str, otherwise: float) -> float:
-        said = self._written.get(key, otherwise)
-        sound = isinstance(said, int | float) and not isinstance(said, bool)
-        if not sound or (key in self._written and not _is_finite(said)):
-            raise self._wrong(key, "a finite number such as 0.5")
-        return float(said)  # type: ignore[arg-type]  # a number, as has just been seen
-
-    def _steps(self, key: str) -> int:
-        said = self._written.get(key, 1)
-        if type(said) is not int or not 1 <= said <= MOST_STEPS:
-            raise self._wrong(key, f"an integer from 1 to {MOST_STEPS}")
-        return said
-
-    def _text(self, key: str) -> str:
-        said = self._written.get(key, "")
-        if not isinstance(said, str) or len(said) > MOST_LETTERS:
-            raise self._wrong(key, f"a text of at most {MOST_LETTERS} letters")
-        return said
-
-    def _wrong(self, key: str, expected: str) -> RuleError:
-        return RuleError(f"{self._where}: {key} is {_told(self._written[key])}: expected {expected}.")
-
-
-_EXAMPLES = {"name": '"kl_high"', "metric": '"mismatch_k3_kl"', "severity": '"warning"'}
-
-
-def _is_finite(said: object) -> bool:
     try:
-        return math.isfinite(said)  # type: ignore[arg-type]  # whatever it is
-    except (TypeError, OverflowError):  # an integer beyond any float
-        return False
+        document = tomllib.loads(text)
+    except ValueError as error:  # TOMLDecodeError, or a number of more digits than Python reads
+        raise _no_toml(str(error), text, file) from error
+    except RecursionError:
+        raise RuleError("not TOML that can be read: arrays within arrays, too deep.", file=file) from None
+    return read_rules(document, file, known, Places(text))
 
 
-def _told(said: object) -> str:
-    """Return a value as TOML would show it, short."""
-    return json.dumps(said[:100]) if isinstance(said, str) else repr(said)[:100]
+def read_rules(
+    document: Mapping[str, object], file: str, known: Collection[str] = (), places: "Places | None" = None
+) -> RuleSet:
+    """Return the rules of a document that has been parsed; RuleError if anything in it is wrong."""
+    places = places or Places("")
+    own = _own_metrics(document, file, places)
+    metrics = KnownMetrics(known, own)
+    rules: dict[str, Rule] = {}
+    for number, table in enumerate(_tables(document, file, places), 1):
+        one = RuleTable(file, number, table, places, metrics)
+        rule = one.rule()
+        if rule.name in rules:
+            raise one.wrong(
+                "name", "a name that no other rule of the file has", hint=" Rename one of the two."
+            )
+        rules[rule.name] = rule
+    return RuleSet(tuple(rules.values()), own)
+
+
+def _tables(document: Mapping[str, object], file: str, places: Places) -> "list[Mapping[str, object]]":
+    expected = "own_metrics and tables [[rule]], and nothing else"
+    for key in document:
+        if key not in ("rule", "own_metrics"):
+            line, column = places.of(0, key) or (None, None)
+            raise RuleError(
+                f"unknown key {told(key)}: expected {expected}.",
+                file=file, key=key, line=line, column=column, expected=expected, came=told(key),
+            )  # fmt: skip
+    written = document.get("rule")
+    if not isinstance(written, list) or not written or not all(map(is_table, written)):
+        raise RuleError("no rules: expected one or several tables [[rule]].", file=file, key="rule")
+    if len(written) > MOST_RULES:
+        raise RuleError(f"{len(written)} rules: expected at most {MOST_RULES}.", file=file, key="rule")
+    return written
+
+
+def _own_metrics(document: Mapping[str, object], file: str, places: Places) -> tuple[str, ...]:
+    own = document.get("own_metrics", [])
+    if isinstance(own, list) and len(own) <= MOST_OWN_METRICS and all(map(is_metric_name, own)):
+        return tuple(own)
+    line, column = places.of(0, "own_metrics") or (None, None)
+    expected = f'at most {MOST_OWN_METRICS} names of metrics such as ["reward_mean"]'
+    raise RuleError(
+        f"own_metrics is {told(own)}: expected {expected}.",
+        file=file, key="own_metrics", line=line, column=column, expected=expected, came=told(own),
+    )  # fmt: skip
+
+
+def _no_toml(problem: str, text: str, file: str) -> RuleError:
+    found = _AT.search(problem)
+    line, column = (int(found[1]), int(found[2])) if found else (text.count("\n") + 1, None)
+    problem = _AT.sub("", problem).removesuffix(" (at end of document)")[:200]
+    return RuleError(
+        f"not TOML: {problem}.", file=file, line=line, column=column, expected="TOML", came=problem
+    )

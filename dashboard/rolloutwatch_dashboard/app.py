@@ -1,4 +1,4 @@
-"""The Dash application: one layout, four callbacks."""
+"""The Dash application: one layout, and callbacks that ask the source and show what it says."""
 
 import asyncio
 import time
@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
-from dash import ClientsideFunction, Dash, Input, Output, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 
 from rolloutwatch_contract.limits import DEFAULT_LIMITS, Limit
 from rolloutwatch_contract.protocol import Source
 from rolloutwatch_dashboard import ids
-from rolloutwatch_dashboard.components import frame
-from rolloutwatch_dashboard.pages import missing, run, runs
+from rolloutwatch_dashboard.components import banner, frame
+from rolloutwatch_dashboard.pages import alerts, missing, run, runs
+from rolloutwatch_dashboard.pages import rules as rules_page
 from rolloutwatch_dashboard.shell import HTML, LIBRARY, asset, assets
 
 TITLE = "Rolloutwatch"
@@ -27,16 +28,17 @@ def create_dashboard(
     source: Source,
     *,
     server: Any,
-    rules: Sequence[Limit] = DEFAULT_LIMITS,
+    limits: Sequence[Limit] = DEFAULT_LIMITS,
     clock: Callable[[], float] = time.time,
     asks_for_login: bool = False,
 ) -> Dash:
-    """Serve the pages on a FastAPI application, at `/` and `/runs/<run id>`.
+    """Serve the pages on a FastAPI application, at `/`, `/runs/<run id>`, `/alerts` and `/rules`.
 
     Pages are made in threads of their own, so that nobody else waits for one.
 
     Where the application `asks_for_login`, pages lead to its `/logout`, and to its `/login` when it does not know one any more.
-    Charts grow by the server's own `/api/v1/runs/<run id>/live` and `/series`.
+    Charts grow by the server's own `/api/v1/runs/<run id>/live` and `/series`; what people do about alerts and rules
+    goes to its `/api/v1/alerts`, `/silences` and `/rules`.
     Routes of the application have to be there before; every other path is answered with a page.
     """
     app = Dash(
@@ -56,22 +58,56 @@ def create_dashboard(
     app.renderer = RENDERER
     app.layout = _layout(asks_for_login)
     app.validation_layout = html.Div(
-        [_layout(asks_for_login), dcc.Interval(id=ids.TICK), html.Div(id=ids.RUNS)]
+        [
+            _layout(asks_for_login),
+            dcc.Interval(id=ids.TICK),
+            *(dcc.Store(id=name) for name in (ids.ALERTS_WATCH, ids.RUN_WATCH)),
+            *(html.Div(id=name) for name in (ids.RUNS, ids.ALERTS, ids.RUN_ALERTS)),
+        ]
     )
 
     @app.callback(
         Output(ids.PAGE, "children"),
         Output(ids.FOLLOWED, "data"),
         Input(ids.LOCATION, "pathname"),
+        Input(ids.LOCATION, "search"),
         Input(ids.REFRESH, "data"),
     )
-    async def show(path: object, _refresh: object) -> tuple[Any, Any]:
-        shown = path if isinstance(path, str) and path else "/"
-        return await asyncio.to_thread(page, shown, source, rules, clock())
+    async def show(path: object, search: object, _refresh: object) -> tuple[Any, Any]:
+        return await asyncio.to_thread(page, _text(path) or "/", source, limits, clock(), _text(search))
 
     @app.callback(Output(ids.RUNS, "children"), Input(ids.TICK, "n_intervals"), prevent_initial_call=True)
     async def look(_ticks: int) -> Any:
-        return await asyncio.to_thread(runs.table, source, rules, clock())
+        return await asyncio.to_thread(runs.table, source, limits, clock())
+
+    @app.callback(
+        Output(ids.BADGE, "children"),
+        Output(ids.BANNERS, "children"),
+        Input(ids.WATCH, "data"),
+        Input(ids.LOCATION, "pathname"),
+    )
+    async def watch(_watch: object, _path: object) -> tuple[Any, Any]:
+        return await asyncio.to_thread(
+            lambda: (banner.count(source, clock()), banner.banners(source, clock()))
+        )
+
+    @app.callback(
+        Output(ids.ALERTS, "children"),
+        Input(ids.ALERTS_WATCH, "data"),
+        State(ids.LOCATION, "search"),
+        prevent_initial_call=True,
+    )
+    async def watch_alerts(_watch: object, search: object) -> Any:
+        return await asyncio.to_thread(alerts.listed, source, alerts.Wanted.of(_text(search)), clock())
+
+    @app.callback(
+        Output(ids.RUN_ALERTS, "children"),
+        Input(ids.RUN_WATCH, "data"),
+        State(ids.LOCATION, "pathname"),
+        prevent_initial_call=True,
+    )
+    async def watch_run(_watch: object, path: object) -> Any:
+        return await asyncio.to_thread(run.alerts_of, _parts(_text(path))[1], source, clock())
 
     app.clientside_callback(
         ClientsideFunction("rolloutwatch", "follow"),
@@ -81,15 +117,30 @@ def create_dashboard(
     return app
 
 
-def page(path: str, source: Source, rules: Sequence[Limit], now: float) -> tuple[Any, Any]:
+def page(path: str, source: Source, limits: Sequence[Limit], now: float, search: str = "") -> tuple[Any, Any]:
     """Return what a path shows, and what the browser is to follow then."""
     if path.rstrip("/") == "":
-        return runs.layout(source, rules, now, SECONDS_BETWEEN_LOOKS_AT_RUNS), None
-    where, _, name = path.strip("/").partition("/")
-    detail = source.run(unquote(name)) if where == "runs" else None
+        return runs.layout(source, limits, now, SECONDS_BETWEEN_LOOKS_AT_RUNS), None
+    where, name = _parts(path)
+    if where == "alerts" and not name:
+        return alerts.layout(source, alerts.Wanted.of(search), now), {"title": "Alerts"}
+    if where == "rules" and not name:
+        return rules_page.layout(source, now), {"title": "Rules"}
+    detail = source.run(name) if where == "runs" else None
     if detail is None:
         return missing.layout(unquote(path)), None
-    return run.show(detail, source, rules, now)
+    return run.show(detail, source, limits, now)
+
+
+def _parts(path: str) -> tuple[str, str]:
+    """Return which page a path leads to, and of what."""
+    where, _, name = path.strip("/").partition("/")
+    return where, unquote(name)
+
+
+def _text(value: object) -> str:
+    """Return what a browser sends, which may be anything, as text."""
+    return value if isinstance(value, str) else ""
 
 
 def _layout(asks_for_login: bool) -> html.Div:
@@ -99,7 +150,9 @@ def _layout(asks_for_login: bool) -> html.Div:
             dcc.Store(id=ids.REFRESH, data=0),
             dcc.Store(id=ids.FOLLOWED),
             dcc.Store(id=ids.FOLLOWING),
+            dcc.Store(id=ids.WATCH, data=0),
             frame.top(TITLE, asks_for_login=asks_for_login),
+            html.Div(id=ids.BANNERS, role="status"),
             html.Div(id=ids.NOTICE, role="status", hidden=True),
             html.Main(id=ids.PAGE),
         ]

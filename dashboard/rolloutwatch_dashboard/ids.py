@@ -28,3 +28,18 @@ def chart(name: str) -> str:
 def tile(metric: str) -> str:
     """Return the id of a metric's tile. *"""
     return f"tile-{metric}"
+
+
+# alerts and rules; alerts.js and run.js know those with a star
+BANNERS = "banners"
+BADGE = "alerts-badge"
+WATCH = "watch"  # * counted up by alerts.js when the badge and the banners are to be looked at again
+ALERTS = "alerts"  # *
+ALERTS_WATCH = "alerts-watch"  # * the same for the page of alerts
+RUN_ALERTS = "run-alerts"  # *
+RUN_WATCH = "run-watch"  # * the same for the page of a run
+RULES_EDITOR = "rules-editor"  # *
+RULES_DOCUMENT = "rules-document"  # *
+RULES_LINES = "rules-lines"  # *
+RULES_ANSWER = "rules-answer"  # *
+RULES_RUN = "rules-run"  # *

@@ -28,11 +28,11 @@ class Verdict(NamedTuple):
     of: int
 
 
-def verdict(rules: Sequence[Limit], metric: str, values: Sequence[float]) -> Verdict | None:
+def verdict(limits: Sequence[Limit], metric: str, values: Sequence[float]) -> Verdict | None:
     """Judge a figure by its last values, since one that jumps in and out of its limits is not healthy in between."""
     lately = values[-STEPS_JUDGED:]
-    rules_by_place = [(at, worst(rules, metric, value)) for at, value in enumerate(lately)]
-    broken = [(at, rule) for at, rule in rules_by_place if rule is not None]
+    limits_by_place = [(at, worst(limits, metric, value)) for at, value in enumerate(lately)]
+    broken = [(at, rule) for at, rule in limits_by_place if rule is not None]
     if not broken:
         return None
     severity = max(rule.severity for _, rule in broken)
@@ -71,16 +71,18 @@ def is_off(run: RunDetail, metric: str) -> bool:
 
 
 def health(
-    run: RunDetail, lately: Mapping[str, Series], core: Iterable[str], rules: Sequence[Limit]
+    run: RunDetail, lately: Mapping[str, Series], core: Iterable[str], limits: Sequence[Limit]
 ) -> tuple[str, str]:
     """Return a run's health in a word, with the class of its colour; run.js does the same for the head of its page."""
     now = run.summary.last_step
     present = {
         metric: lately[metric].value.tolist()
-        for metric in {rule.metric for rule in rules} & set(lately)
+        for metric in {rule.metric for rule in limits} & set(lately)
         if not is_past(lately[metric].step.tolist(), now or 0)
     }
-    found = [one for metric, values in present.items() if (one := verdict(rules, metric, values)) is not None]
+    found = [
+        one for metric, values in present.items() if (one := verdict(limits, metric, values)) is not None
+    ]
     if found:
         severity = max(one.rule.severity for one in found)
         return WORDS[severity], severity.name.lower()

@@ -6,9 +6,10 @@ import numpy as np
 
 from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, RunSummary, Series, SessionView
+from rolloutwatch_dashboard.memory_alerts import MemoryAlerts
 
 
-class MemorySource:
+class MemorySource(MemoryAlerts):
     """Keeps runs in dictionaries.
 
     >>> source = MemorySource()
@@ -17,6 +18,7 @@ class MemorySource:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self._runs: dict[str, RunSummary] = {}
         self._config: dict[str, dict[str, str | int | float | bool | None]] = {}
         self._values: dict[str, dict[str, dict[int, float]]] = {}

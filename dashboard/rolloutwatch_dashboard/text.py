@@ -1,6 +1,7 @@
 """Numbers and names as people read them."""
 
 import math
+from datetime import UTC, datetime
 
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import MarkView
@@ -11,6 +12,7 @@ LETTERS_OF_A_LABEL = 16
 LETTERS_OF_A_VERSION = 8
 MOST_FIELDS = 8
 LETTERS_OF_A_FIELD = 60
+LAST_MOMENT = 253402300800.0  # the year 10000
 
 
 def number(value: float | None) -> str:
@@ -34,13 +36,13 @@ def number(value: float | None) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def where(rule: Limit) -> str:
-    """Return where a rule is broken, in as few words as a chart has room for."""
-    if math.isinf(rule.above):
-        return f"< {number(rule.below)}"
-    if math.isinf(rule.below):
-        return f"> {number(rule.above)}"
-    return f"outside {number(rule.below)} to {number(rule.above)}"
+def where(limit: Limit) -> str:
+    """Return where a limit begins, in as few words as a chart has room for."""
+    if math.isinf(limit.above):
+        return f"< {number(limit.below)}"
+    if math.isinf(limit.below):
+        return f"> {number(limit.above)}"
+    return f"outside {number(limit.below)} to {number(limit.above)}"
 
 
 def plain(name: str) -> str:
@@ -60,6 +62,17 @@ def age(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit} ago"
     return f"{int(seconds)} s ago"
+
+
+def moment(seconds: float) -> str:
+    """Return a time, in seconds since 1970; nothing of one that no calendar has, since trainers may send any.
+
+    >>> moment(0.0), moment(1e15)
+    ('1970-01-01 00:00:00 UTC', '')
+    """
+    if not 0 <= seconds < LAST_MOMENT:
+        return ""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def mark_label(mark: MarkView) -> str:

@@ -14,7 +14,7 @@ from rolloutwatch_contract.severity import Severity
 from rolloutwatch_server.alerts import active
 from rolloutwatch_server.alerts.active import Alert, alerts_at
 from rolloutwatch_server.alerts.episodes import Episode, episodes
-from rolloutwatch_server.alerts.state import AlertState, Change, Phase, Sample, Transition, step
+from tests.oracle.limits import AlertState, Change, Phase, Sample, Transition, step
 
 GOOD, BAD, NAN = 0.0, 2.0, math.nan
 

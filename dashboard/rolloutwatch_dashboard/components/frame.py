@@ -8,7 +8,10 @@ from rolloutwatch_dashboard import ids
 def top(title: str, *, asks_for_login: bool = False) -> html.Header:
     """Return the bar above every page, with the way out where one has to log in."""
     toggle = html.Button("Theme", id=ids.THEME, type="button", title="Switch between light and dark")
-    links = html.Nav([dcc.Link("Runs", href="/"), html.A("API", href="/docs")])
+    alerts = html.Span([dcc.Link("Alerts", href="/alerts"), html.Span(id=ids.BADGE)], className="counted")
+    links = html.Nav(
+        [dcc.Link("Runs", href="/"), alerts, dcc.Link("Rules", href="/rules"), html.A("API", href="/docs")]
+    )
     out = html.Form(html.Button("Log out"), action="/logout", method="post") if asks_for_login else None
     return html.Header([dcc.Link(title, href="/", className="brand"), links, toggle, out], className="top")
 

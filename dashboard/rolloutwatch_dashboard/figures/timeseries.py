@@ -1,4 +1,4 @@
-"""A chart of figures over training steps, with the limits that the rules set."""
+"""A chart of figures over training steps, with the limits that rules set."""
 
 import itertools
 import math
@@ -55,14 +55,14 @@ class Chart:
 
 
 def timeseries(
-    chart: Chart, series: Mapping[str, Series], rules: Sequence[Limit], marks: Sequence[MarkView] = ()
+    chart: Chart, series: Mapping[str, Series], limits: Sequence[Limit], marks: Sequence[MarkView] = ()
 ) -> go.Figure:
     """Draw a chart as `figure_of` describes it, as a figure of plotly's."""
-    return go.Figure(figure_of(chart, series, rules, marks))
+    return go.Figure(figure_of(chart, series, limits, marks))
 
 
 def figure_of(
-    chart: Chart, series: Mapping[str, Series], rules: Sequence[Limit], marks: Sequence[MarkView] = ()
+    chart: Chart, series: Mapping[str, Series], limits: Sequence[Limit], marks: Sequence[MarkView] = ()
 ) -> dict[str, Any]:
     """Describe a chart in plotly's JSON: a line for each metric, then for each its dots, the points that no line would show.
 
@@ -74,8 +74,8 @@ def figure_of(
     steps = sorted({step for one in chart.metrics if one in series for step in series[one].step.tolist()})
     first, last = (steps[0], steps[-1]) if steps else (0, 0)
     placed = place_marks(marks if steps else (), steps, first, last, USUAL_WIDTH)
-    limits = [rule for rule in rules if rule.metric in chart.metrics]
-    low, high = value_range([place for line in places for place in line], limits_of(limits), chart)
+    shown = [limit for limit in limits if limit.metric in chart.metrics]
+    low, high = value_range([place for line in places for place in line], sides_of(shown), chart)
     colors = dict(zip(dict.fromkeys(chart.metrics.values()), theme.SERIES, strict=False))
     nothing = {
         "text": "nothing to draw", "x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False,
@@ -84,7 +84,7 @@ def figure_of(
     layout = {
         "template": TEMPLATE,
         "annotations": [nothing],
-        "shapes": [shape for rule in limits for shape in _shapes(rule, chart.log)] + _ideal(chart) + shapes(placed),
+        "shapes": [shape for limit in shown for shape in _shapes(limit, chart.log)] + _ideal(chart) + shapes(placed),
         "showlegend": len(colors) > 1,
         "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom", "font": {"size": 11}},
         # as it is: a margin that plotly fits to what is in it moves from chart to chart, and costs another drawing
@@ -200,9 +200,9 @@ def isolated(values: Values) -> list[int]:
     ]
 
 
-def limits_of(rules: Sequence[Limit]) -> list[float]:
-    """Return the values at which a rule begins to be broken."""
-    return [limit for rule in rules for limit in (rule.above, rule.below) if math.isfinite(limit)]
+def sides_of(limits: Sequence[Limit]) -> list[float]:
+    """Return the values at which limits begin."""
+    return [side for limit in limits for side in (limit.above, limit.below) if math.isfinite(side)]
 
 
 def value_range(values: Values, limits: Sequence[float], chart: Chart) -> tuple[float, float]:
@@ -237,29 +237,29 @@ def axis_title(chart: Chart) -> str:
     return chart.unit if chart.ideal is None else f"{chart.unit} (ideal {number(chart.ideal)})"
 
 
-def _shapes(rule: Limit, log: bool) -> list[dict[str, object]]:
-    sides = [(rule.above, 1), (rule.below, -1)]
+def _shapes(limit: Limit, log: bool) -> list[dict[str, object]]:
+    sides = [(limit.above, 1), (limit.below, -1)]
     return [
         shape
-        for limit, side in sides
-        if math.isfinite(limit) and (limit > 0 or not log)
-        for shape in _limit(rule, limit, side, log)
+        for value, side in sides
+        if math.isfinite(value) and (value > 0 or not log)
+        for shape in _limit(limit, value, side, log)
     ]
 
 
-def _limit(rule: Limit, limit: float, side: int, log: bool) -> list[dict[str, object]]:
+def _limit(limit: Limit, value: float, side: int, log: bool) -> list[dict[str, object]]:
     """Return the line at a limit, and the shade on its bad side, as far as anyone will scroll."""
-    far = limit * 1e12**side if log else limit + side * 1e9
+    far = value * 1e12**side if log else value + side * 1e9
     common = {"xref": "paper", "x0": 0, "x1": 1, "yref": "y", "layer": "below"}
     line = {
-        "color": theme.SEVERITY_LINE[rule.severity],
+        "color": theme.SEVERITY_LINE[limit.severity],
         "width": 1,
-        "dash": "dash" if rule.severity > 1 else "dot",
+        "dash": "dash" if limit.severity > 1 else "dot",
     }
-    shade = {"fillcolor": theme.SEVERITY_FILL[rule.severity], "line": {"width": 0}}
+    shade = {"fillcolor": theme.SEVERITY_FILL[limit.severity], "line": {"width": 0}}
     return [
-        {"type": "rect", "name": f"{rule.name}: bad side", "y0": limit, "y1": far, **shade, **common},
-        {"type": "line", "name": f"{rule.name}: limit", "y0": limit, "y1": limit, "line": line, **common},
+        {"type": "rect", "name": f"{limit.name}: bad side", "y0": value, "y1": far, **shade, **common},
+        {"type": "line", "name": f"{limit.name}: limit", "y0": value, "y1": value, "line": line, **common},
     ]
 
 

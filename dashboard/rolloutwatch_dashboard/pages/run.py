@@ -14,7 +14,7 @@ from rolloutwatch_dashboard import ids, theme
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, SMALL_PRINT, TILES, UNREADABLE, charts_of
 from rolloutwatch_dashboard.components import badge
 from rolloutwatch_dashboard.components.tile import off, tile
-from rolloutwatch_dashboard.figures.timeseries import Chart, figure_of, limits_of
+from rolloutwatch_dashboard.figures.timeseries import Chart, figure_of, sides_of
 from rolloutwatch_dashboard.judgement import is_off, with_voids
 from rolloutwatch_dashboard.text import number, where
 
@@ -28,12 +28,12 @@ Charts = Mapping[str, Sequence[Chart]]
 
 
 def show(
-    run: RunDetail, source: Source, rules: Sequence[Limit], now: float
+    run: RunDetail, source: Source, limits: Sequence[Limit], now: float
 ) -> tuple[html.Div, dict[str, Any]]:
     """Return the page, and what run.js needs to keep it up to date."""
     most = charts_of(run, SHOWN_WHEN_NOT_ZERO)
     drawn = [metric for group in most.values() for chart in group for metric in chart.metrics]
-    judged = ({rule.metric for rule in rules} & set(run.metrics)) | {*TILES, UNREADABLE}
+    judged = ({rule.metric for rule in limits} & set(run.metrics)) | {*TILES, UNREADABLE}
     beside = {metric for metric, _ in SMALL_PRINT.values()}
     series = _read(source, run, sorted({*drawn, *judged, *beside}), points=POINTS)
     tail = _read(source, run, sorted(judged | beside), from_step=_first_of_trend(run))
@@ -43,8 +43,8 @@ def show(
     drawing = f"{run.summary.id} {now}"
     recent = {name: one if len(one.step) >= LEAST_OF_TREND else series[name] for name, one in tail.items()}
     return (
-        layout(run, charts, series, rules, marks, drawing),
-        {"page": drawing, "marks": _followed_marks(marks), **followed(run, charts, recent, rules, now)},
+        layout(run, charts, series, limits, marks, drawing),
+        {"page": drawing, "marks": _followed_marks(marks), **followed(run, charts, recent, limits, now)},
     )
 
 
@@ -64,7 +64,7 @@ def layout(
     run: RunDetail,
     charts: Charts,
     series: Mapping[str, Series],
-    rules: Sequence[Limit],
+    limits: Sequence[Limit],
     marks: Sequence[MarkView],
     drawing: str,
 ) -> html.Div:
@@ -77,7 +77,7 @@ def layout(
             [
                 html.H2(heading),
                 html.Div(
-                    [_card(chart, series, rules, marks, drawing) for chart in group], className="charts"
+                    [_card(chart, series, limits, marks, drawing) for chart in group], className="charts"
                 ),
             ]
         )
@@ -90,7 +90,7 @@ def layout(
 
 
 def followed(
-    run: RunDetail, charts: Charts, recent: Mapping[str, Series], rules: Sequence[Limit], now: float
+    run: RunDetail, charts: Charts, recent: Mapping[str, Series], limits: Sequence[Limit], now: float
 ) -> dict[str, Any]:
     """Return what run.js needs: where figures go, how they are judged, and the most recent ones."""
     summary = run.summary
@@ -112,9 +112,9 @@ def followed(
         "updated_at": summary.updated_at,
         "seconds_since_update": now - summary.updated_at,
         "points": POINTS,
-        "charts": [_followed_chart(chart, rules) for group in charts.values() for chart in group],
+        "charts": [_followed_chart(chart, limits) for group in charts.values() for chart in group],
         "tiles": [_followed_tile(run, metric, title) for metric, title in TILES.items()],
-        "rules": [_followed_rule(rule) for rule in rules],
+        "rules": [_followed_limit(limit) for limit in limits],
         "recent": {metric: _recent(one) for metric, one in recent.items() if len(one.step)},
     }
 
@@ -141,7 +141,7 @@ def _tiles() -> list[html.Section]:
 def _card(
     chart: Chart,
     series: Mapping[str, Series],
-    rules: Sequence[Limit],
+    limits: Sequence[Limit],
     marks: Sequence[MarkView],
     drawing: str,
 ) -> html.Div:
@@ -150,7 +150,7 @@ def _card(
     ]
     if chart.log:
         meanings.append(f"What is below {number(chart.floor)} is drawn there.")
-    figure = figure_of(chart, series, rules, marks)
+    figure = figure_of(chart, series, limits, marks)
     figure["layout"]["meta"] = drawing
     graph = dcc.Graph(
         id=ids.chart(chart.name),
@@ -159,7 +159,7 @@ def _card(
         config={"displayModeBar": False, "responsive": True, "doubleClick": "reset", "scrollZoom": False},
     )
     # in words too: of several limits in one direction the farther one may be outside the value axis
-    drawn = sorted((rule for rule in rules if rule.metric in chart.metrics), key=lambda rule: rule.severity)
+    drawn = sorted((rule for rule in limits if rule.metric in chart.metrics), key=lambda rule: rule.severity)
     words = dict.fromkeys((rule.severity.name.lower(), where(rule)) for rule in drawn)
     limits = [html.Span(f"{severity} {place}", className=severity) for severity, place in words]
     head = html.Div(
@@ -211,25 +211,25 @@ def _followed_tile(run: RunDetail, metric: str, title: str) -> dict[str, Any]:
     }
 
 
-def _followed_chart(chart: Chart, rules: Sequence[Limit]) -> dict[str, Any]:
+def _followed_chart(chart: Chart, limits: Sequence[Limit]) -> dict[str, Any]:
     return {
         "id": ids.chart(chart.name),
         "metrics": list(chart.metrics),
-        "limits": limits_of([rule for rule in rules if rule.metric in chart.metrics]),
+        "limits": sides_of([limit for limit in limits if limit.metric in chart.metrics]),
         "ideal": chart.ideal,
         "floor": chart.floor,
         "home": list(chart.home),
     }
 
 
-def _followed_rule(rule: Limit) -> dict[str, Any]:
-    title = METRICS[rule.metric].title if rule.metric in METRICS else rule.metric
-    limits = {
-        name: limit if math.isfinite(limit) else None
-        for name, limit in (("above", rule.above), ("below", rule.below))
+def _followed_limit(limit: Limit) -> dict[str, Any]:
+    title = METRICS[limit.metric].title if limit.metric in METRICS else limit.metric
+    sides = {
+        name: side if math.isfinite(side) else None
+        for name, side in (("above", limit.above), ("below", limit.below))
     }
-    about = {"title": title, "summary": rule.summary, "cure": rule.cure}
-    return {"metric": rule.metric, "severity": int(rule.severity), **limits, **about}
+    about = {"title": title, "summary": limit.summary, "cure": limit.cure}
+    return {"metric": limit.metric, "severity": int(limit.severity), **sides, **about}
 
 
 def _recent(series: Series) -> dict[str, list[Any]]:

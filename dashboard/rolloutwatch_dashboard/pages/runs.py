@@ -8,16 +8,18 @@ import numpy as np
 from dash import dcc, html
 
 from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import RunDetail, RunState, RunSummary, Series, Source
 from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.charts import TILES, UNREADABLE
-from rolloutwatch_dashboard.components import badge, frame
+from rolloutwatch_dashboard.components import alert, badge, frame
 from rolloutwatch_dashboard.judgement import health, is_past, verdict, with_voids
 from rolloutwatch_dashboard.text import age, number
 
 MOST_RUNS = 100
+MOST_ALERTS = 1000
 STEPS_BACK = 300  # in which a figure is looked for; one that comes less often is shown on the run's page
 
 TRAINER = """import rolloutwatch
@@ -35,13 +37,13 @@ for step in range(steps):
 monitor.close()"""
 
 
-def layout(source: Source, rules: Sequence[Limit], now: float, seconds: float) -> html.Div:
+def layout(source: Source, limits: Sequence[Limit], now: float, seconds: float) -> html.Div:
     """Return the page, which looks anew every so many seconds."""
     tick = dcc.Interval(id=ids.TICK, interval=1000 * seconds)
-    return html.Div([tick, html.Div(table(source, rules, now), id=ids.RUNS)])
+    return html.Div([tick, html.Div(table(source, limits, now), id=ids.RUNS)])
 
 
-def table(source: Source, rules: Sequence[Limit], now: float) -> Any:
+def table(source: Source, limits: Sequence[Limit], now: float) -> Any:
     """Return the runs, the most recently updated first, with their core figures as they are now."""
     found = source.runs()
     if not found:
@@ -49,7 +51,10 @@ def table(source: Source, rules: Sequence[Limit], now: float) -> Any:
     head = html.Thead(
         html.Tr([html.Th(name) for name in ("Run", "Health", "State", "Step", "Updated", *TILES.values())])
     )
-    rows = [_row(run, source, rules, now) for run in found[:MOST_RUNS]]
+    firing: dict[str, list[AlertView]] = {}
+    for one in source.alerts(limit=MOST_ALERTS):
+        firing.setdefault(one.run, []).append(one)
+    rows = [_row(run, source, limits, firing.get(run.id, []), now) for run in found[:MOST_RUNS]]
     older = len(found) - len(rows)
     return html.Section(
         [
@@ -61,27 +66,29 @@ def table(source: Source, rules: Sequence[Limit], now: float) -> Any:
     )
 
 
-def _row(run: RunSummary, source: Source, rules: Sequence[Limit], now: float) -> html.Tr:
+def _row(
+    run: RunSummary, source: Source, limits: Sequence[Limit], firing: Sequence[AlertView], now: float
+) -> html.Tr:
     link = dcc.Link(
         [html.Span(f"{run.project} / ", className="project"), run.name], href=f"/runs/{quote(run.id)}"
     )
     from_step = max(0, (run.last_step or 0) - STEPS_BACK)
     detail = source.run(run.id) or RunDetail(run, (), {}, {}, {})
-    read = source.series(run.id, _judged(detail, rules), from_step=from_step)
+    read = source.series(run.id, _judged(detail, limits), from_step=from_step)
     lately = {
         name: with_voids(one, read[UNREADABLE]) if name in METRICS else one for name, one in read.items()
     }
-    word, kind = health(detail, lately, TILES, rules)
+    word, kind = health(detail, lately, TILES, limits)
     if run.state is RunState.STALLED:
         word, kind = word if kind == "unknown" else f"was {word}", "unknown"
     figures = [
-        _figure(title, metric, lately[metric], run.last_step or 0, rules) for metric, title in TILES.items()
+        _figure(title, metric, lately[metric], run.last_step or 0, limits) for metric, title in TILES.items()
     ]
     step = "–" if run.last_step is None else str(run.last_step)
     return html.Tr(
         [
             html.Td(link),
-            html.Td(badge.health(word, kind)),
+            html.Td([badge.health(word, kind), *_worst(firing)]),
             html.Td([badge.state(run.state), *([badge.contested()] if run.contested else [])]),
             _cell("Step", step),
             _cell("Updated", age(now - run.updated_at)),
@@ -91,16 +98,26 @@ def _row(run: RunSummary, source: Source, rules: Sequence[Limit], now: float) ->
     )
 
 
-def _judged(run: RunDetail, rules: Sequence[Limit]) -> list[str]:
+def _worst(firing: Sequence[AlertView]) -> list[Any]:
+    """Return the worst alert that fires on a run, and how many others do."""
+    if not firing:
+        return []
+    worst = max(firing, key=lambda one: (one.severity, one.firing_time))
+    others = f" and {len(firing) - 1} more" if len(firing) > 1 else ""
+    text = f"{alert.SYMBOLS.get(worst.severity, '')} {worst.rule}{others}"
+    return [html.Div(alert.alerts_link(text, run=worst.run), className=f"fires {worst.severity.word}")]
+
+
+def _judged(run: RunDetail, limits: Sequence[Limit]) -> list[str]:
     """Return what a run's health depends on; what it does not have is not asked for."""
-    return sorted({rule.metric for rule in rules} & set(run.metrics) | {*TILES, UNREADABLE})
+    return sorted({rule.metric for rule in limits} & set(run.metrics) | {*TILES, UNREADABLE})
 
 
-def _figure(title: str, metric: str, series: Series, now: int, rules: Sequence[Limit]) -> html.Td:
+def _figure(title: str, metric: str, series: Series, now: int, limits: Sequence[Limit]) -> html.Td:
     """Return the newest value, judged as on the run's page."""
     if is_past(series.step.tolist(), now):
         return _cell(title, "–", "none")
-    found = verdict(rules, metric, series.value.tolist())
+    found = verdict(limits, metric, series.value.tolist())
     value = float(series.value[-1])
     if found is not None:
         step, limit = int(series.step[found.at]), found.rule.summary

@@ -1,0 +1,217 @@
+"""An alert: what fires where since when, what that means, what to do, and who has seen it.
+
+Buttons say by `data-act` what alerts.js is to do with what their other data name; the server decides who may.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from dash import dcc, html
+
+from rolloutwatch_contract.alerts import AlertView
+from rolloutwatch_contract.keys import split_run_id
+from rolloutwatch_contract.severity import Severity
+from rolloutwatch_dashboard.components import badge
+from rolloutwatch_dashboard.text import age, moment
+from rolloutwatch_dashboard.words import Figure, condition_of, figures_of, lasting
+
+_OWN_GUIDE = re.compile(r"docs/guides/([a-z0-9_]{1,128})\.md")
+FOR_EVER = 10 * 365 * 86400.0  # whoever waits longer waits until it ends
+SYMBOLS = {Severity.WARNING: "▲", Severity.CRITICAL: "◆"}
+
+
+def severity(of: Severity) -> html.Strong:
+    """Return a severity: its word, in its colour."""
+    return badge.health(of.word, of.word)
+
+
+def run_link(run: str, step: int | None = None) -> dcc.Link:
+    """Return the link to the page of a run, at a step."""
+    where = f"/runs/{quote(run)}" + ("" if step is None else f"?step={step}")
+    return dcc.Link(run_name(run), href=where, className="run")
+
+
+def run_name(run: str) -> list[Any]:
+    """Return a run as people write it; one whose id cannot be, as it is."""
+    try:
+        project, name = split_run_id(run)
+    except ValueError:
+        return [run]
+    return [html.Span(f"{project} / ", className="project"), name]
+
+
+def alerts_link(text: Any, **which: str) -> dcc.Link:
+    """Return the link to the alerts of a run, of a rule, or of a severity."""
+    return dcc.Link(text, href=f"/alerts?{urlencode(which)}")
+
+
+def guide_link(guide: str) -> list[html.A]:
+    """Return the link to a guide, if there is one; of whatever else a rule may say, only web pages are linked."""
+    if own := _OWN_GUIDE.fullmatch(guide):
+        return [html.A("Guide", href=f"/guides/{own[1]}", className="guide")]
+    if guide.startswith(("https://", "http://")):
+        return [html.A("Guide", href=guide, className="guide", rel="noreferrer")]
+    return []
+
+
+def card(alert: AlertView, now: float) -> html.Article:
+    """Return an alert that fires, with all that is known of it."""
+    head = html.Header(
+        [
+            severity(alert.severity),
+            html.H3(alert.rule),
+            run_link(alert.run),
+            *notes(alert),
+            html.Span(since(alert, now), className="since", title=moment(alert.firing_time)),
+        ]
+    )
+    cure = [html.P([html.Strong("What to do: "), alert.cure], className="cure")] if alert.cure else []
+    return html.Article(
+        [
+            head,
+            *([html.P(alert.summary, className="summary")] if alert.summary else []),
+            figures(figures_of(alert)),
+            html.P(["Fires when ", condition(alert.condition), "."], className="condition"),
+            *cure,
+            seen(alert, now),
+            actions(alert),
+        ],
+        className=classes(alert, now),
+    )
+
+
+def row(alert: AlertView, now: float) -> html.Li:
+    """Return an alert that fires in few words, for the page of its run."""
+    known = [" ".join(filter(None, one)) for one in figures_of(alert)]
+    return html.Li(
+        [
+            html.Div(
+                [
+                    severity(alert.severity),
+                    html.Strong(alert.rule),
+                    html.Span(alert.summary or condition(alert.condition), className="summary"),
+                    *notes(alert),
+                ],
+                className="what",
+            ),
+            html.Div(
+                [
+                    html.Span(", ".join(known), className="known"),
+                    html.Span(since(alert, now), className="since", title=moment(alert.firing_time)),
+                    *guide_link(alert.guide),
+                    *([acknowledge(alert)] if not is_acknowledged(alert, now) else []),
+                ],
+                className="more",
+            ),
+            seen(alert, now),
+        ],
+        className=classes(alert, now),
+    )
+
+
+def classes(alert: AlertView, now: float) -> str:
+    """Return the classes of an alert; one that somebody has seen is quieter."""
+    return f"alert {alert.severity.word}{' seen' if not calls(alert, now) else ''}"
+
+
+def is_acknowledged(alert: AlertView, now: float) -> bool:
+    """Tell whether somebody has seen an alert, and that still counts."""
+    until = alert.acknowledged_until
+    return bool(alert.acknowledged_by) and (until is None or until > now)
+
+
+def calls(alert: AlertView, now: float) -> bool:
+    """Tell whether an alert still calls for somebody: nobody has acknowledged or silenced it."""
+    is_silenced = alert.silenced_until is not None and alert.silenced_until > now
+    return not is_acknowledged(alert, now) and not is_silenced
+
+
+def notes(alert: AlertView) -> list[html.Span]:
+    """Return what is unusual about an alert."""
+    said = {
+        "flapping": (alert.flapping, "It fires and ends so often that only this is told."),
+        "found late": (alert.late, "The server had been away; it was found long after."),
+        "given up": (alert.given_up, "The run went back behind it, and its steps were done anew."),
+    }
+    return [html.Span(word, className="note", title=why) for word, (is_so, why) in said.items() if is_so]
+
+
+def since(alert: AlertView, now: float) -> str:
+    """Return since when an alert fires."""
+    return f"since step {alert.firing_step}, {age(now - alert.firing_time)}"
+
+
+def figures(found: Sequence[Figure]) -> html.Ul:
+    """Return the figures of an alert beside their limits."""
+    return html.Ul(
+        [
+            html.Li(
+                [
+                    html.Span(one.title, className="name"),
+                    html.Strong(one.value),
+                    *([html.Span(f"limit: {one.limit}", className="limit")] if one.limit else []),
+                ]
+            )
+            for one in found
+        ],
+        className="figures",
+    )
+
+
+def condition(text: str) -> Any:
+    """Return a condition in words, and as it was written when one points at it."""
+    words = condition_of(text)
+    return html.Code(text) if words is None else html.Span(words, title=text)
+
+
+def seen(alert: AlertView, now: float) -> html.Div:
+    """Return who has acknowledged an alert, and until when nobody is told of it."""
+    said: list[Any] = []
+    if is_acknowledged(alert, now):
+        until = alert.acknowledged_until
+        how_long = "until it ends" if until is None else remaining(until, now)
+        note = [html.Q(alert.note)] if alert.note else []
+        said.append(
+            html.P([f"Acknowledged by {alert.acknowledged_by}, {how_long}. ", *note, take_back(alert)])
+        )
+    if alert.silenced_until is not None and alert.silenced_until > now:
+        said.append(html.P(f"Silenced {remaining(alert.silenced_until, now)}: nobody is told."))
+    return html.Div(said, className="seen-by")
+
+
+def remaining(until: float, now: float) -> str:
+    """Return for how long something goes on."""
+    return "until somebody ends it" if until - now > FOR_EVER else f"for another {lasting(until - now)}"
+
+
+def actions(alert: AlertView) -> html.Footer:
+    """Return what can be done about an alert."""
+    return html.Footer(
+        [
+            acknowledge(alert),
+            button("Silence", "silence", run=alert.run, rule=alert.rule),
+            dcc.Link(
+                f"Run at step {alert.firing_step}", href=f"/runs/{quote(alert.run)}?step={alert.firing_step}"
+            ),
+            *guide_link(alert.guide),
+            alerts_link("Others of this rule", rule=alert.rule),
+        ]
+    )
+
+
+def acknowledge(alert: AlertView) -> html.Button:
+    """Return the button by which somebody says that they have seen an alert."""
+    return button("Acknowledge", "acknowledge", alert=alert.id, run=alert.run, rule=alert.rule)
+
+
+def take_back(alert: AlertView) -> html.Button:
+    """Return the button by which that is taken back."""
+    return button("Take back", "take-back", alert=alert.id, run=alert.run, rule=alert.rule)
+
+
+def button(text: str, act: str, kind: str = "", **data: str) -> html.Button:
+    """Return a button for alerts.js."""
+    known = {f"data-{name}": value for name, value in {"act": act, **data}.items()}
+    return html.Button(text, type="button", className=f"act {kind}".strip(), **known)

@@ -1,0 +1,88 @@
+"""Alerts and rules in memory: the part of the fake that ships which has to do with them."""
+
+from collections.abc import Mapping, Sequence
+
+from rolloutwatch_contract.alerts import AlertView
+from rolloutwatch_contract.protocol import (
+    Origin,
+    RulesView,
+    RuleState,
+    SilenceView,
+    TargetView,
+)
+
+NO_RULES = RulesView(origin=Origin.DEFAULT, version=0, document="", rules=())
+
+
+class MemoryAlerts:
+    """Keeps what it is given; nothing here is judged."""
+
+    def __init__(self) -> None:
+        self._alerts: dict[str, AlertView] = {}
+        self._silences: list[SilenceView] = []
+        self._rules = NO_RULES
+        self._rule_states: dict[str, tuple[RuleState, ...]] = {}
+        self._broken: dict[str, str] = {}
+        self._targets: tuple[TargetView, ...] = ()
+
+    def add_alert(self, alert: AlertView) -> None:
+        """Add an alert, or change one."""
+        self._alerts[alert.id] = alert
+
+    def add_silence(self, silence: SilenceView) -> None:
+        """Add a silence."""
+        self._silences.append(silence)
+
+    def set_rules(self, rules: RulesView) -> None:
+        """Put other rules in force."""
+        self._rules = rules
+
+    def set_rule_states(self, run: str, states: Sequence[RuleState]) -> None:
+        """Say how rules stand on a run."""
+        self._rule_states[run] = tuple(states)
+
+    def break_alerts(self, run: str, why: str) -> None:
+        """Say that the alerts of a run cannot be judged."""
+        self._broken[run] = why
+
+    def set_targets(self, *targets: TargetView) -> None:
+        """Say who is told."""
+        self._targets = targets
+
+    def alerts(
+        self,
+        *,
+        state: str = "firing",
+        run: str | None = None,
+        rule: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[AlertView]:
+        """Return alerts, those that began last first."""
+        found = [
+            one
+            for one in self._alerts.values()
+            if (run is None or one.run == run)
+            and (rule is None or one.rule == rule)
+            and (state == "all" or one.is_firing)
+        ]
+        return sorted(found, key=lambda one: -one.firing_time)[:limit]
+
+    def silences(self) -> Sequence[SilenceView]:
+        """Return the silences that are not over; here none ever is."""
+        return self._silences
+
+    def rules(self) -> RulesView:
+        """Return the rules in force."""
+        return self._rules
+
+    def rule_states(self, run: str) -> Sequence[RuleState]:
+        """Return how rules stand on a run."""
+        return self._rule_states.get(run, ())
+
+    def broken_alerts(self) -> Mapping[str, str]:
+        """Return the runs whose alerts cannot be judged."""
+        return self._broken
+
+    def notifications(self) -> Sequence[TargetView]:
+        """Return everybody who is told of alerts."""
+        return self._targets

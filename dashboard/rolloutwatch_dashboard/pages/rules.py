@@ -1,0 +1,149 @@
+"""The page of rules: which are in force, and where they are changed."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dash import dcc, html
+
+from rolloutwatch_contract.protocol import Origin, RulesView, RunSummary, Source
+from rolloutwatch_contract.rules import Rule
+from rolloutwatch_dashboard import ids
+from rolloutwatch_dashboard.components import alert
+from rolloutwatch_dashboard.text import age, moment
+from rolloutwatch_dashboard.words import beginning, ending
+
+MOST_FIRING = 1000
+MOST_RUNS = 50
+
+
+def layout(source: Source, now: float) -> html.Div:
+    """Return the page. It stays as it is while somebody writes on it."""
+    rules = source.rules()
+    firing = Counter(one.rule for one in source.alerts(limit=MOST_FIRING))
+    return html.Div(
+        [
+            html.Div(
+                [html.H1("Rules"), html.P(_whose(rules, now), className="quiet")], className="page-head"
+            ),
+            html.P(
+                "An alert begins when a rule's condition holds. A figure that is missing neither counts nor begins anew."
+            ),
+            _table(rules.rules, firing),
+            html.H2("As they are written"),
+            _editor(rules, source.runs()[:MOST_RUNS]),
+        ]
+    )
+
+
+def _whose(rules: RulesView, now: float) -> list[Any]:
+    """Return where the rules come from."""
+    if rules.origin is Origin.FILE:
+        return ["They come from the file ", html.Code(rules.file), ", and change when it changes."]
+    if rules.origin is Origin.API:
+        when = "" if rules.time is None else f", {age(now - rules.time)}"
+        at = "" if rules.time is None else moment(rules.time)
+        return [html.Span(f"Saved by {rules.author or 'somebody without a name'}{when}.", title=at)]
+    return ["These are the default rules."]
+
+
+def _table(rules: Sequence[Rule], firing: Mapping[str, int]) -> html.Table:
+    names = ("Rule", "Now", "Begins", "Ends", "Runs")
+    head = html.Thead(html.Tr([html.Th(name) for name in names]))
+    rows = [_row(rule, firing.get(rule.name, 0), names) for rule in rules]
+    if not rows:
+        rows = [html.Tr(html.Td("There is no rule: nobody is called.", colSpan=len(names)))]
+    return html.Table([head, html.Tbody(rows)], className="rows rules")
+
+
+def _row(rule: Rule, firing: int, names: Sequence[str]) -> html.Tr:
+    about = [html.P(rule.summary, className="quiet")] if rule.summary else []
+    cells: tuple[Any, ...] = (
+        [
+            alert.severity(rule.severity),
+            " ",
+            html.Strong(rule.name),
+            " ",
+            *alert.guide_link(rule.guide),
+            *about,
+        ],
+        _state(rule, firing),
+        html.Span(beginning(rule), title=rule.when.text),
+        html.Span(ending(rule), title="" if rule.clear is None else rule.clear.text),
+        "every" if rule.runs == ("*",) else ", ".join(rule.runs),
+    )
+    return html.Tr(
+        [html.Td(cell, **{"data-label": name}) for name, cell in zip(names, cells, strict=True)],
+        className="" if rule.enabled else "off",
+    )
+
+
+def _state(rule: Rule, firing: int) -> Any:
+    if not rule.enabled:
+        return html.Span("off", className="quiet")
+    if not firing:
+        return html.Span("quiet", className="quiet")
+    on = f"fires on {firing} {'run' if firing == 1 else 'runs'}"
+    return html.Span(alert.alerts_link(on, rule=rule.name), className=f"fires {rule.severity.word}")
+
+
+def _editor(rules: RulesView, runs: Sequence[RunSummary]) -> html.Section:
+    """Return the document with its line numbers, and what can be done with it."""
+    is_owned = rules.origin is Origin.FILE
+    document = dcc.Textarea(
+        id=ids.RULES_DOCUMENT,
+        value=rules.document,
+        readOnly=is_owned,
+        spellCheck=False,
+        wrap="off",
+        className="document",
+    )
+    lines = html.Pre(id=ids.RULES_LINES, **{"aria-hidden": "true"})
+    return html.Section(
+        [
+            html.Label("Rules, in TOML", htmlFor=ids.RULES_DOCUMENT, className="hidden"),
+            html.Div([lines, document], className="written"),
+            _acts(is_owned, rules),
+            _trial(runs),
+            html.Div(id=ids.RULES_ANSWER, role="status", className="answer"),
+        ],
+        id=ids.RULES_EDITOR,
+        **{"data-version": str(rules.version), "data-owned": rules.file if is_owned else ""},
+    )
+
+
+def _acts(is_owned: bool, rules: RulesView) -> html.Div:
+    if is_owned:
+        how = html.Span(
+            ["Change them in ", html.Code(rules.file), "; here they can be tried."], className="quiet"
+        )
+        return html.Div([alert.button("Check", "check-rules"), how], className="acts")
+    back = (
+        [] if rules.origin is Origin.DEFAULT else [alert.button("Back to the default rules", "default-rules")]
+    )
+    return html.Div(
+        [
+            alert.button("Check", "check-rules"),
+            alert.button("Save", "save-rules", "first"),
+            *back,
+            html.Span(
+                "To save takes an admin. What is in force stays until the text is right as a whole.",
+                className="quiet",
+            ),
+        ],
+        className="acts",
+    )
+
+
+def _trial(runs: Sequence[RunSummary]) -> html.Div | None:
+    if not runs:
+        return None
+    choices = [html.Option(f"{run.project} / {run.name}", value=run.id) for run in runs]
+    return html.Div(
+        [
+            html.Label(["Try them on ", html.Select(choices, id=ids.RULES_RUN, name="run")]),
+            alert.button("Try", "try-rules"),
+            html.Span("What these rules would have done there; nothing is saved.", className="quiet"),
+        ],
+        className="acts",
+    )

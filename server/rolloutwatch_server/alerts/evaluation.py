@@ -1,0 +1,302 @@
+"""The rules of a run against its figures, as these come: in pieces of a step, late, again, or from further back.
+
+Nothing here reads or writes, and time comes as an argument; so the same pieces always give the same transitions.
+The highest step so far is open. A rule is stepped once at each step, as soon as what it asks for is known:
+figures that come after that cannot change it.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+import numpy as np
+
+from rolloutwatch_contract.conditions import Truth
+from rolloutwatch_contract.rules import Rule
+from rolloutwatch_server.alerts.feed import (
+    Ended,
+    Fed,
+    Ignored,
+    Late,
+    Memory,
+    Note,
+    Piece,
+    Rewind,
+    RulesChanged,
+)
+from rolloutwatch_server.alerts.plan import Plan
+from rolloutwatch_server.alerts.sheet import Sheet
+from rolloutwatch_server.alerts.standings import Standings
+from rolloutwatch_server.alerts.state import AlertState, Sample, Transition, end, step
+
+RUN_ENDED = "the run ended"
+RULE_CHANGED = "the rule was changed"
+RULE_REMOVED = "the rule was removed"
+
+
+class RunAlerts:
+    """All rules of one run.
+
+    Args:
+        plan: The rules; after a restart those that were in force when `states` and `memory` were kept.
+        states: How rules stand, by name; those of rules that are not in the plan are kept for what they count.
+        memory: How far the run is judged; nothing for a run of which nothing is. Call `warm` after that.
+    """
+
+    def __init__(
+        self, plan: Plan, states: Mapping[str, AlertState] | None = None, memory: Memory | None = None
+    ) -> None:
+        self._plan = plan
+        self._gone = {name: state for name, state in (states or {}).items() if name not in plan.index}
+        self._standings = Standings(plan, states or {})
+        self._sheet = Sheet(plan, self._standings.begun)
+        self._memory = memory or Memory()
+        self._last = self._memory.last = dict(self._memory.last)
+        self._judging = True
+        self._happened: list[tuple[Rule, Transition]] = []
+        self._notes: list[Note] = []
+        self._restore_open()
+
+    @property
+    def plan(self) -> Plan:
+        """The rules in force."""
+        return self._plan
+
+    @property
+    def open_step(self) -> int:
+        """The highest step so far, -1 before there is one."""
+        return self._memory.step
+
+    @property
+    def states(self) -> dict[str, AlertState]:
+        """How all rules stand that are not as at the beginning, those not in force any more too."""
+        names = (rule.name for rule in self._plan.rules)
+        all_ = {**self._gone, **dict(zip(names, self._standings.states, strict=True))}
+        return {name: state for name, state in all_.items() if state != AlertState()}
+
+    def memory(self) -> Memory:
+        """Return what has to be kept besides states."""
+        undecided = tuple(
+            self._plan.rules[rule].name
+            for rule in self._standings.open.nonzero()[0].tolist()
+            if not self._last.keys().isdisjoint(self._plan.metrics_of[rule])
+        )
+        return msgspec.structs.replace(self._memory, last=dict(self._last), undecided=undecided)
+
+    def feed(self, piece: Piece) -> Fed:
+        """Judge figures that have come."""
+        if piece.metrics:
+            self._take(piece)
+        return self._fed()
+
+    def warm(self, pieces: Iterable[Piece]) -> bool:
+        """Fill windows, and the open step, with pieces that were judged before, in the order in which they came.
+
+        Return whether pieces from before those could change nothing.
+        """
+        kept, open_ = self._memory, self._standings.open.copy()
+        self._memory, self._last, self._judging = Memory(begun=kept.begun), {}, False
+        self._sheet.empty()
+        for piece in pieces:
+            if piece.metrics and piece.step > kept.begun:
+                self._take(piece)
+        if self._memory.step != kept.step:
+            self._sheet.clear()
+        self._memory, self._last, self._judging = kept, kept.last, True
+        self._standings.open[:] = open_
+        self._fed()
+        return self._sheet.is_warm
+
+    def end(self, time: float) -> Fed:
+        """End all alerts because the run has ended; steps after the open one begin anew."""
+        memory = self._memory
+        self._begin_anew(memory.step, time, RUN_ENDED)
+        memory.begun = memory.step
+        self._notes.append(Ended(memory.step, time))
+        return self._fed()
+
+    def go_back(self, to_step: int, time: float, epochs: Mapping[str, int] | None = None) -> Fed:
+        """Begin anew at a step, as the run does; `epochs` are how often rules have fired, if that is to be told."""
+        self._go_back(to_step, time, epochs)
+        return self._fed()
+
+    def replace(self, plan: Plan, time: float) -> Fed:
+        """Put other rules in force: what they have in common goes on, others end, new ones begin after the open step."""
+        old, memory = self._standings, self._memory
+        stays = {
+            number: old.plan.index[rule.name]
+            for number, rule in enumerate(plan.rules)
+            if rule.name in old.plan.index
+            and old.plan.rules[old.plan.index[rule.name]].fingerprint == rule.fingerprint
+        }
+        going = set(range(len(old.plan.rules))) - set(stays.values())
+        for number in sorted(going):
+            reason = RULE_CHANGED if old.plan.rules[number].name in plan.index else RULE_REMOVED
+            self._happened += old.take(number, end(old.states[number], memory.step, time, reason))
+        states = {**self._gone, **dict(zip(old.plan.index, old.states, strict=True))}
+        begins = {}
+        for number, rule in enumerate(plan.rules):
+            if number not in stays:
+                state = states.get(rule.name, AlertState())
+                begins[rule.name] = msgspec.structs.replace(state, begun=memory.step)
+        states |= begins
+        self._adopt(plan, states, stays)
+        self._standings.moved = {**old.moved, **{n: s for n, s in begins.items() if s != AlertState()}}
+        self._notes.append(RulesChanged(memory.step, time, self._came()))
+        return self._fed()
+
+    def by_clock(self, rule: str, truth: Truth, time: float) -> Fed:
+        """Let a rule that is judged by the clock be so judged, at the open step: true once it is silent for too long."""
+        number = self._plan.index[rule]
+        if not self._plan.by_clock[number]:
+            raise ValueError(f"{rule} is judged by figures: expected a rule of silent(...).")
+        # How often the clock is looked at is no number of steps.
+        one = msgspec.structs.replace(self._plan.rules[number], for_steps=1, clear_steps=1)
+        opposite = Truth(2 - truth)
+        sample = Sample(
+            number=self._memory.number, step=self._memory.step, time=time, when=truth, clear=opposite
+        )
+        self._happened += self._standings.take(number, step(one, self._standings.states[number], sample))
+        return self._fed()
+
+    def _take(self, piece: Piece) -> None:
+        memory, last = self._memory, self._last
+        if piece.step > memory.step:
+            self._close()
+            self._open(piece)
+            return
+        came = {name: last[name] for name in piece.metrics if name in last}
+        if any(piece.session != session and piece.step <= at for at, session, _ in came.values()):
+            self._give_up(piece)
+            self._go_back(piece.step, piece.time)
+            self._open(piece)
+            return
+        again = tuple(name for name, (at, _, _) in came.items() if piece.step <= at)
+        if piece.step <= memory.begun:
+            again = tuple(piece.metrics)
+        fresh = {name: value for name, value in piece.metrics.items() if name not in again}
+        if again:
+            self._notes.append(Ignored(piece.step, piece.session, again))
+        if fresh:
+            self._add(piece, fresh)
+
+    def _open(self, piece: Piece) -> None:
+        memory = self._memory
+        memory.step, memory.time, memory.number = piece.step, piece.time, memory.number + 1
+        self._came_at(piece, piece.metrics, memory.number)
+        self._sheet.clear()
+        self._sheet.put(piece.metrics)
+        self._standings.open[:] = self._standings.counts_at(piece.step)
+        self._judge()
+
+    def _add(self, piece: Piece, fresh: dict[str, float]) -> None:
+        memory = self._memory
+        if piece.step == memory.step:
+            self._came_at(piece, fresh, memory.number)
+            self._sheet.put(fresh)
+            self._judge()
+            return
+        self._came_at(piece, fresh, memory.number - 1)
+        self._notes.append(Late(piece.step, tuple(fresh), memory.step))
+        self._judge_late(piece, fresh)
+
+    def _came_at(self, piece: Piece, metrics: Iterable[str], number: int) -> None:
+        self._last.update(dict.fromkeys(metrics, (piece.step, piece.session, number)))
+
+    def _judge(self, *, closed: bool = False) -> None:
+        memory, standings = self._memory, self._standings
+        truths = self._sheet.judge(memory.step, self._missed, closed=closed)
+        if self._judging:
+            self._happened += standings.judge(
+                truths, standings.open, memory.number, memory.step, memory.time, self._sheet.known
+            )
+
+    def _judge_late(self, piece: Piece, fresh: dict[str, float]) -> None:
+        """Judge figures of a step that others have gone past, without those of the open one."""
+        memory, standings = self._memory, self._standings
+        alone = np.zeros_like(standings.open)
+        alone[self._plan.rules_of(fresh)] = True
+        alone &= standings.counts_at(piece.step)
+        with self._sheet.of_another_step(fresh):
+            truths = self._sheet.judge(piece.step, self._missed, only=fresh)
+            if self._judging:
+                self._happened += standings.judge(
+                    truths, alone, memory.number, piece.step, piece.time, self._sheet.known
+                )
+
+    def _close(self) -> None:
+        """Judge what has been waiting for figures that did not come; only the lack of them may decide anything."""
+        for absence in self._plan.absences:
+            missed = self._missed(absence.metric)
+            if missed is not None and missed >= absence.steps:
+                self._judge(closed=True)
+                return
+
+    def _missed(self, metric: str) -> int | None:
+        came = self._last.get(metric)
+        return None if came is None else self._memory.number - came[2]
+
+    def _give_up(self, piece: Piece) -> None:
+        """Note what of the session that goes back has come before it was seen to do so."""
+        given_up: dict[int, list[str]] = {}
+        for name, (at, session, _) in self._last.items():
+            if session == piece.session and at >= piece.step:
+                given_up.setdefault(at, []).append(name)
+        self._notes += [Ignored(at, piece.session, tuple(names)) for at, names in sorted(given_up.items())]
+
+    def _go_back(self, to_step: int, time: float, epochs: Mapping[str, int] | None = None) -> None:
+        memory = self._memory
+        if to_step > memory.step:
+            self._close()
+        self._begin_anew(to_step, time, f"the run went back to step {to_step}")
+        if epochs is not None:
+            self._count_on(epochs)
+        self._last.clear()
+        memory.step = memory.begun = to_step - 1
+        self._notes.append(Rewind(to_step, time, {name: one.epoch for name, one in self.states.items()}))
+
+    def _begin_anew(self, at_step: int, time: float, reason: str) -> None:
+        standings = self._standings
+        self._sheet.empty()
+        standings.open[:] = False
+        if self._judging:
+            for rule, state in enumerate(standings.states):
+                if state != AlertState():
+                    self._happened += standings.take(rule, end(state, at_step, time, reason))
+
+    def _count_on(self, epochs: Mapping[str, int]) -> None:
+        for name, epoch in epochs.items():
+            if name in self._plan.index:
+                self._standings.take(self._plan.index[name], (AlertState(epoch=epoch), ()))
+            else:
+                self._standings.moved[name] = self._gone[name] = AlertState(epoch=epoch)
+
+    def _adopt(self, plan: Plan, states: Mapping[str, AlertState], stays: Mapping[int, int]) -> None:
+        """Go on with another plan; rules that stay, new to old, keep what they know."""
+        old, sheet = self._standings, self._sheet
+        self._plan = plan
+        self._gone = {name: state for name, state in states.items() if name not in plan.index}
+        self._standings = Standings(plan, states)
+        self._sheet = Sheet(plan, self._standings.begun)
+        self._sheet.keep(sheet, stays)
+        for new, was in stays.items():
+            self._standings.open[new] = old.open[was]
+
+    def _restore_open(self) -> None:
+        """Find which rules the open step may still decide."""
+        memory, plan = self._memory, self._plan
+        if memory.step <= memory.begun:
+            return
+        undecided = set(memory.undecided)
+        self._standings.open[:] = [
+            bool(metrics) and (rule.name in undecided or self._last.keys().isdisjoint(metrics))
+            for rule, metrics in zip(plan.rules, plan.metrics_of, strict=True)
+        ]
+        self._standings.open &= self._standings.counts_at(memory.step)
+
+    def _came(self) -> tuple[str, ...]:
+        return tuple(name for name, (at, _, _) in self._last.items() if at == self._memory.step)
+
+    def _fed(self) -> Fed:
+        fed = Fed(self._happened, self._standings.moved, self._notes)
+        self._happened, self._standings.moved, self._notes = [], {}, []
+        return fed

@@ -1,0 +1,171 @@
+"""The figures of one step of a run, what the windows of its rules hold, and what all conditions come to."""
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from rolloutwatch_contract.conditions import Truth
+from rolloutwatch_server.alerts.plan import Plan, Stage, Truths
+from rolloutwatch_server.alerts.windows import WINDOWS, Shares, Window
+
+Missed = Callable[[str], int | None]  # for how many steps a metric has not come, None if it never did
+
+
+class Sheet:
+    """What is known of a run at its open step.
+
+    `begun` is, for each rule, the step up to which its windows take nothing.
+    """
+
+    def __init__(self, plan: Plan, begun: Sequence[int]) -> None:
+        self.plan = plan
+        self.begun = begun
+        self._values = list(plan.blank)
+        self._truths = np.concatenate([plan.truths, 2 - plan.truths])
+        self._windows: list[Window] = []
+        self._pushed: list[int] = []
+        self._shares: list[Shares] = []
+        self.empty()
+
+    def empty(self) -> None:
+        """Forget all figures, those in windows too."""
+        self.clear()
+        self._windows = [WINDOWS[window.function](window.samples) for window in self.plan.windows]
+        self._pushed = [-1] * len(self._windows)
+        self._shares = [Shares(share.steps) for share in self.plan.shares]
+
+    def clear(self) -> None:
+        """Begin another step, of which nothing is known yet."""
+        self._values[:] = self.plan.blank
+
+    def keep(self, old: "Sheet", rules: Mapping[int, int]) -> None:
+        """Take over what another plan's sheet knew: the figures, and the windows of rules that go on, new to old."""
+        figures = dict(zip(old.plan.names, old._values, strict=False))
+        for place, name in enumerate(self.plan.names):
+            self._values[place] = figures.get(name, math.nan)
+        windows = {
+            (w.rule, w.function, old.plan.names[w.metric], w.samples): at
+            for at, w in enumerate(old.plan.windows)
+        }
+        for at, window in enumerate(self.plan.windows):
+            if window.rule in rules:
+                key = (rules[window.rule], window.function, self.plan.names[window.metric], window.samples)
+                self._windows[at], self._pushed[at] = old._windows[windows[key]], old._pushed[windows[key]]
+                self._values[window.place] = old._values[old.plan.windows[windows[key]].place]
+        shares = _by_rule(old.plan)
+        for rule, new in _by_rule(self.plan).items():
+            if rule in rules:
+                for at, was in zip(new, shares[rules[rule]], strict=True):
+                    self._shares[at] = old._shares[was]
+                    self._values[self.plan.shares[at].place] = old._values[old.plan.shares[was].place]
+
+    def put(self, metrics: Mapping[str, float]) -> None:
+        """Add figures of the step."""
+        values, get = self._values, metrics.get
+        for place, name in enumerate(self.plan.names):
+            value = get(name)
+            if value is not None:
+                values[place] = value
+
+    @contextmanager
+    def of_another_step(self, metrics: Mapping[str, float]) -> Iterator[None]:
+        """Be for a while about another step, of which there are these figures."""
+        open_values, self._values = self._values, list(self.plan.blank)
+        self.put(metrics)
+        try:
+            yield
+        finally:
+            self._values = open_values
+
+    def known(self, rule: int) -> dict[str, float]:
+        """Return the figures of a rule that are known, NaN being none."""
+        found = ((name, self._values[place]) for name, place in self.plan.places_of[rule])
+        return {name: value for name, value in found if value == value}
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether nothing of before could change what windows hold."""
+        return all(one.is_full for one in self._windows) and all(one.is_full for one in self._shares)
+
+    def judge(
+        self, step: int, missed: Missed, *, closed: bool = False, only: Collection[str] | None = None
+    ) -> Truths:
+        """Return what all conditions come to, and behind them what the opposites of all come to.
+
+        Args:
+            step: The step that the figures are of; windows take each figure once.
+            missed: Tells how long metrics have not come.
+            closed: Whether nothing more will come of the step.
+            only: The metrics that have come, if those of other metrics may count elsewhere already.
+        """
+        truths, plan = self._truths, self.plan
+        for absence in plan.absences:
+            truth = _absent(missed(absence.metric), absence.steps, closed)
+            truths[absence.condition] = 2 - truth if absence.negated else truth
+        self._push(step)
+        for stage in plan.stages:
+            if stage.shares:
+                self._share(stage, step, only)
+            self._compute(stage)
+        half = len(plan.truths)
+        np.subtract(2, truths[:half], out=truths[half:])
+        return truths
+
+    def _push(self, step: int) -> None:
+        values, windows, pushed = self._values, self._windows, self._pushed
+        for at, (place, rule, _, metric, _) in enumerate(self.plan.windows):
+            value = values[metric]
+            if value == value and pushed[at] < step and self.begun[rule] < step:
+                pushed[at] = step
+                values[place] = windows[at].push(step, value)
+
+    def _share(self, stage: Stage, step: int, only: Collection[str] | None) -> None:
+        truths = self._truths
+        for at in stage.shares:
+            share, window = self.plan.shares[at], self._shares[at]
+            truth = truths[self.plan.share_conditions[at]]
+            if truth == Truth.UNKNOWN or window.step >= step or self.begun[share.rule] >= step:
+                continue
+            if only is None or (share.metrics.issubset(only) and not share.waits):
+                is_sure = not share.waits and self._are_full(share.windows, share.shares)
+                self._values[share.place] = window.push(step, bool(truth), is_sure)
+
+    def _are_full(self, windows: Sequence[int], shares: Sequence[int]) -> bool:
+        return all(self._windows[at].is_full for at in windows) and all(
+            self._shares[at].is_full for at in shares
+        )
+
+    def _compute(self, stage: Stage) -> None:
+        values, truths = self._values, self._truths
+        for place, _, calculate, left, right in stage.calculations:
+            values[place] = calculate(values[left], values[right])
+        if stage.comparisons:
+            numbers = np.array(values)
+            left_numbers, right_numbers = numbers[stage.left], numbers[stage.right]
+            found = truths[stage.into]
+            for compare, part in stage.comparisons:
+                compare(left_numbers[part], right_numbers[part], out=found[part].view(np.bool_))
+            found += found  # true is 2
+            missing = numbers != numbers
+            if missing.any():
+                found[missing[stage.left] | missing[stage.right]] = Truth.UNKNOWN
+        for join, parts, begins, into in stage.joins:
+            join.reduceat(truths[parts], begins, out=truths[into])
+
+
+def _by_rule(plan: Plan) -> dict[int, list[int]]:
+    """Return the shares of each rule, in order."""
+    found: dict[int, list[int]] = {}
+    for at, share in enumerate(plan.shares):
+        found.setdefault(share.rule, []).append(at)
+    return found
+
+
+def _absent(missed: int | None, steps: int, closed: bool) -> Truth:
+    if missed is None:
+        return Truth.UNKNOWN
+    if missed < steps:
+        return Truth.FALSE
+    return Truth.TRUE if closed else Truth.UNKNOWN
