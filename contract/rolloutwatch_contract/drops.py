@@ -72,6 +72,25 @@ DROPS: Final[Mapping[str, tuple[str, str, str]]] = {
     ),
 }
 
+UNMEASURED: Final = frozenset(
+    {"not_corrected", "not_measured"}
+)  # steps that nothing was lost of: there was nothing
+NOT_LOST: Final = UNMEASURED | {
+    "too_many",
+    "vetoed_left_out",
+    "not_decoded",
+}  # the record itself came, with less in it
+
+
+def lost_records(tally: Mapping[str, int]) -> int:
+    """Return how many records never come, by a tally of what was dropped; a reason that a newer trainer names counts."""
+    return sum(count for reason, count in tally.items() if reason not in NOT_LOST)
+
+
+def unmeasured_steps(tally: Mapping[str, int]) -> int:
+    """Return how many steps have no figures because none could be computed."""
+    return sum(count for reason, count in tally.items() if reason in UNMEASURED)
+
 
 def describe_drop(reason: str) -> str:
     """Return what happened in words; the reason itself for one that a newer trainer names."""

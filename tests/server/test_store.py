@@ -179,7 +179,7 @@ def test_a_run_tells_what_its_trainer_said() -> None:
     detail = store.run(RUN)
     assert detail is not None
     assert detail.summary == RunSummary(RUN, "math", "a", RunState.LIVE, 3, 7, 100.0, 1000.0)
-    assert detail.metrics == (*names, "kl")
+    assert detail.metrics == (*names, "dropped_records", "kl")
     assert detail.config == {"rollout_is": "sequence"}
     assert detail.environment == {"host": "i"}
     assert detail.dropped == {"queue_full": 4, "bad_step": 1}

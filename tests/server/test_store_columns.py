@@ -79,14 +79,14 @@ def test_a_column_that_is_not_what_was_written_is_not_served(flipped: str, store
 
 @pytest.mark.parametrize("folded", [False, True])
 def test_figures_have_the_time_they_were_made(folded: bool, store: Store) -> None:
-    """Also when rows have become columns; a step that came twice has the time of the later one."""
+    """Also when rows have become columns; a step that came twice has the time at which it first came."""
     records = [timed(0, 100.0, kl=0.0), timed(1, 250.5, kl=1.0), timed(2, 260.0, ess=1.0)]
     records += [timed(1, 300.0, kl=1.5)]
     filler = [timed(n, 1000.0 + n, ess=0.0) for n in range(10, 10 + FOLD_AT * folded)]
     store.archive(STREAM, batch(*records, *filler))
     kl = store.series(RUN, ["kl"], by_time=True)["kl"]
     assert kl.time is not None
-    assert (kl.step.tolist(), kl.value.tolist(), kl.time.tolist()) == ([0, 1], [0.0, 1.5], [100.0, 300.0])
+    assert (kl.step.tolist(), kl.value.tolist(), kl.time.tolist()) == ([0, 1], [0.0, 1.5], [100.0, 250.5])
     times = store.times(RUN, 0, 2)
     assert (times.step.tolist(), times.value.tolist()) == ([0, 1, 2], [100.0, 300.0, 260.0])
 

@@ -14,6 +14,15 @@ when enough of them have come they are folded into columns (`chunks`: one sessio
 which is what makes a long run quick to read and small on disk.
 """
 
+from rolloutwatch_server.store.alert_rows import (
+    Delivery,
+    DeliveryTally,
+    Event,
+    NewDelivery,
+    RuleSetView,
+    SilenceView,
+    TransitionView,
+)
 from rolloutwatch_server.store.attempts import Attempt, StepTables
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import ARCHIVE, MEMORY, DamagedArchive, StoreError
@@ -21,8 +30,10 @@ from rolloutwatch_server.store.deletion import Removal, RunIsLive
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
 from rolloutwatch_server.store.portions import Portion, Resumed
 from rolloutwatch_server.store.retention import Limits
+from rolloutwatch_server.store.ruling import RulesChanged
 from rolloutwatch_server.store.schema import SCHEMA
 from rolloutwatch_server.store.store import Store
+from rolloutwatch_server.store.watching import JudgedRun
 from rolloutwatch_server.store.writer import DEAD_LETTERS_KEPT, FOLD_AT
 
 __all__ = [
@@ -35,14 +46,23 @@ __all__ = [
     "Attempt",
     "DamagedArchive",
     "DeadLetter",
+    "Delivery",
+    "DeliveryTally",
     "Entry",
+    "Event",
+    "JudgedRun",
     "Limits",
+    "NewDelivery",
     "Portion",
     "Position",
     "Removal",
     "Resumed",
+    "RuleSetView",
+    "RulesChanged",
     "RunIsLive",
+    "SilenceView",
     "StepTables",
     "Store",
     "StoreError",
+    "TransitionView",
 ]

@@ -80,17 +80,17 @@ def merge_chunks(db: sqlite3.Connection, run: str, session: int, metric: str) ->
     query = (
         f"SELECT id, first_step, last_step, steps, vals, crc FROM chunks WHERE id IN ({marks}) ORDER BY id"
     )
-    merged = unite([_unpack(*row) for row in db.execute(query, ids)])
+    merged = unite([_unpack(*row) for row in db.execute(query, ids)], first_speaks=metric == TIMES)
     db.execute(f"DELETE FROM chunks WHERE id IN ({marks})", ids)
     write_chunk(db, run, session, metric, merged)
 
 
-def unite(columns: Sequence[Column]) -> Series:
-    """Make one series of columns; where several have a step, the last one speaks."""
+def unite(columns: Sequence[Column], *, first_speaks: bool = False) -> Series:
+    """Make one series of columns, each with a step once; where several have one, the last speaks, or the first one."""
     behind = columns[0].first
     for column in columns:
         if column.steps is not None or column.first != behind:
-            return join([one.series for one in columns])
+            return join([one.series for one in (reversed(columns) if first_speaks else columns)])
         behind += len(column.values)
     # as almost always: one after the other, a value at each step
     return Column(columns[0].first, None, np.concatenate([column.values for column in columns])).series

@@ -37,11 +37,14 @@ def fold(db: sqlite3.Connection, run: str) -> None:
     if newest is None:
         return
     columns: dict[tuple[int, str], tuple[list[int], list[float]]] = {}
-    for session, step, time, metrics in read_rows(db, run, 0, 2**62):
-        for metric, value in ((TIMES, time), *metrics.items()):
+    rows = read_rows(db, run, 0, 2**62)
+    for session, step, _, metrics in rows:
+        for metric, value in metrics.items():
             steps, values = columns.setdefault((session, metric), ([], []))
             steps.append(step)
             values.append(value)
+    for session, times in _times(rows).items():
+        columns[session, TIMES] = list(times), list(times.values())
     for (session, metric), (steps, values) in columns.items():
         series = latest(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
         write_chunk(db, run, session, metric, series)
@@ -63,7 +66,7 @@ def read_parts(db: sqlite3.Connection, rows: Rows, run: str, metric: str, first:
     parts = read_chunks(db, run, metric, first, last)
     for session, tail in _tails(rows, metric).items():
         parts.setdefault(session, []).append(tail)
-    return {session: unite(of_one) for session, of_one in parts.items()}
+    return {session: unite(of_one, first_speaks=metric == TIMES) for session, of_one in parts.items()}
 
 
 def last_step_of(db: sqlite3.Connection, run: str, session: int) -> int:
@@ -135,16 +138,29 @@ class Shown:
 
 
 def _tails(rows: Rows, metric: str) -> dict[int, Column]:
+    if metric == TIMES:
+        return {
+            session: _column(list(times), list(times.values())) for session, times in _times(rows).items()
+        }
     found: dict[int, tuple[list[int], list[float]]] = {}
-    for session, step, time, metrics in rows:
-        if metric in metrics or metric == TIMES:
+    for session, step, _, metrics in rows:
+        if metric in metrics:
             steps, values = found.setdefault(session, ([], []))
             steps.append(step)
-            values.append(time if metric == TIMES else metrics[metric])
-    return {
-        session: Column.of(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
-        for session, (steps, values) in found.items()
-    }
+            values.append(metrics[metric])
+    return {session: _column(*column) for session, column in found.items()}
+
+
+def _column(steps: list[int], values: list[float]) -> Column:
+    return Column.of(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
+
+
+def _times(rows: Rows) -> dict[int, dict[int, float]]:
+    """Return by session when each step was made: when its first record was, whatever came of it later."""
+    times: dict[int, dict[int, float]] = {}
+    for session, step, time, _ in rows:
+        times.setdefault(session, {}).setdefault(step, time)
+    return times
 
 
 def _row(session: int, step: int, time: float, packed: bytes, crc: int | None) -> Row:

@@ -88,12 +88,14 @@ def open_continuation(
         return None
     # what it could not deliver is counted by the process, and so in one of its sessions
     added = db.execute(
-        "INSERT INTO sessions (stream, run, started_at, declared_at, heard_at, mark, dropped, config, environment) "
-        "SELECT ?1, run, ?2, ?2 - (started_at - declared_at), heard_at, ?3, dropped, config, environment "
+        "INSERT INTO sessions (stream, run, started_at, declared_at, heard_at, mark, dropped, told, config, environment) "
+        "SELECT ?1, run, ?2, ?2 - (started_at - declared_at), heard_at, ?3, dropped, told, config, environment "
         "FROM sessions WHERE id = ?4 RETURNING id",
         (f"{first_stream}+{number}", started_at, kind.value, former),
     )
     (session,) = added.fetchone()
-    db.execute("UPDATE sessions SET outcome = 'finished', dropped = '{}' WHERE id = ?", (former,))
+    db.execute(
+        "UPDATE sessions SET outcome = 'finished', dropped = '{}', told = '{}' WHERE id = ?", (former,)
+    )
     db.execute("UPDATE streams SET session = ? WHERE session = ?", (session, former))
     return int(session)

@@ -23,6 +23,15 @@ REMOVALS_KEPT = 1000  # that are told of, the newest
 ROWS_OF_A_BITE = 32
 
 _AT_ONCE = ("beginnings", "contests", "recent", "dead_letters", "sessions")  # of which a run has few rows
+_OF_ALERTS = (
+    "alert_runs",
+    "alert_states",
+    "transitions",
+    "alerts",
+    "feed_notes",
+    "outbox",
+    "deliveries",
+)  # of which it has few as long as nothing is wrong
 _IN_BITES = ("chunks", "step_tables", "marks")
 
 
@@ -45,7 +54,7 @@ def delete(db: sqlite3.Connection, run: str, reason: str, now: float) -> None:
         "UPDATE streams SET session = ? WHERE session IN (SELECT id FROM sessions WHERE run = ?)",
         (DELETED, run),
     )
-    for table in _AT_ONCE:
+    for table in (*_AT_ONCE, *_OF_ALERTS):
         db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
     db.execute("DELETE FROM runs WHERE id = ?", (run,))
     db.execute("INSERT INTO removals (run, time, reason) VALUES (?, ?, ?)", (run, now, reason))

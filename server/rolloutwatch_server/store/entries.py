@@ -1,6 +1,6 @@
 """What a stream brings: entries, each with a record in it or the reason why there is none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -48,9 +48,10 @@ class Entry:
     """One entry of a stream: where it stands, and the record in it or why there is none.
 
     Once archived it also has what of it is `hidden`, because a later session speaks for it:
-    metrics of its step, or the kind of its mark.
+    metrics of its step, or the kind of its mark; and the number of the `session` that a step is of.
     """
 
     position: Position
     content: Record | DeadLetter
     hidden: frozenset[str] = frozenset()
+    session: int = field(default=0, compare=False)

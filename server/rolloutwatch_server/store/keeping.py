@@ -13,7 +13,7 @@ from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import MEMORY, Database
 from rolloutwatch_server.store.deletion import Removal, RunIsLive, delete, removals, sweep
 from rolloutwatch_server.store.integrity import in_quarantine
-from rolloutwatch_server.store.news import News
+from rolloutwatch_server.store.news import AlertNews, News
 from rolloutwatch_server.store.restoration import Restoration
 from rolloutwatch_server.store.retention import Limits, has_ended, let_go_of_tables, reason_to_delete
 from rolloutwatch_server.store.transcript import Transcript
@@ -42,6 +42,7 @@ class Keeping:
         self._database = Database(path, reading=reading)
         self._writer = Writer()
         self._news = News()
+        self._alert_news = AlertNews(clock())
         self._restoring = threading.Lock()
 
     def close(self) -> None:

@@ -103,6 +103,10 @@ class Lineage:
         """Return the step a session began a metric with, None if it has not."""
         return self._firsts[session].get(metric)
 
+    def with_metric(self, metric: str) -> list[int]:
+        """Return the sessions that have a metric."""
+        return [session for session, firsts in self._firsts.items() if metric in firsts]
+
     def takeovers(self) -> list[tuple[int, str, float]]:
         """Return which session gives up which metric from which step on; while this stays, no shown step is withdrawn."""
         had = sorted((session, metric) for session, firsts in self._firsts.items() for metric in firsts)

@@ -42,3 +42,26 @@ class News:
         if not batches or batches[0].changes > changes + 1:
             return 0
         return min((batch.step for batch in batches if batch.changes > changes), default=MAX_STEP)
+
+
+class AlertNews:
+    """Which runs have alerts that changed, so that who has read them reads no more than is new. For any thread."""
+
+    def __init__(self, now: float) -> None:
+        self._lock = threading.Lock()
+        self.begin = self.changes = int(now * 1e6)  # larger than that of a server before
+        self._runs: dict[str, int] = {}
+
+    def note(self, *runs: str) -> None:
+        """Note that alerts of runs have changed."""
+        with self._lock:
+            for run in runs:
+                self.changes += 1
+                self._runs[run] = self.changes
+
+    def since(self, changes: int) -> set[str] | None:
+        """Return the runs whose alerts have changed after so many changes; None: not known, and so all."""
+        with self._lock:
+            if changes < self.begin:
+                return None
+            return {run for run, at in self._runs.items() if at > changes}

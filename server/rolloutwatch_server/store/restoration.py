@@ -129,6 +129,8 @@ class Restoration:
 
     def _flush_columns(self, db: sqlite3.Connection) -> None:
         for (session, metric), (steps, values) in self._columns.items():
+            if metric == TIMES:  # of which the first one stays
+                steps, values = steps[::-1], values[::-1]
             series = latest(np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64))
             write_chunk(db, self._id, session, metric, series)
             merge_chunks(db, self._id, session, metric)
@@ -146,10 +148,10 @@ class Restoration:
             one = self._facts[place]
             db.execute(
                 "UPDATE sessions SET started_at = ?, heard_at = ?, declared_at = ?, outcome = ?, mark = ?, dropped = ?, "
-                "config = ?, environment = ?, latest_time = ?, latest_step = ?, stream = ? WHERE id = ?",
+                "told = ?, config = ?, environment = ?, latest_time = ?, latest_step = ?, stream = ? WHERE id = ?",
                 (
                     one.started_at, min(one.heard_at, self._now), one.declared_at, one.outcome, one.mark,
-                    json.dumps(one.dropped), json.dumps(one.config), json.dumps(one.environment),
+                    json.dumps(one.dropped), json.dumps(one.dropped), json.dumps(one.config), json.dumps(one.environment),
                     one.latest_time, one.latest_step, f"{self._id}:{one.name}", number,
                 ),
             )  # fmt: skip

@@ -3,6 +3,7 @@
 `sessions.started_at` is when a session is taken to have started, `declared_at` what its own clock said of that,
 NULL as long as it has not said; `mark` is the kind of mark with which it goes on with the run.
 A process that goes on in another session (`continuation.py`) has several, in the streams `<first stream>+1`, `+2`, ...
+`sessions.told` is what of `dropped` figures have told of already (`losses.py`).
 `sessions.latest_*` are the time and the step of a session's newest figures;
 `runs.changes` grows with all that is archived for a run, and is larger for one that is there anew.
 `chunks` of the metric '' hold when figures were made; `crc` is the CRC-32 of steps and values, NULL in old ones,
@@ -14,7 +15,8 @@ their ids are given to no other session.
 `removals` tells which runs were deleted, when and why.
 
 `rule_sets` are the rules in force, the newest one counts; without any the default ones are.
-`alert_runs` is how far a run is evaluated: its open step, what came of that, the rule set, and from which step on rules count.
+`alert_runs` is how far a run is evaluated: its open step, what came of that, the rule set, and behind which step rules count;
+`birth` tells a run from a deleted one of that id, `broken` why it is not evaluated any more.
 `alert_states` are the states that are not as at the beginning, `transitions` all that ever happened to alerts,
 `given_up` those of steps that the run has gone back behind. `alerts` are what people see: one from firing to resolved.
 `feed_notes` tell how what was evaluated differs from what is shown: figures that came late or again, where a run went back.
@@ -36,7 +38,7 @@ CREATE TABLE sessions (
     outcome TEXT, dropped TEXT NOT NULL DEFAULT '{}',
     config TEXT NOT NULL DEFAULT '{}', environment TEXT NOT NULL DEFAULT '{}',
     latest_time REAL, latest_step INTEGER,
-    declared_at REAL, mark TEXT NOT NULL DEFAULT 'restart'
+    declared_at REAL, mark TEXT NOT NULL DEFAULT 'restart', told TEXT NOT NULL DEFAULT '{}'
 );
 CREATE INDEX sessions_of_run ON sessions (run);
 CREATE TABLE streams (
@@ -93,7 +95,8 @@ CREATE TABLE rule_sets (
 );
 CREATE TABLE alert_runs (
     run TEXT PRIMARY KEY, open_step INTEGER, rule_set INTEGER NOT NULL DEFAULT 0, begun INTEGER NOT NULL DEFAULT -1,
-    heard_at REAL, skew REAL, ended INTEGER NOT NULL DEFAULT 0, came BLOB
+    heard_at REAL, skew REAL, ended INTEGER NOT NULL DEFAULT 0, came BLOB,
+    birth INTEGER NOT NULL DEFAULT 0, broken TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE alert_states (
     run TEXT NOT NULL, rule TEXT NOT NULL, fingerprint TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (run, rule)
@@ -221,4 +224,13 @@ CREATE TABLE removals (
 CREATE INDEX removals_of_run ON removals (run);
 """
 
-MIGRATIONS = {1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5, 5: _TO_6, 6: _ALERTS}  # from each schema to the next
+# nobody was called, and what a process had lost before is nothing new
+_TO_7 = (
+    _ALERTS
+    + """
+ALTER TABLE sessions ADD COLUMN told TEXT NOT NULL DEFAULT '{}';
+UPDATE sessions SET told = dropped;
+"""
+)
+
+MIGRATIONS = {1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5, 5: _TO_6, 6: _TO_7}  # from each schema to the next

@@ -16,16 +16,16 @@ from rolloutwatch_server.store.columns import Shown
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import DamagedArchive
 from rolloutwatch_server.store.entries import DeadLetter, Entry
-from rolloutwatch_server.store.keeping import Keeping
 from rolloutwatch_server.store.lineage import Lineage
 from rolloutwatch_server.store.marks import contests, read_marks, restarts, views
 from rolloutwatch_server.store.portions import Portion, read_all_tables, read_history, read_portions
+from rolloutwatch_server.store.watching import Watching
 
 _SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
 _KINDS_OF_SUMMARY = (str, str, str, int | None, int | None, float, float)
 
 
-class Store(Keeping):
+class Store(Watching):
     """The archive in a file of `path`, or in memory for `Store(MEMORY)`. Safe to use from any thread."""
 
     @classmethod

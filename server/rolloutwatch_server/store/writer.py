@@ -24,6 +24,7 @@ from rolloutwatch_server.store.continuation import (
 from rolloutwatch_server.store.deletion import DELETED, read_before_deletion, stays_deleted
 from rolloutwatch_server.store.entries import DeadLetter, Entry, Position
 from rolloutwatch_server.store.lineage import Latest, Lineage
+from rolloutwatch_server.store.losses import Losses
 from rolloutwatch_server.store.marks import write_mark
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Writer:
         self._rows: dict[str, int] = {}
         self._lineages: dict[str, Lineage] = {}
         self._tops: dict[int, int] = {}
+        self._losses = Losses()
         self._watch = Watch()
 
     def forget(self) -> None:
@@ -48,6 +50,7 @@ class Writer:
         self._rows.clear()
         self._lineages.clear()
         self._tops.clear()
+        self._losses.forget()
 
     def write(self, db: sqlite3.Connection, stream: str, entries: Sequence[Entry], now: float) -> list[Entry]:
         """Write what is new in a batch of one stream, and how far the stream is read; return what was new."""
@@ -62,7 +65,8 @@ class Writer:
         deleted_to = read_before_deletion(db, stream) if session is None else None
         past: set[Position] = set()
         for at, entry in enumerate(fresh):
-            if isinstance(entry.content, DeadLetter):
+            content = entry.content
+            if isinstance(content, DeadLetter):
                 continue
             if session is None and stays_deleted(entry, deleted_to):
                 past.add(entry.position)
@@ -70,12 +74,13 @@ class Writer:
                 continue
             if session is None:  # a stream that has held no record makes no run
                 session = self._open_session(db, first_stream_key(stream), run, now)
-            if isinstance(entry.content, RunStart):
-                self._write_start(db, session, run, entry.content, now, is_late)
-            elif isinstance(entry.content, StepRecord):
-                session = self._session_of(db, stream, session, run, entry, entry.content, now)
-            if hidden := self._write(db, session, run, entry.content, now):
-                fresh[at] = replace(entry, hidden=hidden)
+            if isinstance(content, RunStart):
+                self._write_start(db, session, run, content, now, is_late)
+            elif isinstance(content, StepRecord):
+                session = self._session_of(db, stream, session, run, entry, content, now)
+                content = self._with_losses(db, session, run, content)
+            hidden = self._write(db, session, run, content, now)
+            fresh[at] = replace(entry, content=content, hidden=hidden, session=session)
             archived_to = _archived_to(archived_to, entry)
         row = (stream, str(fresh[-1].position), str(archived_to), letters)
         db.execute(
@@ -159,6 +164,13 @@ class Writer:
         if not speakers or made <= max(lineage.latest_time(one) for one in speakers):
             return None
         return MarkKind.TAKEOVER if self._watch.are_over(db, speakers, now) else None
+
+    def _with_losses(self, db: sqlite3.Connection, session: int, run: str, record: StepRecord) -> StepRecord:
+        """Return a record with the figures of what was lost before it, if it is the first one of its step."""
+        if record.step <= self._top_of(db, run, session):
+            return record
+        figures = self._losses.figures(db, self._lineage(db, run), session, record)
+        return msgspec.structs.replace(record, metrics={**record.metrics, **figures}) if figures else record
 
     def _top_of(self, db: sqlite3.Connection, run: str, session: int) -> int:
         if session not in self._tops:

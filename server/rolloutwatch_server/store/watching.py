@@ -1,0 +1,51 @@
+"""What there is to look at again and again: runs that are judged, and what has happened to alerts since the last time."""
+
+import msgspec
+
+from rolloutwatch_server.store.alert_rows import TransitionView, read_transitions
+from rolloutwatch_server.store.ruling import Ruling
+
+
+class JudgedRun(msgspec.Struct, frozen=True):
+    """A run that has not ended: the last step that was judged, and when figures came last, by the server's clock."""
+
+    run: str
+    open_step: int
+    heard_at: float
+
+
+class Watching(Ruling):
+    """The part of the store that is read by the clock."""
+
+    def now(self) -> float:
+        """Return the time by the archive's clock, in seconds since 1970."""
+        return self._clock()
+
+    def judged_runs(self) -> list[JudgedRun]:
+        """Return the runs that have not ended and of which a step was judged."""
+        query = (
+            "SELECT run, open_step, coalesce(heard_at, 0.0) FROM alert_runs "
+            "WHERE ended = 0 AND open_step IS NOT NULL ORDER BY run"
+        )
+        with self._database.read() as db:
+            return [JudgedRun(*row) for row in db.execute(query)]
+
+    def last_transition(self) -> int:
+        """Return the number of the newest transition, 0 if there is none."""
+        with self._database.read() as db:
+            return int(db.execute("SELECT coalesce(max(id), 0) FROM transitions").fetchone()[0])
+
+    def transitions_after(self, number: int, limit: int) -> list[tuple[int, str, TransitionView]]:
+        """Return what has happened since the transition of a number, the newest `limit` of it, in order.
+
+        Each comes with its number, and the id of its alert.
+        """
+        newest = "WHERE id > ?1 ORDER BY id DESC LIMIT ?2"
+        with self._database.read() as db:
+            numbers = db.execute(
+                "SELECT id, (SELECT alerts.id FROM alerts WHERE (alerts.run, alerts.rule, alerts.epoch) = "
+                f"(transitions.run, transitions.rule, transitions.epoch)) FROM transitions {newest}",
+                (number, limit),
+            ).fetchall()
+            found = list(read_transitions(db, newest, (number, limit)))
+        return [(at, alert or "", one) for (at, alert), one in zip(numbers, found, strict=True)][::-1]
