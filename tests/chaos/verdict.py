@@ -93,7 +93,7 @@ def _values(values: Mapping[str, float | None]) -> list[tuple[str, str | None]]:
 def _as_happened(one: Happened) -> tuple[Any, ...]:
     return (
         one.run, one.rule, one.change, one.epoch, Severity(one.severity).word, one.step,
-        one.time, 
+        one.time,
         [(name, None if value.strip("-") in NOT_FINITE else value) for name, value in one.values], one.reason,
     )  # fmt: skip
 
