@@ -1,0 +1,1 @@
+"""What alerts cost, and how long they take."""

@@ -96,12 +96,14 @@ class RunAlerts:
         kept, open_ = self._memory, self._standings.open.copy()
         self._memory, self._last, self._judging = Memory(begun=kept.begun), {}, False
         self._sheet.empty()
+        self._sheet.is_warming = True
         for piece in pieces:
             if piece.metrics and piece.step > kept.begun:
                 self._take(piece)
         if self._memory.step != kept.step:
             self._sheet.clear()
         self._memory, self._last, self._judging = kept, kept.last, True
+        self._sheet.is_warming = False
         self._standings.open[:] = open_
         self._fed()
         return self._sheet.is_warm
@@ -126,7 +128,7 @@ class RunAlerts:
             number: old.plan.index[rule.name]
             for number, rule in enumerate(plan.rules)
             if rule.name in old.plan.index
-            and old.plan.rules[old.plan.index[rule.name]].fingerprint == rule.fingerprint
+            and old.plan.fingerprints[old.plan.index[rule.name]] == plan.fingerprints[number]
         }
         going = set(range(len(old.plan.rules))) - set(stays.values())
         for number in sorted(going):

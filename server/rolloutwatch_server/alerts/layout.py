@@ -6,10 +6,10 @@ but for windows: those belong to one rule, because they begin when that rule doe
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from rolloutwatch_contract.conditions import nodes
+from rolloutwatch_contract.conditions import metrics_of, nodes, walk
 from rolloutwatch_contract.rules import Rule
 
 Calculate = Callable[[float, float], float]
@@ -80,7 +80,7 @@ class Layout:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = tuple(rules)
-        names = (name for rule in self.rules for name in metrics_of(rule))
+        names = (name for rule in self.rules for name in metrics_of_rule(rule))
         self.metrics = {name: place for place, name in enumerate(dict.fromkeys(names))}
         self.values = [math.nan] * len(self.metrics)
         self.calculations: list[Calculation] = []
@@ -170,7 +170,7 @@ class Layout:
             rule=self._rule,
             condition=condition,
             steps=node.steps,
-            metrics=frozenset(_metrics_in(node.condition)),
+            metrics=frozenset(metrics_of(node.condition)),
             windows=tuple(at for at, window in enumerate(self.windows) if window.place in inner),
             shares=tuple(at for at, other in enumerate(self.shares) if other.place in inner),
             waits=any(isinstance(part, nodes.Absent) for part in parts),
@@ -196,10 +196,10 @@ class Layout:
         return self._known[key]
 
 
-def metrics_of(rule: Rule) -> tuple[str, ...]:
+def metrics_of_rule(rule: Rule) -> tuple[str, ...]:
     """Return the metrics that a rule looks at, those of `when` first."""
     both = (rule.when.node, rule.clear.node) if rule.clear else (rule.when.node,)
-    return tuple(dict.fromkeys(name for node in both for name in _metrics_in(node)))
+    return tuple(dict.fromkeys(name for node in both for name in metrics_of(node)))
 
 
 def needs_only_figures(rule: Rule) -> bool:
@@ -207,32 +207,9 @@ def needs_only_figures(rule: Rule) -> bool:
     parts = [*walk(rule.when.node), *(walk(rule.clear.node) if rule.clear else ())]
     return not any(
         isinstance(part, nodes.Absent | nodes.Silent)
-        or (isinstance(part, nodes.Comparison) and not any(_metrics_in(part)))
+        or (isinstance(part, nodes.Comparison) and not metrics_of(part))
         for part in parts
     )
-
-
-def walk(node: nodes.Node) -> Iterator[nodes.Node]:
-    """Give a node and all that is in it."""
-    yield node
-    match node:
-        case nodes.Negative(inner) | nodes.Absolute(inner) | nodes.Not(inner) | nodes.Share(inner, _):
-            yield from walk(inner)
-        case nodes.Arithmetic(_, left, right) | nodes.Comparison(_, left, right):
-            yield from walk(left)
-            yield from walk(right)
-        case nodes.And(operands) | nodes.Or(operands):
-            for operand in operands:
-                yield from walk(operand)
-
-
-def _metrics_in(node: nodes.Node) -> Iterator[str]:
-    for part in walk(node):
-        match part:
-            case nodes.Metric(name):
-                yield name
-            case nodes.Over(_, name, _) | nodes.Absent(name, _):
-                yield name
 
 
 def _turned(kind: str, negated: bool) -> str:

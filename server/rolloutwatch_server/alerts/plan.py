@@ -12,10 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rolloutwatch_contract.conditions import Truth
-from rolloutwatch_contract.conditions.nodes import Silent
+from rolloutwatch_contract.conditions import Truth, by_clock
 from rolloutwatch_contract.rules import Rule
-from rolloutwatch_server.alerts.layout import Calculation, Condition, Layout, metrics_of, needs_only_figures
+from rolloutwatch_server.alerts.layout import (
+    Calculation,
+    Condition,
+    Layout,
+    metrics_of_rule,
+    needs_only_figures,
+)
 
 Places = npt.NDArray[np.intp]
 Truths = npt.NDArray[np.int8]
@@ -45,6 +50,7 @@ class Stage(NamedTuple):
     """What can be computed once all stages before are."""
 
     shares: tuple[int, ...]
+    conditions: Places  # of these
     calculations: tuple[Calculation, ...]
     left: Places
     right: Places
@@ -62,20 +68,20 @@ class Plan:
         self.index = {rule.name: number for number, rule in enumerate(self.rules)}
         if len(self.index) < len(self.rules):
             raise ValueError("Two rules have the same name: expected names that are all different.")
+        self.fingerprints = tuple(rule.fingerprint for rule in self.rules)
         self.names = tuple(layout.metrics)
         self.blank = layout.values
         self.windows, self.shares = tuple(layout.windows), tuple(layout.shares)
-        self.metrics_of = tuple(frozenset(metrics_of(rule)) for rule in self.rules)
+        self.metrics_of = tuple(frozenset(metrics_of_rule(rule)) for rule in self.rules)
         self.places_of = tuple(
-            tuple((name, layout.metrics[name]) for name in metrics_of(rule)) for rule in self.rules
+            tuple((name, layout.metrics[name]) for name in metrics_of_rule(rule)) for rule in self.rules
         )
-        self.by_clock = tuple(isinstance(rule.when.node, Silent) for rule in self.rules)
+        self.by_clock = tuple(by_clock(rule.when.node) for rule in self.rules)
         order, places = _ordered(layout.conditions)
         self.truths = np.array(
             [_FIXED.get(layout.conditions[number].kind, Truth.UNKNOWN) for number in order], dtype=np.int8
         )
         self.absences = tuple(one._replace(condition=places[one.condition]) for one in layout.absences)
-        self.share_conditions = tuple(places[share.condition] for share in self.shares)
         self.whens = _places(places[when] for when in layout.whens)
         self.clears = _places(  # the opposites of all stand behind all
             len(order) + places[when] if clear is None else places[clear]
@@ -120,6 +126,7 @@ def _stages(layout: Layout, order: Sequence[int], places: Sequence[int]) -> Iter
         first = places[compared[0]] if compared else 0
         yield Stage(
             shares=tuple(number for number, share in enumerate(layout.shares) if share.stage == stage),
+            conditions=_places(places[share.condition] for share in layout.shares if share.stage == stage),
             calculations=tuple(one for one in layout.calculations if one.stage == stage),
             left=_places(layout.conditions[number].parts[0] for number in compared),
             right=_places(layout.conditions[number].parts[1] for number in compared),

@@ -7,8 +7,11 @@ from contextlib import contextmanager
 import numpy as np
 
 from rolloutwatch_contract.conditions import Truth
+from rolloutwatch_server.alerts.layout import ShareOf
 from rolloutwatch_server.alerts.plan import Plan, Stage, Truths
 from rolloutwatch_server.alerts.windows import WINDOWS, Shares, Window
+
+_UNKNOWN = int(Truth.UNKNOWN)  # an enumeration's own is slow to come by
 
 Missed = Callable[[str], int | None]  # for how many steps a metric has not come, None if it never did
 
@@ -17,11 +20,13 @@ class Sheet:
     """What is known of a run at its open step.
 
     `begun` is, for each rule, the step up to which its windows take nothing.
+    While it `is_warming` it finds out whether windows have all that they need.
     """
 
     def __init__(self, plan: Plan, begun: Sequence[int]) -> None:
         self.plan = plan
         self.begun = begun
+        self.is_warming = False
         self._values = list(plan.blank)
         self._truths = np.concatenate([plan.truths, 2 - plan.truths])
         self._windows: list[Window] = []
@@ -122,20 +127,23 @@ class Sheet:
                 values[place] = windows[at].push(step, value)
 
     def _share(self, stage: Stage, step: int, only: Collection[str] | None) -> None:
-        truths = self._truths
-        for at in stage.shares:
+        found = self._truths[stage.conditions].tolist()
+        for at, truth in zip(stage.shares, found, strict=True):
             share, window = self.plan.shares[at], self._shares[at]
-            truth = truths[self.plan.share_conditions[at]]
-            if truth == Truth.UNKNOWN or window.step >= step or self.begun[share.rule] >= step:
+            if truth == _UNKNOWN or window.step >= step or self.begun[share.rule] >= step:
                 continue
             if only is None or (share.metrics.issubset(only) and not share.waits):
-                is_sure = not share.waits and self._are_full(share.windows, share.shares)
-                self._values[share.place] = window.push(step, bool(truth), is_sure)
+                self._values[share.place] = window.push(step, truth > _UNKNOWN)
+                if self.is_warming:
+                    window.sure += self._is_sure(share)
 
-    def _are_full(self, windows: Sequence[int], shares: Sequence[int]) -> bool:
-        return all(self._windows[at].is_full for at in windows) and all(
-            self._shares[at].is_full for at in shares
-        )
+    def _is_sure(self, share: ShareOf) -> bool:
+        """Tell whether nothing of before could make a condition known."""
+        inner: list[Window | Shares] = [
+            *(self._windows[at] for at in share.windows),
+            *(self._shares[at] for at in share.shares),
+        ]
+        return not share.waits and all(one.is_full for one in inner)
 
     def _compute(self, stage: Stage) -> None:
         values, truths = self._values, self._truths
@@ -150,7 +158,7 @@ class Sheet:
             found += found  # true is 2
             missing = numbers != numbers
             if missing.any():
-                found[missing[stage.left] | missing[stage.right]] = Truth.UNKNOWN
+                found[missing[stage.left] | missing[stage.right]] = _UNKNOWN
         for join, parts, begins, into in stage.joins:
             join.reduceat(truths[parts], begins, out=truths[into])
 

@@ -17,6 +17,8 @@ Known = Callable[[int], dict[str, float]]
 # then the same for one that is moved, or made stable, by whatever is known.
 _MOVES = np.array([False, False, True, True, False, True])
 _EAGER = 3
+_TRUTHS = tuple(Truth)
+_UNKNOWN = int(Truth.UNKNOWN)  # an enumeration's own is slow to come by
 
 
 class Standings:
@@ -31,6 +33,8 @@ class Standings:
         self.begun = [state.begun for state in self.states]
         self.open: Flags = np.zeros(len(plan.rules), dtype=np.bool_)
         self.moved: dict[str, AlertState] = {}
+        self._all: Flags = np.ones(len(plan.rules), dtype=np.bool_)
+        self._latest_begun = max(self.begun, default=-1)
         self._asked = plan.whens.copy()
         self._eager = np.zeros(len(plan.rules), dtype=np.int8)
         for rule, state in enumerate(self.states):
@@ -38,7 +42,9 @@ class Standings:
 
     def counts_at(self, step: int) -> Flags:
         """Return which rules are in force at a step."""
-        return np.fromiter((begun < step for begun in self.begun), dtype=np.bool_, count=len(self.begun))
+        if step > self._latest_begun:
+            return self._all
+        return np.array([begun < step for begun in self.begun], dtype=np.bool_)
 
     def judge(
         self, truths: Truths, open_: Flags, number: int, at_step: int, time: float, known: Known
@@ -47,7 +53,7 @@ class Standings:
         asked = truths[self._asked]
         moving = _MOVES[self._eager + asked]
         moving &= open_
-        open_ &= asked == Truth.UNKNOWN
+        open_ &= asked == _UNKNOWN
         happened: list[tuple[Rule, Transition]] = []
         for rule in moving.nonzero()[0].tolist():
             when, clear = truths[self.plan.whens[rule]], truths[self.plan.clears[rule]]
@@ -55,8 +61,8 @@ class Standings:
                 number=number,
                 step=at_step,
                 time=time,
-                when=Truth(when),
-                clear=Truth(clear),
+                when=_TRUTHS[when],
+                clear=_TRUTHS[clear],
                 values=known(rule),
             )
             happened += self.take(rule, step(self.plan.rules[rule], self.states[rule], sample))
@@ -68,6 +74,7 @@ class Standings:
         if state != self.states[rule]:
             self.states[rule] = state
             self.begun[rule] = state.begun
+            self._latest_begun = max(self._latest_begun, state.begun)
             self.moved[self.plan.rules[rule].name] = state
             self._look_at(rule, state)
         return [(self.plan.rules[rule], transition) for transition in transitions]

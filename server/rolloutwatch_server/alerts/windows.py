@@ -144,16 +144,14 @@ class Shares:
         self._truths: deque[bool] = deque()
         self._steps = steps
         self._true = 0
-        self._sure = 0
         self.step = -1
+        self.sure = (
+            0  # of how many steps it is sure that what was before could not make known what is unknown
+        )
 
-    def push(self, step: int, is_true: bool, is_sure: bool) -> float:
-        """Take the condition of one more step; return the share.
-
-        It is not sure as long as what was before could make known what is unknown.
-        """
+    def push(self, step: int, is_true: bool) -> float:
+        """Take the condition of one more step; return the share."""
         self.step = step
-        self._sure += is_sure
         self._truths.append(is_true)
         self._true += is_true
         if len(self._truths) > self._steps:
@@ -165,7 +163,7 @@ class Shares:
     @property
     def is_full(self) -> bool:
         """Whether nothing of before could change anything."""
-        return self._sure >= self._steps
+        return self.sure >= self._steps
 
 
 class _Infinities:
