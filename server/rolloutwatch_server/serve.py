@@ -26,6 +26,11 @@ from rolloutwatch_server.data_dir import ANNOUNCEMENT, NoDataDir, clear, holder_
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.keeper import Keeper
 from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.notify.children import surroundings
+from rolloutwatch_server.notify.events import Links
+from rolloutwatch_server.notify.notifier import Notifier
+from rolloutwatch_server.notify.posts import World
+from rolloutwatch_server.notify.targets import TargetsError, read_targets
 from rolloutwatch_server.presence import Sign
 from rolloutwatch_server.security import Access, AccessError, opened
 from rolloutwatch_server.security.secret import OTHERS, write_private
@@ -68,6 +73,7 @@ def serve(settings: Settings) -> None:
         ticker = Ticker(store, rulebook, ingest, publisher, herald.tell)
         herald.starts = ticker.started
         clockwork = stack.enter_context(TickerThread(ticker))
+        notifier = stack.enter_context(_notifier(settings, store, _url(listener)))
         app = create_app(
             store,
             feed,
@@ -76,6 +82,7 @@ def serve(settings: Settings) -> None:
             metrics_runs=settings.metrics_runs,
             rulebook=rulebook,
             clockwork=clockwork,
+            notifier=notifier,
         )
         server = _Server(AccessLog(app) if settings.access_log else app, feed, ingest)
         stack.enter_context(_announced(settings, _url(listener), transport, server, access))
@@ -237,6 +244,16 @@ def _rules(settings: Settings, store: Store) -> Rulebook:
     except StoreError as error:
         raise CannotServe(str(error)) from error
     return rulebook
+
+
+def _notifier(settings: Settings, store: Store, local_url: str) -> Notifier:
+    """Read who is told of alerts; with a file that cannot be used nothing begins, or else nobody would be told."""
+    try:
+        targets = read_targets(settings.notify_file, os.environ) if settings.notify_file else ()
+    except TargetsError as error:
+        raise CannotServe(str(error)) from error
+    links = Links(settings.public_url or local_url)
+    return Notifier(store, targets, World(links, surroundings(settings.data_dir, os.environ)))
 
 
 @contextlib.contextmanager

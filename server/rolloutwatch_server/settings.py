@@ -198,6 +198,12 @@ SETTINGS: tuple[Setting, ...] = (
         "without it those that were saved by way of the API, else the default ones",
     ),
     Setting(
+        "notify_file",
+        None,
+        Path,
+        "private file, in TOML, of those who are told of alerts: docs/notifications.md",
+    ),
+    Setting(
         "allowed_hosts",
         (),
         _hosts,
@@ -286,6 +292,7 @@ class Settings:
     keep_size: int | None
     keep_sequences: amounts.Kept | None
     rules_file: Path | None
+    notify_file: Path | None
     allowed_hosts: tuple[str, ...]
     public_url: str | None
     require_login: bool

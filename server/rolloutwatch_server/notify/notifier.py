@@ -4,8 +4,7 @@ import logging
 import threading
 from collections.abc import Sequence
 
-import msgspec
-
+from rolloutwatch_contract.protocol import TargetView
 from rolloutwatch_server.notify.children import Painter
 from rolloutwatch_server.notify.events import OVER, Content, encode, is_muted, key_of
 from rolloutwatch_server.notify.gathering import Gatherer
@@ -13,6 +12,7 @@ from rolloutwatch_server.notify.outbox import Outbox
 from rolloutwatch_server.notify.posts import Pictures, Post, World
 from rolloutwatch_server.notify.sending import ATTEMPTS_UNTIL_FAILING, SECONDS_AFTER_TROUBLE, Sender
 from rolloutwatch_server.notify.targets import Target
+from rolloutwatch_server.notify.example import invented_example
 from rolloutwatch_server.store import DeliveryTally, Event, NewDelivery, StoreError
 
 log = logging.getLogger(__name__)
@@ -23,22 +23,8 @@ SECONDS_TO_END = 2.0
 MOST_ALERTS_COUNTED = 1000
 
 
-class TargetView(msgspec.Struct, frozen=True):
-    """How a target is, without what is secret of it; times are seconds since 1970.
-
-    It fails since `failing_since` if several attempts to reach it did, None if it does not; `error` says why.
-    """
-
-    name: str
-    kind: str
-    host: str
-    severity: str
-    runs: tuple[str, ...]
-    waiting: int = 0
-    dead: int = 0
-    last_success: float | None = None
-    failing_since: float | None = None
-    error: str = ""
+class UnderWay(RuntimeError):
+    """Another test is being sent; one at a time is enough."""
 
 
 class Notifier:
@@ -54,6 +40,8 @@ class Notifier:
         self._senders = [
             Sender(outbox, Post(target, world), self._pictures, world.clock) for target in self._targets
         ]
+        self._tests = {target.name: Post(target, world) for target in self._targets}
+        self._testing = threading.Lock()
         self._gatherer = Gatherer()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rolloutwatch-notify", daemon=True)
@@ -70,6 +58,8 @@ class Notifier:
         self._stopping.set()
         for sender in self._senders:
             sender.stop()
+        for post in self._tests.values():
+            post.stop()
         self._painter.stop()
         for sender in self._senders:
             sender.join(SECONDS_TO_END / max(1, len(self._senders)))
@@ -87,6 +77,17 @@ class Notifier:
     def failing(self) -> list[TargetView]:
         """Return the targets that fail, of which pages have a banner."""
         return [one for one in self.views() if one.failing_since is not None]
+
+    def test(self, target: Target) -> str:
+        """Send a test to a target, now; return why it did not arrive, '' if it did. UnderWay: another one is being sent."""
+        if not self._testing.acquire(blocking=False):
+            raise UnderWay("another test is being sent: wait until that has arrived, and try again.")
+        try:
+            content, drawing = invented_example(self._world.clock())
+            picture = self._pictures.drawn(drawing) if target.picture else None
+            return self._tests[target.name].send(key_of(content.events), content, picture).error
+        finally:
+            self._testing.release()
 
     def retry(self, delivery: int) -> bool:
         """Let a message that was given up be sent anew; tell whether there is such a one."""

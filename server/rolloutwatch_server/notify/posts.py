@@ -79,6 +79,10 @@ class Pictures:
             return None  # of which everybody else tells; the message is not to wait for it
         return None if drawing is None else self._drawn(key, drawing)
 
+    def drawn(self, drawing: Drawing | None) -> bytes | None:
+        """Return the picture of a drawing that somebody else has made."""
+        return None if drawing is None else self._painter.draw(drawing)
+
     def _drawn(self, key: str, drawing: Drawing) -> bytes | None:
         drawn = self._painter.draw(drawing)
         if drawn is not None:
