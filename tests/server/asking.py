@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
@@ -34,10 +35,11 @@ class Asking:
         feed: LiveFeed | None = None,
         ingest: Ingest | None = None,
         metrics_runs: bool = False,
+        rulebook: Rulebook | None = None,
     ) -> "Asking":
         feed = feed or LiveFeed()
         ingest = ingest or Ingest(store, lambda: connect("redis://127.0.0.1:1"), feed.announce)
-        app = create_app(store, feed, ingest, access=access or Access(hosts), metrics_runs=metrics_runs)
+        app = create_app(store, feed, ingest, access=access or Access(hosts), metrics_runs=metrics_runs, rulebook=rulebook)
         return cls(app, feed)
 
     def ask(

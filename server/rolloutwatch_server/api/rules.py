@@ -9,16 +9,15 @@ import msgspec
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 
 from rolloutwatch_contract.protocol import Origin, Phase, RulesView
 from rolloutwatch_contract.rule_errors import RuleError
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server import guides
 from rolloutwatch_server.alerts.rulebook import SENT, Rulebook, RulesAreInAFile
-from rolloutwatch_server.alerts.rules_file import MOST_BYTES, decoded
+from rolloutwatch_server.alerts.rules_file import decoded
 from rolloutwatch_server.alerts.standing import standing
-from rolloutwatch_server.alerts.trial import Trial, try_rules
+from rolloutwatch_server.alerts.trial import Busy, Trial, try_rules
 from rolloutwatch_server.api.alerts import Severity
 from rolloutwatch_server.api.answers import NOT_STORED, PROBLEM, Problem, answer, problem
 from rolloutwatch_server.api.caching import is_known, names_it, not_modified, tagged
@@ -28,7 +27,6 @@ from rolloutwatch_server.store import RulesChanged
 
 router = APIRouter(tags=["rules"])
 
-TOML = ("text/toml", "application/toml", "text/plain")
 JSON = "application/json"
 
 
@@ -190,7 +188,10 @@ async def post_check(request: Request, run: Annotated[str | None, Query(max_leng
             rules = _rulebook(request).check(document())
         except RuleError as error:
             return _refused(error)
-        trial = None if run is None else try_rules(request.app.state.store, run, rules.rules)
+        try:
+            trial = None if run is None else try_rules(request.app.state.store, run, rules.rules)
+        except Busy as error:
+            return problem(503, "Busy", str(error))
         told = None if trial is None else _trial(trial)
         return answer({"rules": [rule_fields(rule) for rule in rules.rules], "run": told})
 
@@ -249,20 +250,10 @@ async def _saving(request: Request, save: Callable[[Rulebook, str, int | None], 
 
 
 async def _document(request: Request) -> Callable[[], str]:
-    """Take in what is sent; return what reads it, which may raise RuleError."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in (*TOML, JSON):
-        raise HTTPException(
-            415, f'Content-Type is {kind[:100]!r}: expected text/toml, or {JSON} with {{"document": ...}}.'
-        )
-    content = bytearray()
-    most = MOST_BYTES * (2 if kind == JSON else 1)  # JSON writes line ends and quotes as two letters
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > most:
-            raise HTTPException(413, f"expected rules of at most {MOST_BYTES} bytes; came more.")
-    sent = bytes(content)
-    return lambda: decoded(_in_json(sent) if kind == JSON else sent, SENT)
+    """Take in what is sent, of which the doors have seen to length and type; return what reads it, or raises RuleError."""
+    sent = await request.body()
+    is_json = request.headers.get("content-type", "").partition(";")[0].strip().lower() == JSON
+    return lambda: decoded(_in_json(sent) if is_json else sent, SENT)
 
 
 def _in_json(sent: bytes) -> bytes:

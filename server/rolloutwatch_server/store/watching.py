@@ -49,3 +49,12 @@ class Watching(Ruling):
             ).fetchall()
             found = list(read_transitions(db, newest, (number, limit)))
         return [(at, alert or "", one) for (at, alert), one in zip(numbers, found, strict=True)][::-1]
+
+    def broken_alerts(self) -> dict[str, str]:
+        return {}
+
+    def rule_phases(self, run: str) -> dict[str, str]:
+        return {}
+
+    def judge_by_clock(self, run: str, rule: str, now: float) -> None:
+        raise NotImplementedError
