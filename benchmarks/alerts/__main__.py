@@ -45,7 +45,7 @@ class Effort:
 
 
 FULL = Effort(alerts=60, judging=15, sending=10, waiting=8000, rounds=3, kills=12, steps=2000)
-QUICK = Effort(alerts=12, judging=2, sending=2, waiting=800, rounds=1, kills=3, steps=300)
+QUICK = Effort(alerts=12, judging=2, sending=2, waiting=3200, rounds=1, kills=3, steps=300)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 import redis
 
-from benchmarks.alerts.evaluation import BAD, METRICS, mixed_rules
+from benchmarks.alerts.evaluation import BAD, METRICS, healthy_figures, mixed_rules
 from benchmarks.server.servers import Server
 from rolloutwatch_contract import RunStart, StepRecord, encode, run_id, stream_key
 from rolloutwatch_contract.conditions import text_of
@@ -38,7 +38,7 @@ def _document(rules: Sequence[Rule]) -> str:
 
 
 DOCUMENTS: Mapping[str, str] = {
-    "no_rules": "",
+    "no_rules": '[[rule]]\nname = "never"\nseverity = "warning"\nmetric = "n_tokens"\nbelow = 0\nenabled = false\n',
     "default_rules": DEFAULT_DOCUMENT,
     f"{MANY}_rules": _document(mixed_rules(MANY)),
 }
@@ -66,7 +66,8 @@ class Load:
         answer = httpx.put(
             f"{self._server.url}/api/v1/rules", json={"document": DOCUMENTS[which]}, timeout=30
         )
-        answer.raise_for_status()
+        if answer.is_error:
+            raise RuntimeError(f"the server refused {which}: {answer.text}")
 
     def drain(self, count: int) -> Cost:
         """Have records wait in eight runs, and see how long it takes to archive them."""
@@ -135,8 +136,9 @@ class Load:
 
 
 def _figures() -> Iterator[dict[str, float]]:
-    random = np.random.default_rng(7)
+    """Yield figures of steps: those that the many rules judge, of which some stand too high, and those of the default ones."""
+    random, healthy = np.random.default_rng(7), healthy_figures()
     while True:
         values = random.uniform(0.6, 1.4, (1000, len(METRICS)))
         for row in values.tolist():
-            yield {**dict(zip(METRICS, row, strict=True)), **dict.fromkeys(BAD, 2.0)}
+            yield {**dict(zip(METRICS, row, strict=True)), **dict.fromkeys(BAD, 2.0), **healthy}
