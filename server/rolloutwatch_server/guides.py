@@ -46,11 +46,12 @@ def text_of(name: str) -> str | None:
 def guide(name: str) -> tuple[str, str] | None:
     """Return title and HTML of a guide, None if there is none of that name."""
     text = text_of(name)
-    return None if text is None else _rendered(name, text)
+    return None if text is None else rendered(name, text)
 
 
 @functools.lru_cache(maxsize=256)
-def _rendered(name: str, text: str) -> tuple[str, str]:
+def rendered(name: str, text: str) -> tuple[str, str]:
+    """Return title and HTML of what is written in Markdown, of which no HTML is taken over."""
     heading = re.search(r"^# (.+)$", text, re.MULTILINE)
     title = heading[1].replace("`", "") if heading else name
     markdown = Markdown(extensions=["fenced_code", "tables", "sane_lists", _Links()], output_format="html")

@@ -9,7 +9,9 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from rolloutwatch_server.alerts.publishing import Publisher
 from rolloutwatch_server.alerts.rulebook import Rulebook
+from rolloutwatch_server.alerts.ticker import Ticker, TickerThread
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
@@ -20,10 +22,11 @@ from rolloutwatch_server.transport import connect
 
 @dataclass
 class Asking:
-    """Ask the API of an archive; no ingest runs."""
+    """Ask the API of an archive; no ingest runs, and nothing is done by the clock unless the ticker ticks."""
 
     app: FastAPI
     feed: LiveFeed
+    ticker: Ticker
 
     @classmethod
     def of(
@@ -39,8 +42,18 @@ class Asking:
     ) -> "Asking":
         feed = feed or LiveFeed()
         ingest = ingest or Ingest(store, lambda: connect("redis://127.0.0.1:1"), feed.announce)
-        app = create_app(store, feed, ingest, access=access or Access(hosts), metrics_runs=metrics_runs, rulebook=rulebook)
-        return cls(app, feed)
+        rulebook = rulebook or Rulebook(store)
+        ticker = Ticker(store, rulebook, ingest, Publisher(lambda: connect("redis://127.0.0.1:1")))
+        app = create_app(
+            store,
+            feed,
+            ingest,
+            access=access or Access(hosts),
+            metrics_runs=metrics_runs,
+            rulebook=rulebook,
+            clockwork=TickerThread(ticker),
+        )
+        return cls(app, feed, ticker)
 
     def ask(
         self,

@@ -60,7 +60,7 @@ class Rulebook:
             document=document_of(saved),
             rules=self._read(saved),
             author=saved.author,
-            time=saved.time if saved.version else None,
+            time=saved.time if saved.author else None,
             file=self.file,
             problem=self.problem,
         )

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
 
 from rolloutwatch_contract.alerts import FiringAlerts
 from rolloutwatch_contract.conditions.nodes import Silent
@@ -16,7 +17,7 @@ from rolloutwatch_server.alerts.publishing import Publisher
 from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.alerts.silence import is_silent, usual_seconds
 from rolloutwatch_server.alerts.standing import tell_what_cannot_fire
-from rolloutwatch_server.ingest import Ingest
+from rolloutwatch_server.ingest import Health
 from rolloutwatch_server.store import JudgedRun, Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,20 @@ MOST_STARTS = 1000  # that wait to be looked at
 SECONDS_TO_END = 5.0
 
 
+class Reading(Protocol):
+    """Whether everything that comes is read: the ingest."""
+
+    @property
+    def health(self) -> Health:
+        """What troubles it, if anything."""
+
+    def lag(self) -> float:
+        """For how many seconds, at most, anything has waited."""
+
+    def behind(self) -> int:
+        """How many streams have more waiting."""
+
+
 class Ticker:
     """Everything that is due, when `tick` is called, by one thread. `tell` is called once viewers have something to be told.
 
@@ -41,7 +56,7 @@ class Ticker:
         self,
         store: Store,
         rulebook: Rulebook,
-        ingest: Ingest,
+        ingest: Reading,
         publisher: Publisher,
         tell: Callable[[], None] = lambda: None,
     ) -> None:
@@ -57,7 +72,7 @@ class Ticker:
         self._changes: int | None = None
         self._firing: dict[str, FiringAlerts] = {}
         self._ended: dict[str, float] = {}  # and until when it is told that they have
-        self.counts: Mapping[str, int] = {}
+        self.counts: Mapping[str, int] | None = None  # of alerts that fire, by the word of their severity
 
     def started(self, run: str) -> None:
         """Let a run that has started be held against the rules; any thread may call it."""
@@ -99,11 +114,13 @@ class Ticker:
             return
         for run in runs:
             seconds = now - max(run.heard_at, self._reading_since)
-            for rule, node in by_clock:
-                if seconds < node.seconds or not rule.applies_to(run.run) or self._fires(run.run, rule.name):
-                    continue
-                if is_silent(node, seconds, self._usual_seconds(run)):
-                    self._store.judge_by_clock(run.run, rule.name, now)
+            waiting = [
+                node
+                for rule, node in by_clock
+                if seconds >= node.seconds and rule.applies_to(run.run) and not self._fires(run.run, rule.name)
+            ]
+            if any(is_silent(node, seconds, self._usual_seconds(run)) for node in waiting):
+                self._store.judge_by_clock(run.run, seconds, self._usual_seconds(run))
 
     def _fires(self, run: str, rule: str) -> bool:
         firing = self._firing.get(run)
@@ -162,16 +179,19 @@ class Ticker:
 class TickerThread:
     """A thread that does nothing but let a ticker tick; what goes wrong is said once, and does not end it."""
 
-    def __init__(self, ticker: Ticker, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, ticker: Ticker, clock: Callable[[], float] = time.time, seconds: float = SECONDS_BETWEEN_TICKS
+    ) -> None:
         self._ticker = ticker
         self._clock = clock
+        self._seconds = seconds
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rolloutwatch-ticker", daemon=True)
         self.trouble = ""
 
     @property
-    def counts(self) -> Mapping[str, int]:
-        """How many alerts fire, by the word of their severity, as of the last tick."""
+    def counts(self) -> Mapping[str, int] | None:
+        """How many alerts fire, by the word of their severity, as of the last tick; None before there was one."""
         return self._ticker.counts
 
     def __enter__(self) -> "TickerThread":
@@ -185,7 +205,7 @@ class TickerThread:
         self._thread.join(SECONDS_TO_END)
 
     def _run(self) -> None:
-        while not self._stopping.wait(SECONDS_BETWEEN_TICKS):
+        while not self._stopping.wait(self._seconds):
             try:
                 self._ticker.tick(self._clock())
             except StoreError as error:

@@ -45,7 +45,7 @@ class Severity(enum.Enum):
     CRITICAL = "critical"
 
 
-class OneAlert(BaseModel):
+class Alert(BaseModel):
     """One alert, from when it fired to when it was resolved, null while it stands.
 
     Steps and times are those of records, times in seconds since 1970; `values` are the figures that made it fire,
@@ -81,7 +81,7 @@ class OneAlert(BaseModel):
 class Alerts(BaseModel):
     """The alert that fired last comes first."""
 
-    alerts: list[OneAlert]
+    alerts: list[Alert]
 
 
 class OneTransition(BaseModel):
@@ -102,7 +102,7 @@ class OneTransition(BaseModel):
     given_up: bool
 
 
-class AlertWithTransitions(OneAlert):
+class AlertWithTransitions(Alert):
     """An alert, and what happened to it, in order."""
 
     transitions: list[OneTransition]
@@ -159,7 +159,7 @@ def get_alert(alert: Id, request: Request) -> Response:
     return answer(alert_fields(found) | {"transitions": [transition_fields(one) for one in transitions]})
 
 
-@router.post("/alerts/{alert}/acknowledge", responses={200: {"model": OneAlert}})
+@router.post("/alerts/{alert}/acknowledge", responses={200: {"model": Alert}})
 def post_acknowledgement(
     alert: Id, request: Request, said: Annotated[Acknowledgement | None, Body()] = None
 ) -> Response:
@@ -170,13 +170,13 @@ def post_acknowledgement(
     return answer(alert_fields(_there(found, alert)))
 
 
-@router.delete("/alerts/{alert}/acknowledge", responses={200: {"model": OneAlert}})
+@router.delete("/alerts/{alert}/acknowledge", responses={200: {"model": Alert}})
 def delete_acknowledgement(alert: Id, request: Request) -> Response:
     """Take that back."""
     return answer(alert_fields(_there(_store(request).unacknowledge(alert), alert)))
 
 
-@router.post("/alerts/{alert}/silence", responses={200: {"model": OneAlert}})
+@router.post("/alerts/{alert}/silence", responses={200: {"model": Alert}})
 def post_silence_of_alert(alert: Id, request: Request, said: SilenceOfOne) -> Response:
     """Let nobody be told of this rule on this run for a while; if the alert fires still then, it is told once."""
     store = _store(request)

@@ -223,9 +223,10 @@ def _rules(view: RulesView) -> Response:
 
 
 def _tag(view: RulesView) -> str:
-    """Return the name of the rules in force; the default ones of another server may be others, though the version is 0."""
-    told = repr((view.version, view.document, view.file, view.problem)).encode()
-    return f'"{view.version}-{hashlib.blake2b(told, digest_size=8).hexdigest()}"'
+    """Return the name of the rules in force; the default ones have the same as long as nobody has put them there."""
+    version = view.version if view.author else 0
+    told = repr((version, view.document, view.file, view.problem)).encode()
+    return f'"{version}-{hashlib.blake2b(told, digest_size=8).hexdigest()}"'
 
 
 async def _saving(request: Request, save: Callable[[Rulebook, str, int | None], RulesView]) -> Response:

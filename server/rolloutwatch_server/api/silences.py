@@ -61,10 +61,11 @@ def post_silence(request: Request, said: NewSilence) -> Response:
         raise HTTPException(
             409, f"there are {MOST_SILENCES} silences, and no room for more: end some of them."
         )
-    until = store.now() + said.minutes * 60
-    number = store.silence(said.run, said.rule, until, identity_of(request).name, said.reason)
-    made = [one for one in store.silences() if one.id == number]
-    return answer(made[0], 201)
+    now, author = store.now(), identity_of(request).name
+    until = now + said.minutes * 60
+    number = store.silence(said.run, said.rule, until, author, said.reason)
+    told = {"until": until, "author": author, "reason": said.reason, "created_at": now}
+    return answer({"id": number, "run": said.run, "rule": said.rule, **told}, 201)
 
 
 @router.delete("/silences/{silence}", status_code=204, responses={204: {"description": "It has ended"}})

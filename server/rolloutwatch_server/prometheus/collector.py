@@ -137,11 +137,11 @@ class ServerCollector(Collector):
         yield dropped
 
     def _of_alerts(self) -> Iterator[Metric]:
-        if self._clockwork is None:
+        if self._clockwork is None or (counts := self._clockwork.counts) is None:
             return
         firing = _gauge("alerts_firing", "Alerts that fire, by the rules in force.", labels=["severity"])
         for severity in (Severity.WARNING, Severity.CRITICAL):
-            firing.add_metric([severity.word], self._clockwork.counts.get(severity.word, 0))
+            firing.add_metric([severity.word], counts.get(severity.word, 0))
         yield firing
 
     def _of_viewers(self) -> Iterator[Metric]:
