@@ -21,7 +21,7 @@ MEANINGS: Mapping[str, str] = {
     "core_fraction_500_rules_64_runs_in_server": "the same: what the server takes with these rules beyond what it takes without",
     "judging_us_per_step_default_rules": "processor time of one step of one run with the default rules",
     "judging_us_per_step_500_rules": "with 500 rules, one in twenty of which fires or waits to",
-    "ingest_records_per_s_no_rules": "archived of what waits in Redis, 60 scalars each, without any rule",
+    "ingest_records_per_s_no_rules": "archived of what waits in Redis, 56 scalars each, without any rule",
     "ingest_records_per_s_default_rules": "with the default rules",
     "ingest_records_per_s_500_rules": "with 500 rules",
     "ingest_cpu_us_per_record_no_rules": "processor time of the server for each of these records",
