@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.protocol import (
     Origin,
-    RulesView,
     RuleState,
+    RulesView,
     SilenceView,
     TargetView,
 )

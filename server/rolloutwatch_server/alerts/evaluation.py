@@ -67,6 +67,11 @@ class RunAlerts:
         return self._memory.step
 
     @property
+    def progress(self) -> Memory:
+        """How far the run is judged, as that goes on; only to look at. `memory` returns what is to be kept."""
+        return self._memory
+
+    @property
     def states(self) -> dict[str, AlertState]:
         """How all rules stand that are not as at the beginning, those not in force any more too."""
         names = (rule.name for rule in self._plan.rules)

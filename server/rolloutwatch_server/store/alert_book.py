@@ -1,11 +1,215 @@
 """What the engine reads of alerts and writes, in the transaction of the records that make it."""
 
+import contextlib
+import json
 import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+import msgspec
 
 from rolloutwatch_contract.alerts import Change, event_id
+from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT
+from rolloutwatch_contract.rules import Rule
+from rolloutwatch_contract.written_rules import parse_rules
+from rolloutwatch_server.alerts.book import RunRow
+from rolloutwatch_server.alerts.feed import Memory, Piece
+from rolloutwatch_server.alerts.notes import FeedNote, LateFigures, Was, kind_of, pack_note
+from rolloutwatch_server.alerts.overlaps import Figures
+from rolloutwatch_server.alerts.recorded import pieces_alone
+from rolloutwatch_server.alerts.state import AlertState
+from rolloutwatch_server.store.alert_changes import Changes
 from rolloutwatch_server.store.alert_rows import FIRING, RuleSetView
+from rolloutwatch_server.store.columns import Shown
+from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
+from rolloutwatch_server.store.database import StoreError
+from rolloutwatch_server.store.judged import read_notes, shown_pieces
+from rolloutwatch_server.store.lineage import Lineage
 
-DEFAULT_DOCUMENT = ""  # until the default rules are a document
+_state = msgspec.msgpack.Decoder(AlertState).decode
+_memory = msgspec.msgpack.Decoder(Memory).decode
+_pack = msgspec.msgpack.Encoder().encode
+
+
+class Documents:
+    """The rules of each version, read once."""
+
+    def __init__(self) -> None:
+        self._rules: dict[int, tuple[Rule, ...]] = {}
+
+    def rules_of(self, db: sqlite3.Connection, version: int) -> tuple[Rule, ...]:
+        """Return the rules of a version; StoreError if there is none."""
+        if version not in self._rules:
+            row = db.execute("SELECT document, known FROM rule_sets WHERE id = ?", (version,)).fetchone()
+            if row is None:
+                raise StoreError(f"there are no rules of version {version}.")
+            self._rules[version] = parse_rules(
+                row[0], f"rules of version {version}", json.loads(row[1])
+            ).rules
+        return self._rules[version]
+
+
+class AlertBook(Changes):
+    """`alerts.book.Book` in an open transaction."""
+
+    def __init__(self, db: sqlite3.Connection, now: float, documents: Documents) -> None:
+        super().__init__(db, now)
+        self._documents = documents
+
+    @contextlib.contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Hold what an exception undoes, without undoing what was before."""
+        self._db.execute("SAVEPOINT judging")
+        try:
+            yield
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK TO judging")
+                self._db.execute("RELEASE judging")
+            raise
+        self._db.execute("RELEASE judging")
+
+    def is_trouble_of_its_own(self, error: BaseException) -> bool:
+        """Tell whether an error is one of the archive, and no mistake in judging."""
+        return isinstance(error, sqlite3.Error | StoreError | OSError)
+
+    def version_in_force(self) -> int:
+        """Return the version of the rules in force; the default ones of this version are kept as one too."""
+        one = read_rule_set(self._db)
+        if one.version and not (one.origin == DEFAULT and one.document != DEFAULT_DOCUMENT):
+            return one.version
+        return add_rule_set(self._db, self.now, DEFAULT_DOCUMENT, DEFAULT, "", ())
+
+    def rules_of(self, version: int) -> tuple[Rule, ...]:
+        """Return the rules of a version."""
+        return self._documents.rules_of(self._db, version)
+
+    def run(self, run: str) -> RunRow | None:
+        """Return how far a run is judged, None if nothing of it ever was."""
+        row = self._db.execute(
+            "SELECT came, rule_set, heard_at, skew, ended, birth, broken FROM alert_runs WHERE run = ?",
+            (run,),
+        ).fetchone()
+        if row is None:
+            return None
+        came, rule_set, heard_at, skew, ended, birth, broken = row
+        return RunRow(_memory(came), rule_set, heard_at, skew, bool(ended), birth, broken)
+
+    def new_run(self, run: str) -> RunRow:
+        """Return how a run begins to be judged: behind what is there of it already."""
+        row = self._db.execute("SELECT last_step FROM runs WHERE id = ?", (run,)).fetchone()
+        begun = -1 if row is None or row[0] is None else int(row[0])
+        birth = self._db.execute("SELECT coalesce(max(id), 0) FROM removals WHERE run = ?", (run,)).fetchone()
+        return RunRow(Memory(begun=begun), birth=int(birth[0]))
+
+    def states(self, run: str) -> dict[str, AlertState]:
+        """Return how the rules of a run stand, by name."""
+        rows = self._db.execute("SELECT rule, state FROM alert_states WHERE run = ?", (run,))
+        return {rule: _state(state) for rule, state in rows}
+
+    def save_run(self, run: str, row: RunRow, memory: Memory) -> None:
+        """Keep how far a run is judged."""
+        step = memory.step if memory.step >= 0 else None
+        self._db.execute(
+            "INSERT INTO alert_runs (run, open_step, rule_set, begun, heard_at, skew, ended, came, birth, broken) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (run) DO UPDATE SET open_step = excluded.open_step, "
+            "rule_set = excluded.rule_set, begun = excluded.begun, heard_at = excluded.heard_at, skew = excluded.skew, "
+            "ended = excluded.ended, came = excluded.came, birth = excluded.birth, broken = excluded.broken",
+            (
+                run, step, row.rule_set, memory.begun, row.heard_at, row.skew, int(row.ended), _pack(memory),
+                row.birth, row.broken,
+            ),
+        )  # fmt: skip
+
+    def save_states(self, run: str, states: Mapping[str, AlertState]) -> None:
+        """Keep how rules of a run stand that changed."""
+        if not states:
+            return
+        self._db.executemany(
+            "INSERT OR REPLACE INTO alert_states (run, rule, state) VALUES (?, ?, ?)",
+            [(run, rule, _pack(state)) for rule, state in states.items()],
+        )
+
+    def note(self, run: str, note: FeedNote) -> None:
+        """Keep a note; one of figures that were judged otherwise takes the place of the former one of its step."""
+        kind = kind_of(note)
+        if isinstance(note, Was):
+            where = (run, note.step, kind)
+            self._db.execute("DELETE FROM feed_notes WHERE run = ? AND step = ? AND kind = ?", where)
+            if not note.figures:
+                return
+        self._db.execute(
+            "INSERT INTO feed_notes (run, step, kind, content) VALUES (?, ?, ?, ?)",
+            (run, note.step, kind, pack_note(note)),
+        )
+
+    def noted(self, run: str) -> dict[int, Was]:
+        """Return the notes of figures that were judged otherwise than they are shown, by step."""
+        return {note.step: note for note in read_notes(self._db, run, Was) if isinstance(note, Was)}
+
+    def go_back(self, run: str, birth: int, step: int, time: float) -> None:
+        """Give up what happened from a step on, and notes of figures that nobody looks at any more."""
+        for one in (Was, LateFigures):
+            kind = str(one.__struct_config__.tag)
+            where = (run, step, kind)
+            self._db.execute("DELETE FROM feed_notes WHERE run = ? AND step >= ? AND kind = ?", where)
+        self.give_up(run, birth, step, time)
+
+    def mark_broken(self, run: str, reason: str) -> None:
+        """Keep that a run is not judged any more, and why."""
+        self._db.execute(
+            "INSERT INTO alert_runs (run, came, broken) VALUES (?1, ?2, ?3) "
+            "ON CONFLICT (run) DO UPDATE SET broken = ?3",
+            (run, _pack(Memory()), reason),
+        )
+
+    def shown(self, run: str, metrics: Collection[str], first: int) -> Figures:
+        """Return what is shown of metrics from a step on."""
+        shown = Shown(self._db, run, first, 2**62)
+        found: Figures = {}
+        for metric in metrics:
+            series = shown.series(metric)
+            steps, values = series.step.tolist(), series.value.tolist()
+            found.update(zip(((step, metric) for step in steps), values, strict=True))
+        return found
+
+    def metrics(self, run: str) -> Collection[str]:
+        """Return the metrics of a run."""
+        return [
+            m for (m,) in self._db.execute("SELECT DISTINCT metric FROM beginnings WHERE run = ?", (run,))
+        ]
+
+    def ranks(self, run: str) -> Mapping[int, int]:
+        """Return of each session how late it started among those of its run."""
+        return {session: rank for rank, session in enumerate(Lineage.read(self._db, run).order)}
+
+    def pieces(self, run: str, metrics: Collection[str], first: int, last: int) -> Iterable[Piece]:
+        """Return what was judged of a run from one step to another, in that order."""
+        notes = [note for note in read_notes(self._db, run) if note.step >= first]
+        yield from pieces_alone(shown_pieces(self._db, run, metrics, first, last), notes)
+
+    def is_alive(self, run: str) -> bool:
+        """Tell whether a session of a run is at work."""
+        query = "SELECT 1 FROM sessions WHERE run = ? AND outcome IS NULL AND heard_at > ? LIMIT 1"
+        row = self._db.execute(query, (run, self.now - SECONDS_UNTIL_STALLED)).fetchone()
+        return row is not None
+
+    def runs_with_states(self) -> list[str]:
+        """Return the runs that have a rule which does not stand as at the beginning."""
+        return [run for (run,) in self._db.execute("SELECT DISTINCT run FROM alert_states ORDER BY run")]
+
+
+DEFAULT = "default"  # the origin of the default rules
+
+
+def add_rule_set(
+    db: sqlite3.Connection, now: float, document: str, origin: str, author: str, known: Collection[str]
+) -> int:
+    """Keep rules as those in force; `known` are metrics beside the catalogue's that they speak of. Return their version."""
+    query = (
+        "INSERT INTO rule_sets (time, author, origin, document, known) VALUES (?, ?, ?, ?, ?) RETURNING id"
+    )
+    row = (now, author, origin, document, json.dumps(sorted(known)))
+    return int(db.execute(query, row).fetchone()[0])
 
 
 def read_rule_set(db: sqlite3.Connection) -> RuleSetView:
@@ -13,7 +217,7 @@ def read_rule_set(db: sqlite3.Connection) -> RuleSetView:
     row = db.execute(
         "SELECT id, origin, author, time, document FROM rule_sets ORDER BY id DESC LIMIT 1"
     ).fetchone()
-    return RuleSetView(0, "default", "", 0.0, DEFAULT_DOCUMENT) if row is None else RuleSetView(*row)
+    return RuleSetView(0, DEFAULT, "", 0.0, DEFAULT_DOCUMENT) if row is None else RuleSetView(*row)
 
 
 def tell_again(db: sqlite3.Connection, alert: str, now: float) -> str | None:

@@ -107,6 +107,20 @@ class Shown:
         ends = self._lineage.end_of_marks
         return self._join({session: _until(part, ends(session)) for session, part in self._times().items()})
 
+    def earliest_times(self) -> Series:
+        """Return when the first of the shown figures of each step were made, whichever session they are of."""
+        ends = self._lineage.end_of_marks
+        parts = [_until(part, ends(session)) for session, part in self._times().items()]
+        if len(parts) < 2:
+            return self.times()
+        step = np.concatenate([part.step for part in parts])
+        value = np.concatenate([part.value for part in parts])
+        order = np.lexsort((-value, step))  # of one step the earliest is the last
+        first, last = self._range
+        series = latest(step[order], value[order])
+        begin, end = np.searchsorted(series.step, [first, last + 1])
+        return Series(series.step[begin:end], series.value[begin:end])
+
     def _parts(self, metric: str) -> Parts:
         parts = read_parts(self._db, self._rows, self._run, metric, *self._range)
         if strange := parts.keys() - set(self._lineage.order):

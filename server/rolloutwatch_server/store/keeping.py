@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rolloutwatch_contract.protocol import RunState
+from rolloutwatch_server.alerts.engine import Engine
+from rolloutwatch_server.store.alert_book import AlertBook, Documents
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import MEMORY, Database
 from rolloutwatch_server.store.deletion import Removal, RunIsLive, delete, removals, sweep
@@ -43,6 +45,8 @@ class Keeping:
         self._writer = Writer()
         self._news = News()
         self._alert_news = AlertNews(clock())
+        self._engine = Engine()
+        self._documents = Documents()
         self._restoring = threading.Lock()
 
     def close(self) -> None:
@@ -71,7 +75,7 @@ class Keeping:
     @contextlib.contextmanager
     def restoration(self) -> Iterator[Restoration]:
         """Hold a run that comes from elsewhere; nothing of it stays unless it is committed. One at a time, others wait."""
-        with self._restoring, Restoration(self._database, self._writer.forget, self._clock()) as restoration:
+        with self._restoring, Restoration(self._database, self._forget, self._clock()) as restoration:
             yield restoration
 
     def sweep(self, seconds: float = SECONDS_OF_A_BITE) -> bool:
@@ -108,8 +112,17 @@ class Keeping:
 
     def _delete(self, db: sqlite3.Connection, run: str, reason: str) -> None:
         delete(db, run, reason, self._clock())
-        self._writer.forget()
+        self._forget()
+        self._alert_news.note(run)
         log.info("Run %s is deleted: %s.", run, reason)
+
+    def _forget(self) -> None:
+        """Remember nothing of what is written, as after a transaction that was undone."""
+        self._writer.forget()
+        self._engine.forget()
+
+    def _book(self, db: sqlite3.Connection) -> AlertBook:
+        return AlertBook(db, self._clock(), self._documents)
 
     def size(self) -> tuple[int, int]:
         """Return how many bytes of the file hold something, and how many are free for what comes."""

@@ -47,7 +47,7 @@ def read_portions(
     while first <= last:
         with database.read() as db:
             history = _same_history(db, run, history)
-            begin = _next_step(db, run, first)
+            begin = next_step(db, run, first)
             if begin is None or begin > last:
                 return
             end = min(last, begin + width - 1)
@@ -132,7 +132,7 @@ def _same_history(db: sqlite3.Connection, run: str, former: object) -> object:
     return history
 
 
-def _next_step(db: sqlite3.Connection, run: str, first: int) -> int | None:
+def next_step(db: sqlite3.Connection, run: str, first: int) -> int | None:
     """Return a step that is not behind the next one there is, so that a hole in the steps is stepped over."""
     query = (
         "SELECT min(step) FROM (SELECT max(min(first_step), ?2) AS step FROM chunks WHERE run = ?1 AND last_step >= ?2 "

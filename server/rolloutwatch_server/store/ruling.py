@@ -1,9 +1,20 @@
 """The rules in force, and what the clock does to alerts."""
 
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+
 from rolloutwatch_contract.alerts import AlertView
-from rolloutwatch_server.store.alert_book import read_rule_set, tell_again
+from rolloutwatch_contract.conditions import metrics_of
+from rolloutwatch_contract.rules import Rule
+from rolloutwatch_contract.written_rules import parse_rules
+from rolloutwatch_server.store.alert_book import add_rule_set, read_rule_set, tell_again
 from rolloutwatch_server.store.alert_rows import FIRING, RuleSetView, SilenceView, read_alerts
 from rolloutwatch_server.store.alerting import Alerting
+from rolloutwatch_server.store.judged import seconds_per_step
+
+LEAST_SILENCE = 5.0  # seconds, below which no run is looked at
+SECONDS_OF_A_DAY = 86_400.0
 
 
 class RulesChanged(RuntimeError):
@@ -35,13 +46,58 @@ class Ruling(Alerting):
         RuleError: they cannot be what is written. RulesChanged: not `expected_version` is in force any more.
         Either way nothing happened.
         """
-        with self._database.write() as db:
-            version = read_rule_set(db).version
-            if expected_version not in (None, version):
-                raise RulesChanged(version)
-            query = "INSERT INTO rule_sets (time, author, origin, document) VALUES (?, ?, ?, ?) RETURNING id"
-            (saved,) = db.execute(query, (self._clock(), author, origin, document)).fetchone()
-        return int(saved)
+        try:
+            with self._database.write() as db:
+                version = read_rule_set(db).version
+                if expected_version not in (None, version):
+                    raise RulesChanged(version)
+                known = self._check(db, document, origin)
+                saved = add_rule_set(db, self._clock(), document, origin, author, known)
+                changed = self._engine.rules_changed(self._book(db))
+        except BaseException:
+            self._forget()
+            raise
+        self._alert_news.note(*changed)
+        return saved
+
+    def _check(self, db: sqlite3.Connection, document: str, file: str) -> set[str]:
+        """Return the metrics that rules speak of; RuleError if they cannot be what is written."""
+        in_force = parse_rules(*_in_force(db))
+        known = {metric for (metric,) in db.execute("SELECT DISTINCT metric FROM beginnings")}
+        rules = parse_rules(document, file, known | _metrics_of(in_force.rules)).rules
+        return _metrics_of(rules)
+
+    @property
+    def broken_alerts(self) -> Mapping[str, str]:
+        """Return the runs whose alerts stand still for a mistake of the server, with what it was."""
+        return dict(self._engine.broken)
+
+    def judge_by_clock(self, hearing_since: float) -> None:
+        """Judge runs that nothing comes of any more, by rules of `silent(...)`; somebody has listened since a time.
+
+        A run that was heard a day ago or longer is let be.
+        """
+        now = self._clock()
+        with self._database.read() as db:
+            query = "SELECT run, heard_at, open_step FROM alert_runs WHERE ended = 0 AND broken = '' AND heard_at > ?"
+            heard = db.execute(query, (now - SECONDS_OF_A_DAY,)).fetchall()
+            silent = [
+                (run, now - max(heard_at, hearing_since), seconds_per_step(db, run, step))
+                for run, heard_at, step in heard
+                if now - max(heard_at, hearing_since) >= LEAST_SILENCE and step is not None
+            ]
+        for run, seconds, per_step in silent:
+            self._judge_by_clock(run, seconds, per_step)
+
+    def _judge_by_clock(self, run: str, seconds: float, per_step: float) -> None:
+        try:
+            with self._database.write() as db:
+                changed = self._engine.judge_by_clock(self._book(db), run, seconds, per_step)
+        except BaseException:
+            self._forget()
+            raise
+        if changed:
+            self._alert_news.note(run)
 
     def tell_again(self, alert: str) -> bool:
         """Let people be told once more of an alert that fires; tell whether it does.
@@ -87,3 +143,15 @@ class Ruling(Alerting):
             for one in firing
             if one.silenced_until is None and any(silence.covers(one.run, one.rule) for silence in over)
         ]
+
+
+def _in_force(db: sqlite3.Connection) -> tuple[str, str, list[str]]:
+    """Return the rules in force as `parse_rules` takes them."""
+    one = read_rule_set(db)
+    row = db.execute("SELECT known FROM rule_sets WHERE id = ?", (one.version,)).fetchone()
+    return one.document, f"rules of version {one.version}", [] if row is None else json.loads(row[0])
+
+
+def _metrics_of(rules: Iterable[Rule]) -> set[str]:
+    conditions = (one for rule in rules for one in (rule.when, rule.clear) if one is not None)
+    return {metric for condition in conditions for metric in metrics_of(condition.node)}

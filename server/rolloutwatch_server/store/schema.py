@@ -91,7 +91,7 @@ CREATE INDEX removals_of_run ON removals (run);
 _ALERTS = """
 CREATE TABLE rule_sets (
     id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, author TEXT NOT NULL, origin TEXT NOT NULL,
-    document TEXT NOT NULL
+    document TEXT NOT NULL, known TEXT NOT NULL DEFAULT '[]'
 );
 CREATE TABLE alert_runs (
     run TEXT PRIMARY KEY, open_step INTEGER, rule_set INTEGER NOT NULL DEFAULT 0, begun INTEGER NOT NULL DEFAULT -1,
@@ -99,7 +99,7 @@ CREATE TABLE alert_runs (
     birth INTEGER NOT NULL DEFAULT 0, broken TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE alert_states (
-    run TEXT NOT NULL, rule TEXT NOT NULL, fingerprint TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (run, rule)
+    run TEXT NOT NULL, rule TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (run, rule)
 );
 CREATE TABLE transitions (
     id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL UNIQUE, run TEXT NOT NULL, rule TEXT NOT NULL,

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rolloutwatch_contract import RunEnd, StepRecord
 from rolloutwatch_contract.keys import split_stream_key
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, RunSummary, Series, SessionView
 from rolloutwatch_server.downsample import thin, thin_by_time
+from rolloutwatch_server.store.alert_book import AlertBook
 from rolloutwatch_server.store.attempts import Attempt, StepTables, read_attempts
 from rolloutwatch_server.store.checksum import check
 from rolloutwatch_server.store.columns import Shown
@@ -49,16 +51,33 @@ class Store(Watching):
         """
         try:
             with self._database.write() as db:
-                now = self._clock()
-                fresh = {stream: self._writer.write(db, stream, one, now) for stream, one in batches.items()}
-                for stream, entries in fresh.items():
-                    run, _ = split_stream_key(stream)
-                    self._news.note(run, _changes(db, run) or 0, entries)
+                book = self._book(db)
+                fresh = {stream: self._archive(db, book, stream, one) for stream, one in batches.items()}
+                runs = list(dict.fromkeys(split_stream_key(stream)[0] for stream in batches))
+                changed = self._engine.settle(book, runs)
                 before_commit()
-                return fresh
         except BaseException:
-            self._writer.forget()
+            self._forget()
             raise
+        self._alert_news.note(*changed)
+        return fresh
+
+    def _archive(
+        self, db: sqlite3.Connection, book: AlertBook, stream: str, entries: Sequence[Entry]
+    ) -> list[Entry]:
+        run, _ = split_stream_key(stream)
+        self._engine.before(
+            book, run, [one.content for one in entries if isinstance(one.content, StepRecord)]
+        )
+        fresh = self._writer.write(db, stream, entries, book.now)
+        self._news.note(run, _changes(db, run) or 0, fresh)
+        judged = [
+            (one.content, one.session, one.hidden)
+            for one in fresh
+            if isinstance(one.content, StepRecord | RunEnd)
+        ]
+        self._engine.after(book, run, judged)
+        return fresh
 
     def archived_to(self, stream: str) -> int:
         """Return the number up to which all of a stream's records are archived, without one missing."""

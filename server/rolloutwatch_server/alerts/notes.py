@@ -1,0 +1,72 @@
+"""What is noted of a run beside its figures, so that they can be judged again exactly as they were judged live.
+
+A run's notes stand in the order in which they were made.
+"""
+
+import msgspec
+
+
+class Began(msgspec.Struct, frozen=True, tag="began"):
+    """From behind a step on (-1: from the first one on) the run is judged anew, by the rules of a version."""
+
+    step: int
+    time: float
+    rule_set: int
+
+
+class LateFigures(msgspec.Struct, frozen=True, tag="late"):
+    """Figures of a step that came while a later one was open, `during`: rules that need no others were judged by them."""
+
+    step: int
+    time: float
+    during: int
+    figures: dict[str, float]
+
+
+class Was(msgspec.Struct, frozen=True, tag="was"):
+    """Figures of a step as they were judged, where others are shown now; None where they were not judged at all."""
+
+    step: int
+    figures: dict[str, float | None]
+
+
+class WentBack(msgspec.Struct, frozen=True, tag="back"):
+    """The run went back to a step, at which every rule began anew; `epochs` is how often each had fired by then."""
+
+    step: int
+    time: float
+    epochs: dict[str, int]
+
+
+class OtherRules(msgspec.Struct, frozen=True, tag="rules"):
+    """Rules of another version came into force while a step was open and these figures of it had come."""
+
+    step: int
+    time: float
+    came: tuple[str, ...]
+    rule_set: int
+
+
+class RunEnded(msgspec.Struct, frozen=True, tag="ended"):
+    """The run ended after a step."""
+
+    step: int
+    time: float
+
+
+class OtherTime(msgspec.Struct, frozen=True, tag="time"):
+    """A step was taken to be made at another time than the earliest one that is shown of it."""
+
+    step: int
+    time: float
+
+
+FeedNote = Began | LateFigures | Was | WentBack | OtherRules | RunEnded | OtherTime
+
+pack_note = msgspec.msgpack.Encoder().encode
+unpack_note = msgspec.msgpack.Decoder(FeedNote).decode
+
+
+def kind_of(note: FeedNote) -> str:
+    """Return the word that stands for what a note is."""
+    return str(type(note).__struct_config__.tag)

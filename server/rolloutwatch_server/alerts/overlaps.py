@@ -1,0 +1,126 @@
+"""What a batch brings that is not simply ahead of all that was judged: figures again, late, or of a run that goes back.
+
+What is shown of a run and what was judged of it part ways here, and a note is made of each difference.
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from rolloutwatch_contract import StepRecord
+from rolloutwatch_server.alerts.feed import Memory, Piece
+from rolloutwatch_server.alerts.notes import Was
+
+Figures = dict[tuple[int, str], float]
+Read = Callable[
+    [Collection[str], int], Figures
+]  # what is shown of metrics from a step on, by step and metric
+MADE_HERE = ("dropped_records", "unmeasured_steps")  # that the server adds to what comes
+
+
+class Overlap:
+    """A batch of a run some of whose figures come at or before those that were judged.
+
+    Args:
+        read: Reads what is shown: before the batch is written now, and later what is shown after.
+        metrics: The metrics of which something comes again or late.
+        first: The first step of that.
+    """
+
+    def __init__(self, read: Read, metrics: Collection[str], first: int) -> None:
+        self._from = dict.fromkeys(metrics, first)  # which step on each metric is looked at
+        self._judged = read(self._from, first)
+        self._fresh: set[tuple[int, str]] = set()
+
+    def to_be_fed(
+        self, memory: Memory, rank: Mapping[int, int], session: int, step: int, metrics: dict[str, float]
+    ) -> dict[str, float]:
+        """Return the figures that are not there already, of this session or one that speaks before it."""
+        if step > memory.step:
+            return metrics
+        return {
+            metric: value
+            for metric, value in metrics.items()
+            if not self._is_known(memory, rank, session, step, metric)
+        }
+
+    def _is_known(
+        self, memory: Memory, rank: Mapping[int, int], session: int, step: int, metric: str
+    ) -> bool:
+        last = memory.last.get(metric)
+        if last is None:
+            return (step, metric) in self._judged
+        at, of, _ = last
+        return step <= at and (session == of or rank.get(session, -1) < rank.get(of, -1))
+
+    def fed(self, piece: Piece) -> None:
+        """Note that figures were judged."""
+        for metric, value in piece.metrics.items():
+            self._judged[piece.step, metric] = value
+            self._fresh.add((piece.step, metric))
+
+    def not_judged(self, step: int, metrics: Iterable[str]) -> None:
+        """Note that figures were not judged after all, or were judged late."""
+        for metric in metrics:
+            self._fresh.discard((step, metric))
+            self._judged.pop((step, metric), None)
+
+    def went_back(self, step: int, metrics: Collection[str]) -> None:
+        """Note that what was judged from a step on counts no more; `metrics` are all that the run has."""
+        for metric in metrics:
+            self._from[metric] = min(step, self._from.get(metric, step))
+        self._judged = {at: value for at, value in self._judged.items() if at[0] < step}
+        self._fresh = {at for at in self._fresh if at[0] < step}
+
+    def differences(
+        self, read: Read, late: Collection[tuple[int, str]], noted: Mapping[int, Was]
+    ) -> list[Was]:
+        """Return what has to be noted of steps where what is shown now is not what was judged, those noted before included.
+
+        `late` are figures that were judged by themselves. A note without figures takes the place of an untrue one.
+        """
+        shown = read(self._from, min(self._from.values()))
+        found: dict[int, dict[str, float | None]] = {step: dict(one.figures) for step, one in noted.items()}
+        for at in shown.keys() | self._judged.keys():
+            step, metric = at
+            if step < self._from.get(metric, step):
+                continue
+            judged, now = self._judged.get(at), shown.get(at)
+            before = found.setdefault(step, {})
+            if at in self._fresh:
+                before.pop(metric, None)
+            if at not in late and not _same(judged, now):
+                before.setdefault(metric, judged)
+        nothing = Was(-1, {})
+        return [
+            Was(step, figures)
+            for step, figures in sorted(found.items())
+            if figures != noted.get(step, nothing).figures
+        ]
+
+
+def reach_back(memory: Memory, noted_to: int, records: Sequence[StepRecord]) -> tuple[set[str], int] | None:
+    """Return of which metrics something comes again or late, and from which step on; None for a batch that only goes on."""
+    metrics: set[str] = set()
+    first, top, came = math.inf, memory.step, None
+    for record in records:
+        step = record.step
+        if step > top and step > noted_to and step > memory.begun:
+            top, came = step, set(record.metrics)
+            continue
+        if step == top and came is not None and step > noted_to and came.isdisjoint(record.metrics):
+            came.update(record.metrics)  # of a step that began in this batch, and all of it new
+            continue
+        for metric in record.metrics:
+            last = memory.last.get(metric)
+            is_new = last is not None and step > last[0] and came is None
+            if step <= memory.begun or step <= noted_to or not is_new:
+                metrics.add(metric)
+                first = min(first, step)
+        top = max(top, step)
+    return (metrics | set(MADE_HERE), int(first)) if metrics else None
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return one == other or (math.isnan(one) and math.isnan(other))

@@ -1,0 +1,160 @@
+"""One run in memory: its alerts, and what is kept of it beside them."""
+
+from collections.abc import Sequence
+
+from rolloutwatch_contract import RunEnd, StepRecord
+from rolloutwatch_contract.conditions import Truth, by_clock
+from rolloutwatch_contract.rules import Rule
+from rolloutwatch_server.alerts.book import Book, RunRow
+from rolloutwatch_server.alerts.evaluation import RunAlerts
+from rolloutwatch_server.alerts.feed import Fed, Ignored, Late, Memory, Piece, Rewind
+from rolloutwatch_server.alerts.notes import LateFigures, OtherRules, OtherTime, RunEnded, WentBack
+from rolloutwatch_server.alerts.overlaps import Overlap, reach_back
+from rolloutwatch_server.alerts.plan import Plan
+from rolloutwatch_server.alerts.state import AlertState, Phase
+
+SECONDS_LATE = 60.0  # after which a record tells of the past, by the clock of who finds it
+
+Entry = tuple[StepRecord | RunEnd, int, frozenset[str]]  # a record, its session, and what of it is not shown
+
+
+class Watch:
+    """A run that is judged. What happens to it is kept in the book at once; how far it is, by `settle`."""
+
+    def __init__(self, run: str, row: RunRow, alerts: RunAlerts, noted_to: int) -> None:
+        self.run = run
+        self.row = row
+        self.alerts = alerts
+        self.has_changed = False
+        self._noted_to = noted_to
+        self._opened_by = -1
+        self._is_dirty = False
+        self._clocks = [rule for rule in alerts.plan.rules if by_clock(rule.when.node)]
+
+    def overlap(self, book: Book, records: Sequence[StepRecord]) -> Overlap | None:
+        """Look at what is about to be written; return what has to be known of it then, None if it only goes on."""
+        found = reach_back(self._memory, self._noted_to, records)
+        if found is None:
+            return None
+        metrics, first = found
+        return Overlap(lambda metrics, first: book.shown(self.run, metrics, first), metrics, first)
+
+    def take(self, book: Book, entries: Sequence[Entry], overlap: Overlap | None) -> None:
+        """Judge a batch that was written."""
+        rank = book.ranks(self.run) if overlap else {}
+        late: set[tuple[int, str]] = set()
+        for record, session, hidden in entries:
+            if isinstance(record, RunEnd):
+                self._end(book, record.time)
+                continue
+            metrics = record.metrics
+            if hidden:
+                metrics = {metric: value for metric, value in metrics.items() if metric not in hidden}
+            if overlap is not None:
+                metrics = overlap.to_be_fed(self._memory, rank, session, record.step, metrics)
+            self._hear(book, record.time)
+            if metrics:
+                fed = self._feed(book, Piece(record.step, record.time, session, metrics))
+                if overlap is not None:
+                    self._follow(book, overlap, late, Piece(record.step, record.time, session, metrics), fed)
+        if overlap is not None:
+            self._note_differences(book, overlap, late)
+
+    def replace(self, book: Book, plan: Plan, version: int) -> None:
+        """Put the rules of another version in force."""
+        memory = self._memory
+        came = tuple(name for name, (at, _, _) in memory.last.items() if at == memory.step)
+        book.note(self.run, OtherRules(memory.step, book.now, came, version))
+        fed = self.alerts.replace(plan, book.now)
+        self.row.rule_set = version
+        self._clocks = [rule for rule in plan.rules if by_clock(rule.when.node)]
+        self._keep(book, fed)
+
+    def silent_rules(self) -> list[tuple[Rule, bool]]:
+        """Return the rules that the clock judges, each with whether it fires."""
+        states = self.alerts.states
+        return [(rule, states.get(rule.name, AlertState()).phase is Phase.FIRING) for rule in self._clocks]
+
+    def judge_by_clock(self, book: Book, rule: Rule, truth: Truth) -> None:
+        """Let the clock judge a rule."""
+        self._keep(book, self.alerts.by_clock(rule.name, truth, book.now))
+
+    def settle(self, book: Book) -> None:
+        """Keep how far the run is judged, if that has changed."""
+        if self._is_dirty:
+            book.save_run(self.run, self.row, self.alerts.memory())
+            self._is_dirty = False
+
+    @property
+    def _memory(self) -> Memory:
+        return self.alerts.progress
+
+    def _hear(self, book: Book, time: float) -> None:
+        row = self.row
+        row.heard_at, row.ended, self._is_dirty = book.now, False, True
+        ahead = book.now - time
+        row.skew = ahead if row.skew is None else min(row.skew, ahead)
+
+    def _feed(self, book: Book, piece: Piece) -> Fed:
+        before = self.alerts.open_step
+        fed = self.alerts.feed(piece)
+        if self._memory.step != before:
+            self._opened_by = piece.session
+            for rule, is_firing in self.silent_rules() if self._clocks else ():
+                if is_firing:
+                    self.judge_by_clock(book, rule, Truth.FALSE)
+        elif piece.step == before and piece.session != self._opened_by and piece.time < self._memory.time:
+            book.note(self.run, OtherTime(piece.step, self._memory.time))
+        if fed.transitions or fed.states or fed.notes:
+            self._keep(book, fed, piece)
+        return fed
+
+    def _keep(self, book: Book, fed: Fed, piece: Piece | None = None) -> None:
+        self._is_dirty = True
+        birth = self.row.birth
+        for note in fed.notes:
+            if isinstance(note, Rewind):
+                book.go_back(self.run, birth, note.step, note.time)
+                book.note(self.run, WentBack(note.step, note.time, note.epochs))
+                self.has_changed = True
+            elif isinstance(note, Late) and piece is not None:
+                figures = {metric: piece.metrics[metric] for metric in note.metrics}
+                book.note(self.run, LateFigures(note.step, piece.time, note.during, figures))
+        book.save_states(self.run, fed.states)
+        for rule, transition in fed.transitions:
+            late = book.now - transition.time - (self.row.skew or 0.0) > SECONDS_LATE
+            book.happened(self.run, birth, rule, transition, late)
+            self.has_changed = True
+
+    def _end(self, book: Book, time: float) -> None:
+        """End with the last session of the run."""
+        if book.is_alive(self.run):
+            return
+        if self._memory.step > self._memory.begun:
+            fed = self.alerts.end(time)
+            book.note(self.run, RunEnded(self._memory.step, time))
+            self._keep(book, fed)
+        self.row.ended, self._is_dirty = True, True
+
+    def _follow(
+        self, book: Book, overlap: Overlap, late: set[tuple[int, str]], piece: Piece, fed: Fed
+    ) -> None:
+        """Let an overlap know what became of a piece."""
+        backs = [note.step for note in fed.notes if isinstance(note, Rewind)]
+        for step in backs:
+            overlap.went_back(step, book.metrics(self.run))
+            late -= {at for at in late if at[0] >= step}
+        overlap.fed(piece)
+        for note in fed.notes:
+            if isinstance(note, Late) or (isinstance(note, Ignored) and not backs):
+                overlap.not_judged(note.step, note.metrics)
+            if isinstance(note, Late):
+                late |= {(note.step, metric) for metric in note.metrics}
+
+    def _note_differences(self, book: Book, overlap: Overlap, late: set[tuple[int, str]]) -> None:
+        noted = book.noted(self.run)
+        for was in overlap.differences(
+            lambda metrics, first: book.shown(self.run, metrics, first), late, noted
+        ):
+            book.note(self.run, was)
+            self._noted_to = max(self._noted_to, was.step)
