@@ -54,7 +54,7 @@ class Receiver:
     Never more than `hangs` requests are left without an answer, since each of them takes as long as somebody waits.
     """
 
-    def __init__(self, seed: object, plan: Mapping[Answer, float] = PLAN, hangs: int = 3) -> None:
+    def __init__(self, seed: object, plan: Mapping[Answer, float] = PLAN, *, hangs: int) -> None:
         self._random = random.Random(f"{seed} receiver")
         self._plan, self._hangs = plan, hangs
         self._lock = threading.Lock()

@@ -24,7 +24,7 @@ def tell_while_killed(
 ) -> tuple[Verdict, int, float]:
     """Return what came of it, of how many records, and in how many seconds."""
     began = time.monotonic()
-    with Tower(folder, seed, steps) as tower:
+    with Tower(folder, seed, steps, hangs=1 + kills // 10) as tower:
         for number in range(kills):
             stop = STOPS[number % len(STOPS)]
             part = (number + 1) / (kills + 1)
@@ -36,7 +36,6 @@ def tell_while_killed(
                 times = tower.random.randint(1, MOST_TIMES if isinstance(stop, Moment) else 1)
                 in_the_midst = tower.random.uniform(0.0, SECONDS_OF_AN_EXCHANGE)
                 tower.dies_at(stop, times, in_the_midst if stop is Leg.DUE else 0.0, part)
-        tower.start_server()
         tower.end_well()
         verdict = judge(tower)
         tell(

@@ -65,12 +65,12 @@ class Run:
 class Tower:
     """All of one scenario, in a folder of its own; leaving it ends every process."""
 
-    def __init__(self, folder: Path, seed: int, steps: int) -> None:
+    def __init__(self, folder: Path, seed: int, steps: int, hangs: int) -> None:
         self.data_dir = folder / "data"
         self.data_dir.mkdir(parents=True)
         self.random = random.Random(f"{seed} {folder.name}")
         self.redis = RedisProcess(folder / "redis", "--maxmemory-policy", "noeviction")
-        self.receiver = Receiver(seed)
+        self.receiver = Receiver(seed, hangs=hangs)
         began = float(round(time.time() - steps * 0.03))
         self.runs = [Run(sent(seed, name, steps, began)) for name in RUNS]
         self._notify_file = folder / "notify.toml"
@@ -136,26 +136,29 @@ class Tower:
         return f"http://127.0.0.1:{port}"
 
     def end_well(self) -> None:
-        """Send all that is left, wait until the server has told all there is to tell, and let it end."""
+        """Send all that is left, and let the server end once it is read, and another one once all is told.
 
-        def is_told() -> bool:
-            self._look_alive()
-            self.send(1.0, 10 * AT_ONCE)
-            return all(run.is_over for run in self.runs) and self._waiting() == 0
-
-        wait_for("all to be told", is_told, SECONDS_TO_TELL_ALL)
+        What waits to be gathered into a message is told by the other one at once.
+        """
+        self.start_server()
+        wait_for("all to be read", self._is_read, SECONDS_TO_TELL_ALL)
+        self._end(signal.SIGTERM)
+        self.start_server()
+        wait_for("all to be told", self._is_told, SECONDS_TO_TELL_ALL)
         self._end(signal.SIGTERM)
 
-    def _waiting(self) -> int:
-        """Return how much is not yet judged, made a message of, or sent."""
+    def _is_read(self) -> bool:
+        self._look_alive()
+        self.send(1.0, 10 * AT_ONCE)
         with self.redis.client() as client:
-            unread = int(client.exists(*{one.stream for run in self.runs for one in run.records}))
+            unread = client.exists(*{one.stream for run in self.runs for one in run.records})
+        return all(run.is_over for run in self.runs) and not unread
+
+    def _is_told(self) -> bool:
+        self._look_alive()
         with closing(sqlite3.connect(f"file:{self.archive}?mode=ro", uri=True)) as db:
-            query = (
-                "SELECT (SELECT count(*) FROM outbox) + "
-                "(SELECT count(*) FROM deliveries WHERE state = 'waiting')"
-            )
-            return unread + int(db.execute(query).fetchone()[0])
+            query = "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM deliveries WHERE state = 'waiting')"
+            return int(db.execute(query).fetchone()[0]) == 0
 
     def _wait_until_dead(self, part: float) -> None:
         process = self._process
