@@ -1,6 +1,6 @@
 """What of the server judges alerts and tells people of them, as a process that starts at once and can be killed.
 
-    python -m tests.chaos.teller REDIS_URL DATA_DIR NOTIFY_FILE [MOMENT COUNT SECONDS]
+    python -m tests.chaos.teller REDIS_URL DATA_DIR NOTIFY_FILE OWN_URL [MOMENT COUNT SECONDS]
 
 With a moment it kills itself so many seconds after it has come to that moment for the so many-th time, counted from 1.
 """
@@ -64,13 +64,13 @@ class Watched:
         self._reached(Leg.NOTED)
 
 
-def main(url: str, data_dir: Path, notify_file: Path, reached: Reached) -> None:
+def main(url: str, data_dir: Path, notify_file: Path, own_url: str, reached: Reached) -> None:
     parent, ending = os.getppid(), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
     store = Store(data_dir / ARCHIVE)
     ingest = Ingest(store, lambda: connect(url), lambda run, entries: None, reached=reached)
     targets = read_targets(notify_file, os.environ)
-    world = World(links=Links("http://127.0.0.1:1"), environment=dict(os.environ))
+    world = World(links=Links(own_url), environment=dict(os.environ))
     ingest.start()
     with Notifier(Watched(store, reached), targets, world):
         while not ending.wait(0.2) and os.getppid() == parent:
@@ -103,6 +103,6 @@ def _stop(name: str) -> Stop:
 
 
 if __name__ == "__main__":
-    url, data_dir, notify_file, *death = sys.argv[1:]
+    url, data_dir, notify_file, own_url, *death = sys.argv[1:]
     doom = (_stop(death[0]), int(death[1]), float(death[2])) if death else (None, 0, 0.0)
-    main(url, Path(data_dir), Path(notify_file), dying_at(*doom))
+    main(url, Path(data_dir), Path(notify_file), own_url, dying_at(*doom))

@@ -36,7 +36,7 @@ def tell_while_killed(
                 times = tower.random.randint(1, MOST_TIMES if isinstance(stop, Moment) else 1)
                 in_the_midst = tower.random.uniform(0.0, SECONDS_OF_AN_EXCHANGE)
                 tower.dies_at(stop, times, in_the_midst if stop is Leg.DUE else 0.0, part)
-        tower.end_well()
+        tower.end_well(tell)
         verdict = judge(tower)
         tell(
             f"{verdict.transitions} transitions, {verdict.told} of them told in {verdict.messages} messages; "

@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -73,6 +73,8 @@ class Tower:
         self.receiver = Receiver(seed, hangs=hangs)
         began = float(round(time.time() - steps * 0.03))
         self.runs = [Run(sent(seed, name, steps, began)) for name in RUNS]
+        self._port = free_port()  # always the same: it stands in the links of messages
+        self._url = f"http://127.0.0.1:{self._port}"
         self._notify_file = folder / "notify.toml"
         self._log = folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -110,41 +112,31 @@ class Tower:
 
     def dies_at(self, stop: Stop, count: int, seconds: float, part: float) -> None:
         """Start what judges and tells, which is killed at a moment, and send up to a part of all while it lives."""
-        self._start(
-            [sys.executable, "-m", "tests.chaos.teller", self.redis.url, str(self.data_dir),
-             str(self._notify_file), stop.value, str(count), str(seconds)]
-        )  # fmt: skip
+        self._start_teller(stop.value, str(count), str(seconds))
         self._wait_until_dead(part)
 
     def dies_at_any_time(self, part: float) -> None:
         """Start the whole server and kill it within seconds."""
-        url = self.start_server()
-        wait_for("the server to be ready", lambda: self._is_ready(url))
+        self._start_server()
+        wait_for("the server to be ready", self._is_ready)
         at = time.monotonic() + self.random.uniform(0.0, 2.5)
         while time.monotonic() < at:
             self.send(part)
             time.sleep(SECONDS_BETWEEN_LOOKS)
         self._end(signal.SIGKILL)
 
-    def start_server(self) -> str:
-        """Start the whole server; return where it listens."""
-        port = free_port()
-        self._start(
-            [ROLLOUTWATCH, "serve", "--port", str(port), "--redis-url", self.redis.url,
-             "--data-dir", str(self.data_dir), "--notify-file", str(self._notify_file)]
-        )  # fmt: skip
-        return f"http://127.0.0.1:{port}"
+    def end_well(self, tell: Callable[[str], None]) -> None:
+        """Send all that is left, let who reads it end in good order, and the whole server once all is told.
 
-    def end_well(self) -> None:
-        """Send all that is left, and let the server end once it is read, and another one once all is told.
-
-        What waits to be gathered into a message is told by the other one at once.
+        What the one has gathered for the next message the other one tells at once.
         """
-        self.start_server()
+        self._start_teller()
         wait_for("all to be read", self._is_read, SECONDS_TO_TELL_ALL)
+        tell("all is read")
         self._end(signal.SIGTERM)
-        self.start_server()
+        self._start_server()
         wait_for("all to be told", self._is_told, SECONDS_TO_TELL_ALL)
+        tell("all is told")
         self._end(signal.SIGTERM)
 
     def _is_read(self) -> bool:
@@ -172,16 +164,26 @@ class Tower:
         assert process.returncode == -signal.SIGKILL, self._said()
         self._process = None
 
-    def _is_ready(self, url: str) -> bool:
+    def _is_ready(self) -> bool:
         self._look_alive()
         try:
-            return httpx.get(f"{url}/readyz", timeout=5).is_success
+            return httpx.get(f"{self._url}/readyz", timeout=5).is_success
         except httpx.TransportError:
             return False
 
     def _look_alive(self) -> None:
         assert self._process is not None
         assert self._process.poll() is None, self._said()
+
+    def _start_server(self) -> None:
+        self._start(
+            [ROLLOUTWATCH, "serve", "--port", str(self._port), "--redis-url", self.redis.url,
+             "--data-dir", str(self.data_dir), "--notify-file", str(self._notify_file)]
+        )  # fmt: skip
+
+    def _start_teller(self, *death: str) -> None:
+        command = [sys.executable, "-m", "tests.chaos.teller", self.redis.url]
+        self._start([*command, str(self.data_dir), str(self._notify_file), self._url, *death])
 
     def _start(self, command: list[str]) -> None:
         environment = {**os.environ, **surroundings(self.redis.url, self.data_dir / "spool")}
