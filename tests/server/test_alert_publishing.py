@@ -21,7 +21,9 @@ from tests.server.records import RUN
 pytestmark = pytest.mark.redis
 
 OTHER = "math~b"
-ONE = FiringAlert(id="1", rule="kl_high", severity="warning", since_step=3, since_time=3.0, values={"kl": 0.5})
+ONE = FiringAlert(
+    id="1", rule="kl_high", severity="warning", since_step=3, since_time=3.0, values={"kl": 0.5}
+)
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ from rolloutwatch_server.commands.when import moment
 from rolloutwatch_server.data_dir import ANNOUNCEMENT, NoDataDir, named, owned, server_of
 from rolloutwatch_server.notify.children import Painter, surroundings
 from rolloutwatch_server.notify.events import Links, decode, key_of
+from rolloutwatch_server.notify.example import Example, invented_example, recorded_example
 from rolloutwatch_server.notify.posts import Post, World
 from rolloutwatch_server.notify.targets import Target, TargetsError, read_targets
-from rolloutwatch_server.notify.example import Example, invented_example, recorded_example
 from rolloutwatch_server.settings import SETTINGS
 from rolloutwatch_server.store import ARCHIVE, Delivery, DeliveryTally, Store, StoreError
 

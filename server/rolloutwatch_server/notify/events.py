@@ -11,8 +11,6 @@ import msgspec
 from rolloutwatch_contract.alerts import Change
 from rolloutwatch_server.store import Event
 
-OVER = (Change.RESOLVED, Change.STABLE)
-
 
 class Content(msgspec.Struct, frozen=True):
     """What one message is about: events of one run, and how many other alerts fire there."""
@@ -34,7 +32,15 @@ class Content(msgspec.Struct, frozen=True):
     @property
     def worst(self) -> Event:
         """Return what matters most."""
-        return worst_first(self.events)[0]
+        return self.shown[0]
+
+    @property
+    def shown(self) -> list[Event]:
+        """Return what people are shown, the worst first, without the beginnings of what is over by now: the end tells of it."""
+        over = {one.alert for one in self.events if one.change is Change.RESOLVED}
+        return worst_first(
+            [one for one in self.events if one.change is not Change.FIRING or one.alert not in over]
+        )
 
 
 def encode(content: Content) -> str:
@@ -52,14 +58,19 @@ def key_of(events: Sequence[Event]) -> str:
     return hashlib.sha256("\n".join(sorted(one.id for one in events)).encode()).hexdigest()
 
 
+def is_over(event: Event) -> bool:
+    """Tell whether an event says that all is well again."""
+    return event.change is Change.RESOLVED or (event.change is Change.STABLE and event.reason != "firing")
+
+
 def is_muted(event: Event) -> bool:
     """Tell whether nobody is told: silenced; or acknowledged, unless it is the end, which whoever looks after it waits for."""
-    return event.is_silenced or (event.is_acknowledged and event.change not in OVER)
+    return event.is_silenced or (event.is_acknowledged and not is_over(event))
 
 
 def worst_first(events: Sequence[Event]) -> list[Event]:
     """Return events so that whoever reads only the first line reads what matters: what fires, the most severe, the newest."""
-    return sorted(events, key=lambda one: (one.change in OVER, -one.severity, -one.step, one.rule))
+    return sorted(events, key=lambda one: (is_over(one), -one.severity, -one.step, one.rule))
 
 
 def title_of(run: str) -> str:

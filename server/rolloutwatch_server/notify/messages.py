@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from rolloutwatch_contract.alerts import Change
 from rolloutwatch_server.notify import thresholds
-from rolloutwatch_server.notify.events import OVER, Content, Links, number, title_of, worst_first
+from rolloutwatch_server.notify.events import Content, Links, is_over, number, title_of
 from rolloutwatch_server.store import Event
 
 MOST_LETTERS_OF_A_TITLE = 200
@@ -29,7 +29,7 @@ class Message(NamedTuple):
 
 def compose(content: Content, links: Links) -> Message:
     """Return the words for events of one run; the worst one is told as a whole, the others in a line each."""
-    events = worst_first(_shown(content.events))
+    events = content.shown
     others = events[1:]
     parts = [_opening(content), _story(events[0], links)]
     if others:
@@ -39,22 +39,15 @@ def compose(content: Content, links: Links) -> Message:
     return Message(_cut(_title(content, events), MOST_LETTERS_OF_A_TITLE), f"{body}\n\n{closing}")
 
 
-def _shown(events: Sequence[Event]) -> list[Event]:
-    """Return events without the beginnings of what is over by now, of which the end tells."""
-    over = {one.alert for one in events if one.change is Change.RESOLVED}
-    return [one for one in events if one.change is not Change.FIRING or one.alert not in over]
-
-
 def _title(content: Content, events: Sequence[Event]) -> str:
     first, run = events[0], title_of(content.run)
     if content.is_test:
         return f"[test] {run}: this is how an alert looks"
-    if content.is_late:
-        return f"[found late] {run}: {_count(len(events), 'event')} {_steps(events)}"
+    state = f"{_state(first)}, found late" if content.is_late else _state(first)
     if len(events) == 1:
-        return f"[{_state(first)}] {run}: {_what(first)}"
+        return f"[{state}] {run}: {_what(first)}"
     names = ", ".join(dict.fromkeys(one.rule for one in events))
-    return f"[{_state(first)}] {run}: {_count(len(events), 'event')} {_steps(events)}: {names}"
+    return f"[{state}] {run}: {_count(len(events), 'event')} {_steps(events)}: {names}"
 
 
 def _state(event: Event) -> str:
@@ -79,7 +72,7 @@ def _story(event: Event, links: Links) -> str:
     """Tell one event as a whole."""
     lines = [_head(event), *_figures(event)]
     # what is over needs no cure
-    if event.change not in OVER:
+    if not is_over(event):
         lines += ["", f"What to do: {_part(event.cure)}"] if event.cure else []
         lines += [f"Guide: {link}"] if (link := links.guide(event.guide)) else []
     return "\n".join(lines)
@@ -97,7 +90,7 @@ def _head(event: Event) -> str:
         )
     if event.change is Change.STABLE:
         now = "It fires now." if event.reason == "firing" else "It does not fire now."
-        return f"{event.rule} has stopped to fire and end again and again. {now}"
+        return f"{event.rule} fires and ends again and again no more. {now}"
     if event.change is Change.REPEAT:
         return (
             f"{event.rule} has fired since step {event.firing_step}, and nobody has acknowledged it.{summary}"
@@ -115,7 +108,7 @@ def _figures(event: Event) -> list[str]:
         ]
         limit = f"  (limit: {' or '.join(of_it)})" if of_it else ""
         lines.append(f"{metric}: {number(value)}{limit}")
-    if event.condition and event.change not in OVER:
+    if event.condition and not is_over(event):
         lines.append(f"Condition: {_part(event.condition)}")
     return ["", *lines[:12]] if lines else []
 
@@ -129,7 +122,7 @@ def _lines(events: Sequence[Event]) -> str:
 def _line(event: Event) -> str:
     figures = ", ".join(f"{metric} {number(value)}" for metric, value in list(event.values.items())[:3])
     told = f"- [{_state(event)}] {_what(event)}"
-    return f"{told}: {figures}" if figures and event.change not in OVER else told
+    return f"{told}: {figures}" if figures and not is_over(event) else told
 
 
 def _closing(content: Content, links: Links) -> str:

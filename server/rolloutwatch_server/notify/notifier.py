@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from rolloutwatch_contract.protocol import TargetView
 from rolloutwatch_server.notify.children import Painter
-from rolloutwatch_server.notify.events import OVER, Content, encode, is_muted, key_of
+from rolloutwatch_server.notify.events import Content, encode, is_muted, is_over, key_of
+from rolloutwatch_server.notify.example import invented_example
 from rolloutwatch_server.notify.gathering import Gatherer
 from rolloutwatch_server.notify.outbox import Outbox
 from rolloutwatch_server.notify.posts import Pictures, Post, World
 from rolloutwatch_server.notify.sending import ATTEMPTS_UNTIL_FAILING, SECONDS_AFTER_TROUBLE, Sender
 from rolloutwatch_server.notify.targets import Target
-from rolloutwatch_server.notify.example import invented_example
 from rolloutwatch_server.store import DeliveryTally, Event, NewDelivery, StoreError
 
 log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class Notifier:
 
     def _others(self, run: str, group: Sequence[Event]) -> int:
         """Return how many alerts fire on a run besides those of a message."""
-        told = {one.alert for one in group if one.change not in OVER}
+        told = {one.alert for one in group if not is_over(one)}
         firing = self._outbox.alerts(state="firing", run=run, limit=MOST_ALERTS_COUNTED)
         return sum(one.id not in told for one in firing)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rolloutwatch_server.notify.addresses import Resolve, resolve
 from rolloutwatch_server.notify.children import Messenger, Painter
 from rolloutwatch_server.notify.drawing import Drawing, drawing_of
-from rolloutwatch_server.notify.events import OVER, Content, Links, encode
+from rolloutwatch_server.notify.events import Content, Links, encode, is_over
 from rolloutwatch_server.notify.messages import compose
 from rolloutwatch_server.notify.messenger import Job
 from rolloutwatch_server.notify.outbox import Outbox
@@ -49,7 +49,7 @@ class Post:
             url=self.target.address.reveal(),
             title=message.title,
             body=message.body,
-            severity="" if worst.change in OVER else worst.severity.word,
+            severity="" if is_over(worst) else worst.severity.word,
             picture=base64.b64encode(picture).decode() if picture else "",
             allow_internal=self.target.allow_internal,
         )

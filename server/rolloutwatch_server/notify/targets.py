@@ -2,6 +2,7 @@
 
 import difflib
 import fnmatch
+import ipaddress
 import re
 import tomllib
 from collections.abc import Mapping
@@ -191,8 +192,8 @@ class _Table:
             self._refuse("webhook", "is no URL of the web", expected)
         if "@" in parts.netloc:
             self._refuse("webhook", "has a name or a password before the host", expected)
-        if "%" in host and not re.fullmatch(r"[0-9a-fA-F:.]+%[A-Za-z0-9._-]+", host):
-            self._refuse("webhook", "has a host with %", expected)
+        if not re.fullmatch(r"[A-Za-z0-9._-]{1,253}", host) and not _is_address(host):
+            self._refuse("webhook", "has a host that is neither a name nor an address", expected)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return Place(parts.scheme, host, port or {"http": 80, "https": 443}[parts.scheme], path)
 
@@ -242,3 +243,10 @@ class _Table:
 
     def _refuse(self, key: str, came: str, expected: str) -> NoReturn:
         raise TargetsError(f"{self._where}: {key} {came}: expected {expected}.")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return False
