@@ -13,6 +13,7 @@ FROM base AS server
 COPY dashboard dashboard
 COPY server server
 COPY docs/guides docs/guides
+COPY docs/guides docs/guides
 RUN pip install --constraint constraints.txt --no-build-isolation ./contract ./dashboard ./server \
     && mkdir /data && chown rolloutwatch /data
 USER rolloutwatch

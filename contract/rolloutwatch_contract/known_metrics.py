@@ -5,7 +5,7 @@ from collections.abc import Collection
 
 from rolloutwatch_contract.catalogue import METRICS
 
-_CURE = "A metric of your own is declared at the top of the file: own_metrics = [{name}]."
+_CURE = 'A metric of your own is declared at the top of the file: own_metrics = ["{name}"].'
 
 
 class KnownMetrics:
@@ -22,9 +22,9 @@ class KnownMetrics:
         """Return what was expected instead of a name, and a hint; None if the name is known."""
         if name in self:
             return None
-        near = [f'"{one}"' for one in self.near(name)]
-        hint = f" Did you mean {' or '.join(near)}?" if near else ""
-        return "a metric that is known", f"{hint} {_CURE.format(name=_quoted(name))}"
+        near = self.near(name)
+        hint = f' Did you mean "{near[0]}"?' if near else ""
+        return "a metric that is known", f"{hint} {_CURE.format(name=name)}"
 
     def near(self, name: str) -> list[str]:
         """Return up to three known names like this one, the nearest first."""
@@ -36,7 +36,3 @@ class KnownMetrics:
 def near_metrics(name: str, known: Collection[str] = ()) -> list[str]:
     """Return up to three names like `name`, of the catalogue and of what else is known, the nearest first."""
     return KnownMetrics(known).near(name)
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"'

@@ -26,11 +26,14 @@ from rolloutwatch_contract.conditions.nodes import (
 )
 from rolloutwatch_contract.config import CorrectionConfig
 from rolloutwatch_contract.figure_bounds import Possible, figures_under
-from rolloutwatch_contract.intervals import EVERYTHING, FRACTION, POSITIVE, Interval, absolute, arithmetic
+from rolloutwatch_contract.intervals import EVERYTHING, Interval, absolute, arithmetic
+from rolloutwatch_contract.metric import FRACTION
 from rolloutwatch_contract.rules import Rule
 
 _ROOM = 0.01  # what figures may be beyond their bounds, because they are added up partly in float32
-_EXACT = (EVERYTHING, FRACTION, POSITIVE)  # where there is nothing to round
+_SHARES = {
+    one.name for one in METRICS.values() if one.unit == FRACTION and not one.name.endswith("eff_sample_size")
+}
 
 
 class _Can(NamedTuple):
@@ -83,7 +86,8 @@ class _Reach:
 
     def _rounded(self, name: str) -> "Interval | None":
         interval = self.metric(name)
-        return interval if interval is None or interval in _EXACT else interval.wider(_ROOM)
+        is_share = name.partition("@")[0] in _SHARES  # what is counted is exact
+        return interval if interval is None or is_share else interval.wider(_ROOM)
 
     def of(self, node: Node) -> _Can:
         """Return what a condition can come to."""
@@ -159,7 +163,7 @@ def _told(metrics: Collection[str], reach: _Reach) -> str:
         interval = reach.metric(name)
         if interval is None:
             told.append(f"{name} does not come: it needs {METRICS[name.partition('@')[0]].needs}")
-        elif interval not in _EXACT:
+        elif interval != EVERYTHING:
             told.append(f"{name} is {_range(interval)}")
     why = "; ".join(told) or "no value of its metrics makes it true"
     return f"under the configuration of this run {why}"

@@ -47,12 +47,13 @@ class RuleTable:
     def rule(self) -> Rule:
         """Return the rule; RuleError if there can be none."""
         self._check_keys()
+        name, severity = self._name("name"), self._severity()
         when = self._short() if self._is_short else self._condition("when")
         if by_clock(when.node):
             self._check_by_clock()
         return Rule(
-            name=self._name("name"),
-            severity=self._severity(),
+            name=name,
+            severity=severity,
             when=when,
             clear=self._clear(),
             for_steps=self._steps("for_steps"),

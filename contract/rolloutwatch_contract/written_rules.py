@@ -22,6 +22,7 @@ below = 0.1
 import re
 import sys
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import msgspec
 
@@ -31,6 +32,14 @@ from rolloutwatch_contract.rule_errors import RuleError, told
 from rolloutwatch_contract.rule_tables import RuleTable, is_table
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_contract.toml_places import Places
+
+if sys.version_info >= (3, 11):
+    from tomllib import loads as _loads
+else:  # of a trainer, which reads no rules
+
+    def _loads(text: str) -> dict[str, Any]:
+        raise RuntimeError("rules are read by Python 3.11 or newer, on the server's side.")
+
 
 __all__ = ["RuleError", "RuleSet", "near_metrics", "parse_rules", "read_rules"]
 
@@ -55,12 +64,8 @@ def parse_rules(text: str, file: str, known: Collection[str] = ()) -> RuleSet:
         file: What to call it in errors.
         known: Names of metrics that may be used beside the catalogue's and those that the document declares.
     """
-    if sys.version_info < (3, 11):
-        raise RuntimeError("rules are read on the server's side, which is Python 3.11 or newer.")
-    import tomllib  # not there before, and a trainer never reads rules
-
     try:
-        document = tomllib.loads(text)
+        document = _loads(text)
     except ValueError as error:  # TOMLDecodeError, or a number of more digits than Python reads
         raise _no_toml(str(error), text, file) from error
     except RecursionError:

@@ -6,6 +6,7 @@ from pathlib import Path
 from rolloutwatch_contract import Record, RunStart, StepRecord, stream_key
 from rolloutwatch_contract.alerts import FiringAlerts
 from rolloutwatch_contract.keys import split_run_id
+from rolloutwatch_contract.protocol import Value
 from rolloutwatch_server.alerts.publishing import Publisher
 from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.alerts.ticker import Ticker
@@ -76,7 +77,7 @@ class Judged:
         self.publisher.close()
         self.store.close()
 
-    def start(self, run: str = RUN, session: str = "s1", **config: str) -> None:
+    def start(self, run: str = RUN, session: str = "s1", **config: Value) -> None:
         project, name = split_run_id(run)
         self.put(RunStart(project, name, self.now, dict(config)), run, session)
 

@@ -1,7 +1,5 @@
 """Guides as pages: found by name alone, shown as they are written, led to from alerts."""
 
-from pathlib import Path
-
 import pytest
 
 from rolloutwatch_contract.default_rules import DEFAULT_RULES
@@ -73,9 +71,3 @@ def test_links_among_guides_lead_somewhere() -> None:
         _, body = guides.guide(name) or ("", "")
         for target in body.split('href="/guides/')[1:]:
             assert target.split('"')[0].split("#")[0] in guides.names(), name
-
-
-def test_guides_come_with_the_server() -> None:
-    """Whoever installs it has no docs/ beside it."""
-    project = Path(__file__).parents[2] / "server" / "pyproject.toml"
-    assert '"../docs/guides" = "rolloutwatch_server/guides"' in project.read_text()

@@ -71,6 +71,7 @@ def test_trainer_and_server_get_along_with_the_rights_of_the_documentation(
                 [(number, encode(one)) for number, one in enumerate([start(), step(0, kl=0.5), END], 1)]
             )
             wait_for("the acknowledgement", lambda s=sink: s.send([]) == 3)
+            assert sink.hear() is None
             sink.close()
         running.wait_for(3)
         wait_for("the sign", lambda: bool(client.exists(SERVER_KEY)))

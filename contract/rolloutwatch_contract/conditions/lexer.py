@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from rolloutwatch_contract.conditions.errors import ConditionError
-from rolloutwatch_contract.names import is_metric_name
+from rolloutwatch_contract.names import MAX_NAME_LENGTH, is_metric_name
 
 Kind = Literal["number", "name", "quoted", "sign", "end"]
 
@@ -108,6 +108,8 @@ def _check(token: Token, following: str) -> None:
             Token("name", token.text + "@", token.position),
             "metric@group, with letters, digits, '_', '.' or '-' in the group",
         )
+    if token.kind == "name" and not is_metric_name(token.text):
+        raise wrong(token, f"a name of at most {MAX_NAME_LENGTH} letters")
     if token.kind == "quoted" and not is_metric_name(token.name):
         raise wrong(token, "1 to 128 letters, digits, '_', '.', '/', '@' or '-' between the backquotes")
 

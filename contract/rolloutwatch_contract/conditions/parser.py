@@ -81,10 +81,12 @@ class _Parser:
 
     def whole(self) -> Node:
         """Return the condition that all words together are."""
-        node = self._condition(self._or)
+        begin = self._next
+        node = self._or()
         if self._next.kind != "end":
             hint = nearest(self._next.text.lower(), ["and", "or"]) if self._next.kind == "name" else ""
             raise wrong(self._next, 'an operator, "and", "or" or the end', hint)
+        self._check_condition(node, begin)
         silent = next((one for one in self._tokens if one.text == "silent"), None)
         if silent is not None and not isinstance(node, Silent):
             raise wrong(silent, "silent(...) alone, because the clock judges it and steps judge the rest")
