@@ -2,7 +2,8 @@
 
 Metric catalogue, record of one step, Redis keys, default rules, and the protocol
 through which a dashboard asks for data.
-Nothing here opens a file, a socket or a thread; the command `rolloutwatch`, which is here too, prints.
+Nothing here opens a socket, a thread, or a file but that of the default rules, a part of this package;
+the command `rolloutwatch`, which is here too, prints.
 """
 
 from rolloutwatch_contract.catalogue import CORE_METRICS, METRICS, describe

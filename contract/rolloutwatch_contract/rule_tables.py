@@ -22,7 +22,7 @@ MOST_PATTERNS = 100
 _SEVERITIES = {"warning": Severity.WARNING, "critical": Severity.CRITICAL}
 _SHORT = ("metric", "above", "below")
 _BY_STEPS = ("clear", "for_steps", "for_seconds", "clear_steps")
-_KEYS = ("name", "severity", "when", *_SHORT, *_BY_STEPS, "runs", "enabled", "summary", "cure", "guide")
+KEYS = ("name", "severity", "when", *_SHORT, *_BY_STEPS, "runs", "enabled", "summary", "cure", "guide")
 _EXAMPLES = {"name": '"kl_high"', "when": '"mismatch_k3_kl > 0.01"', "severity": '"warning"'}
 _PATTERN = re.compile(r"[A-Za-z0-9_.~*?\[\]!-]{1,300}")
 
@@ -77,9 +77,9 @@ class RuleTable:
 
     def _check_keys(self) -> None:
         for key in self._written:
-            if key not in _KEYS:
-                near = difflib.get_close_matches(key, _KEYS, n=1)
-                hint = f"Did you mean {told(near[0])}?" if near else f"Known are {', '.join(_KEYS)}."
+            if key not in KEYS:
+                near = difflib.get_close_matches(key, KEYS, n=1)
+                hint = f"Did you mean {told(near[0])}?" if near else f"Known are {', '.join(KEYS)}."
                 raise self._error(f"unknown key {told(key)}. {hint}", key, "a key of rules", told(key))
         if self._is_short and "when" in self._written:
             raise self._error(

@@ -31,6 +31,7 @@ PAGES = [
     ROOT / "docs/settings.md",
     ROOT / "docs/distributed.md",
     ROOT / "docs/replay.md",
+    ROOT / "docs/rules.md",
     CLIENT,
     ROOT / "docs/import-export.md",
     ROOT / "docs/archive-file.md",
