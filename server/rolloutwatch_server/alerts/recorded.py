@@ -23,6 +23,7 @@ from rolloutwatch_server.alerts.notes import (
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.state import Transition
 
+BACK = "the run went back to step "
 UNJUDGED = "the steps that followed were not judged"
 ANY = ""  # stands for figures that no rule looks at, since they too make a step
 
@@ -155,18 +156,19 @@ def replay(
 ) -> Iterator[tuple[int, list[Happened]]]:
     """Judge a run again as it was judged; yield each step with what happened to alerts, given up things left out.
 
-    `plan_of` returns the rules of a version, 0 being those before any note says which.
+    `plan_of` returns the rules of a version. What came before the run began to be judged is left out.
     """
     alerts: RunAlerts | None = None
     for one in in_order(pieces, notes):
         if isinstance(one, Piece):
-            alerts = alerts or RunAlerts(plan_of(0))
-            yield one.step, alerts.feed(one).transitions
+            if alerts is not None:
+                yield one.step, alerts.feed(one).transitions
             continue
         if isinstance(one.note, Began):
             happened, alerts = _begin(alerts, one.note, plan_of)
+        elif alerts is None:
+            continue
         else:
-            alerts = alerts or RunAlerts(plan_of(0))
             happened = _apply(alerts, one.note, plan_of).transitions
         yield one.at, [given_up(pair, one.at) for pair in happened] if one.is_given_up else happened
 
@@ -199,6 +201,21 @@ def _apply(alerts: RunAlerts, note: FeedNote, plan_of: Callable[[int], Plan]) ->
     raise AssertionError(f"{note} has no place among figures")
 
 
+def trial(
+    pieces: Iterable[Piece], notes: Sequence[FeedNote], plan: Plan
+) -> Iterator[tuple[int, list[Happened]]]:
+    """Judge a run by other rules than it was judged by, from its first step on; yield as `replay` does."""
+    kept = [note for note in notes if not isinstance(note, Began | OtherRules)]
+    alerts = RunAlerts(plan)
+    for one in in_order(pieces, kept):
+        if isinstance(one, Piece):
+            yield one.step, alerts.feed(one).transitions
+        elif isinstance(one.note, WentBack):
+            yield one.at, alerts.go_back(one.note.step, one.note.time).transitions
+        elif not one.is_given_up:
+            yield one.at, _apply(alerts, one.note, lambda _: plan).transitions
+
+
 def given_up(pair: Happened, to_step: int) -> Happened:
     """Return an end that was given up as that which the run's going back made of it."""
     rule, one = pair
@@ -210,4 +227,4 @@ def given_up(pair: Happened, to_step: int) -> Happened:
 
 def is_end_by_going_back(transition: Transition) -> bool:
     """Tell whether an alert ended because the run went back behind it."""
-    return transition.change is Change.RESOLVED and transition.reason.startswith("the run went back to step ")
+    return transition.change is Change.RESOLVED and transition.reason.startswith(BACK)

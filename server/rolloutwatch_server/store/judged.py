@@ -2,14 +2,18 @@
 
 import math
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import msgspec
 import numpy as np
 
+from rolloutwatch_contract.record import MAX_STEP
+from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.feed import Piece
-from rolloutwatch_server.alerts.notes import FeedNote, unpack_note
+from rolloutwatch_server.alerts.notes import Began, FeedNote, OtherRules, unpack_note
 from rolloutwatch_server.alerts.recorded import ANY
+from rolloutwatch_server.alerts.state import Transition
+from rolloutwatch_server.store.alert_rows import read_transitions
 from rolloutwatch_server.store.columns import Shown
 from rolloutwatch_server.store.portions import next_step
 
@@ -71,3 +75,40 @@ def seconds_per_step(db: sqlite3.Connection, run: str, last: int) -> float:
     times = Shown(db, run, max(0, last - STEPS_LOOKED_AT), last).times().value[-STEPS_COUNTED:]
     taken = np.diff(times[np.isfinite(times)])
     return float(max(np.median(taken), 0.0)) if len(taken) else 0.0
+
+
+class JudgedRun:
+    """A run as it was judged, and what was recorded of that, at one moment of the archive."""
+
+    def __init__(self, db: sqlite3.Connection, run: str, rules_of: Callable[[int], tuple[Rule, ...]]) -> None:
+        self._db = db
+        self.run = run
+        self._rules_of = rules_of
+        self.notes = list(read_notes(db, run))
+
+    @property
+    def versions(self) -> list[int]:
+        """The versions of the rules by which it was judged, in order."""
+        return [note.rule_set for note in self.notes if isinstance(note, Began | OtherRules)]
+
+    def rules_of(self, version: int) -> tuple[Rule, ...]:
+        """Return those rules of a version that watch the run."""
+        return tuple(rule for rule in self._rules_of(version) if rule.applies_to(self.run))
+
+    def pieces(self, metrics: Collection[str], last: int = MAX_STEP) -> Iterator[Piece]:
+        """Yield what is shown of each step, for `recorded.replay`, up to a step."""
+        return shown_pieces(self._db, self.run, metrics, 0, last)
+
+    def recorded(self) -> list[tuple[str, Transition]]:
+        """Return what happened to alerts, given up things left out, each with the name of its rule."""
+        tail = "WHERE run = ? AND given_up = 0 ORDER BY id"
+        return [
+            (
+                one.rule,
+                Transition(
+                    change=one.change, epoch=one.epoch, step=one.step, time=one.time, values=one.values,
+                    reason=one.reason, quiet=one.quiet,
+                ),
+            )
+            for one in read_transitions(self._db, tail, (self.run,))
+        ]  # fmt: skip

@@ -1,8 +1,9 @@
 """The rules in force, and what the clock does to alerts."""
 
+import contextlib
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.conditions import metrics_of
@@ -11,7 +12,7 @@ from rolloutwatch_contract.written_rules import parse_rules
 from rolloutwatch_server.store.alert_book import add_rule_set, read_rule_set, tell_again
 from rolloutwatch_server.store.alert_rows import FIRING, RuleSetView, SilenceView, read_alerts
 from rolloutwatch_server.store.alerting import Alerting
-from rolloutwatch_server.store.judged import seconds_per_step
+from rolloutwatch_server.store.judged import JudgedRun, seconds_per_step
 
 LEAST_SILENCE = 5.0  # seconds, below which no run is looked at
 SECONDS_OF_A_DAY = 86_400.0
@@ -66,6 +67,12 @@ class Ruling(Alerting):
         known = {metric for (metric,) in db.execute("SELECT DISTINCT metric FROM beginnings")}
         rules = parse_rules(document, file, known | _metrics_of(in_force.rules)).rules
         return _metrics_of(rules)
+
+    @contextlib.contextmanager
+    def judged(self, run: str) -> Iterator[JudgedRun]:
+        """Hold one moment of the archive, in which a run can be judged again."""
+        with self._database.read() as db:
+            yield JudgedRun(db, run, lambda version: self._documents.rules_of(db, version))
 
     @property
     def broken_alerts(self) -> Mapping[str, str]:
