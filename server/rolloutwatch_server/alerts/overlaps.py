@@ -31,6 +31,11 @@ class Overlap:
         self._judged = read(self._from, first)
         self._fresh: set[tuple[int, str]] = set()
 
+    @property
+    def first(self) -> int:
+        """The first step of which anything may differ now."""
+        return min([*self._from.values(), *(step for step, _ in self._judged)])
+
     def to_be_fed(
         self, memory: Memory, rank: Mapping[int, int], session: int, step: int, metrics: dict[str, float]
     ) -> dict[str, float]:
@@ -74,8 +79,9 @@ class Overlap:
     def differences(
         self, read: Read, late: Collection[tuple[int, str]], noted: Mapping[int, Was]
     ) -> list[Was]:
-        """Return what has to be noted of steps where what is shown now is not what was judged, those noted before included.
+        """Return what has to be noted of steps where what is shown now is not what was judged.
 
+        `noted` is what was noted before of the steps from `first` on.
         `late` are figures that were judged by themselves. A note without figures takes the place of an untrue one.
         """
         shown = read(self._from, min(self._from.values()))

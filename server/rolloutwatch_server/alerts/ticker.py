@@ -117,7 +117,9 @@ class Ticker:
             waiting = [
                 node
                 for rule, node in by_clock
-                if seconds >= node.seconds and rule.applies_to(run.run) and not self._fires(run.run, rule.name)
+                if seconds >= node.seconds
+                and rule.applies_to(run.run)
+                and not self._fires(run.run, rule.name)
             ]
             if any(is_silent(node, seconds, self._usual_seconds(run)) for node in waiting):
                 self._store.judge_by_clock(run.run, seconds, self._usual_seconds(run))

@@ -152,7 +152,7 @@ class Watch:
                 late |= {(note.step, metric) for metric in note.metrics}
 
     def _note_differences(self, book: Book, overlap: Overlap, late: set[tuple[int, str]]) -> None:
-        noted = book.noted(self.run)
+        noted = book.noted(self.run, overlap.first)
         for was in overlap.differences(
             lambda metrics, first: book.shown(self.run, metrics, first), late, noted
         ):

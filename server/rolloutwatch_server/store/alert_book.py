@@ -142,9 +142,9 @@ class AlertBook(Changes):
             (run, note.step, kind, pack_note(note)),
         )
 
-    def noted(self, run: str) -> dict[int, Was]:
-        """Return the notes of figures that were judged otherwise than they are shown, by step."""
-        return {note.step: note for note in read_notes(self._db, run, Was) if isinstance(note, Was)}
+    def noted(self, run: str, first: int = 0) -> dict[int, Was]:
+        """Return the notes of figures that were judged otherwise than they are shown, by step, from one on."""
+        return {note.step: note for note in read_notes(self._db, run, Was, first) if isinstance(note, Was)}
 
     def go_back(self, run: str, birth: int, step: int, time: float) -> None:
         """Give up what happened from a step on, and notes of figures that nobody looks at any more."""
