@@ -112,6 +112,8 @@ class Engine:
         row = book.run(run)
         if row is None:
             return self._begin(book, run, book.new_run(run), None)
+        if row.broken and not row.rule_set:  # by the very first batch
+            return self._begin(book, run, row, None)
         alerts = RunAlerts(self._plan(book, run, row.rule_set), book.states(run), row.memory)
         if row.broken:
             return self._begin(book, run, row, alerts)

@@ -5,6 +5,8 @@ A run's notes stand in the order in which they were made.
 
 import msgspec
 
+TIME = ":time"  # no metric can be called so
+
 
 class Began(msgspec.Struct, frozen=True, tag="began"):
     """From behind a step on (-1: from the first one on) the run is judged anew, by the rules of a version."""
@@ -24,7 +26,10 @@ class LateFigures(msgspec.Struct, frozen=True, tag="late"):
 
 
 class Was(msgspec.Struct, frozen=True, tag="was"):
-    """Figures of a step as they were judged, where others are shown now; None where they were not judged at all."""
+    """Figures of a step as they were judged, where others are shown now; None where they were not judged at all.
+
+    The figure TIME is when the step was taken to be made.
+    """
 
     step: int
     figures: dict[str, float | None]
@@ -54,14 +59,7 @@ class RunEnded(msgspec.Struct, frozen=True, tag="ended"):
     time: float
 
 
-class OtherTime(msgspec.Struct, frozen=True, tag="time"):
-    """A step was taken to be made at another time than the earliest one that is shown of it."""
-
-    step: int
-    time: float
-
-
-FeedNote = Began | LateFigures | Was | WentBack | OtherRules | RunEnded | OtherTime
+FeedNote = Began | LateFigures | Was | WentBack | OtherRules | RunEnded
 
 pack_note = msgspec.msgpack.Encoder().encode
 unpack_note = msgspec.msgpack.Decoder(FeedNote).decode

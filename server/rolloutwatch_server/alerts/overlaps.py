@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from rolloutwatch_contract import StepRecord
 from rolloutwatch_server.alerts.feed import Memory, Piece
-from rolloutwatch_server.alerts.notes import Was
+from rolloutwatch_server.alerts.notes import TIME, Was
 
 Figures = dict[tuple[int, str], float]
 Read = Callable[
@@ -21,25 +21,47 @@ class Overlap:
     """A batch of a run some of whose figures come at or before those that were judged.
 
     Args:
-        read: Reads what is shown: before the batch is written now, and later what is shown after.
+        read: Reads what is shown, before the batch is written.
         metrics: The metrics of which something comes again or late.
         first: The first step of that.
+        noted: What was noted of figures that were judged otherwise than they are shown, by step.
+        late: The figures that were judged late, by themselves.
     """
 
-    def __init__(self, read: Read, metrics: Collection[str], first: int) -> None:
-        self._from = dict.fromkeys(metrics, first)  # which step on each metric is looked at
+    def __init__(
+        self,
+        read: Read,
+        metrics: Collection[str],
+        first: int,
+        noted: Mapping[int, Was],
+        late: Collection[tuple[int, str]],
+    ) -> None:
+        self._from = dict.fromkeys((*metrics, TIME), first)  # which step on each metric is looked at
+        self._late = set(late)
         self._judged = read(self._from, first)
-        self._fresh: set[tuple[int, str]] = set()
+        for at in self._late:
+            self._judged.pop(at, None)
+        for step, was in noted.items():
+            for metric, value in was.figures.items():
+                self._correct(step, metric, value)
+
+    def _correct(self, step: int, metric: str, value: float | None) -> None:
+        if step < self._from.get(metric, step + 1):
+            return
+        if value is None:
+            self._judged.pop((step, metric), None)
+        else:
+            self._judged[step, metric] = value
 
     @property
     def first(self) -> int:
         """The first step of which anything may differ now."""
-        return min([*self._from.values(), *(step for step, _ in self._judged)])
+        return min(self._from.values())
 
     def to_be_fed(
         self, memory: Memory, rank: Mapping[int, int], session: int, step: int, metrics: dict[str, float]
     ) -> dict[str, float]:
-        """Return the figures that are not there already, of this session or one that speaks before it."""
+        """Return the figures that were not judged already, of this session or one that speaks before it."""
         if step > memory.step:
             return metrics
         return {
@@ -53,55 +75,63 @@ class Overlap:
     ) -> bool:
         last = memory.last.get(metric)
         if last is None:
-            return (step, metric) in self._judged
+            return (step, metric) in self._judged or (step, metric) in self._late
         at, of, _ = last
         return step <= at and (session == of or rank.get(session, -1) < rank.get(of, -1))
 
-    def fed(self, piece: Piece) -> None:
-        """Note that figures were judged."""
+    def fed(self, piece: Piece, is_new: bool) -> None:
+        """Note that figures were judged, of a new step perhaps."""
+        if is_new:
+            self._judged[piece.step, TIME] = piece.time
         for metric, value in piece.metrics.items():
             self._judged[piece.step, metric] = value
-            self._fresh.add((piece.step, metric))
+
+    def judged_late(self, step: int, metrics: Iterable[str]) -> None:
+        """Note that figures were judged by themselves."""
+        self._late |= {(step, metric) for metric in metrics}
+        self.not_judged(step, metrics)
 
     def not_judged(self, step: int, metrics: Iterable[str]) -> None:
-        """Note that figures were not judged after all, or were judged late."""
+        """Note that figures were not judged after all."""
         for metric in metrics:
-            self._fresh.discard((step, metric))
             self._judged.pop((step, metric), None)
 
     def went_back(self, step: int, metrics: Collection[str]) -> None:
         """Note that what was judged from a step on counts no more; `metrics` are all that the run has."""
-        for metric in metrics:
+        for metric in (*metrics, TIME):
             self._from[metric] = min(step, self._from.get(metric, step))
         self._judged = {at: value for at, value in self._judged.items() if at[0] < step}
-        self._fresh = {at for at in self._fresh if at[0] < step}
+        self._late = {at for at in self._late if at[0] < step}
 
-    def differences(
-        self, read: Read, late: Collection[tuple[int, str]], noted: Mapping[int, Was]
-    ) -> list[Was]:
-        """Return what has to be noted of steps where what is shown now is not what was judged.
+    def differences(self, read: Read, noted: Mapping[int, Was]) -> list[Was]:
+        """Return what is to be noted of steps where what is shown now is not what was judged.
 
-        `noted` is what was noted before of the steps from `first` on.
-        `late` are figures that were judged by themselves. A note without figures takes the place of an untrue one.
+        `noted` are the notes from `first` on.
+        A note takes the place of the former one of its step, and one without figures of an untrue one.
         """
         shown = read(self._from, min(self._from.values()))
-        found: dict[int, dict[str, float | None]] = {step: dict(one.figures) for step, one in noted.items()}
+        found = {step: self._elsewhere(one) for step, one in noted.items()}
         for at in shown.keys() | self._judged.keys():
             step, metric = at
-            if step < self._from.get(metric, step):
+            judged = self._judged.get(at)
+            if step < self._from.get(metric, step + 1) or at in self._late or _same(judged, shown.get(at)):
                 continue
-            judged, now = self._judged.get(at), shown.get(at)
-            before = found.setdefault(step, {})
-            if at in self._fresh:
-                before.pop(metric, None)
-            if at not in late and not _same(judged, now):
-                before.setdefault(metric, judged)
+            if metric != TIME or judged is not None:
+                found.setdefault(step, {})[metric] = judged
         nothing = Was(-1, {})
         return [
             Was(step, figures)
             for step, figures in sorted(found.items())
-            if figures != noted.get(step, nothing).figures
+            if not _all_same(figures, noted.get(step, nothing).figures)
         ]
+
+    def _elsewhere(self, was: Was) -> dict[str, float | None]:
+        """Return what was noted of figures that are not looked at."""
+        return {
+            metric: value
+            for metric, value in was.figures.items()
+            if was.step < self._from.get(metric, was.step + 1)
+        }
 
 
 def reach_back(memory: Memory, noted_to: int, records: Sequence[StepRecord]) -> tuple[set[str], int] | None:
@@ -124,6 +154,10 @@ def reach_back(memory: Memory, noted_to: int, records: Sequence[StepRecord]) -> 
                 first = min(first, step)
         top = max(top, step)
     return (metrics | set(MADE_HERE), int(first)) if metrics else None
+
+
+def _all_same(these: Mapping[str, float | None], those: Mapping[str, float | None]) -> bool:
+    return these.keys() == those.keys() and all(_same(value, those[name]) for name, value in these.items())
 
 
 def _same(one: float | None, other: float | None) -> bool:

@@ -11,11 +11,11 @@ from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.evaluation import RunAlerts
 from rolloutwatch_server.alerts.feed import Fed, Memory, Piece
 from rolloutwatch_server.alerts.notes import (
+    TIME,
     Began,
     FeedNote,
     LateFigures,
     OtherRules,
-    OtherTime,
     RunEnded,
     Was,
     WentBack,
@@ -49,15 +49,16 @@ def place(notes: Sequence[FeedNote]) -> list[Placed]:
     for note in reversed(notes):
         match note:
             case WentBack():
-                limit = min(limit, note.step)
-                placed.append(Placed(limit, within=False, is_given_up=False, note=note))
+                if note.step < limit:  # else it went back further, or as far again, after that
+                    limit = note.step
+                    placed.append(Placed(limit, within=False, is_given_up=False, note=note))
             case LateFigures():
                 placed.append(_placed(note.during + 1, False, limit, note))
             case Began() | RunEnded():
                 placed.append(_placed(note.step + 1, False, limit, note))
             case OtherRules():
                 placed.append(_placed(note.step, True, limit, note))
-            case Was() | OtherTime():
+            case Was():
                 pass
     return placed[::-1]
 
@@ -71,7 +72,6 @@ def _placed(at: int, within: bool, limit: int, note: FeedNote) -> Placed:
 def as_judged(pieces: Iterable[Piece], notes: Iterable[FeedNote]) -> Iterator[Piece]:
     """Yield shown pieces, one for each step, with the figures and times that were judged in place of those shown."""
     was: dict[int, dict[str, float | None]] = {}
-    times: dict[int, float] = {}
     for note in notes:
         match note:
             case Was():
@@ -80,40 +80,34 @@ def as_judged(pieces: Iterable[Piece], notes: Iterable[FeedNote]) -> Iterator[Pi
                 known = was.setdefault(note.step, {})
                 for metric in note.figures:
                     known.setdefault(metric, None)
-            case OtherTime():
-                times[note.step] = note.time
             case _:
                 pass
-    return _overruled(pieces, was, times)
+    return _overruled(pieces, was)
 
 
-def _overruled(
-    pieces: Iterable[Piece], was: Mapping[int, Mapping[str, float | None]], times: Mapping[int, float]
-) -> Iterator[Piece]:
+def _overruled(pieces: Iterable[Piece], was: Mapping[int, Mapping[str, float | None]]) -> Iterator[Piece]:
     lost = iter(sorted(was))  # steps of which nothing is shown any more may have been judged all the same
     missing = next(lost, None)
     for piece in pieces:
         while missing is not None and missing < piece.step:
-            yield from _corrected(Piece(missing, times.get(missing, 0.0), 0, {}), was, times)
+            yield from _corrected(Piece(missing, 0.0, 0, {}), was[missing])
             missing = next(lost, None)
         if missing == piece.step:
+            yield from _corrected(piece, was[missing])
             missing = next(lost, None)
-        if piece.step in was or piece.step in times:
-            yield from _corrected(piece, was, times)
         else:
             yield piece
     while missing is not None:
-        yield from _corrected(Piece(missing, times.get(missing, 0.0), 0, {}), was, times)
+        yield from _corrected(Piece(missing, 0.0, 0, {}), was[missing])
         missing = next(lost, None)
 
 
-def _corrected(
-    piece: Piece, was: Mapping[int, Mapping[str, float | None]], times: Mapping[int, float]
-) -> Iterator[Piece]:
-    judged = {**piece.metrics, **was.get(piece.step, {})}
+def _corrected(piece: Piece, was: Mapping[str, float | None]) -> Iterator[Piece]:
+    judged = {**piece.metrics, **was}
+    time = judged.pop(TIME, None)
     metrics = {metric: value for metric, value in judged.items() if value is not None}
     if metrics:
-        yield Piece(piece.step, times.get(piece.step, piece.time), piece.session, metrics)
+        yield Piece(piece.step, piece.time if time is None else time, piece.session, metrics)
 
 
 def in_order(pieces: Iterable[Piece], notes: Sequence[FeedNote]) -> Iterator[Piece | Placed]:
@@ -129,8 +123,8 @@ def in_order(pieces: Iterable[Piece], notes: Sequence[FeedNote]) -> Iterator[Pie
             came = set(placed.note.came)
             first = {metric: value for metric, value in waiting.metrics.items() if metric in came}
             rest = {metric: value for metric, value in waiting.metrics.items() if metric not in came}
-            if first:
-                yield Piece(waiting.step, waiting.time, waiting.session, first)
+            if came:
+                yield Piece(waiting.step, waiting.time, waiting.session, first or {ANY: 0.0})
             waiting = Piece(waiting.step, waiting.time, waiting.session, rest) if rest else next(judged, None)
         yield placed
     if waiting is not None:
@@ -159,6 +153,7 @@ def replay(
     `plan_of` returns the rules of a version. What came before the run began to be judged is left out.
     """
     alerts: RunAlerts | None = None
+    cut_short: list[Happened] = []  # ends that were given up: the run's going back makes another end of each
     for one in in_order(pieces, notes):
         if isinstance(one, Piece):
             if alerts is not None:
@@ -170,7 +165,30 @@ def replay(
             continue
         else:
             happened = _apply(alerts, one.note, plan_of).transitions
-        yield one.at, [given_up(pair, one.at) for pair in happened] if one.is_given_up else happened
+        if one.is_given_up:
+            cut_short += happened
+            continue
+        if isinstance(one.note, WentBack):
+            happened = [*happened, *_ends(cut_short, one.note)]
+            cut_short = []
+        yield one.at, happened
+
+
+def _ends(cut_short: Iterable[Happened], back: WentBack) -> Iterator[Happened]:
+    for rule, one in cut_short:
+        if one.change is Change.RESOLVED:
+            reason = f"{BACK}{back.step}"
+            yield (
+                rule,
+                Transition(
+                    change=one.change,
+                    epoch=one.epoch,
+                    step=back.step,
+                    time=back.time,
+                    reason=reason,
+                    quiet=True,
+                ),
+            )
 
 
 def _begin(
@@ -214,17 +232,3 @@ def trial(
             yield one.at, alerts.go_back(one.note.step, one.note.time).transitions
         elif not one.is_given_up:
             yield one.at, _apply(alerts, one.note, lambda _: plan).transitions
-
-
-def given_up(pair: Happened, to_step: int) -> Happened:
-    """Return an end that was given up as that which the run's going back made of it."""
-    rule, one = pair
-    reason = f"the run went back to step {to_step}"
-    return rule, Transition(
-        change=one.change, epoch=one.epoch, step=to_step, time=one.time, reason=reason, quiet=True
-    )
-
-
-def is_end_by_going_back(transition: Transition) -> bool:
-    """Tell whether an alert ended because the run went back behind it."""
-    return transition.change is Change.RESOLVED and transition.reason.startswith(BACK)

@@ -8,8 +8,8 @@ from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.book import Book, RunRow
 from rolloutwatch_server.alerts.evaluation import RunAlerts
 from rolloutwatch_server.alerts.feed import Fed, Ignored, Late, Memory, Piece, Rewind
-from rolloutwatch_server.alerts.notes import LateFigures, OtherRules, OtherTime, RunEnded, WentBack
-from rolloutwatch_server.alerts.overlaps import Overlap, reach_back
+from rolloutwatch_server.alerts.notes import TIME, LateFigures, OtherRules, RunEnded, Was, WentBack
+from rolloutwatch_server.alerts.overlaps import Overlap, Read, reach_back
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.state import AlertState, Phase
 
@@ -37,12 +37,12 @@ class Watch:
         if found is None:
             return None
         metrics, first = found
-        return Overlap(lambda metrics, first: book.shown(self.run, metrics, first), metrics, first)
+        noted, late = book.noted(self.run, first), book.late(self.run, first)
+        return Overlap(self._reader(book), metrics, first, noted, late)
 
     def take(self, book: Book, entries: Sequence[Entry], overlap: Overlap | None) -> None:
         """Judge a batch that was written."""
         rank = book.ranks(self.run) if overlap else {}
-        late: set[tuple[int, str]] = set()
         for record, session, hidden in entries:
             if isinstance(record, RunEnd):
                 self._end(book, record.time)
@@ -54,11 +54,14 @@ class Watch:
                 metrics = overlap.to_be_fed(self._memory, rank, session, record.step, metrics)
             self._hear(book, record.time)
             if metrics:
+                before = self.alerts.open_step
                 fed = self._feed(book, Piece(record.step, record.time, session, metrics))
                 if overlap is not None:
-                    self._follow(book, overlap, late, Piece(record.step, record.time, session, metrics), fed)
+                    self._follow(
+                        book, overlap, Piece(record.step, record.time, session, metrics), fed, before
+                    )
         if overlap is not None:
-            self._note_differences(book, overlap, late)
+            self._note_differences(book, overlap)
 
     def replace(self, book: Book, plan: Plan, version: int) -> None:
         """Put the rules of another version in force."""
@@ -104,7 +107,9 @@ class Watch:
                 if is_firing:
                     self.judge_by_clock(book, rule, Truth.FALSE)
         elif piece.step == before and piece.session != self._opened_by and piece.time < self._memory.time:
-            book.note(self.run, OtherTime(piece.step, self._memory.time))
+            former = book.noted(self.run).get(piece.step, Was(piece.step, {}))
+            book.note(self.run, Was(piece.step, {TIME: self._memory.time, **former.figures}))
+            self._noted_to = max(self._noted_to, piece.step)
         if fed.transitions or fed.states or fed.notes:
             self._keep(book, fed, piece)
         return fed
@@ -136,25 +141,22 @@ class Watch:
             self._keep(book, fed)
         self.row.ended, self._is_dirty = True, True
 
-    def _follow(
-        self, book: Book, overlap: Overlap, late: set[tuple[int, str]], piece: Piece, fed: Fed
-    ) -> None:
-        """Let an overlap know what became of a piece."""
+    def _follow(self, book: Book, overlap: Overlap, piece: Piece, fed: Fed, before: int) -> None:
+        """Let an overlap know what became of a piece; `before` is the step that was open."""
         backs = [note.step for note in fed.notes if isinstance(note, Rewind)]
         for step in backs:
             overlap.went_back(step, book.metrics(self.run))
-            late -= {at for at in late if at[0] >= step}
-        overlap.fed(piece)
+        overlap.fed(piece, is_new=bool(backs) or piece.step > before)
         for note in fed.notes:
-            if isinstance(note, Late) or (isinstance(note, Ignored) and not backs):
-                overlap.not_judged(note.step, note.metrics)
             if isinstance(note, Late):
-                late |= {(note.step, metric) for metric in note.metrics}
+                overlap.judged_late(note.step, note.metrics)
+            elif isinstance(note, Ignored) and not backs:
+                overlap.not_judged(note.step, note.metrics)
 
-    def _note_differences(self, book: Book, overlap: Overlap, late: set[tuple[int, str]]) -> None:
-        noted = book.noted(self.run, overlap.first)
-        for was in overlap.differences(
-            lambda metrics, first: book.shown(self.run, metrics, first), late, noted
-        ):
+    def _note_differences(self, book: Book, overlap: Overlap) -> None:
+        for was in overlap.differences(self._reader(book), book.noted(self.run, overlap.first)):
             book.note(self.run, was)
             self._noted_to = max(self._noted_to, was.step)
+
+    def _reader(self, book: Book) -> Read:
+        return lambda metrics, first: book.shown(self.run, metrics, first)

@@ -13,7 +13,7 @@ from rolloutwatch_contract.rules import Rule
 from rolloutwatch_contract.written_rules import parse_rules
 from rolloutwatch_server.alerts.book import RunRow
 from rolloutwatch_server.alerts.feed import Memory, Piece
-from rolloutwatch_server.alerts.notes import FeedNote, LateFigures, Was, kind_of, pack_note
+from rolloutwatch_server.alerts.notes import TIME, FeedNote, LateFigures, Was, kind_of, pack_note
 from rolloutwatch_server.alerts.overlaps import Figures
 from rolloutwatch_server.alerts.recorded import pieces_alone
 from rolloutwatch_server.alerts.state import AlertState
@@ -22,7 +22,7 @@ from rolloutwatch_server.store.alert_rows import FIRING, RuleSetView
 from rolloutwatch_server.store.columns import Shown
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import StoreError
-from rolloutwatch_server.store.judged import read_notes, shown_pieces
+from rolloutwatch_server.store.judged import noted_steps, read_notes, shown_pieces
 from rolloutwatch_server.store.lineage import Lineage
 
 _state = msgspec.msgpack.Decoder(AlertState).decode
@@ -37,11 +37,11 @@ class Documents:
         self._rules: dict[int, tuple[Rule, ...]] = {}
 
     def rules_of(self, db: sqlite3.Connection, version: int) -> tuple[Rule, ...]:
-        """Return the rules of a version; StoreError if there is none."""
+        """Return the rules of a version; LookupError if there is none."""
         if version not in self._rules:
             row = db.execute("SELECT document, known FROM rule_sets WHERE id = ?", (version,)).fetchone()
             if row is None:
-                raise StoreError(f"there are no rules of version {version}.")
+                raise LookupError(f"there are no rules of version {version}.")
             self._rules[version] = parse_rules(
                 row[0], f"rules of version {version}", json.loads(row[1])
             ).rules
@@ -146,6 +146,12 @@ class AlertBook(Changes):
         """Return the notes of figures that were judged otherwise than they are shown, by step, from one on."""
         return {note.step: note for note in read_notes(self._db, run, Was, first) if isinstance(note, Was)}
 
+    def late(self, run: str, first: int) -> set[tuple[int, str]]:
+        """Return the figures of a run that were judged late, by themselves: step and metric, from a step on."""
+        read = read_notes(self._db, run, LateFigures, first)
+        notes = [note for note in read if isinstance(note, LateFigures)]
+        return {(note.step, metric) for note in notes for metric in note.figures}
+
     def go_back(self, run: str, birth: int, step: int, time: float) -> None:
         """Give up what happened from a step on, and notes of figures that nobody looks at any more."""
         for one in (Was, LateFigures):
@@ -167,7 +173,7 @@ class AlertBook(Changes):
         shown = Shown(self._db, run, first, 2**62)
         found: Figures = {}
         for metric in metrics:
-            series = shown.series(metric)
+            series = shown.earliest_times() if metric == TIME else shown.series(metric)
             steps, values = series.step.tolist(), series.value.tolist()
             found.update(zip(((step, metric) for step in steps), values, strict=True))
         return found
@@ -185,7 +191,8 @@ class AlertBook(Changes):
     def pieces(self, run: str, metrics: Collection[str], first: int, last: int) -> Iterable[Piece]:
         """Return what was judged of a run from one step to another, in that order."""
         notes = [note for note in read_notes(self._db, run) if note.step >= first]
-        yield from pieces_alone(shown_pieces(self._db, run, metrics, first, last), notes)
+        shown = shown_pieces(self._db, run, metrics, first, last, noted_steps(notes))
+        yield from pieces_alone(shown, notes)
 
     def is_alive(self, run: str) -> bool:
         """Tell whether a session of a run is at work."""

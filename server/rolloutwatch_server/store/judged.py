@@ -6,16 +6,20 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
+from rolloutwatch_contract.protocol import Series
 from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.feed import Piece
-from rolloutwatch_server.alerts.notes import Began, FeedNote, OtherRules, unpack_note
+from rolloutwatch_server.alerts.notes import Began, FeedNote, LateFigures, OtherRules, Was, unpack_note
 from rolloutwatch_server.alerts.recorded import ANY
 from rolloutwatch_server.alerts.state import Transition
 from rolloutwatch_server.store.alert_rows import read_transitions
 from rolloutwatch_server.store.columns import Shown
 from rolloutwatch_server.store.portions import next_step
+
+Steps = npt.NDArray[np.int64]
 
 STEPS_AT_ONCE = 4096
 STEPS_LOOKED_AT = 1000
@@ -32,10 +36,24 @@ def read_notes(
         yield unpack_note(content)
 
 
+def noted_steps(notes: Iterable[FeedNote]) -> set[int]:
+    """Return the steps of which not all that is shown was judged, or otherwise."""
+    return {note.step for note in notes if isinstance(note, Was | LateFigures)}
+
+
 def shown_pieces(
-    db: sqlite3.Connection, run: str, metrics: Collection[str], first: int, last: int
+    db: sqlite3.Connection,
+    run: str,
+    metrics: Collection[str],
+    first: int,
+    last: int,
+    noted: Collection[int],
 ) -> Iterator[Piece]:
-    """Yield what is shown of each step, the figures named alone; others are there as ANY, since they make a step too."""
+    """Yield what is shown of each step, the figures named alone; others are there as ANY, since they make a step too.
+
+    Of the steps `noted` all figures are there.
+    """
+    exact = np.array(sorted(noted), dtype=np.int64)
     names = [name for (name,) in db.execute("SELECT DISTINCT metric FROM beginnings WHERE run = ?", (run,))]
     time = 0.0
     while first <= last:
@@ -43,21 +61,22 @@ def shown_pieces(
         if begin is None or begin > last:
             return
         end = min(last, begin + STEPS_AT_ONCE - 1)
-        for piece in _pieces(Shown(db, run, begin, end), names, set(metrics)):
+        for piece in _pieces(Shown(db, run, begin, end), names, set(metrics), exact):
             # a step of which nobody knows when it was made was made when the one before it was
             time = piece.time if math.isfinite(piece.time) else time
             yield Piece(piece.step, time, piece.session, piece.metrics)
         first = end + 1
 
 
-def _pieces(shown: Shown, names: Collection[str], wanted: Collection[str]) -> Iterable[Piece]:
+def _pieces(shown: Shown, names: Collection[str], wanted: Collection[str], exact: Steps) -> Iterable[Piece]:
     found: dict[int, dict[str, float]] = {}
-    others: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
+    others: list[Steps] = []
     for name in names:
         series = shown.series(name)
         if name not in wanted:
-            others.append(series.step)
-            continue
+            is_exact = np.isin(series.step, exact)
+            others.append(series.step[~is_exact])
+            series = Series(series.step[is_exact], series.value[is_exact])
         for step, value in zip(series.step.tolist(), series.value.tolist(), strict=True):
             figures = found.get(step)
             if figures is None:
@@ -98,7 +117,7 @@ class JudgedRun:
 
     def pieces(self, metrics: Collection[str], last: int = MAX_STEP) -> Iterator[Piece]:
         """Yield what is shown of each step, for `recorded.replay`, up to a step."""
-        return shown_pieces(self._db, self.run, metrics, 0, last)
+        return shown_pieces(self._db, self.run, metrics, 0, last, noted_steps(self.notes))
 
     def recorded(self) -> list[tuple[str, Transition]]:
         """Return what happened to alerts, given up things left out, each with the name of its rule."""
