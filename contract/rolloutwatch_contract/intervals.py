@@ -37,7 +37,7 @@ def arithmetic(operator: str, left: Interval, right: Interval) -> Interval:
     if operator == "-":
         return hull(left.low - right.high, left.high - right.low).wider(1e-12)
     if operator == "*":
-        return hull(*(_times(a, b) for a in left for b in right)).wider(1e-12)
+        return hull(*(a * b for a in left for b in right)).wider(1e-12)
     if right.low <= 0 <= right.high:
         return EVERYTHING
     return hull(*(a / b for a in left for b in right)).wider(1e-12)
@@ -47,8 +47,3 @@ def absolute(interval: Interval) -> Interval:
     """Return what the absolute values can be."""
     ends = hull(abs(interval.low), abs(interval.high))
     return Interval(0.0, ends.high) if interval.low <= 0 <= interval.high else ends
-
-
-def _times(a: float, b: float) -> float:
-    # an end at infinity may stand for any number, however large, and 0 times any of them is 0
-    return 0.0 if a == 0 or b == 0 else a * b

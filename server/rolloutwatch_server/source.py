@@ -92,7 +92,7 @@ class DashboardSource:
 
     def broken_alerts(self) -> Mapping[str, str]:
         """Return the runs whose alerts cannot be judged."""
-        return self._store.broken_alerts()
+        return self._store.broken_alerts
 
     def notifications(self) -> Sequence[TargetView]:
         """Return everybody who is told of alerts."""

@@ -10,6 +10,7 @@ import yaml
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.default_rules import DEFAULT_RULES
 from rolloutwatch_contract.drops import DROPS
+from rolloutwatch_contract.reach import why_never
 from rolloutwatch_correction import CorrectionConfig
 from tests.docs.test_what_is_named_exists import ROOT, anchors
 
@@ -125,3 +126,22 @@ def test_most_guides_show_what_to_write() -> None:
     """All but those of the measuring itself, which no configuration of the correction mends."""
     without = {page.stem for page in GUIDES} - {name for name, _ in CONFIGURATIONS}
     assert without == {"dropped_records", "not_measured", "stalled"}
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_a_guide_and_the_server_agree_on_whether_a_rule_can_fire_under_every_configuration(
+    page: Path,
+) -> None:
+    """Tried with what is usual and what is narrow; the server says so when a run starts."""
+    under = [
+        {}, {"rollout_is": "token"}, {"rollout_is": "sequence", "rollout_is_threshold": 10.0},
+        {"rollout_is": "token", "rollout_is_threshold": "0.5_2.0"},
+        {"rollout_rs": "token", "rollout_rs_threshold": 2.0}, {"rollout_token_veto_threshold": 1e-4},
+        {"bypass_mode": True},
+    ]  # fmt: skip
+    configurations = [CorrectionConfig.from_mapping(one).as_dict() for one in under]
+    never = [why for one in configurations if (why := why_never(RULES[page.stem], one))]
+    told = page.read_text().split("## When it cannot fire")[1]
+    assert ("It can under every configuration" in told) <= (never == [])
+    if never:
+        assert "does not come" in told

@@ -35,7 +35,7 @@ when = "ratio_std > 1.0"
 [[rule]]
 name = "quiet"
 severity = "critical"
-when = "silent(60, steps=10)"
+when = "silent(60, 10)"
 """
 
 

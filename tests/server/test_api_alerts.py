@@ -104,7 +104,9 @@ def test_one_alert_is_told_with_all_that_happened_to_it(api: Asking, judged: Jud
     assert api.get(f"/alerts/{judged.alert('spread')}")["values"] == {"ratio_std": None}
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("POST", "/acknowledge"), ("DELETE", "/acknowledge")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", ""), ("POST", "/acknowledge"), ("DELETE", "/acknowledge")]
+)
 def test_an_alert_that_is_not_there_is_named(method: str, path: str, api: Asking) -> None:
     answer = api.ask(f"/api/v1/alerts/none{path}", method)
     assert answer.status_code == 404

@@ -6,11 +6,14 @@ from typing import Any
 
 import pytest
 
+from rolloutwatch_contract import Outcome, RunEnd
 from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT, DEFAULT_RULES
 from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.alerts.rules_file import MOST_BYTES
 from rolloutwatch_server.alerts.trial import MOST_TRANSITIONS, try_rules
 from rolloutwatch_server.store import Store
+from tests.server.alerting import RULES as RULES_OF_ITS
+from tests.server.alerting import Judged
 from tests.server.asking import Asking
 from tests.server.records import RUN, STREAM, batch, start, step
 
@@ -184,7 +187,32 @@ def test_rules_are_tried_on_a_run(api: Asking, store: Store) -> None:
     assert told["transitions"][0]["values"] == {"mismatch_k3_kl": 0.7}
     missing = api.ask(CHECK, "POST", headers=TOML, content=GOOD, run="math~none")
     assert missing.status_code == 404
-    assert api.get("/rules")["version"] == 0
+    assert api.get("/rules")["origin"] == "default"
+
+
+def test_a_trial_of_the_rules_in_force_gives_what_was_recorded(tmp_path: Path) -> None:
+    """Late figures, a run that goes back, and its end: step by step, reason by reason."""
+    judged = Judged(tmp_path)
+    api = Asking.of(judged.store, rulebook=judged.book)
+    judged.start()
+    for number, kl in enumerate((0.1, 0.7, 0.8, 0.2, 0.9, 0.9)):
+        judged.now += 1
+        judged.step(number, mismatch_k3_kl=kl)
+    judged.step(2, ratio_std=3.0)
+    judged.start(RUN, "s2")
+    judged.step(4, RUN, "s2", mismatch_k3_kl=0.9, ratio_std=0.1)
+    judged.put(RunEnd(judged.now, Outcome.FINISHED), RUN, "s1")
+    judged.put(RunEnd(judged.now, Outcome.FINISHED), RUN, "s2")
+    told = api.ask(CHECK, "POST", headers=TOML, content=RULES_OF_ITS, run=RUN).json()["run"]
+    found = [(one["rule"], one["change"], one["step"], one["reason"]) for one in told["transitions"]]
+    recorded = [
+        (one.rule, one.change.value, one.step, one.reason)
+        for one in judged.store.transitions(RUN)
+        if not one.given_up
+    ]
+    assert sorted(found) == sorted(recorded)
+    assert len({reason for *_, reason in found}) >= 2
+    judged.close()
 
 
 def test_a_trial_ends_when_its_time_is_over(store: Store) -> None:
@@ -192,7 +220,7 @@ def test_a_trial_ends_when_its_time_is_over(store: Store) -> None:
     store.archive(STREAM, batch(start(), *(step(n, mismatch_k3_kl=1.0) for n in range(50))))
     ticks = iter(range(100))
     trial = try_rules(store, RUN, DEFAULT_RULES, seconds=20.0, clock=lambda: float(next(ticks)))
-    assert (trial.from_step, trial.to_step, trial.steps, trial.complete) == (0, 19, 20, False)
+    assert (trial.from_step, trial.to_step, trial.steps, trial.complete) == (0, 18, 19, False)
 
 
 def test_a_trial_tells_so_much_and_no_more(store: Store, api: Asking) -> None:

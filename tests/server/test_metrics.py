@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client import Metric
@@ -23,6 +24,7 @@ from rolloutwatch_server.reading import ENTRIES_PER_READ, Turns
 from rolloutwatch_server.store import MEMORY, SECONDS_UNTIL_STALLED, Entry, Position, Store
 from rolloutwatch_server.transport import connect
 from tests.redis_process import RedisProcess
+from tests.server.alerting import Judged
 from tests.server.asking import Asking
 from tests.server.ingesting import ingesting, push
 from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, start, step
@@ -272,6 +274,23 @@ def test_figures_of_runs_are_told_if_asked_for(store: Store, ingest: Ingest) -> 
     quiet = told(asking(store, ingest, metrics_runs=False))
     assert not any(name.startswith("rolloutwatch_run_") for name in quiet)
     assert value(quiet, "rolloutwatch_live_runs") == 1
+
+
+def test_alerts_that_fire_are_counted_by_severity(tmp_path: Path) -> None:
+    """As of the last look by the clock, by the rules in force; not at all before there was one."""
+    judged = Judged(tmp_path)
+    api = Asking.of(judged.store, rulebook=judged.book)
+    judged.start()
+    judged.step(1, mismatch_k3_kl=1.0, ratio_std=2.0)
+    assert "rolloutwatch_alerts_firing" not in told(api)
+    api.ticker.tick(judged.now)
+    families = told(api)
+    assert value(families, "rolloutwatch_alerts_firing", severity="critical") == 1
+    assert value(families, "rolloutwatch_alerts_firing", severity="warning") == 1
+    judged.step(2, mismatch_k3_kl=0.1, ratio_std=2.0)
+    api.ticker.tick(judged.now)
+    assert value(told(api), "rolloutwatch_alerts_firing", severity="critical") == 0
+    judged.close()
 
 
 def test_what_another_session_speaks_for_is_not_the_newest() -> None:

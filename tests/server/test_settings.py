@@ -19,6 +19,7 @@ DEFAULTS = {
     "keep_size": None,
     "keep_sequences": None,
     "rules_file": None,
+    "notify_file": None,
     "allowed_hosts": (),
     "public_url": None,
     "require_login": False,

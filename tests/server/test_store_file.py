@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rolloutwatch_contract import Array, stream_key
+from rolloutwatch_contract import Array, StepRecord, stream_key
 from rolloutwatch_contract.protocol import RunState
 from rolloutwatch_server.store import FOLD_AT, StepTables, Store, StoreError
 from rolloutwatch_server.store.database import Database
@@ -158,7 +158,32 @@ def test_an_archive_of_the_fourth_schema_is_taken_over(path: Path) -> None:
     store.close()
 
 
-@pytest.mark.parametrize("schema", [1, 2, 3, 4, 5])
+def test_an_archive_of_the_sixth_schema_is_taken_over(path: Path) -> None:
+    """What is there is shown as it was; what a process had lost before is nothing new, and rules count from here on."""
+    with contextlib.closing(sqlite3.connect(path)) as db:
+        db.executescript((Path(__file__).parent / "archive_of_schema_6.sql").read_text())
+    for _ in range(2):  # also when it is opened again
+        store = Store(path)
+        assert values(store, "ess") == {0: 0.0, 1: 1.0, 2: 2.0, 3: 3.0}
+        assert [one.run for one in store.removals()] == ["math~c"]
+        assert store.alerts(state="all") == []
+        assert store.rule_set().origin == "default"
+        store.close()
+    store = Store(path)
+    lost = {"queue_full": 5}
+    for n in range(4, 7):
+        record = StepRecord(n, 1.0 + n, {"mismatch_k3_kl": 0.5}, dropped=lost)
+        store.archive(STREAM, batch(record, first=n + 2))
+    assert values(store, "dropped_records") == {4: 2.0, 5: 0.0, 6: 0.0}
+    assert [(one.rule, one.firing_step) for one in store.alerts(run=RUN)] == [
+        ("kl_very_high", 6),
+        ("kl_high", 6),
+        ("dropped_records", 4),
+    ]
+    store.close()
+
+
+@pytest.mark.parametrize("schema", [1, 2, 3, 4, 5, 6])
 def test_an_old_archive_gets_the_tables_of_a_new_one(schema: int, path: Path, tmp_path: Path) -> None:
     """Whatever way it took, it has every table, column and index that one has that is made today."""
     with contextlib.closing(sqlite3.connect(path)) as db:

@@ -27,6 +27,14 @@ class Difference(NamedTuple):
     told: Told
     is_recorded: bool
 
+    @property
+    def in_words(self) -> str:
+        """The difference as a line."""
+        one = self.told
+        reason = f" ({one.reason})" if one.reason else ""
+        found = "recorded, and not found again" if self.is_recorded else "found again, and not recorded"
+        return f"step {one.step}: {one.rule} {one.change.value}, the {one.epoch}. time{reason}: {found}"
+
 
 def told(rule: str, one: Transition) -> Told | None:
     """Return a transition as it has to be the same; None for one that depends on what was given up.

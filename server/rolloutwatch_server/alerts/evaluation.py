@@ -96,22 +96,25 @@ class RunAlerts:
     def warm(self, pieces: Iterable[Piece]) -> bool:
         """Fill windows, and the open step, with pieces that were judged before, in the order in which they came.
 
-        Return whether pieces from before those could change nothing.
+        Only metrics of the plan matter. Return whether pieces from before those could change nothing;
+        if not, call it again with more, down to the step behind that up to which none count.
         """
         kept, open_ = self._memory, self._standings.open.copy()
         self._memory, self._last, self._judging = Memory(begun=kept.begun), {}, False
         self._sheet.empty()
         self._sheet.is_warming = True
         for piece in pieces:
-            if piece.metrics and piece.step > kept.begun:
+            if piece.metrics:
                 self._take(piece)
-        if self._memory.step != kept.step:
+        came = self._came() if self._memory.step == kept.step else ()
+        if not came:
             self._sheet.clear()
         self._memory, self._last, self._judging = kept, kept.last, True
         self._sheet.is_warming = False
         self._standings.open[:] = open_
         self._fed()
-        return self._sheet.is_warm
+        missing = set(self._came()).intersection(self._plan.names).difference(came)
+        return not missing and self._sheet.is_warm(self._last)
 
     def end(self, time: float) -> Fed:
         """End all alerts because the run has ended; steps after the open one begin anew."""
@@ -156,18 +159,18 @@ class RunAlerts:
         number = self._plan.index[rule]
         if not self._plan.by_clock[number]:
             raise ValueError(f"{rule} is judged by figures: expected a rule of silent(...).")
-        # How often the clock is looked at is no number of steps.
-        one = msgspec.structs.replace(self._plan.rules[number], for_steps=1, clear_steps=1)
         opposite = Truth(2 - truth)
         sample = Sample(
             number=self._memory.number, step=self._memory.step, time=time, when=truth, clear=opposite
         )
-        self._happened += self._standings.take(number, step(one, self._standings.states[number], sample))
+        self._happened += self._standings.take(
+            number, step(self._plan.rules[number], self._standings.states[number], sample)
+        )
         return self._fed()
 
     def _take(self, piece: Piece) -> None:
         memory, last = self._memory, self._last
-        if piece.step > memory.step:
+        if piece.step > max(memory.step, memory.begun):
             self._close()
             self._open(piece)
             return

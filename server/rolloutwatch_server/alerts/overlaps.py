@@ -137,21 +137,24 @@ class Overlap:
 def reach_back(memory: Memory, noted_to: int, records: Sequence[StepRecord]) -> tuple[set[str], int] | None:
     """Return of which metrics something comes again or late, and from which step on; None for a batch that only goes on."""
     metrics: set[str] = set()
-    first, top, came = math.inf, memory.step, None
+    seen: set[str] = set()
+    first, top, is_ours = (
+        math.inf,
+        memory.step,
+        False,
+    )  # whether the open step is one that began in this batch
     for record in records:
         step = record.step
-        if step > top and step > noted_to and step > memory.begun:
-            top, came = step, set(record.metrics)
-            continue
-        if step == top and came is not None and step > noted_to and came.isdisjoint(record.metrics):
-            came.update(record.metrics)  # of a step that began in this batch, and all of it new
+        if step > max(top, noted_to, memory.begun):
+            top, seen, is_ours = step, set(record.metrics), True
             continue
         for metric in record.metrics:
             last = memory.last.get(metric)
-            is_new = last is not None and step > last[0] and came is None
-            if step <= memory.begun or step <= noted_to or not is_new:
+            is_new = step == top if is_ours else last is not None and step > last[0]
+            if not is_new or metric in seen or step <= max(noted_to, memory.begun):
                 metrics.add(metric)
                 first = min(first, step)
+        seen.update(record.metrics)
         top = max(top, step)
     return (metrics | set(MADE_HERE), int(first)) if metrics else None
 

@@ -1,7 +1,7 @@
 """An archived run as it was judged live: shown figures and feed notes, in the order in which they were judged."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, takewhile
 from typing import NamedTuple
 
 import msgspec
@@ -53,7 +53,7 @@ def place(notes: Sequence[FeedNote]) -> list[Placed]:
                     limit = note.step
                     placed.append(Placed(limit, within=False, is_given_up=False, note=note))
             case LateFigures():
-                placed.append(_placed(note.during + 1, False, limit, note))
+                placed.append(_placed(note.during, True, limit, note))
             case Began() | RunEnded():
                 placed.append(_placed(note.step + 1, False, limit, note))
             case OtherRules():
@@ -111,24 +111,44 @@ def _corrected(piece: Piece, was: Mapping[str, float | None]) -> Iterator[Piece]
 
 
 def in_order(pieces: Iterable[Piece], notes: Sequence[FeedNote]) -> Iterator[Piece | Placed]:
-    """Yield pieces as they were judged, and each note in its turn; a step that a note stands within comes in two parts."""
+    """Yield pieces as they were judged, and each note in its turn; a step that notes stand within comes in parts."""
     judged = as_judged(pieces, notes)
     waiting = next(judged, None)
-    for placed in place(notes):
-        while waiting is not None and waiting.step < placed.at:
+    placed = place(notes)
+    for number, one in enumerate(placed):
+        while waiting is not None and waiting.step < one.at:
             yield waiting
             waiting = next(judged, None)
-        if placed.within and waiting is not None and waiting.step == placed.at:
-            assert isinstance(placed.note, OtherRules)
-            came = set(placed.note.came)
-            first = {metric: value for metric, value in waiting.metrics.items() if metric in came}
-            rest = {metric: value for metric, value in waiting.metrics.items() if metric not in came}
-            if came:
-                yield Piece(waiting.step, waiting.time, waiting.session, first or {ANY: 0.0})
-            waiting = Piece(waiting.step, waiting.time, waiting.session, rest) if rest else next(judged, None)
-        yield placed
+        if one.within and waiting is not None and waiting.step == one.at:
+            first, rest = _parted(waiting, _came_before(waiting.metrics, placed[number:], one))
+            if first is not None:
+                yield first
+            waiting = rest if rest is not None else next(judged, None)
+        yield one
     if waiting is not None:
         yield from chain([waiting], judged)
+
+
+def _came_before(metrics: Collection[str], placed: Sequence[Placed], one: Placed) -> set[str]:
+    """Return which figures of a step came before a note that stands within it."""
+    if isinstance(one.note, OtherRules):
+        came = set(one.note.came)
+        # those that no rule looks at stand for themselves
+        return {metric for metric in metrics if metric in came} | ({ANY} if came else set())
+    # figures that came late had not come at the step yet that was open
+    same = takewhile(lambda other: other.within and other.at == one.at, placed)
+    held = {metric for other in same if isinstance(other.note, LateFigures) for metric in other.note.figures}
+    return {ANY} | {metric for metric in metrics if metric not in held}
+
+
+def _parted(piece: Piece, came: Collection[str]) -> tuple[Piece | None, Piece | None]:
+    """Return the part of a piece that came, and the rest; one is there also if no rule looks at what came."""
+    first = {metric: piece.metrics.get(metric, 0.0) for metric in came}
+    rest = {metric: value for metric, value in piece.metrics.items() if metric not in came}
+    return (
+        Piece(piece.step, piece.time, piece.session, first) if first else None,
+        Piece(piece.step, piece.time, piece.session, rest) if rest else None,
+    )
 
 
 def pieces_alone(pieces: Iterable[Piece], notes: Sequence[FeedNote]) -> Iterator[Piece]:
@@ -165,7 +185,7 @@ def replay(
             continue
         else:
             happened = _apply(alerts, one.note, plan_of).transitions
-        if one.is_given_up:
+        if one.is_given_up and not isinstance(one.note, LateFigures):
             cut_short += happened
             continue
         if isinstance(one.note, WentBack):

@@ -5,7 +5,6 @@ reads the same as who shows them. A set that cannot be is refused whole, and wha
 """
 
 import logging
-import threading
 from pathlib import Path
 
 from rolloutwatch_contract.conditions import metrics_of
@@ -14,9 +13,8 @@ from rolloutwatch_contract.protocol import Origin, RulesView
 from rolloutwatch_contract.rule_errors import RuleError
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_contract.written_rules import RuleSet, parse_rules
-from rolloutwatch_server.alerts.rule_sets import document_of, rules_of
 from rolloutwatch_server.alerts.rules_file import RulesFile
-from rolloutwatch_server.store import RuleSetView, Store, StoreError
+from rolloutwatch_server.store import Store, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +36,6 @@ class Rulebook:
     def __init__(self, store: Store, file: Path | None = None) -> None:
         self._store = store
         self._file = None if file is None else RulesFile(file)
-        self._lock = threading.Lock()
-        self._parsed: tuple[int, tuple[Rule, ...]] | None = None
         self.problem = ""  # why what the file says is not in force
 
     @property
@@ -49,16 +45,16 @@ class Rulebook:
 
     def rules(self) -> tuple[Rule, ...]:
         """Return the rules in force."""
-        return self._read(self._store.rule_set())
+        return self._store.rules_in_force()[1]
 
     def view(self) -> RulesView:
         """Return the rules in force, and where they come from."""
-        saved = self._store.rule_set()
+        saved, rules = self._store.rules_in_force()
         return RulesView(
             origin=Origin(saved.origin),
             version=saved.version,
-            document=document_of(saved),
-            rules=self._read(saved),
+            document=saved.document,
+            rules=rules,
             author=saved.author,
             time=saved.time if saved.author else None,
             file=self.file,
@@ -132,9 +128,3 @@ class Rulebook:
     def _refuse_if_in_a_file(self) -> None:
         if self._file is not None:
             raise RulesAreInAFile(self.file)
-
-    def _read(self, saved: RuleSetView) -> tuple[Rule, ...]:
-        with self._lock:
-            if self._parsed is None or self._parsed[0] != saved.version:
-                self._parsed = (saved.version, rules_of(saved))
-            return self._parsed[1]

@@ -1,7 +1,7 @@
 """The figures of one step of a run, what the windows of its rules hold, and what all conditions come to."""
 
 import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -89,10 +89,13 @@ class Sheet:
         found = ((name, self._values[place]) for name, place in self.plan.places_of[rule])
         return {name: value for name, value in found if value == value}
 
-    @property
-    def is_warm(self) -> bool:
-        """Whether nothing of before could change what windows hold."""
-        return all(one.is_full for one in self._windows) and all(one.is_full for one in self._shares)
+    def is_warm(self, came: Container[str]) -> bool:
+        """Tell whether nothing of before could change what windows hold, if only these metrics have ever come."""
+        windows = zip(self._windows, self.plan.windows, strict=True)
+        shares = zip(self._shares, self.plan.shares, strict=True)
+        return all(
+            window.is_full or self.plan.names[about.metric] not in came for window, about in windows
+        ) and all(share.is_full or not any(name in came for name in about.metrics) for share, about in shares)
 
     def judge(
         self, step: int, missed: Missed, *, closed: bool = False, only: Collection[str] | None = None
@@ -132,18 +135,14 @@ class Sheet:
             share, window = self.plan.shares[at], self._shares[at]
             if truth == _UNKNOWN or window.step >= step or self.begun[share.rule] >= step:
                 continue
-            if only is None or (share.metrics.issubset(only) and not share.waits):
+            if only is None or share.metrics.issubset(only):
                 self._values[share.place] = window.push(step, truth > _UNKNOWN)
                 if self.is_warming:
                     window.sure += self._is_sure(share)
 
     def _is_sure(self, share: ShareOf) -> bool:
         """Tell whether nothing of before could make a condition known."""
-        inner: list[Window | Shares] = [
-            *(self._windows[at] for at in share.windows),
-            *(self._shares[at] for at in share.shares),
-        ]
-        return not share.waits and all(one.is_full for one in inner)
+        return all(self._windows[at].is_full for at in share.windows)
 
     def _compute(self, stage: Stage) -> None:
         values, truths = self._values, self._truths

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_TICKS = 0.5
 SECONDS_BETWEEN_REPEATS = 4 * 3600.0
-SECONDS_OF_INTEREST = 24 * 3600.0  # after which nobody is told again of a run that is silent
+SECONDS_OF_INTEREST = 24 * 3600.0  # after which nobody is told of a run that is silent
 SECONDS_OF_A_PAUSE = 30.0  # between two ticks: this program itself did not run
 MOST_LAG = 5.0  # seconds that anything may have waited in Redis for a silence to be one
 SECONDS_AFTER_THE_END = 60.0  # of a run, in which Redis may be away, its last word is said
@@ -89,7 +89,7 @@ class Ticker:
         self._judge_silence(rules, runs, now)
         self._tell_again(runs, now)
         self._tell()
-        self._publish(self._store.judged_runs(), now)
+        self._publish(runs, now)
 
     # -- silence ------------------------------------------------------------------------------------------------
 
@@ -113,6 +113,8 @@ class Ticker:
         if self._reading_since is None:
             return
         for run in runs:
+            if now - run.heard_at >= SECONDS_OF_INTEREST:
+                continue  # or else a rule that is edited would tell of every run that was ever killed
             seconds = now - max(run.heard_at, self._reading_since)
             waiting = [
                 node
@@ -141,8 +143,7 @@ class Ticker:
     # -- what people are told again -----------------------------------------------------------------------------
 
     def _tell_again(self, runs: list[JudgedRun], now: float) -> None:
-        for alert in self._store.end_silences():
-            self._store.tell_again(alert.id)
+        self._store.end_silences()
         for alert in self._store.expired_acknowledgements():
             self._store.tell_again(alert.id)
         of_interest = {run.run for run in runs if now - run.heard_at < SECONDS_OF_INTEREST}
@@ -230,7 +231,7 @@ class TickerThread:
 
 def why_alerts_do_not_work(store: Store, clockwork: TickerThread | None) -> str:
     """Return what is wrong with what judges alerts; empty if nothing is."""
-    broken = store.broken_alerts()
+    broken = store.broken_alerts
     of_runs = [f"alerts of run {run} are not judged: {why}" for run, why in list(broken.items())[:3]]
     more = [f"and those of {len(broken) - 3} others"] * (len(broken) > 3)
     by_clock = [clockwork.trouble] if clockwork is not None and clockwork.trouble else []

@@ -9,11 +9,10 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from rolloutwatch_contract.limits import DEFAULT_LIMITS
+from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.protocol import RunDetail, json_fields
 from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_contract.tables import HISTOGRAM_EDGES, SEQUENCE_COLUMNS
-from rolloutwatch_server.alerts.active import Alert, alerts_at
 from rolloutwatch_server.api.answers import answer
 from rolloutwatch_server.api.runs import OneMark, find_run
 from rolloutwatch_server.recorded_steps import neighbours
@@ -58,22 +57,21 @@ class Tokens(BaseModel):
 
 
 class OneAlert(BaseModel):
-    """A rule that fires at the step: since which, for how many steps with a value, and the value at this one.
+    """An alert that stands after the step: of which rule, since when, and the figures that made it fire.
 
-    One `is_older` that has stood for longer than anybody has looked back.
+    `id` is that of `/alerts/{id}`, `condition` what the rule asks, `since_time` in seconds since 1970.
     """
 
-    name: str
-    metric: str
+    id: str
+    rule: str
     severity: Literal["warning", "critical"]
-    above: float | None
-    below: float | None
+    condition: str
     since_step: int
-    is_older: bool
-    steps: int
-    value: float | None
+    since_time: float
+    values: dict[str, float | None]
     summary: str
     cure: str
+    acknowledged_by: str
 
 
 class OneAttempt(BaseModel):
@@ -88,7 +86,7 @@ class Step(BaseModel):
     """One step as it is shown, or as another session did it.
 
     `time` is the trainer's clock in seconds since 1970, null where that is not known.
-    `alerts` are those of the default rules that stand after the step; null for an attempt that is not shown.
+    `alerts` are those that stand after the step, as recorded; null for an attempt that is not shown.
     `previous` and `next` are the recorded steps beside it. A step that has marks alone is that of who made the last one.
     """
 
@@ -149,7 +147,7 @@ def get_step(
         "sequences": _sequences(tables, metrics, offset, rows),
         "tokens": _tokens(tables, offset, rows),
         "marks": [msgspec.structs.asdict(mark) | {"fields": json_fields(mark.fields)} for mark in marks],
-        "alerts": [_alert(one) for one in _alerts(store, detail, step)] if is_shown else None,
+        "alerts": [_alert(one) for one in store.alerts_at(run, step)] if is_shown else None,
         "attempts": [
             {"session": one.session, "metrics": len(one.metrics), "shown": one.session == session}
             for one in attempts
@@ -258,24 +256,16 @@ def _tokens(tables: StepTables, offset: int, rows: int) -> list[dict[str, Any]]:
     ]
 
 
-def _alerts(store: Store, detail: RunDetail, step: int) -> list[Alert]:
-    run = detail.summary.id
-    rules = [rule for rule in DEFAULT_LIMITS if rule.metric in detail.metrics]
-    return alerts_at(
-        rules,
-        lambda metrics, first, last: store.series(run, list(metrics), from_step=first, to_step=last),
-        detail.summary.first_step or 0,
-        step,
-    )
-
-
-def _alert(alert: Alert) -> dict[str, Any]:
-    rule: dict[str, Any] = msgspec.structs.asdict(alert.rule)
-    told = {name: rule[name] for name in ("name", "metric", "above", "below", "summary", "cure")}
-    return told | {
-        "severity": alert.rule.severity.name.lower(),
-        "since_step": alert.since_step,
-        "is_older": alert.is_older,
-        "steps": alert.samples,
-        "value": alert.value,
+def _alert(alert: AlertView) -> dict[str, Any]:
+    return {
+        "id": alert.id,
+        "rule": alert.rule,
+        "severity": alert.severity.word,
+        "condition": alert.condition,
+        "since_step": alert.firing_step,
+        "since_time": alert.firing_time,
+        "values": dict(alert.values),
+        "summary": alert.summary,
+        "cure": alert.cure,
+        "acknowledged_by": alert.acknowledged_by,
     }

@@ -1,76 +1,87 @@
-"""The command `rolloutwatch rules`: what rules would have said of a run that is over."""
+"""The command `rolloutwatch rules`: what rules say of a run that is over, and whether a file of rules can be."""
 
 import argparse
 import json
-import math
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
 
-from rolloutwatch_contract import METRICS
-from rolloutwatch_contract.limits import DEFAULT_LIMITS, Limit
-from rolloutwatch_contract.protocol import RunDetail, Series
+from rolloutwatch_contract.conditions import by_clock
+from rolloutwatch_contract.protocol import RunDetail
 from rolloutwatch_contract.record import MAX_STEP
-from rolloutwatch_contract.written_rules import RuleError, near_metrics
-from rolloutwatch_server.alerts.episodes import Episode, episodes
+from rolloutwatch_contract.rules import Rule
+from rolloutwatch_contract.written_rules import RuleError
+from rolloutwatch_server.alerts.comparison import differences
 from rolloutwatch_server.alerts.files import load_rules
-from rolloutwatch_server.commands.when import days_and_hours, moment
+from rolloutwatch_server.alerts.found import put_together
+from rolloutwatch_server.alerts.plan import Plan
+from rolloutwatch_server.alerts.recorded import Happened, replay, trial
+from rolloutwatch_server.commands.progress import Bar
+from rolloutwatch_server.commands.rules_report import Report, as_json, as_text, warnings
 from rolloutwatch_server.settings import SETTINGS
 from rolloutwatch_server.store import Store, StoreError
 from rolloutwatch_server.store.database import ARCHIVE
+from rolloutwatch_server.store.judged import Judged
 
-MOST_SHOWN = 20  # alerts of one rule on a terminal
+DIFFERENT = 1  # the exit code if what is found is not what was recorded
+WRONG = 2
 
 _DATA_DIR = next(setting for setting in SETTINGS if setting.name == "data_dir")
-_UNTIL_NOW = "and stands"
 
 
 class _CannotTest(RuntimeError):
-    """There is no such run, or no archive; the message says what there is."""
+    """There is no such run, no archive, or nothing to compare with; the message says what there is."""
 
 
 def rules(arguments: Sequence[str]) -> int:
-    """Try rules on a run of the archive; returns the exit code."""
+    """Try rules on a run of the archive, or check a file of rules; returns the exit code."""
     asked = _parser().parse_args(arguments)
     try:
-        chosen = DEFAULT_LIMITS if asked.rules is None else load_rules(asked.rules)
-        store = Store.reading(asked.data_dir / ARCHIVE)
-        try:
-            return _test(store, chosen, asked)
-        finally:
-            store.close()
+        return _check(asked) if asked.command == "check" else _test(asked)
     except (RuleError, StoreError, _CannotTest) as error:
         print(f"rolloutwatch rules: {error}", file=sys.stderr)
-        return 2
+        return WRONG
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="rolloutwatch rules", description="Try alert rules on a run of the archive.", allow_abbrev=False
+        prog="rolloutwatch rules",
+        description="Check alert rules, and try them on a run of the archive.",
+        allow_abbrev=False,
     )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
     test = commands.add_parser(
         "test",
         help="print which alerts rules would have raised over a past run, and when",
-        description="Print which alerts rules would have raised over a run of the archive, and when. "
+        description="Print which alerts rules would have raised over a run of the archive, and when. Without a file of rules "
+        "the run is judged again by those that were in force, and what comes of that is compared with what was recorded "
+        f"live; the exit code is {DIFFERENT} if anything is different. "
         "The archive is read beside a server that may run, and nothing in it is changed.",
         allow_abbrev=False,
     )
     test.add_argument(
-        "rules", nargs="?", type=Path, metavar="RULES.toml", help="rules; the default ones without"
+        "rules", nargs="?", type=Path, metavar="RULES.toml", help="rules; those that were in force without"
     )
     test.add_argument("--run", required=True, help="id of the run, such as math~grpo-7b")
-    test.add_argument(
-        "--data-dir",
-        type=Path,
-        default=Path(os.environ.get(_DATA_DIR.variable, _DATA_DIR.default)),
-        help=f"folder of the archive (default: {_DATA_DIR.default}) [{_DATA_DIR.variable}]",
-    )
     for name, what in (("--from-step", "first"), ("--to-step", "last")):
-        test.add_argument(name, type=_step, metavar="STEP", help=f"{what} step that is looked at")
+        test.add_argument(name, type=_step, metavar="STEP", help=f"{what} step whose alerts are shown")
     test.add_argument("--json", action="store_true", help="print JSON instead of text")
+    check = commands.add_parser(
+        "check",
+        help="tell whether a file of rules can be put in force",
+        description="Read a file of rules and say what is wrong with it, if anything is.",
+        allow_abbrev=False,
+    )
+    check.add_argument("rules", type=Path, metavar="RULES.toml", help="rules")
+    for one in (test, check):
+        one.add_argument(
+            "--data-dir",
+            type=Path,
+            default=Path(os.environ.get(_DATA_DIR.variable, _DATA_DIR.default)),
+            help=f"folder of the archive (default: {_DATA_DIR.default}) [{_DATA_DIR.variable}]",
+        )
     return parser
 
 
@@ -80,130 +91,99 @@ def _step(text: str) -> int:
     return int(text)
 
 
-def _test(store: Store, chosen: Sequence[Limit], asked: argparse.Namespace) -> int:
-    detail = store.run(asked.run)
-    if detail is None:
-        raise _CannotTest(_no_such_run(store, asked.run))
-    metrics = list(dict.fromkeys(rule.metric for rule in chosen))
-    series = store.series(asked.run, metrics, from_step=asked.from_step, to_step=asked.to_step)
-    found = {rule.name: episodes(rule, series[rule.metric]) for rule in chosen}
-    times = _times(store, asked.run, found)
-    for warning in _warnings(chosen, detail, series):
-        print(f"rolloutwatch rules: {warning}", file=sys.stderr)
-    if asked.json:
-        told = [_as_json(rule, found[rule.name], times, series[rule.metric]) for rule in chosen]
-        print(json.dumps({"run": asked.run, "rules": told}, indent=2, allow_nan=False))
-    else:
-        print("\n".join(_as_text(chosen, found, times, series, asked.run)))
+def _check(asked: argparse.Namespace) -> int:
+    """Check a file; figures that runs of the archive have are known, if there is one."""
+    archive = asked.data_dir / ARCHIVE
+    known: frozenset[str] = frozenset()
+    if archive.is_file():
+        store = Store.reading(archive)
+        try:
+            known = store.known_metrics()
+        finally:
+            store.close()
+    found = load_rules(asked.rules, known).rules
+    off = sum(not rule.enabled for rule in found)
+    print(f"{asked.rules.name}: {len(found)} rules" + (f", {off} of them not enabled." if off else "."))
     return 0
+
+
+def _test(asked: argparse.Namespace) -> int:
+    store = Store.reading(asked.data_dir / ARCHIVE)
+    try:
+        detail = store.run(asked.run)
+        if detail is None:
+            raise _CannotTest(_no_such_run(store, asked.run))
+        written = None if asked.rules is None else load_rules(asked.rules, store.known_metrics()).rules
+        with store.judged(asked.run) as judged:
+            report = _report(judged, detail, written, asked)
+    finally:
+        store.close()
+    for warning in warnings(report.rules, detail):
+        print(f"rolloutwatch rules: {warning}", file=sys.stderr)
+    print(
+        json.dumps(as_json(report), indent=2, allow_nan=False) if asked.json else "\n".join(as_text(report))
+    )
+    return DIFFERENT if report.differences else 0
+
+
+def _report(
+    judged: Judged, detail: RunDetail, written: Sequence[Rule] | None, asked: argparse.Namespace
+) -> Report:
+    first = 0 if asked.from_step is None else asked.from_step
+    last = MAX_STEP if asked.to_step is None else asked.to_step
+    steps = _Counted(detail.summary.first_step or 0, detail.summary.last_step or 0)
+    if written is None:
+        chosen, happened, different = _again(judged, steps)
+    else:
+        chosen = tuple(rule for rule in written if rule.applies_to(asked.run))
+        plan, different = Plan(chosen), None
+        pieces = judged.pieces(_metrics([plan]), last)
+        happened = steps.flat(trial(pieces, judged.notes, plan), last)
+    alerts = [alert for alert in put_together(happened) if alert.stands_within(first, last)]
+    return Report(asked.run, chosen, alerts, steps.count, different)
+
+
+def _again(judged: Judged, steps: "_Counted") -> tuple[Sequence[Rule], list[Happened], list[str]]:
+    """Judge a run again by the rules that were in force; return the last of these, what happened, and what differs."""
+    if not judged.versions:
+        raise _CannotTest(
+            f"nobody has judged run {judged.run!r} yet: a server does so when it runs. "
+            "Name a file of rules to try those."
+        )
+    plans = {version: Plan(judged.rules_of(version)) for version in judged.versions}
+    pieces = judged.pieces(_metrics(plans.values()))
+    happened = steps.flat(replay(pieces, judged.notes, plans.__getitem__), MAX_STEP)
+    clock = {rule.name for plan in plans.values() for rule in plan.rules if by_clock(rule.when.node)}
+    different = [one.in_words for one in differences(judged.recorded(), happened, clock)]
+    return plans[judged.versions[-1]].rules, happened, different
+
+
+def _metrics(plans: Iterable[Plan]) -> set[str]:
+    return {metric for plan in plans for metrics in plan.metrics_of for metric in metrics}
+
+
+class _Counted:
+    """Counts steps, and tells how far it is."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self._first = first
+        self._whole = last - first + 1
+        self.count = 0
+
+    def flat(self, judged: Iterator[tuple[int, list[Happened]]], last: int) -> list[Happened]:
+        """Return what happened up to a step."""
+        found: list[Happened] = []
+        seen = -1
+        with Bar("Judging", "steps") as bar:
+            for step, happened in takewhile(lambda one: one[0] <= last, judged):
+                self.count += step > seen
+                seen = max(step, seen)
+                found += happened
+                if self.count % 256 == 0:
+                    bar.show(step - self._first, self._whole)
+        return found
 
 
 def _no_such_run(store: Store, run: str) -> str:
     names = [one.id for one in store.runs()]
     return f"there is no run {run[:300]!r} in {store.path}: expected one of {', '.join(names[:20]) or 'none, it is empty'}."
-
-
-def _times(store: Store, run: str, found: Mapping[str, Sequence[Episode]]) -> dict[int, float]:
-    """Return when the steps were at which alerts begin and end, as far as that is known."""
-    steps = {
-        step
-        for alerts in found.values()
-        for one in alerts
-        for step in (one.firing_step, one.resolved_step)
-        if step is not None
-    }
-    if not steps:
-        return {}
-    series = store.times(run, min(steps), max(steps))
-    times = zip(series.step.tolist(), series.value.tolist(), strict=True)
-    return {step: time for step, time in times if step in steps and math.isfinite(time)}
-
-
-def _warnings(chosen: Sequence[Limit], detail: RunDetail, series: Mapping[str, Series]) -> Iterator[str]:
-    """Yield what is to be known of rules that could not fire, once for each metric."""
-    for metric in dict.fromkeys(rule.metric for rule in chosen):
-        names = ", ".join(repr(rule.name) for rule in chosen if rule.metric == metric)
-        about = f"metric {metric!r} (rule {names})"
-        if metric in detail.metrics:
-            if not len(series[metric].step):
-                yield f"{about} has no value in these steps."
-        elif metric in METRICS:
-            needs = METRICS[metric].needs
-            yield f"{about} is not in this run" + (f": it needs {needs}." if needs else ".")
-        else:
-            near = near_metrics(metric, detail.metrics)
-            hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-            yield f"{about} is unknown, to the catalogue and to this run.{hint}"
-
-
-def _as_json(
-    rule: Limit, alerts: Sequence[Episode], times: Mapping[int, float], series: Series
-) -> dict[str, Any]:
-    return {
-        "name": rule.name,
-        "metric": rule.metric,
-        "severity": rule.severity.name.lower(),
-        "above": _finite(rule.above),
-        "below": _finite(rule.below),
-        "for_steps": rule.for_steps,
-        "clear_steps": rule.clear_steps,
-        "samples": len(series.step),
-        "alerts": [
-            {
-                "firing_step": one.firing_step,
-                "firing_time": times.get(one.firing_step),
-                "resolved_step": one.resolved_step,
-                "resolved_time": None if one.resolved_step is None else times.get(one.resolved_step),
-                "steps": one.samples,
-                "bad_steps": one.bad,
-                "value": _finite(one.value),
-                "worst": _finite(one.worst),
-            }
-            for one in alerts
-        ],
-    }
-
-
-def _as_text(
-    chosen: Sequence[Limit],
-    found: Mapping[str, Sequence[Episode]],
-    times: Mapping[int, float],
-    series: Mapping[str, Series],
-    run: str,
-) -> Iterator[str]:
-    for rule in chosen:
-        if alerts := found[rule.name]:
-            yield f"{rule.severity.name.lower()}: {rule.name} - {rule.metric} {_limits(rule)}"
-            if rule.summary:
-                yield f"  {rule.summary}"
-            for one in alerts[:MOST_SHOWN]:
-                yield f"  {_line(one, times)}"
-            if len(alerts) > MOST_SHOWN:
-                yield f"  ... and {len(alerts) - MOST_SHOWN} more; --json prints all."
-            yield ""
-    count = sum(map(len, found.values()))
-    rules_that_fired = sum(1 for alerts in found.values() if alerts)
-    samples = max((len(one.step) for one in series.values()), default=0)
-    yield f"{run}: {count} alert{'s' * (count != 1)} of {rules_that_fired} of {len(chosen)} rules over {samples} steps."
-
-
-def _limits(rule: Limit) -> str:
-    limits = [f"above {rule.above:g}"] * math.isfinite(rule.above) + [
-        f"below {rule.below:g}"
-    ] * math.isfinite(rule.below)
-    lasting = f" for {rule.for_steps} steps" if rule.for_steps > 1 else ""
-    clearing = f", until good for {rule.clear_steps}" if rule.clear_steps > 1 else ""
-    return " or ".join(limits) + lasting + clearing
-
-
-def _line(one: Episode, times: Mapping[int, float]) -> str:
-    begin, end = times.get(one.firing_step), times.get(one.resolved_step or -1)
-    when = f" ({moment(begin)})" if begin is not None else ""
-    lasting = f" ({days_and_hours(end - begin)})" if begin is not None and end is not None else ""
-    until = _UNTIL_NOW if one.resolved_step is None else f"until step {one.resolved_step}"
-    values = f"{one.value:.6g}" + (f", at worst {one.worst:.6g}" if one.worst != one.value else "")
-    return f"step {one.firing_step}{when} {until}, {one.samples} steps{lasting}: {values}"
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

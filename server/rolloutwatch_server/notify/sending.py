@@ -19,6 +19,7 @@ SECONDS_UNTIL_GIVEN_UP = 24 * 3600.0
 LEAST_ATTEMPTS = 20  # also of a message that is old already when its turn comes
 ATTEMPTS_UNTIL_FAILING = 3  # from which on people are told that a target fails
 SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_COMPLAINTS = 600.0
 SECONDS_AFTER_TROUBLE = 2.0
 
 
@@ -32,7 +33,7 @@ def wait_after(attempts: int, jitter: float) -> float:
 
 
 class Sender:
-    """Sends what is due to one target; a thread of its own, so that it holds up nobody but itself."""
+    """Sends what is due to one target, by a thread of its own, so that it holds up nobody but itself."""
 
     def __init__(
         self,
@@ -48,6 +49,10 @@ class Sender:
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._look_at = 0.0
+        self._not_before = 0.0
+        self._failures = 0  # one after the other
+        self._is_back = False
+        self._complained_at: float | None = None
         self._is_told = False  # that it fails
         self._thread = threading.Thread(
             target=self._run, name=f"rolloutwatch-notify-{self._target.name}", daemon=True
@@ -72,9 +77,15 @@ class Sender:
         self._thread.join(seconds)
 
     def round(self) -> bool:
-        """Try the message that is due first, if one is; tell whether there was one."""
+        """Try the message that is due first, if one is; tell whether there was one.
+
+        Once one has arrived, those that wait because others had failed are due too, until one of them fails.
+        """
         now = self._clock()
-        due = self._outbox.due_deliveries(now, target=self._target.name, limit=1)
+        if now < self._not_before <= now + LONGEST_WAIT:
+            return False
+        horizon = now + LONGEST_WAIT if self._is_back else now
+        due = self._outbox.due_deliveries(horizon, target=self._target.name, limit=1)
         if due:
             outcome = self._attempt(due[0])
             if not self._stopping.is_set():
@@ -98,21 +109,34 @@ class Sender:
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
         if not outcome.error:
             self._outbox.delivery_done(delivery.id)
-            if self._is_told:
-                log.info("target %s takes messages again", self._target.name)
-            self._is_told = False
-            return
+            self._note_success()
+        else:
+            self._note_failure(outcome)
+            self._put_off(delivery, outcome)
+
+    def _put_off(self, delivery: Delivery, outcome: Outcome) -> None:
         now, attempts = self._clock(), delivery.attempts + 1
         is_old = now - delivery.created_at >= SECONDS_UNTIL_GIVEN_UP and attempts >= LEAST_ATTEMPTS
         if outcome.is_final or is_old:
             self._outbox.delivery_dead(delivery.id, outcome.error)
             log.error("a message for target %s is given up: %s", self._target.name, outcome.error)
             return
-        wait = max(wait_after(attempts, self._jitter()), outcome.wait)
-        self._outbox.delivery_failed(delivery.id, outcome.error, now + wait)
-        self._look_at = now + wait
-        if attempts >= ATTEMPTS_UNTIL_FAILING and not self._is_told:
-            self._is_told = True
+        self._not_before = now + outcome.wait
+        self._look_at = now + max(wait_after(attempts, self._jitter()), outcome.wait)
+        self._outbox.delivery_failed(delivery.id, outcome.error, self._look_at)
+
+    def _note_success(self) -> None:
+        self._failures, self._is_back = 0, True
+        if self._is_told:
+            self._is_told = False
+            log.info("target %s takes messages again", self._target.name)
+
+    def _note_failure(self, outcome: Outcome) -> None:
+        self._failures, self._is_back = self._failures + 1, False
+        now, last = self._clock(), self._complained_at
+        is_new = last is None or not 0 <= now - last < SECONDS_BETWEEN_COMPLAINTS
+        if self._failures >= ATTEMPTS_UNTIL_FAILING and is_new and not self._is_told:
+            self._is_told, self._complained_at = True, now
             log.warning("target %s does not take messages: %s", self._target.name, outcome.error)
 
     def _run(self) -> None:

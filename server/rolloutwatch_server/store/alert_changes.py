@@ -15,12 +15,14 @@ class Changes:
         self._db = db
         self.now = now
 
-    def happened(self, run: str, birth: int, rule: Rule, transition: Transition, late: bool) -> None:
-        """Keep what happened to an alert, and what is to be told of it."""
-        event = self._add(run, birth, rule.name, int(rule.severity), transition, late)
+    def happened(
+        self, run: str, birth: int, rule: Rule, transition: Transition, late: bool, is_told: bool = True
+    ) -> None:
+        """Keep what happened to an alert, and that somebody is to be told of it unless it is of the past."""
+        event = self._add(run, birth, rule.name, int(rule.severity), transition, late, is_told)
         match transition.change:
             case Change.FIRING:
-                self._fire(event, run, rule, transition, late)
+                self._fire(event, run, rule, transition, late, is_told)
             case Change.RESOLVED:
                 self._resolve(run, rule.name, transition)
             case Change.FLAPPING | Change.STABLE:
@@ -41,11 +43,20 @@ class Changes:
             end = Transition(
                 change=Change.RESOLVED, epoch=epoch, step=step, time=time, reason=reason, quiet=True
             )
-            self._add(run, birth, rule, severity, end, late=False)
+            self._add(run, birth, rule, severity, end, late=False, is_told=False)
             self._resolve(run, rule, end)
 
-    def _add(self, run: str, birth: int, rule: str, severity: int, transition: Transition, late: bool) -> str:
-        """Keep a transition, and that somebody is to be told of it; return the event's id."""
+    def _add(
+        self,
+        run: str,
+        birth: int,
+        rule: str,
+        severity: int,
+        transition: Transition,
+        late: bool,
+        is_told: bool,
+    ) -> str:
+        """Keep a transition, and perhaps that somebody is to be told of it; return the event's id."""
         one = transition
         same = (run, rule, one.change.value, one.epoch)
         query = "SELECT count(*) FROM transitions WHERE run = ? AND rule = ? AND change = ? AND epoch = ?"
@@ -62,15 +73,17 @@ class Changes:
                 int(one.quiet), int(late),
             ),
         )  # fmt: skip
-        if not one.quiet:
+        if is_told and not one.quiet:
             self._db.execute(
                 "INSERT INTO outbox (event, run, severity, late, created_at) VALUES (?, ?, ?, ?, ?)",
                 (event, run, severity, int(late), self.now),
             )
         return event
 
-    def _fire(self, event: str, run: str, rule: Rule, transition: Transition, late: bool) -> None:
-        told_at = None if transition.quiet else self.now
+    def _fire(
+        self, event: str, run: str, rule: Rule, transition: Transition, late: bool, is_told: bool
+    ) -> None:
+        told_at = self.now if is_told and not transition.quiet else None
         self._db.execute(
             "INSERT INTO alerts (id, run, rule, epoch, severity, condition, summary, cure, guide, firing_step, firing_time, "
             "vals, flapping, late, told_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

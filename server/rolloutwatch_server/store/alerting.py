@@ -143,12 +143,14 @@ class Alerting(Outgoing):
             return read_silences(db, self._clock())
 
     def unsilence(self, silence: int) -> bool:
-        """End a silence; tell whether there was one of that id."""
+        """End a silence; tell whether there was one of that id. `end_silences` then does what is due."""
+        now = self._clock()
         with self._database.write() as db:
             query = (
-                "DELETE FROM silences WHERE id = ? RETURNING id, run, rule, until, author, reason, created_at"
+                "UPDATE silences SET until = ?1 WHERE id = ?2 AND until > ?1 "
+                "RETURNING id, run, rule, until, author, reason, created_at"
             )
-            row = db.execute(query, (silence,)).fetchone()
+            row = db.execute(query, (now, silence)).fetchone()
         if row is not None:
             self._note_silenced(SilenceView(*row))
         return row is not None

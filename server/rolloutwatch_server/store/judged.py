@@ -22,8 +22,6 @@ from rolloutwatch_server.store.portions import next_step
 Steps = npt.NDArray[np.int64]
 
 STEPS_AT_ONCE = 4096
-STEPS_LOOKED_AT = 1000
-STEPS_COUNTED = 21  # the last of these
 
 
 def read_notes(
@@ -90,14 +88,7 @@ def _pieces(shown: Shown, names: Collection[str], wanted: Collection[str], exact
     return [Piece(step, made.get(step, math.nan), 0, figures) for step, figures in sorted(found.items())]
 
 
-def seconds_per_step(db: sqlite3.Connection, run: str, last: int) -> float:
-    """Return how long the last steps of a run took, as their median; 0 where that is not known."""
-    times = Shown(db, run, max(0, last - STEPS_LOOKED_AT), last).times().value[-STEPS_COUNTED:]
-    taken = np.diff(times[np.isfinite(times)])
-    return float(max(np.median(taken), 0.0)) if len(taken) else 0.0
-
-
-class JudgedRun:
+class Judged:
     """A run as it was judged, and what was recorded of that, at one moment of the archive."""
 
     def __init__(self, db: sqlite3.Connection, run: str, rules_of: Callable[[int], tuple[Rule, ...]]) -> None:

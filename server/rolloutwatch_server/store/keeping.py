@@ -10,12 +10,15 @@ from pathlib import Path
 
 from rolloutwatch_contract.protocol import RunState
 from rolloutwatch_server.alerts.engine import Engine
+from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.store.alert_book import AlertBook, Documents
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
-from rolloutwatch_server.store.database import MEMORY, Database
+from rolloutwatch_server.store.database import MEMORY, Database, StoreError
 from rolloutwatch_server.store.deletion import Removal, RunIsLive, delete, removals, sweep
 from rolloutwatch_server.store.integrity import in_quarantine
 from rolloutwatch_server.store.news import AlertNews, News
+from rolloutwatch_server.store.past import Past, unjudged_run
+from rolloutwatch_server.store.portions import read_history
 from rolloutwatch_server.store.restoration import Restoration
 from rolloutwatch_server.store.retention import Limits, has_ended, let_go_of_tables, reason_to_delete
 from rolloutwatch_server.store.transcript import Transcript
@@ -47,6 +50,7 @@ class Keeping:
         self._alert_news = AlertNews(clock())
         self._engine = Engine()
         self._documents = Documents()
+        self._past: Past | None = None
         self._restoring = threading.Lock()
 
     def close(self) -> None:
@@ -93,7 +97,53 @@ class Keeping:
             return True
         with self._database.write() as db:
             run = let_go_of_tables(db, self.limits, self._clock(), seconds)
-            return run is not None or self._retire(db)
+            if run is not None or self._retire(db):
+                return True
+        return self._judge_the_past()
+
+    def _judge_the_past(self) -> bool:
+        """Judge a bite of a run that was never judged; tell whether there is more to judge."""
+        if self._past is None:
+            self._past = self._begin_the_past()
+        past = self._past
+        if past is None:
+            return False
+        try:
+            more = self._bite_of(past)
+        except (StoreError, OSError):
+            raise
+        except (
+            Exception
+        ) as error:  # a mistake of ours would else keep all that the keeper does from being done
+            self._past = None
+            log.exception("Alerts of the past run %s met an error of their own; please report it.", past.run)
+            with self._database.write() as db:
+                self._book(db).mark_broken(past.run, f"{type(error).__name__}: {error}")
+            return True
+        if not more:
+            self._past = None
+        return True
+
+    def _bite_of(self, past: Past) -> bool:
+        """Judge some steps of a past run; tell whether there are more, or whether it has to be begun anew."""
+        with self._database.read() as db:
+            more = past.bite(db)
+        if more is False:
+            with self._database.write() as db:
+                past.write(db, self._book(db))
+            self._alert_news.note(past.run)
+        return bool(more)
+
+    def _begin_the_past(self) -> Past | None:
+        with self._database.read() as db:
+            run = unjudged_run(db, self._states(db))
+        if run is None:
+            return None
+        with self._database.write() as db:  # because the default rules may have to become a version
+            book = self._book(db)
+            version = book.version_in_force()
+            rules = [rule for rule in book.rules_of(version) if rule.applies_to(run)]
+            return Past(run, version, Plan(rules), read_history(db, run))
 
     def _retire(self, db: sqlite3.Connection) -> bool:
         """Delete the run that was longest without a record, if it is beyond the limits; tell whether it was."""

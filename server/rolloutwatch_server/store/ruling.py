@@ -12,10 +12,7 @@ from rolloutwatch_contract.written_rules import parse_rules
 from rolloutwatch_server.store.alert_book import add_rule_set, read_rule_set, tell_again
 from rolloutwatch_server.store.alert_rows import FIRING, RuleSetView, SilenceView, read_alerts
 from rolloutwatch_server.store.alerting import Alerting
-from rolloutwatch_server.store.judged import JudgedRun, seconds_per_step
-
-LEAST_SILENCE = 5.0  # seconds, below which no run is looked at
-SECONDS_OF_A_DAY = 86_400.0
+from rolloutwatch_server.store.judged import Judged
 
 
 class RulesChanged(RuntimeError):
@@ -69,37 +66,21 @@ class Ruling(Alerting):
         return _metrics_of(rules)
 
     @contextlib.contextmanager
-    def judged(self, run: str) -> Iterator[JudgedRun]:
+    def judged(self, run: str) -> Iterator[Judged]:
         """Hold one moment of the archive, in which a run can be judged again."""
         with self._database.read() as db:
-            yield JudgedRun(db, run, lambda version: self._documents.rules_of(db, version))
+            yield Judged(db, run, lambda version: self._documents.rules_of(db, version))
 
     @property
     def broken_alerts(self) -> Mapping[str, str]:
         """Return the runs whose alerts stand still for a mistake of the server, with what it was."""
         return dict(self._engine.broken)
 
-    def judge_by_clock(self, hearing_since: float) -> None:
-        """Judge runs that nothing comes of any more, by rules of `silent(...)`; somebody has listened since a time.
-
-        A run that was heard a day ago or longer is let be.
-        """
-        now = self._clock()
-        with self._database.read() as db:
-            query = "SELECT run, heard_at, open_step FROM alert_runs WHERE ended = 0 AND broken = '' AND heard_at > ?"
-            heard = db.execute(query, (now - SECONDS_OF_A_DAY,)).fetchall()
-            silent = [
-                (run, now - max(heard_at, hearing_since), seconds_per_step(db, run, step))
-                for run, heard_at, step in heard
-                if now - max(heard_at, hearing_since) >= LEAST_SILENCE and step is not None
-            ]
-        for run, seconds, per_step in silent:
-            self._judge_by_clock(run, seconds, per_step)
-
-    def _judge_by_clock(self, run: str, seconds: float, per_step: float) -> None:
+    def judge_by_clock(self, run: str, silent_seconds: float, seconds_per_step: float) -> None:
+        """Judge a run that nothing has come of for so long, and that usually takes so long for a step, by `silent(...)`."""
         try:
             with self._database.write() as db:
-                changed = self._engine.judge_by_clock(self._book(db), run, seconds, per_step)
+                changed = self._engine.judge_by_clock(self._book(db), run, silent_seconds, seconds_per_step)
         except BaseException:
             self._forget()
             raise
@@ -135,7 +116,10 @@ class Ruling(Alerting):
             return read_alerts(db, self._clock(), tail, (self._clock(),))
 
     def end_silences(self) -> list[AlertView]:
-        """Let go of the silences that are over; return the alerts they covered that fire and nothing silences now."""
+        """Let go of the silences that are over, and let people be told of what they covered and nothing silences now.
+
+        Return the alerts they are told of, which fire. All of it is one transaction: a crash loses none of them.
+        """
         now = self._clock()
         with self._database.read() as db:  # as almost always
             if db.execute("SELECT 1 FROM silences WHERE until <= ?", (now,)).fetchone() is None:
@@ -143,13 +127,17 @@ class Ruling(Alerting):
         with self._database.write() as db:
             query = "DELETE FROM silences WHERE until <= ? RETURNING id, run, rule, until, author, reason, created_at"
             over = [SilenceView(*row) for row in db.execute(query, (now,)).fetchall()]
-            firing = read_alerts(db, now, f"WHERE {FIRING} ORDER BY rowid")
-        self._note_silenced(*over)
-        return [
-            one
-            for one in firing
-            if one.silenced_until is None and any(silence.covers(one.run, one.rule) for silence in over)
-        ]
+            heard = [
+                one
+                for one in read_alerts(db, now, f"WHERE {FIRING} ORDER BY rowid")
+                if one.silenced_until is None and any(silence.covers(one.run, one.rule) for silence in over)
+            ]
+            # of what somebody looks after, or flaps, people are not told again
+            told = [one for one in heard if not one.acknowledged_by and not one.flapping]
+            for one in told:
+                tell_again(db, one.id, now)
+        self._alert_news.note(*dict.fromkeys(one.run for one in heard))
+        return told
 
 
 def _in_force(db: sqlite3.Connection) -> tuple[str, str, list[str]]:

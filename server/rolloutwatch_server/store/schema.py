@@ -108,7 +108,7 @@ CREATE TABLE transitions (
     quiet INTEGER NOT NULL DEFAULT 0, late INTEGER NOT NULL DEFAULT 0, given_up INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX transitions_of_run ON transitions (run, step);
-CREATE INDEX transitions_of_alert ON transitions (run, rule, epoch);
+CREATE INDEX transitions_of_rule ON transitions (run, rule, epoch);
 CREATE TABLE alerts (
     id TEXT PRIMARY KEY, run TEXT NOT NULL, rule TEXT NOT NULL, epoch INTEGER NOT NULL, severity INTEGER NOT NULL,
     condition TEXT NOT NULL, summary TEXT NOT NULL, cure TEXT NOT NULL, guide TEXT NOT NULL,
@@ -119,7 +119,7 @@ CREATE TABLE alerts (
     told_at REAL, repeats INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX alerts_of_run ON alerts (run, firing_step);
-CREATE UNIQUE INDEX alerts_of_rule ON alerts (run, rule, epoch);
+CREATE INDEX alerts_of_rule ON alerts (run, rule, epoch);
 CREATE INDEX alerts_that_fire ON alerts (run) WHERE resolved_step IS NULL;
 CREATE TABLE silences (
     id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, rule TEXT NOT NULL, until REAL NOT NULL,

@@ -2,7 +2,10 @@
 
 import msgspec
 
-from rolloutwatch_server.store.alert_rows import TransitionView, read_transitions
+from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT, DEFAULT_RULES
+from rolloutwatch_contract.rules import Rule
+from rolloutwatch_server.store.alert_book import DEFAULT, read_rule_set
+from rolloutwatch_server.store.alert_rows import RuleSetView, TransitionView, read_transitions
 from rolloutwatch_server.store.ruling import Ruling
 
 
@@ -12,6 +15,13 @@ class JudgedRun(msgspec.Struct, frozen=True):
     run: str
     open_step: int
     heard_at: float
+
+
+class Stands(msgspec.Struct, frozen=True):
+    """How rules stand on a run: the phases of those that do not stand as at the beginning, and the metrics that came."""
+
+    phases: dict[str, str]
+    came: frozenset[str]
 
 
 class Watching(Ruling):
@@ -50,11 +60,18 @@ class Watching(Ruling):
             found = list(read_transitions(db, newest, (number, limit)))
         return [(at, alert or "", one) for (at, alert), one in zip(numbers, found, strict=True)][::-1]
 
-    def broken_alerts(self) -> dict[str, str]:
-        return {}
+    def rules_in_force(self) -> tuple[RuleSetView, tuple[Rule, ...]]:
+        """Return the rules in force, as they were written and as they are read; the default ones are those of this version."""
+        with self._database.read() as db:
+            one = read_rule_set(db)
+            if one.origin != DEFAULT:
+                return one, self._documents.rules_of(db, one.version)
+        return msgspec.structs.replace(one, document=DEFAULT_DOCUMENT), DEFAULT_RULES
 
-    def rule_phases(self, run: str) -> dict[str, str]:
-        return {}
-
-    def judge_by_clock(self, run: str, rule: str, now: float) -> None:
-        raise NotImplementedError
+    def stands(self, run: str) -> Stands:
+        """Return how rules stand on a run."""
+        with self._database.read() as db:
+            book = self._book(db)
+            row, states = book.run(run), book.states(run)
+        phases = {rule: state.phase.value for rule, state in states.items()}
+        return Stands(phases, frozenset() if row is None else frozenset(row.memory.last))

@@ -121,7 +121,9 @@ def test_apprise_delivers_words_and_picture(tmp_path: Path) -> None:
     assert (attached["filename"], base64.b64decode(attached["base64"])) == ("alert.png", b"a picture")
 
 
-@pytest.mark.parametrize(("form", "expected"), [("text", "a_b <b>& *c*"), ("html", "a_b&nbsp;&lt;b&gt;&amp;&nbsp;*c*")])
+@pytest.mark.parametrize(
+    ("form", "expected"), [("text", "a_b <b>& *c*"), ("html", "a_b&nbsp;&lt;b&gt;&amp;&nbsp;*c*")]
+)
 def test_what_is_said_is_shown_as_it_is_and_never_as_markup(tmp_path: Path, form: str, expected: str) -> None:
     with Receiver() as receiver:
         job = Job(url(receiver, f"?format={form}"), "t", "a_b <b>& *c*", allow_internal=True)

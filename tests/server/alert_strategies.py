@@ -1,0 +1,104 @@
+"""Rules and runs drawn at random, for what must be so whatever they are."""
+
+import math
+
+from hypothesis import strategies as st
+
+from rolloutwatch_contract.conditions import Condition, text_of
+from rolloutwatch_contract.conditions.nodes import (
+    Absent,
+    Absolute,
+    And,
+    Arithmetic,
+    Comparison,
+    Metric,
+    Negative,
+    Node,
+    Not,
+    Number,
+    Or,
+    Over,
+    Share,
+)
+from rolloutwatch_contract.rules import Rule
+from rolloutwatch_contract.severity import Severity
+
+METRICS = ["a", "b", "c"]
+NUMBERS = st.sampled_from([-1.0, 0.0, 0.1, 0.5, 1.0, 2.0, 1e-300, 1e300])
+FIGURES = st.one_of(NUMBERS, st.sampled_from([math.nan, math.inf, -math.inf]), st.floats(-3, 3))
+NAMES = st.sampled_from(METRICS)
+
+
+@st.composite
+def numbers(draw: st.DrawFn, depth: int, shares: bool) -> Node:
+    kind = draw(st.integers(0, 9 if depth and shares else 8 if depth else 5))
+    if kind <= 2:
+        return Metric(draw(NAMES))
+    if kind == 3:
+        return Number(draw(NUMBERS))
+    if kind <= 5:
+        function = draw(st.sampled_from(["mean", "min", "max", "change", "rate"]))
+        return Over(function, draw(NAMES), draw(st.integers(2, 5)))
+    if kind == 6:
+        return Negative(draw(numbers(depth - 1, shares)))
+    if kind == 7:
+        return Absolute(draw(numbers(depth - 1, shares)))
+    if kind == 8:
+        operator = draw(st.sampled_from("+-*/"))
+        return Arithmetic(operator, draw(numbers(depth - 1, shares)), draw(numbers(depth - 1, shares)))
+    return Share(draw(conditions(depth - 1, is_inner=True)), draw(st.integers(2, 4)))
+
+
+@st.composite
+def conditions(draw: st.DrawFn, depth: int = 3, *, is_inner: bool = False) -> Node:
+    """A condition; an inner one, that is shared, has neither absent nor another share in it."""
+    kind = draw(st.integers(0, 9 if depth else 6))
+    if kind <= (6 if is_inner else 4):
+        operator = draw(st.sampled_from(["<", "<=", ">", ">=", "==", "!="]))
+        sides = numbers(max(0, depth - 1), not is_inner)
+        return Comparison(operator, draw(sides), draw(sides))
+    if kind <= 6:
+        return Absent(draw(NAMES), draw(st.integers(1, 4)))
+    inner = conditions(max(0, depth - 1), is_inner=is_inner)
+    if kind == 7:
+        return Not(draw(inner))
+    parts = draw(st.lists(inner, min_size=2, max_size=3).map(tuple))
+    return And(parts) if kind == 8 else Or(parts)
+
+
+def _rule(
+    name: str, when: Node, clear: Node | None, for_steps: int, for_seconds: float, clear_steps: int
+) -> Rule:
+    return Rule(
+        name=name,
+        severity=Severity.WARNING,
+        when=Condition(text_of(when), when),
+        clear=clear and Condition(text_of(clear), clear),
+        for_steps=for_steps,
+        for_seconds=for_seconds,
+        clear_steps=clear_steps,
+    )
+
+
+COUNTS = st.sampled_from([1, 1, 2, 3])
+RULES = st.lists(
+    st.tuples(conditions(), st.none() | conditions(), COUNTS, st.sampled_from([0.0, 0.0, 2.5]), COUNTS),
+    min_size=1,
+    max_size=4,
+).map(lambda drawn: [_rule(f"rule_{number}", *parts) for number, parts in enumerate(drawn)])
+
+
+def figures() -> st.SearchStrategy[dict[str, float]]:
+    """Some figures of a step, at least one."""
+    return st.dictionaries(NAMES, FIGURES, min_size=1)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.integers(1, 3),  # steps since the last one
+        st.sampled_from([0.5, 1.0, 3.0]),  # seconds since
+        figures(),
+    ),
+    min_size=1,
+    max_size=30,
+)

@@ -1,0 +1,218 @@
+"""All rules of a run judged at once give what each gives when it is computed slowly, however the figures come."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rolloutwatch_contract.conditions import Truth, parse
+from rolloutwatch_contract.rules import Rule
+from rolloutwatch_contract.severity import Severity
+from rolloutwatch_server.alerts.evaluation import RunAlerts
+from rolloutwatch_server.alerts.feed import Fed, Ignored, Memory, Piece, Rewind
+from rolloutwatch_server.alerts.plan import Plan
+from rolloutwatch_server.alerts.state import AlertState, Phase
+from tests.oracle.alerts import Happened, happenings
+from tests.server.alert_strategies import RULES, STEPS, figures
+
+Drawn = Sequence[tuple[int, float, dict[str, float]]]
+
+
+def run_of(drawn: Drawn) -> list[tuple[int, float, dict[str, float]]]:
+    """Steps with numbers and times that grow."""
+    steps, number, time = [], 0, 100.0
+    for more, seconds, metrics in drawn:
+        number, time = number + more, time + seconds
+        steps.append((number, time, metrics))
+    return steps
+
+
+def told(fed: Iterable[Fed]) -> list[Happened]:
+    return [
+        Happened(rule.name, one.change.value, one.epoch, one.step, one.time, one.quiet, one.reason)
+        for some in fed
+        for rule, one in some.transitions
+    ]
+
+
+def by_rule(happened: Iterable[Happened], rules: Sequence[Rule]) -> list[Happened]:
+    """Those of each rule together, in the order in which they happened."""
+    order = [rule.name for rule in rules]
+    return sorted(happened, key=lambda one: order.index(one.rule))
+
+
+@settings(deadline=None, max_examples=300)
+@given(RULES, STEPS)
+def test_judged_at_once_is_judged_slowly(rules: list[Rule], drawn: Drawn) -> None:
+    steps = run_of(drawn)
+    alerts = RunAlerts(Plan(rules))
+    fed = [alerts.feed(Piece(number, time, 1, metrics)) for number, time, metrics in steps]
+    assert by_rule(told(fed), rules) == happenings(rules, steps)
+
+
+def pieces_of(steps: Drawn) -> list[Piece]:
+    return [Piece(number, time, 1, metrics) for number, time, metrics in steps]
+
+
+def fed_with(rules: Sequence[Rule], pieces: Iterable[Piece]) -> list[Happened]:
+    alerts = RunAlerts(Plan(rules))
+    return by_rule(told(alerts.feed(piece) for piece in pieces), rules)
+
+
+@settings(deadline=None, max_examples=150)
+@given(RULES, STEPS, st.data())
+def test_it_is_the_same_however_a_step_comes_in_pieces(
+    rules: list[Rule], drawn: Drawn, data: st.DataObject
+) -> None:
+    """Figure by figure, in any order: a rule decides once, and what comes later cannot change it."""
+    whole = pieces_of(run_of(drawn))
+    parts = []
+    for piece in whole:
+        names = data.draw(st.permutations(sorted(piece.metrics)))
+        cuts = data.draw(st.integers(0, len(names)))
+        for some in (names[:cuts], *([name] for name in names[cuts:])):
+            metrics = {name: piece.metrics[name] for name in some}
+            parts.append(Piece(piece.step, piece.time, 1, metrics))
+    assert fed_with(rules, parts) == fed_with(rules, whole)
+
+
+@settings(deadline=None, max_examples=150)
+@given(RULES, STEPS, st.data())
+def test_it_goes_on_after_a_restart_as_if_there_had_been_none(
+    rules: list[Rule], drawn: Drawn, data: st.DataObject
+) -> None:
+    """From states, memory and the last pieces, at any place, in the midst of a step too; with no more than it asks for."""
+    pieces = [
+        Piece(piece.step, piece.time, session, {name: value})
+        for piece in pieces_of(run_of(drawn))
+        for session, (name, value) in enumerate(sorted(piece.metrics.items()))
+    ]
+    at = data.draw(st.integers(0, len(pieces)))
+    uninterrupted = RunAlerts(Plan(rules))
+    before, expected = pieces[:at], []
+    for place, piece in enumerate(pieces):
+        if place == at:
+            states, memory = uninterrupted.states, through_msgpack(uninterrupted.memory())
+        fed = uninterrupted.feed(piece)
+        if place >= at:
+            expected.append(fed)
+    if at == len(pieces):
+        states, memory = uninterrupted.states, through_msgpack(uninterrupted.memory())
+    resumed = RunAlerts(Plan(rules), states, memory)
+    far = 0
+    while not resumed.warm(before[len(before) - far :]) and far < len(before):
+        far += 1
+        while far < len(before) and before[-far - 1].step == before[-far].step:
+            far += 1
+    assert [resumed.feed(piece) for piece in pieces[at:]] == expected
+    assert resumed.states == uninterrupted.states
+    assert resumed.memory() == uninterrupted.memory()
+
+
+def test_who_judges_a_run_again_tells_it_where_the_run_went_back() -> None:
+    """With how often rules had fired by then, those that are not in force any more too."""
+    one = Rule(name="one", severity=Severity.WARNING, when=parse("ratio_std > 1"))
+    alerts = RunAlerts(Plan([one]))
+    alerts.feed(Piece(3, 0.0, 1, {"ratio_std": 2.0}))
+    fed = alerts.go_back(2, 5.0, {"one": 7, "former": 3})
+    assert told([fed]) == [Happened("one", "resolved", 1, 2, 5.0, False, "the run went back to step 2")]
+    assert alerts.states == fed.states == {"one": AlertState(epoch=7), "former": AlertState(epoch=3)}
+    fed = alerts.feed(Piece(2, 6.0, 1, {"ratio_std": 2.0}))
+    assert told([fed]) == [Happened("one", "firing", 8, 2, 6.0)]
+
+
+def test_a_step_behind_which_a_run_goes_back_was_over() -> None:
+    """Where it is judged again what was given up is not there: the step before it closes as it did when more came."""
+    one = Rule(name="one", severity=Severity.WARNING, when=parse("absent(n_tokens, 1)"))
+    alerts = RunAlerts(Plan([one]))
+    for step, metric in enumerate(["n_tokens", "ratio_std"]):
+        assert told([alerts.feed(Piece(step, float(step), 1, {metric: 2.0}))]) == []
+    fired, ended = told([alerts.go_back(2, 9.0, {"one": 1})])
+    assert fired == Happened("one", "firing", 1, 1, 1.0)
+    assert ended == Happened("one", "resolved", 1, 2, 9.0, False, "the run went back to step 2")
+
+
+def test_a_step_without_figures_is_none() -> None:
+    alerts = RunAlerts(Plan([]))
+    assert alerts.feed(Piece(3, 0.0, 1, {})) == Fed([], {}, [])
+    assert (alerts.open_step, alerts.memory()) == (-1, Memory())
+
+
+def test_names_of_rules_are_different_and_the_clock_judges_only_what_is_silent() -> None:
+    one = Rule(name="one", severity=Severity.WARNING, when=parse("ratio_std > 1"))
+    with pytest.raises(
+        ValueError, match="Two rules have the same name: expected names that are all different"
+    ):
+        Plan([one, one])
+    with pytest.raises(ValueError, match=r"one is judged by figures: expected a rule of silent\(...\)"):
+        RunAlerts(Plan([one])).by_clock("one", Truth.TRUE, 0.0)
+
+
+def through_msgpack(memory: Memory) -> Memory:
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(memory), type=Memory)
+
+
+@settings(deadline=None, max_examples=200)
+@given(RULES, STEPS, st.data())
+def test_what_comes_again_is_never_judged_again(rules: list[Rule], drawn: Drawn, data: st.DataObject) -> None:
+    """A record that is delivered twice, however late, changes nothing, and it is noted that it was not judged."""
+    pieces = pieces_of(run_of(drawn))
+    alerts, twice = RunAlerts(Plan(rules)), RunAlerts(Plan(rules))
+    for place, piece in enumerate(pieces):
+        assert twice.feed(piece) == alerts.feed(piece)
+        again = pieces[data.draw(st.integers(0, place))]
+        fed = twice.feed(msgspec.structs.replace(again, time=again.time + 1000))
+        assert (fed.transitions, fed.states) == ([], {})
+        assert fed.notes == [Ignored(again.step, again.session, tuple(again.metrics))]
+        assert twice.memory() == alerts.memory()
+        assert twice.states == alerts.states
+
+
+@settings(deadline=None, max_examples=300)
+@given(RULES, st.lists(st.tuples(st.integers(0, 20), st.integers(1, 2), figures()), max_size=40))
+def test_alerts_begin_and_end_in_turn_whatever_comes(
+    rules: list[Rule], drawn: list[tuple[int, int, dict[str, float]]]
+) -> None:
+    """Late, again, from further back, of two writers at once: each alert fires once and ends once, epoch after epoch."""
+    alerts = RunAlerts(Plan(rules))
+    fed = [
+        alerts.feed(Piece(step, float(place), session, metrics))
+        for place, (step, session, metrics) in enumerate(drawn)
+    ]
+    turns: dict[str, list[tuple[str, int]]] = {}
+    for one in told(fed):
+        if one.change in ("firing", "resolved"):
+            turns.setdefault(one.rule, []).append((one.change, one.epoch))
+    for rule, found in turns.items():
+        whole = [(change, epoch) for epoch in range(1, len(found) + 1) for change in ("firing", "resolved")]
+        assert found == whole[: len(found)]
+        assert alerts.states[rule].epoch == found[-1][1]
+        assert (alerts.states[rule].phase is Phase.FIRING) == (found[-1][0] == "firing")
+
+
+@settings(deadline=None, max_examples=150)
+@given(RULES, STEPS, STEPS, st.data())
+def test_a_run_that_goes_back_begins_anew_there(
+    rules: list[Rule], first: Drawn, again: Drawn, data: st.DataObject
+) -> None:
+    """From the step it goes back to on, it is judged as if there had been nothing before, but alerts are counted on."""
+    alerts, before = RunAlerts(Plan(rules)), pieces_of(run_of(first))
+    for piece in before:
+        alerts.feed(piece)
+    standing, known = alerts.states, sorted(before[-1].metrics)
+    steps = [Piece(piece.step, piece.time + 1000, 2, piece.metrics) for piece in pieces_of(run_of(again))]
+    to_step = data.draw(st.sampled_from([piece.step for piece in before]))
+    moved = [msgspec.structs.replace(piece, step=piece.step - steps[0].step + to_step) for piece in steps]
+    moved[0] = msgspec.structs.replace(moved[0], metrics={known[0]: 1.0, **moved[0].metrics})
+    back = alerts.feed(moved[0])
+    firing = [name for name, state in standing.items() if state.phase is Phase.FIRING]
+    ends = [one for one in told([back]) if one.reason.startswith("the run went back")]
+    assert sorted(one.rule for one in ends if one.change == "resolved") == sorted(firing)
+    epochs = {name: state.epoch for name, state in standing.items() if state.epoch}
+    assert back.notes[-1] == Rewind(to_step, moved[0].time, epochs)
+    fresh = RunAlerts(Plan(rules), {name: AlertState(epoch=epoch) for name, epoch in epochs.items()})
+    expected = told(fresh.feed(piece) for piece in moved)
+    found = told([back, *(alerts.feed(piece) for piece in moved[1:])])
+    assert [one for one in found if one not in ends] == expected
