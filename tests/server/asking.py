@@ -15,6 +15,7 @@ from rolloutwatch_server.alerts.ticker import Ticker, TickerThread
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.notify.notifier import Notifier
 from rolloutwatch_server.security import Access
 from rolloutwatch_server.store import Store
 from rolloutwatch_server.transport import connect
@@ -39,6 +40,7 @@ class Asking:
         ingest: Ingest | None = None,
         metrics_runs: bool = False,
         rulebook: Rulebook | None = None,
+        notifier: Notifier | None = None,
     ) -> "Asking":
         feed = feed or LiveFeed()
         ingest = ingest or Ingest(store, lambda: connect("redis://127.0.0.1:1"), feed.announce)
@@ -52,6 +54,7 @@ class Asking:
             metrics_runs=metrics_runs,
             rulebook=rulebook,
             clockwork=TickerThread(ticker),
+            notifier=notifier,
         )
         return cls(app, feed, ticker)
 

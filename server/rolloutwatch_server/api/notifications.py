@@ -9,12 +9,10 @@ from starlette.exceptions import HTTPException
 
 from rolloutwatch_server.api.answers import answer
 from rolloutwatch_server.notify.events import decode
-from rolloutwatch_server.notify.notifier import Notifier, UnderWay
+from rolloutwatch_server.notify.notifier import MOST_DEAD, Notifier, UnderWay
 from rolloutwatch_server.store import Delivery, Store
 
 router = APIRouter(prefix="/notifications", tags=["alerts"])
-
-MOST_DEAD = 1000
 
 
 class OneTarget(BaseModel):
@@ -119,11 +117,8 @@ def get_dead_messages(request: Request, limit: Annotated[int, Query(ge=1, le=MOS
 @router.post("/dead/retry", responses={200: {"model": Retried}})
 def retry_all(request: Request) -> Response:
     """Send all messages anew that were given up, for targets that there are."""
-    store, notifier = request.app.state.store, _notifier(request)
-    if notifier is None:
-        return answer({"retried": 0})
-    dead = [one for one in store.deliveries("dead", limit=MOST_DEAD) if notifier.target(one.target)]
-    return answer({"retried": sum(notifier.retry(one.id) for one in dead)})
+    notifier = _notifier(request)
+    return answer({"retried": 0 if notifier is None else notifier.retry_all()})
 
 
 @router.post("/dead/{message}/retry", responses={200: {"model": Retried}})
@@ -133,7 +128,8 @@ def retry(request: Request, message: Annotated[int, Path(ge=1, le=2**63 - 1)]) -
     if notifier is None or not notifier.retry(message):
         raise HTTPException(
             404,
-            f"there is no message {message} that was given up: GET /api/v1/notifications/dead lists those there are.",
+            f"there is no message {message} that was given up, for a target that there is: "
+            "GET /api/v1/notifications/dead lists those there are.",
         )
     return answer({"retried": 1})
 

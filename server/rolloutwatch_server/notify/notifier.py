@@ -21,6 +21,7 @@ SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_BETWEEN_LOOKS_FOR_NOBODY = 5.0
 SECONDS_TO_END = 2.0
 MOST_ALERTS_COUNTED = 1000
+MOST_DEAD = 1000  # the archive keeps no more
 
 
 class UnderWay(RuntimeError):
@@ -90,10 +91,16 @@ class Notifier:
             self._testing.release()
 
     def retry(self, delivery: int) -> bool:
-        """Let a message that was given up be sent anew; tell whether there is such a one."""
-        is_there = self._outbox.retry_delivery(delivery)
+        """Let a message that was given up be sent anew; tell whether there is such a one, for a target that there is."""
+        dead = self._outbox.deliveries("dead", limit=MOST_DEAD)
+        is_known = any(one.id == delivery and self.target(one.target) is not None for one in dead)
+        is_there = is_known and self._outbox.retry_delivery(delivery)
         self._wake()
         return is_there
+
+    def retry_all(self) -> int:
+        """Let all messages be sent anew that were given up, for targets that there are; return how many."""
+        return sum(self.retry(one.id) for one in self._outbox.deliveries("dead", limit=MOST_DEAD))
 
     def round(self) -> int:
         """Make messages of the events whose time has come; return how many events still wait."""

@@ -1,6 +1,7 @@
 """How one message goes to one target, once."""
 
 import base64
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -65,28 +66,28 @@ class Pictures:
 
     def __init__(self, painter: Painter, outbox: Outbox) -> None:
         self._painter, self._outbox = painter, outbox
+        self._lock = threading.Lock()  # so that who wants the same one at the same time waits for it
         self._kept: OrderedDict[str, bytes] = OrderedDict()
 
     def picture(self, content: Content) -> bytes | None:
         """Return the picture of a message, None if there is none, or none that can be had."""
         key = encode(content)
-        kept = self._kept.get(key)
-        if kept is not None:
+        with self._lock:
+            kept = self._kept.get(key)
+            if kept is None:
+                try:
+                    kept = self.drawn(drawing_of(content, self._outbox))
+                except StoreError:
+                    return None  # of which everybody else tells; the message is not to wait for it
+                self._keep(key, kept)
             return kept
-        try:
-            drawing = drawing_of(content, self._outbox)
-        except StoreError:
-            return None  # of which everybody else tells; the message is not to wait for it
-        return None if drawing is None else self._drawn(key, drawing)
 
     def drawn(self, drawing: Drawing | None) -> bytes | None:
         """Return the picture of a drawing that somebody else has made."""
         return None if drawing is None else self._painter.draw(drawing)
 
-    def _drawn(self, key: str, drawing: Drawing) -> bytes | None:
-        drawn = self._painter.draw(drawing)
-        if drawn is not None:
-            self._kept[key] = drawn
+    def _keep(self, key: str, picture: bytes | None) -> None:
+        if picture is not None:
+            self._kept[key] = picture
             while len(self._kept) > PICTURES_KEPT:
                 self._kept.popitem(last=False)
-        return drawn

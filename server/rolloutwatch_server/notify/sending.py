@@ -88,7 +88,8 @@ class Sender:
         due = self._outbox.due_deliveries(horizon, target=self._target.name, limit=1)
         if due:
             outcome = self._attempt(due[0])
-            if not self._stopping.is_set():
+            # an attempt that was broken off says nothing of the target
+            if not outcome.error or not self._stopping.is_set():
                 self._settle(due[0], outcome)
         return bool(due)
 

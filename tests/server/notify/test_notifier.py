@@ -230,3 +230,12 @@ def test_a_test_says_how_it_went_and_one_is_sent_at_a_time(outbox: MemoryOutbox,
     assert first.content["test"] is True
     assert first.key != second.key
     assert base64.b64decode(first.content["picture"]).startswith(b"\x89PNG")
+
+
+def test_an_address_that_apprise_cannot_use_is_told_without_its_secrets(
+    outbox: MemoryOutbox, tmp_path: Path
+) -> None:
+    with notifier(outbox, tmp_path, apprise("slack://TokenAAAAA/TokenBBBBB", more=PLAIN)) as one:
+        target = one.target("chat")
+        assert target is not None
+        assert one.test(target) == "Apprise cannot use the URL: Could not load Slack URL: slack://***/***"
