@@ -62,7 +62,16 @@ class Book(Protocol):
     def save_states(self, run: str, states: Mapping[str, AlertState]) -> None:
         """Keep how rules of a run stand that changed."""
 
-    def happened(self, run: str, birth: int, rule: Rule, transition: Transition, late: bool) -> None:
+    def happened(
+        self,
+        run: str,
+        birth: int,
+        rule: Rule,
+        transition: Transition,
+        late: bool,
+        *,
+        during: int | None = None,
+    ) -> None:
         """Keep what happened to an alert, and what is to be told of it."""
 
     def go_back(self, run: str, birth: int, step: int, time: float) -> None:

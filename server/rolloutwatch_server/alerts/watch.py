@@ -116,19 +116,20 @@ class Watch:
 
     def _keep(self, book: Book, fed: Fed, piece: Piece | None = None) -> None:
         self._is_dirty = True
-        birth = self.row.birth
+        birth, during = self.row.birth, None
         for note in fed.notes:
             if isinstance(note, Rewind):
                 book.go_back(self.run, birth, note.step, note.time)
                 book.note(self.run, WentBack(note.step, note.time, note.epochs))
                 self.has_changed = True
             elif isinstance(note, Late) and piece is not None:
+                during = note.during
                 figures = {metric: piece.metrics[metric] for metric in note.metrics}
                 book.note(self.run, LateFigures(note.step, piece.time, note.during, figures))
         book.save_states(self.run, fed.states)
         for rule, transition in fed.transitions:
             late = book.now - transition.time - (self.row.skew or 0.0) > SECONDS_LATE
-            book.happened(self.run, birth, rule, transition, late)
+            book.happened(self.run, birth, rule, transition, late, during=during)
             self.has_changed = True
 
     def _end(self, book: Book, time: float) -> None:
