@@ -10,7 +10,7 @@ from rolloutwatch_contract.alerts import Change, event_id
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_contract.written_rules import parse_rules
 from rolloutwatch_server.alerts.evaluation import RunAlerts
-from rolloutwatch_server.alerts.feed import Fed, Piece, Rewind
+from rolloutwatch_server.alerts.feed import Fed, Late, Piece, Rewind
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.state import Transition
 from tests.chaos.curves import RULES, Sent
@@ -59,23 +59,25 @@ class _Account:
 
     def __init__(self) -> None:
         self.happened: list[Happened] = []
+        # by rule and epoch: at which open step it was found to fire, and to have ended
         self._stood: dict[tuple[str, int], tuple[Rule, int, int | None]] = {}
         self._times: Counter[tuple[str, str, int]] = Counter()
 
     def add(self, run: str, fed: Fed) -> None:
+        late = next((note.during for note in fed.notes if isinstance(note, Late)), None)
         for note in fed.notes:
             if isinstance(note, Rewind):
                 self._go_back(run, note)
         for rule, one in fed.transitions:
             self._add(run, rule, one)
-            key = rule.name, one.epoch
+            key, during = (rule.name, one.epoch), one.step if late is None else late
             if one.change is Change.FIRING:
-                self._stood[key] = rule, one.step, None
+                self._stood[key] = rule, during, None
             elif one.change is Change.RESOLVED and key in self._stood:
-                self._stood[key] = rule, self._stood[key][1], one.step
+                self._stood[key] = rule, self._stood[key][1], during
 
     def _go_back(self, run: str, to: Rewind) -> None:
-        """An alert that began before and ended behind that step ends there, of which nobody is told once more."""
+        """An alert that was found before and whose end was found behind that step ends there; nobody is told once more."""
         for key, (rule, first, last) in list(self._stood.items()):
             if first >= to.step:
                 del self._stood[key]
