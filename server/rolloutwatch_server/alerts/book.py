@@ -62,7 +62,16 @@ class Book(Protocol):
     def save_states(self, run: str, states: Mapping[str, AlertState]) -> None:
         """Keep how rules of a run stand that changed."""
 
-    def happened(self, run: str, birth: int, rule: Rule, transition: Transition, late: bool) -> None:
+    def happened(
+        self,
+        run: str,
+        birth: int,
+        rule: Rule,
+        transition: Transition,
+        late: bool,
+        *,
+        during: int | None = None,
+    ) -> None:
         """Keep what happened to an alert, and what is to be told of it."""
 
     def go_back(self, run: str, birth: int, step: int, time: float) -> None:
@@ -71,11 +80,11 @@ class Book(Protocol):
     def note(self, run: str, note: FeedNote) -> None:
         """Keep a note."""
 
-    def noted(self, run: str) -> dict[int, Was]:
-        """Return the notes of figures that were judged otherwise than they are shown, by step."""
+    def noted(self, run: str, first: int = 0) -> dict[int, Was]:
+        """Return the notes of figures that were judged otherwise than they are shown, by step, from one on."""
 
-    def late(self, run: str) -> set[tuple[int, str]]:
-        """Return the figures of a run that were judged late, by themselves: step and metric."""
+    def late(self, run: str, first: int) -> set[tuple[int, str]]:
+        """Return the figures of a run that were judged late, by themselves: step and metric, from a step on."""
 
     def mark_broken(self, run: str, reason: str) -> None:
         """Keep that a run is not judged any more, and why."""

@@ -53,6 +53,11 @@ class Overlap:
         else:
             self._judged[step, metric] = value
 
+    @property
+    def first(self) -> int:
+        """The first step of which anything may differ now."""
+        return min(self._from.values())
+
     def to_be_fed(
         self, memory: Memory, rank: Mapping[int, int], session: int, step: int, metrics: dict[str, float]
     ) -> dict[str, float]:
@@ -101,6 +106,7 @@ class Overlap:
     def differences(self, read: Read, noted: Mapping[int, Was]) -> list[Was]:
         """Return what is to be noted of steps where what is shown now is not what was judged.
 
+        `noted` are the notes from `first` on.
         A note takes the place of the former one of its step, and one without figures of an untrue one.
         """
         shown = read(self._from, min(self._from.values()))
@@ -131,7 +137,7 @@ class Overlap:
 def reach_back(memory: Memory, noted_to: int, records: Sequence[StepRecord]) -> tuple[set[str], int] | None:
     """Return of which metrics something comes again or late, and from which step on; None for a batch that only goes on."""
     metrics: set[str] = set()
-    seen: set[str] = set()
+    seen: Collection[str] = ()  # what came in this batch of the open step, or late
     first, top, is_ours = (
         math.inf,
         memory.step,
@@ -140,7 +146,7 @@ def reach_back(memory: Memory, noted_to: int, records: Sequence[StepRecord]) -> 
     for record in records:
         step = record.step
         if step > max(top, noted_to, memory.begun):
-            top, seen, is_ours = step, set(record.metrics), True
+            top, seen, is_ours = step, record.metrics.keys(), True
             continue
         for metric in record.metrics:
             last = memory.last.get(metric)
@@ -148,7 +154,7 @@ def reach_back(memory: Memory, noted_to: int, records: Sequence[StepRecord]) -> 
             if not is_new or metric in seen or step <= max(noted_to, memory.begun):
                 metrics.add(metric)
                 first = min(first, step)
-        seen.update(record.metrics)
+        seen = {*seen, *record.metrics}
         top = max(top, step)
     return (metrics | set(MADE_HERE), int(first)) if metrics else None
 

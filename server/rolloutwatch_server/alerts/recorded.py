@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from rolloutwatch_contract.alerts import Change
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.evaluation import RunAlerts
 from rolloutwatch_server.alerts.feed import Fed, Memory, Piece
@@ -35,38 +34,36 @@ class Placed(NamedTuple):
 
     at: int
     within: bool
-    is_given_up: bool
     note: FeedNote
 
 
 def place(notes: Sequence[FeedNote]) -> list[Placed]:
     """Return the notes that have a place among the figures, in order.
 
-    What was noted ahead of a step that the run went back to comes before it does.
+    What was noted at a step that the run went back behind was given up with it; but other rules stay in force.
     """
     placed: list[Placed] = []
-    limit = 2**62
+    limit, back = (
+        2**62,
+        0,
+    )  # how far the run went back after the note at hand, and where that stands in `placed`
     for note in reversed(notes):
         match note:
-            case WentBack():
-                if note.step < limit:  # else it went back further, or as far again, after that
-                    limit = note.step
-                    placed.append(Placed(limit, within=False, is_given_up=False, note=note))
-            case LateFigures():
-                placed.append(_placed(note.during, True, limit, note))
-            case Began() | RunEnded():
-                placed.append(_placed(note.step + 1, False, limit, note))
+            case WentBack() if note.step < limit:  # else it went back further, or as far again, after that
+                limit, back = note.step, len(placed)
+                placed.append(Placed(limit, within=False, note=note))
+            case LateFigures() if note.during < limit:
+                placed.append(Placed(note.during, within=True, note=note))
+            case Began() | RunEnded() if note.step < limit:
+                placed.append(Placed(note.step + 1, within=False, note=note))
+            case OtherRules() if note.step < limit:
+                placed.append(Placed(note.step, within=True, note=note))
             case OtherRules():
-                placed.append(_placed(note.step, True, limit, note))
-            case Was():
+                placed.insert(back, Placed(limit, within=False, note=note))
+                back += 1
+            case _:
                 pass
     return placed[::-1]
-
-
-def _placed(at: int, within: bool, limit: int, note: FeedNote) -> Placed:
-    if at > limit or (within and at >= limit):
-        return Placed(limit, within=False, is_given_up=True, note=note)
-    return Placed(at, within, is_given_up=False, note=note)
 
 
 def as_judged(pieces: Iterable[Piece], notes: Iterable[FeedNote]) -> Iterator[Piece]:
@@ -156,7 +153,7 @@ def pieces_alone(pieces: Iterable[Piece], notes: Sequence[FeedNote]) -> Iterator
     for one in in_order(pieces, notes):
         if isinstance(one, Piece):
             yield one
-        elif isinstance(one.note, LateFigures) and not one.is_given_up:
+        elif isinstance(one.note, LateFigures):
             yield late_piece(one.note)
 
 
@@ -173,42 +170,15 @@ def replay(
     `plan_of` returns the rules of a version. What came before the run began to be judged is left out.
     """
     alerts: RunAlerts | None = None
-    cut_short: list[Happened] = []  # ends that were given up: the run's going back makes another end of each
     for one in in_order(pieces, notes):
         if isinstance(one, Piece):
             if alerts is not None:
                 yield one.step, alerts.feed(one).transitions
-            continue
-        if isinstance(one.note, Began):
+        elif isinstance(one.note, Began):
             happened, alerts = _begin(alerts, one.note, plan_of)
-        elif alerts is None:
-            continue
-        else:
-            happened = _apply(alerts, one.note, plan_of).transitions
-        if one.is_given_up and not isinstance(one.note, LateFigures):
-            cut_short += happened
-            continue
-        if isinstance(one.note, WentBack):
-            happened = [*happened, *_ends(cut_short, one.note)]
-            cut_short = []
-        yield one.at, happened
-
-
-def _ends(cut_short: Iterable[Happened], back: WentBack) -> Iterator[Happened]:
-    for rule, one in cut_short:
-        if one.change is Change.RESOLVED:
-            reason = f"{BACK}{back.step}"
-            yield (
-                rule,
-                Transition(
-                    change=one.change,
-                    epoch=one.epoch,
-                    step=back.step,
-                    time=back.time,
-                    reason=reason,
-                    quiet=True,
-                ),
-            )
+            yield one.at, happened
+        elif alerts is not None:
+            yield one.at, _apply(alerts, one.note, plan_of).transitions
 
 
 def _begin(
@@ -216,7 +186,7 @@ def _begin(
 ) -> tuple[list[Happened], RunAlerts]:
     happened = [] if former is None else unjudged(former, note.time)
     states = {} if former is None else former.states
-    return happened, RunAlerts(plan_of(note.rule_set), states, Memory(begun=note.step))
+    return happened, RunAlerts(plan_of(note.rule_set), states, Memory(step=note.step, begun=note.step))
 
 
 def unjudged(alerts: RunAlerts, time: float) -> list[Happened]:
@@ -250,5 +220,5 @@ def trial(
             yield one.step, alerts.feed(one).transitions
         elif isinstance(one.note, WentBack):
             yield one.at, alerts.go_back(one.note.step, one.note.time).transitions
-        elif not one.is_given_up:
+        else:
             yield one.at, _apply(alerts, one.note, lambda _: plan).transitions

@@ -37,7 +37,7 @@ class Watch:
         if found is None:
             return None
         metrics, first = found
-        noted, late = book.noted(self.run), book.late(self.run)
+        noted, late = book.noted(self.run, first), book.late(self.run, first)
         return Overlap(self._reader(book), metrics, first, noted, late)
 
     def take(self, book: Book, entries: Sequence[Entry], overlap: Overlap | None) -> None:
@@ -116,19 +116,20 @@ class Watch:
 
     def _keep(self, book: Book, fed: Fed, piece: Piece | None = None) -> None:
         self._is_dirty = True
-        birth = self.row.birth
+        birth, during = self.row.birth, None
         for note in fed.notes:
             if isinstance(note, Rewind):
                 book.go_back(self.run, birth, note.step, note.time)
                 book.note(self.run, WentBack(note.step, note.time, note.epochs))
                 self.has_changed = True
             elif isinstance(note, Late) and piece is not None:
+                during = note.during
                 figures = {metric: piece.metrics[metric] for metric in note.metrics}
                 book.note(self.run, LateFigures(note.step, piece.time, note.during, figures))
         book.save_states(self.run, fed.states)
         for rule, transition in fed.transitions:
             late = book.now - transition.time - (self.row.skew or 0.0) > SECONDS_LATE
-            book.happened(self.run, birth, rule, transition, late)
+            book.happened(self.run, birth, rule, transition, late, during=during)
             self.has_changed = True
 
     def _end(self, book: Book, time: float) -> None:
@@ -154,7 +155,7 @@ class Watch:
                 overlap.not_judged(note.step, note.metrics)
 
     def _note_differences(self, book: Book, overlap: Overlap) -> None:
-        for was in overlap.differences(self._reader(book), book.noted(self.run)):
+        for was in overlap.differences(self._reader(book), book.noted(self.run, overlap.first)):
             book.note(self.run, was)
             self._noted_to = max(self._noted_to, was.step)
 

@@ -99,7 +99,7 @@ class AlertBook(Changes):
         row = self._db.execute("SELECT last_step FROM runs WHERE id = ?", (run,)).fetchone()
         begun = -1 if row is None or row[0] is None else int(row[0])
         birth = self._db.execute("SELECT coalesce(max(id), 0) FROM removals WHERE run = ?", (run,)).fetchone()
-        return RunRow(Memory(begun=begun), birth=int(birth[0]))
+        return RunRow(Memory(step=begun, begun=begun), birth=int(birth[0]))
 
     def states(self, run: str) -> dict[str, AlertState]:
         """Return how the rules of a run stand, by name."""
@@ -142,13 +142,14 @@ class AlertBook(Changes):
             (run, note.step, kind, pack_note(note)),
         )
 
-    def noted(self, run: str) -> dict[int, Was]:
-        """Return the notes of figures that were judged otherwise than they are shown, by step."""
-        return {note.step: note for note in read_notes(self._db, run, Was) if isinstance(note, Was)}
+    def noted(self, run: str, first: int = 0) -> dict[int, Was]:
+        """Return the notes of figures that were judged otherwise than they are shown, by step, from one on."""
+        return {note.step: note for note in read_notes(self._db, run, Was, first) if isinstance(note, Was)}
 
-    def late(self, run: str) -> set[tuple[int, str]]:
-        """Return the figures of a run that were judged late, by themselves: step and metric."""
-        notes = [note for note in read_notes(self._db, run, LateFigures) if isinstance(note, LateFigures)]
+    def late(self, run: str, first: int) -> set[tuple[int, str]]:
+        """Return the figures of a run that were judged late, by themselves: step and metric, from a step on."""
+        read = read_notes(self._db, run, LateFigures, first)
+        notes = [note for note in read if isinstance(note, LateFigures)]
         return {(note.step, metric) for note in notes for metric in note.figures}
 
     def go_back(self, run: str, birth: int, step: int, time: float) -> None:
@@ -238,8 +239,8 @@ def tell_again(db: sqlite3.Connection, alert: str, now: float) -> str | None:
     event = event_id(run, rule, Change.REPEAT, epoch, count)
     step = db.execute("SELECT max(open_step, ?) FROM alert_runs WHERE run = ?", (firing_step, run)).fetchone()
     db.execute(
-        "INSERT INTO transitions (event, run, rule, change, epoch, severity, step, time, seen_at, vals) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO transitions (event, run, rule, change, epoch, severity, step, time, seen_at, vals, during) "
+        "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?7)",
         (event, run, rule, Change.REPEAT.value, epoch, severity, step[0] if step else firing_step, now, now, values),
     )  # fmt: skip
     db.execute(

@@ -16,10 +16,22 @@ class Changes:
         self.now = now
 
     def happened(
-        self, run: str, birth: int, rule: Rule, transition: Transition, late: bool, is_told: bool = True
+        self,
+        run: str,
+        birth: int,
+        rule: Rule,
+        transition: Transition,
+        late: bool,
+        *,
+        during: int | None = None,
+        is_told: bool = True,
     ) -> None:
-        """Keep what happened to an alert, and that somebody is to be told of it unless it is of the past."""
-        event = self._add(run, birth, rule.name, int(rule.severity), transition, late, is_told)
+        """Keep what happened to an alert, and that somebody is to be told of it unless it is of the past.
+
+        `during` is the step that was open, where that is not the transition's own.
+        """
+        at = transition.step if during is None else during
+        event = self._add(run, birth, rule.name, int(rule.severity), transition, late, at, is_told)
         match transition.change:
             case Change.FIRING:
                 self._fire(event, run, rule, transition, late, is_told)
@@ -32,18 +44,23 @@ class Changes:
 
     def give_up(self, run: str, birth: int, step: int, time: float) -> None:
         """Give up what happened from a step on; an alert that began before and ended after that ends there."""
-        self._db.execute("UPDATE transitions SET given_up = 1 WHERE run = ? AND step >= ?", (run, step))
-        self._db.execute("UPDATE alerts SET given_up = 1 WHERE run = ? AND firing_step >= ?", (run, step))
+        self._db.execute("UPDATE transitions SET given_up = 1 WHERE run = ? AND during >= ?", (run, step))
+        self._db.execute(
+            "UPDATE alerts SET given_up = 1 WHERE id IN (SELECT event FROM transitions WHERE run = ? AND during >= ?)",
+            (run, step),
+        )
         reopened = self._db.execute(
-            "SELECT rule, epoch, severity FROM alerts WHERE run = ? AND firing_step < ? AND resolved_step >= ? AND given_up = 0",
-            (run, step, step),
+            "SELECT rule, epoch, severity FROM alerts WHERE run = ? AND given_up = 0 AND resolved_step IS NOT NULL "
+            "AND NOT EXISTS (SELECT 1 FROM transitions AS one WHERE one.run = alerts.run AND one.rule = alerts.rule "
+            "AND one.epoch = alerts.epoch AND change = 'resolved' AND one.given_up = 0)",
+            (run,),
         ).fetchall()
         for rule, epoch, severity in reopened:
             reason = f"the run went back to step {step}"
             end = Transition(
                 change=Change.RESOLVED, epoch=epoch, step=step, time=time, reason=reason, quiet=True
             )
-            self._add(run, birth, rule, severity, end, late=False, is_told=False)
+            self._add(run, birth, rule, severity, end, late=False, during=step, is_told=False)
             self._resolve(run, rule, end)
 
     def _add(
@@ -54,6 +71,7 @@ class Changes:
         severity: int,
         transition: Transition,
         late: bool,
+        during: int,
         is_told: bool,
     ) -> str:
         """Keep a transition, and perhaps that somebody is to be told of it; return the event's id."""
@@ -66,11 +84,11 @@ class Changes:
         event = event_id(f"{run}\n{birth}" if birth else run, rule, one.change, one.epoch, count)
         self._db.execute(
             "INSERT INTO transitions (event, run, rule, change, epoch, severity, step, time, seen_at, vals, reason, "
-            "quiet, late, given_up) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+            "quiet, late, during, given_up) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
             "iif(?4 = 'resolved', coalesce((SELECT given_up FROM alerts WHERE run = ?2 AND rule = ?3 AND epoch = ?5), 0), 0))",
             (
                 event, *same, severity, one.step, one.time, self.now, pack_values(one.values), one.reason,
-                int(one.quiet), int(late),
+                int(one.quiet), int(late), during,
             ),
         )  # fmt: skip
         if is_told and not one.quiet:

@@ -18,7 +18,8 @@ their ids are given to no other session.
 `alert_runs` is how far a run is evaluated: its open step, what came of that, the rule set, and behind which step rules count;
 `birth` tells a run from a deleted one of that id, `broken` why it is not evaluated any more.
 `alert_states` are the states that are not as at the beginning, `transitions` all that ever happened to alerts,
-`given_up` those of steps that the run has gone back behind. `alerts` are what people see: one from firing to resolved.
+`given_up` those that the run has gone back behind: found `during` a step, the open one, that is done again.
+`alerts` are what people see: one from firing to resolved.
 `feed_notes` tell how what was evaluated differs from what is shown: figures that came late or again, where a run went back.
 `outbox` has the events that somebody is to be told of, `deliveries` the messages made of them, one for each target.
 """
@@ -105,7 +106,8 @@ CREATE TABLE transitions (
     id INTEGER PRIMARY KEY AUTOINCREMENT, event TEXT NOT NULL UNIQUE, run TEXT NOT NULL, rule TEXT NOT NULL,
     change TEXT NOT NULL, epoch INTEGER NOT NULL, severity INTEGER NOT NULL, step INTEGER NOT NULL, time REAL NOT NULL,
     seen_at REAL NOT NULL, vals BLOB NOT NULL, reason TEXT NOT NULL DEFAULT '',
-    quiet INTEGER NOT NULL DEFAULT 0, late INTEGER NOT NULL DEFAULT 0, given_up INTEGER NOT NULL DEFAULT 0
+    quiet INTEGER NOT NULL DEFAULT 0, late INTEGER NOT NULL DEFAULT 0, given_up INTEGER NOT NULL DEFAULT 0,
+    during INTEGER NOT NULL
 );
 CREATE INDEX transitions_of_run ON transitions (run, step);
 CREATE INDEX transitions_of_rule ON transitions (run, rule, epoch);

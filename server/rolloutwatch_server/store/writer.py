@@ -4,7 +4,6 @@ import json
 import logging
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import replace
 
 import msgspec
 
@@ -80,7 +79,7 @@ class Writer:
                 session = self._session_of(db, stream, session, run, entry, content, now)
                 content = self._with_losses(db, session, run, content)
             hidden = self._write(db, session, run, content, now)
-            fresh[at] = replace(entry, content=content, hidden=hidden, session=session)
+            fresh[at] = Entry(entry.position, content, hidden, session)
             archived_to = _archived_to(archived_to, entry)
         row = (stream, str(fresh[-1].position), str(archived_to), letters)
         db.execute(
