@@ -12,6 +12,8 @@ RUN useradd --create-home --uid 10001 rolloutwatch
 FROM base AS server
 COPY dashboard dashboard
 COPY server server
+COPY docs/guides docs/guides
+COPY docs/guides docs/guides
 RUN pip install --constraint constraints.txt --no-build-isolation ./contract ./dashboard ./server \
     && mkdir /data && chown rolloutwatch /data
 USER rolloutwatch

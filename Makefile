@@ -4,7 +4,7 @@
 #          FAULT=stale          to break something on purpose; an unknown one is told those there are
 #          DATA=.rolloutwatch   the folder of the archive; demos at the same time need one each
 # test   all tests, against a real Redis-protocol server and in a real browser
-# chaos  100,000 records each while Redis, server or trainer are killed, hung, wiped or full: five minutes; it can be told
+# chaos  100,000 records each while Redis, server or trainer are killed, hung, wiped or full, and alerts with them: eight minutes; it can be told
 #          SEED=7               to do the same again at the same steps
 #          SCENARIOS=redis-full which ones, all if none
 # soak   a day's steps through one monitor: memory, threads and open files

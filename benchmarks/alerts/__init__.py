@@ -1,1 +1,1 @@
-"""What alerts cost, and how long they take."""
+"""What alerts cost, and how soon and how surely they are told."""

@@ -17,10 +17,10 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Server:
-    """`rolloutwatch serve` on a free port of this host; leaving the block ends it in good order."""
+    """`rolloutwatch serve` on a free port of this host, with options; leaving the block ends it in good order."""
 
-    def __init__(self, data_dir: Path, redis_url: str) -> None:
-        self._data_dir, self._redis_url = data_dir, redis_url
+    def __init__(self, data_dir: Path, redis_url: str, *options: str) -> None:
+        self._data_dir, self._redis_url, self._options = data_dir, redis_url, options
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
         self.url = f"http://{HOST}:{self.port}"
@@ -29,7 +29,7 @@ class Server:
         self._data_dir.mkdir(parents=True, exist_ok=True)
         command = [
             sys.executable, "-m", "rolloutwatch_server", "serve", "--port", str(self.port),
-            "--redis-url", self._redis_url, "--data-dir", str(self._data_dir),
+            "--redis-url", self._redis_url, "--data-dir", str(self._data_dir), *self._options,
         ]  # fmt: skip
         with (self._data_dir / "server.log").open("wb") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)

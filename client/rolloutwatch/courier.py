@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from rolloutwatch.drops import DropReason, Ledger
+from rolloutwatch.hearing import Listener, TellsOfAlerts
 from rolloutwatch.outbox import BYTES_PER_BATCH, FRAMES_PER_BATCH, Outbox
 from rolloutwatch.sink import Frame, Sink, SinkError, StreamLost
 from rolloutwatch.threads import Bell
@@ -72,6 +73,12 @@ class Delivery:
             raise SinkError(f"The spool cannot be read: {error}") from error
         return self._given[:frames]
 
+    def hear(self, listener: Listener) -> None:
+        """Ask for alerts, by the connection that records go."""
+        self._sink = self._sink or self._make_sink()
+        if isinstance(self._sink, TellsOfAlerts):
+            listener.listen(self._sink.hear)
+
     def ask_at_once(self) -> None:
         """Ask with the next step, however short ago it was."""
         self._asked = 0.0
@@ -120,6 +127,7 @@ class Courier:
         ledger: Ledger,
         others: Others | None = None,
         is_last: Callable[[], bool] = lambda: True,
+        listener: Listener | None = None,
     ) -> None:
         self.delivery = delivery
         self.bell = Bell()
@@ -127,6 +135,7 @@ class Courier:
         self.last_error = ""
         self._ledger = ledger
         self._others = others
+        self._listener = listener
         self._is_last = is_last  # whether what is in the outbox is all that is to come
         self._lost_before = 0  # when the trouble began
         self._wait = BACKOFF_SECONDS[0]
@@ -150,6 +159,8 @@ class Courier:
                 self._troubled(error)
                 self._pause(error)
                 continue
+            if self._listener is not None and self._listener.is_due and not self._finishing:
+                self.delivery.hear(self._listener)
             if not busy and not self._finishing:
                 busy = self._others is not None and self._others.step()
             if not busy:

@@ -19,6 +19,7 @@ from rolloutwatch.arguments import Given, config_of, group_names_of, seconds_of
 from rolloutwatch.connection import check_url
 from rolloutwatch.decoding import Decoder
 from rolloutwatch.drops import DropReason, Ledger
+from rolloutwatch.hearing import Listener, OnAlert, check_listening
 from rolloutwatch.jobs import Logged, Measured, Ready, Start
 from rolloutwatch.marks import fields_of, kind_of
 from rolloutwatch.measurer import Measurer
@@ -33,6 +34,7 @@ from rolloutwatch.tokens import TokenCapture
 from rolloutwatch.transfer import Transfer
 from rolloutwatch.worker import Health, Worker
 from rolloutwatch_contract import Mark, Outcome, RunEnd, StepRecord, run_id
+from rolloutwatch_contract.alerts import FiringAlert
 from rolloutwatch_contract.keys import DEFAULT_REDIS_URL, REDIS_URL_VARIABLE, split_run_id
 from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_correction import Correction, CorrectionConfig, Groups
@@ -94,6 +96,11 @@ class Monitor:
         push: Whether this process, or this group, pushes; False where another one has the same tokens and pushes them.
         group_names: All names that `groups` may have, which ranks need to be told beforehand.
         tokens: Which tokens of the worst sequences go along, and how they become text; None for none.
+        alerts: Whether the server is listened to, for `alerts()`.
+        on_alert: A function that is told when an alert of this run begins and when it ends, by an AlertEvent;
+            with it the server is listened to. It is called by the trainer's own thread, at the beginning of `correct`,
+            `observe`, `record`, `log` and `alerts`. What it raises is logged once and counted,
+            except what ends a process: SystemExit and KeyboardInterrupt.
 
     Raises:
         ValueError: An argument cannot be what it is; the message says which, what was expected and what came.
@@ -114,9 +121,12 @@ class Monitor:
         push: bool = True,
         group_names: Sequence[str] | None = None,
         tokens: TokenCapture | None = None,
+        alerts: bool = False,
+        on_alert: OnAlert | None = None,
     ) -> None:
         def settings_here() -> _Settings:
             _check_destination(sink, redis_url, spool_limit)
+            check_listening(alerts, on_alert, sink)
             return _settings(project, run, config, group_names, tokens, push=push)
 
         settings = agreed(process_group, settings_here, lambda settings: settings.alike)
@@ -129,10 +139,13 @@ class Monitor:
         self._decoder = None if tokens is None else Decoder(tokens, self._ledger)
         self._company = company_of(process_group, settings.agreement, self._ledger, push=push)
         self._measurer = Measurer(self._company, self._ledger, settings.group_names, tokens)
+        self._listener = (
+            Listener(self._ledger, on_alert, silent=not self._company.pushes) if alerts or on_alert else None
+        )
         self._worker: Worker | Silent = (
             self._make_worker(sink, redis_url, spool_dir, spool_limit)
             if self._company.pushes
-            else Silent(self._ledger)
+            else Silent(self._ledger, self._listener)
         )
         self._worker.put(Start(project, settings.name, self.config))
         self._worker.start()
@@ -182,6 +195,7 @@ class Monitor:
             training_logprobs, rollout_logprobs, response_mask, cu_seqlens,
             training_entropy, groups, sample_ids, token_ids,
         )  # fmt: skip
+        self._tell()
         try:
             correction = self._measurer.correct(step, given)
         except Exception:
@@ -208,6 +222,7 @@ class Monitor:
             training_logprobs, rollout_logprobs, response_mask, cu_seqlens,
             training_entropy, groups, sample_ids, token_ids,
         )  # fmt: skip
+        self._tell()
         correction = None
         try:
             correction = self._measurer.correct(step, given)
@@ -221,6 +236,7 @@ class Monitor:
         For a trainer that calls `rolloutwatch_correction.correct` or a compiled one on its own,
         or merges the statistics of micro-batches. Ranks bring theirs together here, as in `correct` and `observe`.
         """
+        self._tell()
         self._push(step, correction)
 
     def log(self, step: int, values: Mapping[str, Any]) -> None:
@@ -229,6 +245,7 @@ class Monitor:
         Values are numbers, or tensors and arrays of one number; a tensor on a GPU is not waited for.
         What cannot be one is left out and counted.
         """
+        self._tell()
         try:
             self._log(step, values)
         except Exception as error:  # noqa: BLE001 - a guest does not break the house
@@ -249,6 +266,19 @@ class Monitor:
             self._mark(kind, step, fields)
         except Exception as error:  # noqa: BLE001 - a guest does not break the house
             self._ledger.drop(DropReason.BAD_MARK, f"{shown(kind, 150)} was not marked: {told(error)}.")
+
+    def alerts(self) -> tuple[FiringAlert, ...]:
+        """Return the alerts of this run that fire, as last heard: every two seconds, by a thread that asks Redis.
+
+        Returns at once. What was heard stays while nothing is heard; `health().alerts` says since when.
+        """
+        if self._listener is None:
+            self._ledger.say_once(
+                "alerts_off",
+                "Monitor.alerts() has nothing to return, because this monitor does not listen: build it with alerts=True.",
+            )
+            return ()
+        return self._listener.firing()
 
     def health(self) -> Health:
         """Return how the monitoring is."""
@@ -310,7 +340,7 @@ class Monitor:
         spool_limit: int | None,
     ) -> Worker:
         if sink is not None:
-            return Worker(lambda: sink, self._ledger)
+            return Worker(lambda: sink, self._ledger, listener=self._listener)
         url = check_url(_url(redis_url))
         root, limit = root_of(spool_dir), limit_of(spool_limit)
         run, session = self.run_id, self.session
@@ -321,14 +351,20 @@ class Monitor:
                     "There is no spool, because this user has no home: records wait in memory alone, and are lost if the "
                     "trainer ends before they are delivered. Name a folder with spool_dir= or ROLLOUTWATCH_SPOOL_DIR.",
                 )
-            return Worker(lambda: RedisSink(url, run, session), self._ledger)
+            return Worker(lambda: RedisSink(url, run, session), self._ledger, listener=self._listener)
         head = Head(run, session, transport_of(url))
         return Worker(
             lambda: RedisSink(url, run, session),
             self._ledger,
             spool=Spool(root, head, limit),
             others=Adopter(root, head.transport, lambda one: RedisSink(url, one.run, one.session)),
+            listener=self._listener,
         )
+
+    def _tell(self) -> None:
+        """Let the trainer's function act on what is new, before anything else is done."""
+        if self._listener is not None:
+            self._listener.tell()
 
     def _push(self, step: object, correction: Correction | None, given: Given | None = None) -> Parcel | None:
         """Bring figures together with those of other ranks, and start them on their way; never raises."""

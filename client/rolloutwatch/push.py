@@ -13,10 +13,11 @@ from typing import Any, NoReturn
 import redis
 
 from rolloutwatch.connection import Door, Memory, address_of
-from rolloutwatch.sink import Frame, SinkError, StreamLost
-from rolloutwatch.troubles import sink_error
+from rolloutwatch.sink import Frame, SinkError, StreamLost, Unheard
+from rolloutwatch.troubles import sink_error, trouble_of
 from rolloutwatch_contract import ack_key, stream_key
-from rolloutwatch_contract.keys import RECORD_FIELD, entry_id, part_of, sequence_of
+from rolloutwatch_contract.alerts import MAX_FIRING_BYTES
+from rolloutwatch_contract.keys import RECORD_FIELD, alerts_key, entry_id, part_of, sequence_of
 
 log = logging.getLogger("rolloutwatch")
 
@@ -73,6 +74,23 @@ class RedisSink:
         except (redis.RedisError, OSError, ValueError) as error:
             raise self._failed(error) from error
         return self._archived
+
+    def hear(self) -> bytes | None:
+        """Return what the server says of the run's alerts, and a byte more than that can have if it is longer."""
+        key = alerts_key(self._run)
+        try:
+            # of a stranger's value, whatever its size, no more than this
+            text = self._door.open().getrange(key, 0, MAX_FIRING_BYTES)
+        except redis.ResponseError as error:
+            trouble = trouble_of(error, self._address)
+            if "WRONGTYPE" in str(error):
+                raise Unheard(f"{key} is no string, so the server has not written it. Delete it.") from error
+            raise Unheard(f"{trouble.cause}. {trouble.cure}.") from error
+        except (redis.RedisError, OSError, ValueError) as error:
+            raise self._failed(error) from error
+        if not text:
+            return None
+        return text if isinstance(text, bytes) else text.encode()
 
     def close(self) -> None:
         """Close the connection."""

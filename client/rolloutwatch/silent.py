@@ -1,6 +1,7 @@
 """What a process has instead of a worker where another one pushes."""
 
 from rolloutwatch.drops import Ledger
+from rolloutwatch.hearing import Listener
 from rolloutwatch.jobs import Job
 from rolloutwatch.worker import Health
 
@@ -8,8 +9,9 @@ from rolloutwatch.worker import Health
 class Silent:
     """Takes everything and delivers nothing: no thread, no connection, no file."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, listener: Listener | None = None) -> None:
         self._ledger = ledger
+        self._listener = listener
         self._state = "silent"
 
     def start(self) -> None:
@@ -21,7 +23,8 @@ class Silent:
 
     def health(self) -> Health:
         """Return how it is: "silent" until it is closed, with what this process has counted."""
-        return Health(self._state, 0, 0, 0, self._ledger.tally(), "")
+        hearing = None if self._listener is None else self._listener.health()
+        return Health(self._state, 0, 0, 0, self._ledger.tally(), "", alerts=hearing)
 
     def flush(self, timeout: float) -> bool:
         """Return at once: nothing is waited for."""
@@ -29,8 +32,11 @@ class Silent:
 
     def begin_to_close(self, last: Job, deadline: float) -> None:
         """Begin nothing."""
+        if self._listener is not None:
+            self._listener.end()
 
     def close(self, last: Job, deadline: float) -> bool:
         """End; tell whether that was the first time."""
+        self.begin_to_close(last, deadline)
         first, self._state = self._state != "closed", "closed"
         return first

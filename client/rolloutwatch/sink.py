@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from rolloutwatch_contract import Record, decode
+from rolloutwatch_contract.alerts import FiringAlerts, encode_firing
 
 Frame = tuple[int, bytes]
 
@@ -31,6 +32,10 @@ class StreamLost(SinkError):
         super().__init__(message)
         self.archived = archived
         self.part = part
+
+
+class Unheard(Exception):
+    """What the server says of alerts cannot be had, or cannot be what it says; records are not concerned."""
 
 
 class Sink(Protocol):
@@ -60,6 +65,9 @@ class MemorySink:
 
     frames: dict[int, bytes] = field(default_factory=dict)
     archived: int = 0
+    firing: FiringAlerts | None = (
+        None  # what a server would say, for whoever tries what a trainer makes of alerts
+    )
 
     @property
     def records(self) -> list[Record]:
@@ -70,6 +78,10 @@ class MemorySink:
         """Keep frames."""
         self.frames.update(frames)
         return self.archived
+
+    def hear(self) -> bytes | None:
+        """Return what a server would say of alerts."""
+        return None if self.firing is None else encode_firing(self.firing)
 
     def close(self) -> None:
         """Keep everything; there is nothing to let go of."""

@@ -27,7 +27,7 @@ from rolloutwatch_contract.urls import without_password
 
 SECONDS_UNTIL_CURED = 60.0  # between attempts at what only a person can cure
 RIGHTS = "+multi +exec +xinfo|stream +xadd +xrange +get"
-OPTIONAL_RIGHTS = "+info +time +select"
+OPTIONAL_RIGHTS = "+info +time +select +getrange"
 START_THE_SERVER = (
     "Start the server (rolloutwatch serve), or name the right Redis with redis_url= or ROLLOUTWATCH_REDIS_URL"
 )

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from rolloutwatch.courier import Courier, Delivery, Others
 from rolloutwatch.drops import DropReason, Ledger
+from rolloutwatch.hearing import Hearing, Listener
 from rolloutwatch.jobs import Job
 from rolloutwatch.outbox import MAX_BYTES, Outbox
 from rolloutwatch.sink import Sink
@@ -50,6 +51,7 @@ class Health:
     `streams_lost` counts how often records went on in a new stream, because Redis or somebody else spoilt the old one.
     `spooled` records stand on disk and are not archived: they outlive this process.
     `restarts` counts how often a thread had to be started again, which is an error of ours.
+    `alerts` says how alerts are heard, None if nobody asked for them.
     """
 
     state: str
@@ -61,6 +63,7 @@ class Health:
     streams_lost: int = 0
     spooled: int = 0
     restarts: int = 0
+    alerts: Hearing | None = None
 
 
 class Worker:
@@ -76,10 +79,12 @@ class Worker:
         *,
         spool: Spool | None = None,
         others: Others | None = None,
+        listener: Listener | None = None,
         limit_bytes: int = MAX_BYTES,
     ) -> None:
         self._ledger = ledger
         self._spool = spool
+        self._listener = listener
         self._lock = threading.RLock()  # a signal may interrupt `put`, and its handler closes
         self._jobs: deque[Job] = deque()
         self._bytes = 0
@@ -95,7 +100,9 @@ class Worker:
         self._next_clearance = 0.0
         self._outbox = Outbox(ledger, spool, limit_bytes)
         delivery = Delivery(self._outbox, make_sink, ledger)
-        self._courier = Courier(delivery, ledger, others, is_last=lambda: not self._pending)
+        self._courier = Courier(
+            delivery, ledger, others, is_last=lambda: not self._pending, listener=listener
+        )
         self._pid = os.getpid()
         self._recording = Supervised("rolloutwatch-recorder", self._record)
         self._delivering = Supervised("rolloutwatch-courier", self._courier.run)
@@ -148,6 +155,7 @@ class Worker:
             streams_lost=courier.delivery.streams_lost,
             spooled=spooled,
             restarts=self._recording.restarts + self._delivering.restarts,
+            alerts=None if self._listener is None else self._listener.health(),
         )
 
     def flush(self, timeout: float) -> bool:
@@ -172,6 +180,8 @@ class Worker:
         # however little time there is, what was logged a moment ago is written down
         self._deadline = max(deadline, time.monotonic() + SECONDS_TO_WRITE_DOWN)
         self._closing = True
+        if self._listener is not None:
+            self._listener.end()
         self._courier.finish(deadline)
         self._bell.ring()
 
@@ -202,6 +212,8 @@ class Worker:
         self._jobs, self._bytes, self._at_hand = deque(), 0, None
         self._closing = self._closed = True
         self._ledger.disown()
+        if self._listener is not None:
+            self._listener.disown()
         self._outbox.disown()
 
     def _ensure_threads(self) -> None:

@@ -88,14 +88,28 @@ class FiringAlerts(msgspec.Struct, frozen=True, kw_only=True):
     alerts: tuple[FiringAlert, ...] = ()
 
 
+MAX_FIRING_BYTES = 1024 * 1024
+
+
 def encode_firing(alerts: FiringAlerts) -> bytes:
-    """Return what stands in Redis; a value that is not finite becomes null."""
-    return msgspec.json.encode(alerts)
+    """Return what stands in Redis; a value that is not finite becomes null.
+
+    Where so many fire that it were longer than a trainer reads, values and texts are left out, which pages have too.
+    """
+    text = msgspec.json.encode(alerts)
+    if len(text) <= MAX_FIRING_BYTES:
+        return text
+    bare = tuple(
+        msgspec.structs.replace(alert, values={}, summary="", cure="", guide="") for alert in alerts.alerts
+    )
+    return msgspec.json.encode(msgspec.structs.replace(alerts, alerts=bare))
 
 
 def decode_firing(text: bytes) -> FiringAlerts:
     """Return what a server said; ValueError if it cannot have said so."""
+    if len(text) > MAX_FIRING_BYTES:
+        raise ValueError(f"what stands for alerts in Redis is longer than {MAX_FIRING_BYTES} bytes.")
     try:
         return msgspec.json.decode(text, type=FiringAlerts)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(f"what stands for alerts in Redis was not written by a server: {error}.") from error

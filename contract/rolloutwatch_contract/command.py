@@ -57,6 +57,12 @@ KNOWN = (
         "./contract ./dashboard ./server",
     ),
     Command(
+        "notify",
+        "try whether those who are told of alerts can be reached (rolloutwatch notify --help)",
+        "rolloutwatch-server",
+        "./contract ./dashboard ./server",
+    ),
+    Command(
         "access",
         "make login links and passwords (rolloutwatch access --help)",
         "rolloutwatch-server",

@@ -184,16 +184,21 @@ class RuleState(msgspec.Struct, frozen=True, kw_only=True):
 class TargetView(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody who is told of alerts: by what way, of which ones at the least, and whether that works.
 
+    `host` is where it is, '' if that would tell a secret; `runs` are patterns of run ids.
+    It fails since `failing_since` once several attempts have failed, and `error` says why.
     `waiting` and `dead` count messages that are yet to be sent, and those that were given up.
     """
 
     name: str
     kind: str
+    host: str = ""
     severity: str
+    runs: tuple[str, ...] = ("*",)
     last_success: float | None = None
     failing_since: float | None = None
     waiting: int = 0
     dead: int = 0
+    error: str = ""
 
 
 class Source(Protocol):

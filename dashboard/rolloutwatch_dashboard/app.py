@@ -8,11 +8,12 @@ from urllib.parse import unquote
 
 from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 
-from rolloutwatch_contract.limits import DEFAULT_LIMITS, Limit
+from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import Source
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import banner, frame
-from rolloutwatch_dashboard.pages import alerts, missing, run, runs
+from rolloutwatch_dashboard.judgement import limits_by_run
+from rolloutwatch_dashboard.pages import alerts, missing, run, run_alerts, runs
 from rolloutwatch_dashboard.pages import rules as rules_page
 from rolloutwatch_dashboard.shell import HTML, LIBRARY, asset, assets
 
@@ -28,12 +29,13 @@ def create_dashboard(
     source: Source,
     *,
     server: Any,
-    limits: Sequence[Limit] = DEFAULT_LIMITS,
+    limits: Sequence[Limit] | None = None,
     clock: Callable[[], float] = time.time,
     asks_for_login: bool = False,
 ) -> Dash:
     """Serve the pages on a FastAPI application, at `/`, `/runs/<run id>`, `/alerts` and `/rules`.
 
+    Figures are judged by the limits of the rules in force, unless others are given.
     Pages are made in threads of their own, so that nobody else waits for one.
 
     Where the application `asks_for_login`, pages lead to its `/logout`, and to its `/login` when it does not know one any more.
@@ -78,7 +80,7 @@ def create_dashboard(
 
     @app.callback(Output(ids.RUNS, "children"), Input(ids.TICK, "n_intervals"), prevent_initial_call=True)
     async def look(_ticks: int) -> Any:
-        return await asyncio.to_thread(runs.table, source, limits, clock())
+        return await asyncio.to_thread(lambda: runs.table(source, limits_by_run(source, limits), clock()))
 
     @app.callback(
         Output(ids.BADGE, "children"),
@@ -107,7 +109,7 @@ def create_dashboard(
         prevent_initial_call=True,
     )
     async def watch_run(_watch: object, path: object) -> Any:
-        return await asyncio.to_thread(run.alerts_of, _parts(_text(path))[1], source, clock())
+        return await asyncio.to_thread(run_alerts.alerts_of, _parts(_text(path))[1], source, clock())
 
     app.clientside_callback(
         ClientsideFunction("rolloutwatch", "follow"),
@@ -117,10 +119,12 @@ def create_dashboard(
     return app
 
 
-def page(path: str, source: Source, limits: Sequence[Limit], now: float, search: str = "") -> tuple[Any, Any]:
+def page(
+    path: str, source: Source, limits: Sequence[Limit] | None, now: float, search: str = ""
+) -> tuple[Any, Any]:
     """Return what a path shows, and what the browser is to follow then."""
     if path.rstrip("/") == "":
-        return runs.layout(source, limits, now, SECONDS_BETWEEN_LOOKS_AT_RUNS), None
+        return runs.layout(source, limits_by_run(source, limits), now, SECONDS_BETWEEN_LOOKS_AT_RUNS), None
     where, name = _parts(path)
     if where == "alerts" and not name:
         return alerts.layout(source, alerts.Wanted.of(search), now), {"title": "Alerts"}
@@ -129,7 +133,7 @@ def page(path: str, source: Source, limits: Sequence[Limit], now: float, search:
     detail = source.run(name) if where == "runs" else None
     if detail is None:
         return missing.layout(unquote(path)), None
-    return run.show(detail, source, limits, now)
+    return run.show(detail, source, limits_by_run(source, limits)(name), now)
 
 
 def _parts(path: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """Which charts a run's page has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.protocol import RunDetail
@@ -19,12 +19,12 @@ SMALL_PRINT = {
     "mismatch_k3_kl": ("mismatch_kl", "K1"),
 }
 UNREADABLE = "nonfinite_fraction"
-SHOWN_WHEN_NOT_ZERO = (
-    UNREADABLE,
-)  # in good order they are 0 at every step, and no chart is needed to see it
+# in good order they are 0 at every step, or never come, and no chart is needed to see it; each with its label and its home
+LOSSES = {"unmeasured_steps": ("steps", (0.0, 1.0)), "dropped_records": ("records", (0.0, 1.0))}
+SHOWN_WHEN_NOT_ZERO = {UNREADABLE: ("tokens", (0.0, 0.1)), **LOSSES}
 
 
-def charts_of(run: RunDetail, not_zero: Sequence[str] = ()) -> Mapping[str, Sequence[Chart]]:
+def charts_of(run: RunDetail, not_zero: Iterable[str] = ()) -> Mapping[str, Sequence[Chart]]:
     """Return a run's charts by heading; `not_zero` names those of SHOWN_WHEN_NOT_ZERO that have not always been 0."""
     weighted = bool(run.config.get("rollout_is"))
     health = [
@@ -37,7 +37,7 @@ def charts_of(run: RunDetail, not_zero: Sequence[str] = ()) -> Mapping[str, Sequ
         _chart("std", _title("standard deviation", weighted), _both("std", weighted), floor=1e-4, home=(1e-3, 1.0)),
         _chart("extremes", _title("extremes", weighted), _both("max", weighted) | _both("min", weighted), floor=1e-6),
         *([_removed()] if _has(run, "rollout_is_masked_fraction", "rollout_token_veto_threshold") else []),
-        *(_chart(name, METRICS[name].title, {name: "tokens"}, home=(0.0, 0.1)) for name in not_zero),
+        *(_when_not_zero(name) for name in not_zero),
     ]  # fmt: skip
     logged = sorted(metric for metric in run.metrics if metric not in METRICS)
     training = [Chart(f"logged-{index}", metric, "", {metric: metric}) for index, metric in enumerate(logged)]
@@ -54,6 +54,11 @@ def _veto() -> Chart:
 
 def _removed() -> Chart:
     return _chart("removed", "Tokens removed", {"rollout_is_masked_fraction": "removed"}, home=(0.0, 0.5))
+
+
+def _when_not_zero(name: str) -> Chart:
+    label, home = SHOWN_WHEN_NOT_ZERO[name]
+    return _chart(name, METRICS[name].title, {name: label}, home=home)
 
 
 def _title(what: str, weighted: bool) -> str:

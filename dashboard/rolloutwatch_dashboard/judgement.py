@@ -1,21 +1,33 @@
 """How a run is judged by its newest figures. Where figures.js does the same, a test compares the two."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from rolloutwatch_contract import METRICS
-from rolloutwatch_contract.limits import Limit, worst
-from rolloutwatch_contract.protocol import RunDetail, RunState, Series
+from rolloutwatch_contract.limits import Limit, limits_of, worst
+from rolloutwatch_contract.protocol import RunDetail, RunState, Series, Source
 from rolloutwatch_contract.severity import Severity
+from rolloutwatch_dashboard.charts import LOSSES
 
 STEPS_JUDGED = 10
 DISTANCES_LOOKED_AT = 5
 FAILURES = ("not_corrected", "not_measured")
 WORDS = {Severity.OK: "healthy", Severity.WARNING: "warning", Severity.CRITICAL: "critical"}
 LATE = 1.5  # so many times the usual distance between its values, and a figure is overdue
+
+
+def limits_by_run(source: Source, limits: Sequence[Limit] | None = None) -> Callable[[str], Sequence[Limit]]:
+    """Return what tells the limits of each run: those given, or those that the rules in force set there.
+
+    What was lost says nothing of how the policies are; it has words of its own, and alerts.
+    """
+    rules = source.rules().rules if limits is None else ()
+    return lambda run: [
+        one for one in (limits_of(rules, run) if limits is None else limits) if one.metric not in LOSSES
+    ]
 
 
 class Verdict(NamedTuple):

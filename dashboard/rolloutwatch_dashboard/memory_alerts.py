@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from rolloutwatch_contract.alerts import AlertView
+from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT, DEFAULT_RULES
 from rolloutwatch_contract.protocol import (
     Origin,
     RuleState,
@@ -11,7 +12,7 @@ from rolloutwatch_contract.protocol import (
     TargetView,
 )
 
-NO_RULES = RulesView(origin=Origin.DEFAULT, version=0, document="", rules=())
+DEFAULT = RulesView(origin=Origin.DEFAULT, version=0, document=DEFAULT_DOCUMENT, rules=DEFAULT_RULES)
 
 
 class MemoryAlerts:
@@ -20,7 +21,7 @@ class MemoryAlerts:
     def __init__(self) -> None:
         self._alerts: dict[str, AlertView] = {}
         self._silences: list[SilenceView] = []
-        self._rules = NO_RULES
+        self._rules = DEFAULT
         self._rule_states: dict[str, tuple[RuleState, ...]] = {}
         self._broken: dict[str, str] = {}
         self._targets: tuple[TargetView, ...] = ()

@@ -8,7 +8,9 @@ from rolloutwatch_contract.protocol import MarkView
 from rolloutwatch_contract.record import MAX_STEP
 
 MARK_LABELS = {"weight_sync": "sync"}  # of others the name, with spaces
+ALERT = "alert_"
 LETTERS_OF_A_LABEL = 16
+LETTERS_OF_AN_ALERT = 26
 LETTERS_OF_A_VERSION = 8
 MOST_FIELDS = 8
 LETTERS_OF_A_FIELD = 60
@@ -76,11 +78,13 @@ def moment(seconds: float) -> str:
 
 
 def mark_label(mark: MarkView) -> str:
-    """Return what stands beside a mark's line, with its version if it has one; figures.js does the same.
+    """Return what stands beside a mark's line: the rule of an alert, of others the kind with its version; as figures.js does.
 
     >>> mark_label(MarkView(3, 0.0, "weight_sync", {"version": 7}))
     'sync 7'
     """
+    if mark.found and mark.kind.startswith(ALERT):
+        return cut(_value(mark.fields.get("rule")).replace("_", " "), LETTERS_OF_AN_ALERT)
     label = cut(MARK_LABELS.get(mark.kind, mark.kind.replace("_", " ")), LETTERS_OF_A_LABEL)
     version = mark.fields.get("version")
     return label if version is None else f"{label} {cut(_value(version), LETTERS_OF_A_VERSION)}"

@@ -21,6 +21,10 @@ MARKS: Mapping[str, dict[str, Any]] = {
         kind: {**_MARK, "line": {"color": "rgba(118, 128, 144, 0.95)", "width": 1.5}}
         for kind in ("restart", "rollback", "takeover")
     },
+    **{
+        f"alert_{severity.word}": {**_MARK, "line": {"color": SEVERITY_LINE[severity], "width": 1.5}}
+        for severity in (Severity.CRITICAL, Severity.WARNING)
+    },
     "contested": {**_MARK, "line": {"color": "#c0392b", "width": 1.5, "dash": "dash"}},
 }
 IDEAL = "rgba(0, 158, 115, 0.75)"

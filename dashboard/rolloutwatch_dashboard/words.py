@@ -1,6 +1,6 @@
 """Conditions as people read them: figures by their titles, operators as words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from rolloutwatch_contract import METRICS
@@ -23,6 +23,8 @@ from rolloutwatch_contract.conditions.nodes import (
     Silent,
 )
 from rolloutwatch_contract.conditions.parser import parse
+from rolloutwatch_contract.conditions.walks import by_clock
+from rolloutwatch_contract.conditions.walks import metrics_of as metrics_in
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_dashboard.text import number
 
@@ -60,21 +62,21 @@ def in_words(node: Node) -> str:
     """Return what a condition says.
 
     >>> in_words(And((Comparison(">", Metric("ratio_std"), Number(1.0)), Not(Silent(60.0, 10.0)))))
-    'Ratio of a token, std above 1, and not (no step for 60 s and for 10 times the usual time of one)'
+    '“Ratio of a token, std” is above 1 and not (no step for 1 min and for 10 times the usual time of one)'
     """
     match node:
         case And(operands):
-            return ", and ".join(_part(one, Or) for one in operands)
+            return " and ".join(_part(one, Or) for one in operands)
         case Or(operands):
-            return ", or ".join(_part(one, And) for one in operands)
+            return " or ".join(_part(one, And) for one in operands)
         case Not(operand):
             return f"not ({in_words(operand)})"
         case Comparison(operator, Number(value), right) if not isinstance(right, Number):
-            return f"{_number(right)} {COMPARED[MIRRORED[operator]]} {number(value)}"
+            return f"{_number(right)} is {COMPARED[MIRRORED[operator]]} {number(value)}"
         case Comparison(operator, left, right):
-            return f"{_number(left)} {COMPARED[operator]} {_number(right)}"
+            return f"{_number(left)} is {COMPARED[operator]} {_number(right)}"
         case Absent(metric, steps):
-            return f"{title(metric)} has not come for {steps} steps"
+            return f"{_titled(metric)} has not come for {steps} steps"
         case Silent(seconds, steps):
             return f"no step for {duration(seconds)} and for {number(steps)} times the usual time of one"
         case _:
@@ -114,8 +116,11 @@ def beginning(rule: Rule) -> str:
 
 def ending(rule: Rule) -> str:
     """Return when an alert of a rule ends."""
-    what = "when that is over" if rule.clear is None else f"when {in_words(rule.clear.node)}"
-    return f"{what} (at {rule.clear_steps} steps in a row)" if rule.clear_steps > 1 else what
+    often = f"{rule.clear_steps} steps" if rule.clear_steps > 1 else "a step"
+    if rule.clear is None:
+        return "with the next step" if by_clock(rule.when.node) else f"after {often} without it"
+    in_a_row = f" (at {rule.clear_steps} steps in a row)" if rule.clear_steps > 1 else ""
+    return f"when {in_words(rule.clear.node)}{in_a_row}"
 
 
 def condition_of(text: str) -> str | None:
@@ -136,6 +141,12 @@ def figures_of(alert: AlertView) -> list[Figure]:
     ]
 
 
+def metrics_of(alert: AlertView) -> Collection[str]:
+    """Return the figures that an alert is about."""
+    node = _read(alert.condition)
+    return alert.values.keys() if node is None else metrics_in(node)
+
+
 def _read(text: str) -> Node | None:
     try:
         return parse(text).node
@@ -148,13 +159,19 @@ def _part(node: Node, other: type) -> str:
     return f"({words})" if isinstance(node, other) else words
 
 
+def _titled(metric: str) -> str:
+    """Return a title as a part of a sentence."""
+    words = title(metric)
+    return f"“{words}”" if "," in words else words
+
+
 def _number(node: Node) -> str:
     """Return what a number is of."""
     match node:
         case Number(value):
             return number(value)
         case Metric(name):
-            return title(name)
+            return _titled(name)
         case Negative(operand):
             return f"-{_number(operand)}"
         case Absolute(operand):
@@ -162,7 +179,7 @@ def _number(node: Node) -> str:
         case Arithmetic(operator, left, right):
             return f"({_number(left)} {operator} {_number(right)})"
         case Over(function, metric, samples):
-            return f"{OVER[function]} of {title(metric)} over {samples} values"
+            return f"{OVER[function]} of {_titled(metric)} over {samples} values"
         case Share(condition, steps):
             return f"share of the last {steps} steps with ({in_words(condition)})"
         case _:

@@ -8,20 +8,28 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
 
+from rolloutwatch_contract.protocol import TargetView
 from rolloutwatch_dashboard import create_dashboard, kept_assets, script_hashes
 from rolloutwatch_server import __version__
+from rolloutwatch_server.alerts.rulebook import Rulebook
+from rolloutwatch_server.alerts.ticker import TickerThread
 from rolloutwatch_server.api import (
+    alerts,
     archive,
     catalogue,
     dead_letters,
     docs,
     exports,
+    guides,
     health,
     imports,
     live,
     metrics,
+    notifications,
     replay,
+    rules,
     runs,
+    silences,
     steps,
     whatif,
 )
@@ -32,10 +40,12 @@ from rolloutwatch_server.api.methods import HeadAsGet, refuse_what_is_not_there
 from rolloutwatch_server.api.mistakes import MistakesAreProblems
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.notify.notifier import Notifier
 from rolloutwatch_server.open_streams import CountStreams, OpenStreams
 from rolloutwatch_server.prometheus.collector import create_registry
 from rolloutwatch_server.security import Access
 from rolloutwatch_server.security.login import Login
+from rolloutwatch_server.source import DashboardSource
 from rolloutwatch_server.store import Store, StoreError
 
 API = "/api/v1"
@@ -50,10 +60,15 @@ def create_app(
     *,
     access: Access | None = None,
     metrics_runs: bool = False,
+    rulebook: Rulebook | None = None,
+    clockwork: TickerThread | None = None,
+    notifier: Notifier | None = None,
 ) -> FastAPI:
     """Return the application that serves the API and, everywhere else, the dashboard.
 
     Without `access` everybody who can reach it is let in. With `metrics_runs` Prometheus is told the figures of live runs.
+    Without `clockwork` nothing happens by the clock: runs fall silent, and nobody notices.
+    Without `notifier` nobody is told of alerts.
     Routes come before the dashboard, whose last one answers every path there is; the doors come last, around everything.
     """
     access = access or Access()
@@ -66,12 +81,17 @@ def create_app(
         lifespan=_lifespan,
         responses=REFUSALS,
     )
+    rulebook = rulebook or Rulebook(store)
     app.state.store, app.state.feed, app.state.ingest = store, feed, ingest
+    app.state.rulebook, app.state.clockwork, app.state.notifier = rulebook, clockwork, notifier
     streams = OpenStreams()
-    app.state.registry = create_registry(store, feed, ingest, streams, of_runs=metrics_runs)
-    for noun in (runs, steps, live, replay, whatif, exports, imports, catalogue, dead_letters, archive):
+    app.state.registry = create_registry(
+        store, feed, ingest, streams, rulebook=rulebook, clockwork=clockwork, of_runs=metrics_runs
+    )
+    nouns = (runs, steps, live, replay, whatif, alerts, silences, rules, notifications)
+    for noun in (*nouns, exports, imports, catalogue, dead_letters, archive):
         app.include_router(noun.router, prefix=API)
-    for noun in (health, metrics, docs):
+    for noun in (health, metrics, docs, guides):
         app.include_router(noun.router)
     refuse_what_is_not_there(app, "/api")
     install_problems(app)
@@ -80,7 +100,10 @@ def create_app(
     app.add_middleware(MistakesAreProblems)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=GZIP_LEVEL)
     app.add_middleware(RefuseForeignCallbacks)
-    dashboard = create_dashboard(store, server=app, asks_for_login=access.gate is not None)
+    told = notifier.views if notifier is not None else tuple[TargetView, ...]
+    dashboard = create_dashboard(
+        DashboardSource(store, rulebook, told), server=app, asks_for_login=access.gate is not None
+    )
     app.state.dashboard = dashboard
     app.add_middleware(KeepForGood, urls=kept_assets())
     app.add_middleware(HeadAsGet)

@@ -15,7 +15,7 @@ import msgspec
 
 from rolloutwatch_contract import Mark, StepRecord
 from rolloutwatch_contract.protocol import MarkView, RunDetail, SessionView, json_fields
-from rolloutwatch_server.store import Entry
+from rolloutwatch_server.store import Entry, TransitionView
 
 SECONDS_BETWEEN_KEEPALIVES = 15.0
 EVENTS_PER_VIEWER = 1000
@@ -58,6 +58,24 @@ def mark_event(mark: Mark | MarkView) -> bytes:
     fields = json_fields(mark.fields)
     body = msgspec.json.encode({"step": mark.step, "time": mark.time, "kind": mark.kind, "fields": fields})
     return b"event: mark\ndata: " + body + b"\n\n"
+
+
+def alert_event(alert: str, transition: TransitionView) -> bytes:
+    """Return the event that tells what happened to an alert, by the alert's id; what is not finite becomes null."""
+    body = {
+        "alert": alert,
+        "rule": transition.rule,
+        "severity": transition.severity.word,
+        "change": transition.change,
+        "epoch": transition.epoch,
+        "step": transition.step,
+        "time": transition.time,
+        "values": transition.values,
+        "reason": transition.reason,
+        "quiet": transition.quiet,
+        "late": transition.late,
+    }
+    return b"event: alert\ndata: " + msgspec.json.encode(body) + b"\n\n"
 
 
 def _rival(session: SessionView) -> dict[str, str]:

@@ -16,12 +16,21 @@ import uvicorn
 
 from rolloutwatch_contract.urls import without_password
 from rolloutwatch_server.access_log import AccessLog
+from rolloutwatch_server.alerts.herald import Herald
+from rolloutwatch_server.alerts.publishing import Publisher
+from rolloutwatch_server.alerts.rulebook import Rulebook
+from rolloutwatch_server.alerts.ticker import Ticker, TickerThread
 from rolloutwatch_server.amounts import Kept
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.data_dir import ANNOUNCEMENT, NoDataDir, clear, holder_of, owned
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.keeper import Keeper
 from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.notify.children import surroundings
+from rolloutwatch_server.notify.events import Links
+from rolloutwatch_server.notify.notifier import Notifier
+from rolloutwatch_server.notify.posts import World
+from rolloutwatch_server.notify.targets import TargetsError, read_targets
 from rolloutwatch_server.presence import Sign
 from rolloutwatch_server.security import Access, AccessError, opened
 from rolloutwatch_server.security.secret import OTHERS, write_private
@@ -54,11 +63,27 @@ def serve(settings: Settings) -> None:
         listener = stack.enter_context(_listen(settings.host, settings.port))
         store = stack.enter_context(_archive(settings, wish))
         transport = stack.enter_context(_transport(settings, wish))
+        rulebook = _rules(settings, store)
         feed = LiveFeed()
-        ingest = Ingest(store, lambda: connect(transport.url), feed.announce, cure=transport.cure)
+        herald = Herald(store, feed)
+        ingest = Ingest(store, lambda: connect(transport.url), herald.announce, cure=transport.cure)
         stack.enter_context(Keeper(store))
         stack.enter_context(Sign(ingest, lambda: connect(transport.url)))
-        app = create_app(store, feed, ingest, access=access, metrics_runs=settings.metrics_runs)
+        publisher = stack.enter_context(contextlib.closing(Publisher(lambda: connect(transport.url))))
+        ticker = Ticker(store, rulebook, ingest, publisher, herald.tell)
+        herald.starts = ticker.started
+        clockwork = stack.enter_context(TickerThread(ticker))
+        notifier = stack.enter_context(_notifier(settings, store, _url(listener)))
+        app = create_app(
+            store,
+            feed,
+            ingest,
+            access=access,
+            metrics_runs=settings.metrics_runs,
+            rulebook=rulebook,
+            clockwork=clockwork,
+            notifier=notifier,
+        )
         server = _Server(AccessLog(app) if settings.access_log else app, feed, ingest)
         stack.enter_context(_announced(settings, _url(listener), transport, server, access))
         wish.concerns(server)
@@ -209,6 +234,26 @@ def _archive(settings: Settings, wish: _Wish) -> Iterator[Store]:
     finally:
         if not wish.is_urgent:
             store.close()
+
+
+def _rules(settings: Settings, store: Store) -> Rulebook:
+    """Read the rules; a file that cannot be in force keeps nobody from serving, those of before stay in force."""
+    rulebook = Rulebook(store, settings.rules_file)
+    try:
+        rulebook.open()
+    except StoreError as error:
+        raise CannotServe(str(error)) from error
+    return rulebook
+
+
+def _notifier(settings: Settings, store: Store, local_url: str) -> Notifier:
+    """Read who is told of alerts; with a file that cannot be used nothing begins, or else nobody would be told."""
+    try:
+        targets = read_targets(settings.notify_file, os.environ) if settings.notify_file else ()
+    except TargetsError as error:
+        raise CannotServe(str(error)) from error
+    links = Links(settings.public_url or local_url)
+    return Notifier(store, targets, World(links, surroundings(settings.data_dir, os.environ)))
 
 
 @contextlib.contextmanager

@@ -191,6 +191,19 @@ SETTINGS: tuple[Setting, ...] = (
         "many days, 30d say, and figures longer; without it they stay as long as their run",
     ),
     Setting(
+        "rules_file",
+        None,
+        Path,
+        "file of alert rules, in TOML, which are in force then, and again whenever it changes; "
+        "without it those that were saved by way of the API, else the default ones",
+    ),
+    Setting(
+        "notify_file",
+        None,
+        Path,
+        "private file, in TOML, of those who are told of alerts: docs/notifications.md",
+    ),
+    Setting(
         "allowed_hosts",
         (),
         _hosts,
@@ -278,6 +291,8 @@ class Settings:
     keep_days: float | None
     keep_size: int | None
     keep_sequences: amounts.Kept | None
+    rules_file: Path | None
+    notify_file: Path | None
     allowed_hosts: tuple[str, ...]
     public_url: str | None
     require_login: bool

@@ -21,7 +21,9 @@ QUIET = (
     "--disable-sync",
 )
 QUIET_TYPES = ("log", "info", "debug")  # plotly warns by console.trace, too
-LEFT = re.compile(r"/((live|marks|series|[^/?]+\.js)(\?\S*)?|api/v1/runs(/[^/?]+)?): net::ERR_ABORTED$")
+LEFT = re.compile(
+    r"/((live|marks|series|_dash-update-component|[^/?]+\.js)(\?\S*)?|api/v1/(rules|runs(/[^/?]+)?)): net::ERR_ABORTED$"
+)
 MS_TO_WAIT = 20_000
 DESKTOP = {"width": 1280, "height": 900}
 

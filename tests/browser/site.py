@@ -9,6 +9,8 @@ import uvicorn
 
 from rolloutwatch_contract import Record, RunStart, StepRecord, stream_key
 from rolloutwatch_contract.keys import split_run_id
+from rolloutwatch_server.alerts.herald import Herald
+from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
@@ -51,6 +53,7 @@ class Site:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._store = Store(folder / "archive.db", clock=lambda: time.time() + self.late_seconds)
+        self.rules = Rulebook(self._store)
         self._redis_url = redis_url
         self._access = access
         self._sessions: dict[str, int] = {}
@@ -59,8 +62,9 @@ class Site:
     def start(self) -> None:
         """Serve, and wait until the server answers."""
         self._feed = LiveFeed()
-        ingest = Ingest(self._store, lambda: connect(self._redis_url), self._feed.announce)
-        app = create_app(self._store, self._feed, ingest, access=self._access)
+        self._herald = Herald(self._store, self._feed)
+        ingest = Ingest(self._store, lambda: connect(self._redis_url), self._herald.announce)
+        app = create_app(self._store, self._feed, ingest, access=self._access, rulebook=self.rules)
         config = uvicorn.Config(app, host="127.0.0.1", port=self.port, log_config=None, ws="none")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
@@ -97,7 +101,7 @@ class Site:
     def archive(self, run: str, session: str, *records: Record, first: int = 1) -> None:
         """Archive records of any session, numbered from `first` on, and tell those who watch."""
         entries = [Entry(Position(number), record) for number, record in enumerate(records, first)]
-        self._feed.announce(run, self._store.archive(stream_key(run, session), entries))
+        self._herald.announce(run, self._store.archive(stream_key(run, session), entries))
 
     def _answers(self) -> bool:
         try:

@@ -67,7 +67,7 @@ def test_a_run_that_goes_wrong_says_so_and_why(site: Site, page: Page) -> None:
     expect(page.locator("#tile-ratio_eff_sample_size .word")).to_have_text("critical")
     reason = page.locator("#reasons li", has_text="ESS")
     expect(reason).to_contain_text(
-        "0.11 below 0.3 in 1 of the last 2 steps. A few samples carry the whole gradient."
+        "0.11 below 0.3 in 1 of the last 2 steps. A few tokens carry the whole gradient."
     )
     expect(page).to_have_title("critical · grpo · Rolloutwatch")
 

@@ -161,6 +161,9 @@ MARKS = [
     MarkView(8, 3.2, "takeover", {"host": "a", "pid": "12"}),
     MarkView(7, 3.5, "contested", {"host": "<b>a</b>&", "other_host": "\0\u202e"}, found=True),
     MarkView(8, 4.0, "a.name/of-its@own-that_is_long", {"version": "\U0001f642" * 9, "a_b": None, "c": -0.0}),
+    MarkView(5, 3.7, "alert_critical", {"rule": "a_rule_of_twenty_eight_letters"}, found=True),
+    MarkView(6, 3.8, "alert_warning", {"rule": "<b>_rule", "until_step": 9}, found=True),
+    MarkView(6, 3.9, "alert_warning", {"rule": "sent"}),
     MarkView(9, 5.0, "many", {f"f{n}": n / 8 for n in range(20)} | {"version": 1e300}),
     MarkView(99, 6.0, "weight_sync", {"version": "0123456789"}),
     *(MarkView(n, 7.0 + n, "every_step", {"version": False}) for n in range(300)),
@@ -168,7 +171,7 @@ MARKS = [
 ]
 
 
-@pytest.mark.parametrize("some", [slice(None), slice(0, 8), slice(8, 9), slice(0, 0)])
+@pytest.mark.parametrize("some", [slice(None), slice(0, 11), slice(11, 12), slice(0, 0)])
 def test_marks_are_placed_alike(some: slice, blank: Page) -> None:
     """Lines, ticks, labels and words, on plots of any width, of all steps or of some, whatever is marked."""
     marks = MARKS[some]

@@ -8,11 +8,13 @@ from functools import partial
 from pathlib import Path
 
 from rolloutwatch.worker import MAX_JOBS
+from rolloutwatch_contract.protocol import RunState
 from rolloutwatch_server.moments import Moment
 from tests.chaos.figures import records
 from tests.chaos.judgement import Judgement, ended_sessions, judge, untidiness
 from tests.chaos.slate import Line
 from tests.chaos.stage import Stage
+from tests.chaos.telling import tell_while_killed
 from tests.processes import wait_for
 
 Faults = Sequence[Callable[[Stage], None]]
@@ -132,6 +134,18 @@ def killed_servers(dose: Dose, folder: Path, seed: int, tell: Tell) -> Result:
         return replace(result, untidy=untidiness(stage.archive, stage.redis))
 
 
+def alerts_told(dose: Dose, folder: Path, seed: int, tell: Tell) -> Result:
+    """Kill the server while it tells a receiver of alerts that does all it should not; what is lost are transitions.
+
+    They are told by their steps. Not a run's records are judged here, but what was made of them.
+    """
+    found, sent, seconds = tell_while_killed(dose.steps, dose.faults, folder, seed, tell)
+    judgement = Judgement(
+        lost=found.lost, doubled=found.doubled, different=found.different, state=RunState.FINISHED
+    )
+    return Result(sent, dose.faults, judgement, seconds, untidy=found.wrong)
+
+
 def _end(stage: Stage, dose: Dose, began: float, tell: Tell, at_risk: Sequence[range] = ()) -> Result:
     """Let the trainer come to its end, and the archive to that of all that was sent; judge it."""
     stage.wait_for_step(dose.steps)
@@ -171,6 +185,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "all-of-these": partial(one_trainer, ALL_FAULTS),
     "trainer-killed": partial(killed_trainers, 0.0),
     "trainer-killed-50-ms": partial(killed_trainers, 0.05),
+    "alerts-while-killed": alerts_told,
 }
 FULL: Mapping[str, Dose] = {
     **dict.fromkeys(SCENARIOS, Dose(100_000, 5)),
@@ -179,6 +194,7 @@ FULL: Mapping[str, Dose] = {
     "all-of-these": Dose(100_000, 18),
     "trainer-killed": Dose(100_000, 6),
     "trainer-killed-50-ms": Dose(600, 6),
+    "alerts-while-killed": Dose(5_000, 30),
 }
 SMALL: Mapping[str, Dose] = {
     **dict.fromkeys(SCENARIOS, Dose(4_000, 1)),
@@ -187,4 +203,5 @@ SMALL: Mapping[str, Dose] = {
     "all-of-these": Dose(8_000, len(ALL_FAULTS)),
     "trainer-killed": Dose(4_000, 2),
     "trainer-killed-50-ms": Dose(60, 1),
+    "alerts-while-killed": Dose(600, 5),
 }

@@ -229,10 +229,13 @@ def test_a_data_quality_chart_comes_when_there_is_something_to_see(source: Memor
     source.add_step("math~a", 1, {"nonfinite_fraction": 0.0})
     assert "Tokens not finite" not in titles()
     assert page("/runs/math~a", source, DEFAULT_LIMITS, NOW)[1]["shown_when_not_zero"] == [
-        "nonfinite_fraction"
-    ]
+        "nonfinite_fraction", "unmeasured_steps", "dropped_records",
+    ]  # fmt: skip
     source.add_step("math~a", 2, {"nonfinite_fraction": 0.25})
     assert "Tokens not finite" in titles()
+    assert "Records dropped" not in titles()
+    source.add_step("math~a", 3, {"dropped_records": 2.0})
+    assert "Records dropped" in titles()
 
 
 def test_the_newest_figures_are_told_one_by_one_also_of_a_long_run() -> None:

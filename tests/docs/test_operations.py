@@ -28,7 +28,9 @@ def families(tmp_path: Path) -> dict[str, Metric]:
     ingest = Ingest(store, lambda: connect("redis://127.0.0.1:1"), lambda run, entries: None)
     ingest.tally.archived({STREAM: batch(step(1, ratio_mean=1.0))}, 1, 0.1)
     ingest.tally.scanned(0)
-    text = Asking.of(store, ingest=ingest, metrics_runs=True).ask("/metrics").text
+    api = Asking.of(store, ingest=ingest, metrics_runs=True)
+    api.ticker.tick(0.0)
+    text = api.ask("/metrics").text
     store.close()
     found = {
         family.name + "_total" * (family.type == "counter"): family

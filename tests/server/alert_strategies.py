@@ -30,8 +30,8 @@ NAMES = st.sampled_from(METRICS)
 
 
 @st.composite
-def numbers(draw: st.DrawFn, depth: int) -> Node:
-    kind = draw(st.integers(0, 9 if depth else 5))
+def numbers(draw: st.DrawFn, depth: int, shares: bool) -> Node:
+    kind = draw(st.integers(0, 9 if depth and shares else 8 if depth else 5))
     if kind <= 2:
         return Metric(draw(NAMES))
     if kind == 3:
@@ -40,25 +40,29 @@ def numbers(draw: st.DrawFn, depth: int) -> Node:
         function = draw(st.sampled_from(["mean", "min", "max", "change", "rate"]))
         return Over(function, draw(NAMES), draw(st.integers(2, 5)))
     if kind == 6:
-        return Negative(draw(numbers(depth - 1)))
+        return Negative(draw(numbers(depth - 1, shares)))
     if kind == 7:
-        return Absolute(draw(numbers(depth - 1)))
+        return Absolute(draw(numbers(depth - 1, shares)))
     if kind == 8:
-        return Arithmetic(draw(st.sampled_from("+-*/")), draw(numbers(depth - 1)), draw(numbers(depth - 1)))
-    return Share(draw(conditions(depth - 1)), draw(st.integers(2, 4)))
+        operator = draw(st.sampled_from("+-*/"))
+        return Arithmetic(operator, draw(numbers(depth - 1, shares)), draw(numbers(depth - 1, shares)))
+    return Share(draw(conditions(depth - 1, is_inner=True)), draw(st.integers(2, 4)))
 
 
 @st.composite
-def conditions(draw: st.DrawFn, depth: int = 3) -> Node:
+def conditions(draw: st.DrawFn, depth: int = 3, *, is_inner: bool = False) -> Node:
+    """A condition; an inner one, that is shared, has neither absent nor another share in it."""
     kind = draw(st.integers(0, 9 if depth else 6))
-    if kind <= 4:
+    if kind <= (6 if is_inner else 4):
         operator = draw(st.sampled_from(["<", "<=", ">", ">=", "==", "!="]))
-        return Comparison(operator, draw(numbers(max(0, depth - 1))), draw(numbers(max(0, depth - 1))))
+        sides = numbers(max(0, depth - 1), not is_inner)
+        return Comparison(operator, draw(sides), draw(sides))
     if kind <= 6:
         return Absent(draw(NAMES), draw(st.integers(1, 4)))
+    inner = conditions(max(0, depth - 1), is_inner=is_inner)
     if kind == 7:
-        return Not(draw(conditions(depth - 1)))
-    parts = draw(st.lists(conditions(depth - 1), min_size=2, max_size=3).map(tuple))
+        return Not(draw(inner))
+    parts = draw(st.lists(inner, min_size=2, max_size=3).map(tuple))
     return And(parts) if kind == 8 else Or(parts)
 
 

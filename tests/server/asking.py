@@ -9,9 +9,13 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from rolloutwatch_server.alerts.publishing import Publisher
+from rolloutwatch_server.alerts.rulebook import Rulebook
+from rolloutwatch_server.alerts.ticker import Ticker, TickerThread
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.notify.notifier import Notifier
 from rolloutwatch_server.security import Access
 from rolloutwatch_server.store import Store
 from rolloutwatch_server.transport import connect
@@ -19,10 +23,11 @@ from rolloutwatch_server.transport import connect
 
 @dataclass
 class Asking:
-    """Ask the API of an archive; no ingest runs."""
+    """Ask the API of an archive; no ingest runs, and nothing is done by the clock unless the ticker ticks."""
 
     app: FastAPI
     feed: LiveFeed
+    ticker: Ticker
 
     @classmethod
     def of(
@@ -34,11 +39,24 @@ class Asking:
         feed: LiveFeed | None = None,
         ingest: Ingest | None = None,
         metrics_runs: bool = False,
+        rulebook: Rulebook | None = None,
+        notifier: Notifier | None = None,
     ) -> "Asking":
         feed = feed or LiveFeed()
         ingest = ingest or Ingest(store, lambda: connect("redis://127.0.0.1:1"), feed.announce)
-        app = create_app(store, feed, ingest, access=access or Access(hosts), metrics_runs=metrics_runs)
-        return cls(app, feed)
+        rulebook = rulebook or Rulebook(store)
+        ticker = Ticker(store, rulebook, ingest, Publisher(lambda: connect("redis://127.0.0.1:1")))
+        app = create_app(
+            store,
+            feed,
+            ingest,
+            access=access or Access(hosts),
+            metrics_runs=metrics_runs,
+            rulebook=rulebook,
+            clockwork=TickerThread(ticker),
+            notifier=notifier,
+        )
+        return cls(app, feed, ticker)
 
     def ask(
         self,

@@ -142,7 +142,7 @@ class Played:
             self._take(self.alerts.by_clock(*row.clock))
 
     def letters(self, rule: str) -> str:
-        state = self.alerts.states.get(rule, AlertState())
+        state = self.alerts.state(rule)
         return LETTERS[state.phase] + "~" * state.flapping
 
     def _take(self, fed: Fed) -> None:

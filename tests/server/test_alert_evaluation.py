@@ -123,6 +123,17 @@ def test_who_judges_a_run_again_tells_it_where_the_run_went_back() -> None:
     assert told([fed]) == [Happened("one", "firing", 8, 2, 6.0)]
 
 
+def test_a_step_behind_which_a_run_goes_back_was_over() -> None:
+    """Where it is judged again what was given up is not there: the step before it closes as it did when more came."""
+    one = Rule(name="one", severity=Severity.WARNING, when=parse("absent(n_tokens, 1)"))
+    alerts = RunAlerts(Plan([one]))
+    for step, metric in enumerate(["n_tokens", "ratio_std"]):
+        assert told([alerts.feed(Piece(step, float(step), 1, {metric: 2.0}))]) == []
+    fired, ended = told([alerts.go_back(2, 9.0, {"one": 1})])
+    assert fired == Happened("one", "firing", 1, 1, 1.0)
+    assert ended == Happened("one", "resolved", 1, 2, 9.0, False, "the run went back to step 2")
+
+
 def test_a_step_without_figures_is_none() -> None:
     alerts = RunAlerts(Plan([]))
     assert alerts.feed(Piece(3, 0.0, 1, {})) == Fed([], {}, [])

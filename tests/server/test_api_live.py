@@ -65,6 +65,33 @@ def test_a_viewer_is_told_how_the_run_is_and_then_each_step(site: Site) -> None:
             assert (data["step"], data["metrics"]) == (step, {"kl": step / 7, "ppl": None})
 
 
+def test_a_viewer_learns_what_happens_to_alerts(site: Site) -> None:
+    """Of its run, after the figures that made it, with the id by which the rest is found."""
+    site.begin(RUN)
+    with watching(site.url) as (_, happening):
+        next(happening)
+        for step in range(3):
+            site.step(RUN, step, {"mismatch_k3_kl": 0.5})
+        site.put(RUN, RunEnd(time=9.0))
+        seen = []
+        while len([name for name, _ in seen if name == "alert"]) < 4:
+            seen.append(next(happening))
+    names = [name for name, _ in seen if name != "run"]
+    assert names == ["step", "step", "step", *["alert"] * 4]
+    fired = [data for name, data in seen if name == "alert"][:2]
+    assert [(one["rule"], one["severity"], one["change"]) for one in fired] == [
+        ("kl_high", "warning", "firing"),
+        ("kl_very_high", "critical", "firing"),
+    ]
+    for one in fired:
+        whole = httpx.get(f"{site.url}/api/v1/alerts/{one['alert']}").json()
+        assert (whole["rule"], whole["firing_step"], one["step"]) == (one["rule"], 2, 2)
+        assert one["values"] == whole["values"] == {"mismatch_k3_kl": 0.5}
+        assert (one["epoch"], one["quiet"], one["reason"]) == (1, False, "")
+    ended = [data for name, data in seen if name == "alert"][2:]
+    assert {(one["change"], one["reason"]) for one in ended} == {("resolved", "the run ended")}
+
+
 def test_a_viewer_learns_that_a_run_has_ended(site: Site) -> None:
     """Also if it ends in the instant after the page was opened."""
     site.begin(RUN)

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from prometheus_client import Metric
@@ -23,6 +24,7 @@ from rolloutwatch_server.reading import ENTRIES_PER_READ, Turns
 from rolloutwatch_server.store import MEMORY, SECONDS_UNTIL_STALLED, Entry, Position, Store
 from rolloutwatch_server.transport import connect
 from tests.redis_process import RedisProcess
+from tests.server.alerting import Judged
 from tests.server.asking import Asking
 from tests.server.ingesting import ingesting, push
 from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, start, step
@@ -67,9 +69,11 @@ def test_every_name_has_its_type_its_unit_and_a_meaning(store: Store, ingest: In
     archived(ingest, STREAM, batch(start(), step(0, ratio_mean=1.0)))
     ingest.tally.scanned(0)
     api = asking(store, ingest)
+    api.ticker.tick(NOW)
     families = told(api)
     ours = {name: family.type for name, family in families.items() if name.startswith("rolloutwatch_")}
     assert ours == {
+        "rolloutwatch_alerts_firing": "gauge",
         "rolloutwatch_archive_free_bytes": "gauge",
         "rolloutwatch_archive_size_bytes": "gauge",
         "rolloutwatch_build_info": "gauge",
@@ -86,7 +90,6 @@ def test_every_name_has_its_type_its_unit_and_a_meaning(store: Store, ingest: In
         "rolloutwatch_ingest_streams_behind": "gauge",
         "rolloutwatch_ingest_waiting_entries": "gauge",
         "rolloutwatch_live_runs": "gauge",
-        "rolloutwatch_rules_broken": "gauge",
         "rolloutwatch_run_metric": "gauge",
         "rolloutwatch_run_step": "gauge",
         "rolloutwatch_trainer_dropped": "counter",
@@ -172,7 +175,7 @@ def test_lag_is_the_age_of_the_oldest_that_waits_at_most(redis: RedisProcess) ->
 def test_a_part_that_does_not_work_is_zero(store: Store, ingest: Ingest) -> None:
     families = told(asking(store, ingest))
     working = {one.labels["part"]: one.value for one in families["rolloutwatch_working"].samples}
-    assert working == {"redis": 0.0, "archive": 1.0, "unforeseen": 1.0}
+    assert working == {"redis": 0.0, "archive": 1.0, "unforeseen": 1.0, "alerts": 1.0, "rules": 1.0}
 
 
 def test_viewers_are_counted(store: Store, ingest: Ingest) -> None:
@@ -273,13 +276,21 @@ def test_figures_of_runs_are_told_if_asked_for(store: Store, ingest: Ingest) -> 
     assert value(quiet, "rolloutwatch_live_runs") == 1
 
 
-def test_broken_rules_are_counted_by_the_worst_severity(store: Store, ingest: Ingest) -> None:
-    """Of each newest figure of each live run."""
-    archived(ingest, STREAM, batch(start(), step(0, mismatch_k3_kl=0.02, ratio_mean=9.0, ratio_std=0.1)))
-    archived(ingest, stream_key("code~b", "s"), batch(step(0, mismatch_k3_kl=0.5)))
-    families = told(asking(store, ingest))
-    assert value(families, "rolloutwatch_rules_broken", severity="warning") == 1
-    assert value(families, "rolloutwatch_rules_broken", severity="critical") == 2
+def test_alerts_that_fire_are_counted_by_severity(tmp_path: Path) -> None:
+    """As of the last look by the clock, by the rules in force; not at all before there was one."""
+    judged = Judged(tmp_path)
+    api = Asking.of(judged.store, rulebook=judged.book)
+    judged.start()
+    judged.step(1, mismatch_k3_kl=1.0, ratio_std=2.0)
+    assert "rolloutwatch_alerts_firing" not in told(api)
+    api.ticker.tick(judged.now)
+    families = told(api)
+    assert value(families, "rolloutwatch_alerts_firing", severity="critical") == 1
+    assert value(families, "rolloutwatch_alerts_firing", severity="warning") == 1
+    judged.step(2, mismatch_k3_kl=0.1, ratio_std=2.0)
+    api.ticker.tick(judged.now)
+    assert value(told(api), "rolloutwatch_alerts_firing", severity="critical") == 0
+    judged.close()
 
 
 def test_what_another_session_speaks_for_is_not_the_newest() -> None:

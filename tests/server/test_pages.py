@@ -37,6 +37,8 @@ def test_a_server_without_redis_is_alive_but_not_ready(site: Asking) -> None:
         "redis": {"ok": False, "why": "not connected yet"},
         "archive": {"ok": True, "why": ""},
         "unforeseen": {"ok": True, "why": ""},
+        "alerts": {"ok": True, "why": ""},
+        "rules": {"ok": True, "why": ""},
         "ingest": {"records": 0, "dead_letters": 0, "streams": 0},
         "quarantined": [],
     }
@@ -60,6 +62,21 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         "/api/v1/runs/{run}/replay",
         "/api/v1/runs/{run}/steps/{step}",
         "/api/v1/runs/{run}/whatif",
+        "/api/v1/alerts",
+        "/api/v1/alerts/{alert}",
+        "/api/v1/alerts/{alert}/acknowledge",
+        "/api/v1/alerts/{alert}/silence",
+        "/api/v1/runs/{run}/alerts",
+        "/api/v1/silences",
+        "/api/v1/silences/{silence}",
+        "/api/v1/rules",
+        "/api/v1/rules/check",
+        "/api/v1/runs/{run}/rules",
+        "/api/v1/notifications",
+        "/api/v1/notifications/{target}/test",
+        "/api/v1/notifications/dead",
+        "/api/v1/notifications/dead/retry",
+        "/api/v1/notifications/dead/{message}/retry",
         "/api/v1/catalogue",
         "/api/v1/dead-letters",
         "/healthz",
@@ -72,7 +89,7 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
             for parameter in operation.get("parameters", []):
                 assert f"<code>{parameter['name']}</code> ({parameter['in']}, " in page
     assert "<code>from_step</code> (query, optional)</dt><dd>type: integer, " in page
-    assert "<code>mark</code> for each mark.</p><p><code>reset</code> asks to fetch again" in page
+    assert "<code>/alerts/{alert}</code> has the rest.</p><p><code>reset</code> asks to fetch again" in page
 
 
 @pytest.mark.parametrize("url", ["/", "/docs", "/healthz", "/api/v1/runs", "/api/none"])
@@ -142,6 +159,7 @@ def callback(output: str) -> dict[str, Any]:
         outputs = [{"id": ids.PAGE, "property": "children"}, {"id": ids.FOLLOWED, "property": "data"}]
         inputs = [
             {"id": ids.LOCATION, "property": "pathname", "value": "/"},
+            {"id": ids.LOCATION, "property": "search", "value": ""},
             {"id": ids.REFRESH, "property": "data", "value": 0},
         ]
     return {"output": output, "outputs": outputs, "inputs": inputs, "changedPropIds": []}
@@ -171,6 +189,7 @@ def page_asks(path: object) -> dict[str, object]:
     output = f"..{ids.PAGE}.children...{ids.FOLLOWED}.data.."
     inputs = [
         {"id": ids.LOCATION, "property": "pathname", "value": path},
+        {"id": ids.LOCATION, "property": "search", "value": ""},
         {"id": ids.REFRESH, "property": "data", "value": 0},
     ]
     outputs = [{"id": ids.PAGE, "property": "children"}, {"id": ids.FOLLOWED, "property": "data"}]

@@ -1,5 +1,6 @@
 """The rights that docs/redis.md gives to the server are enough, and each of them is needed."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 from rolloutwatch.push import RedisSink
 from rolloutwatch.troubles import OPTIONAL_RIGHTS, RIGHTS
 from rolloutwatch_contract import Outcome, RunEnd, encode, run_id
+from rolloutwatch_contract.alerts import FiringAlerts
 from rolloutwatch_contract.keys import PROBE_RUN, SERVER_KEY
+from rolloutwatch_server.alerts.publishing import Publisher
 from rolloutwatch_server.ingest import Trouble
 from rolloutwatch_server.presence import Sign
 from rolloutwatch_server.store import Store
@@ -71,9 +74,12 @@ def test_trainer_and_server_get_along_with_the_rights_of_the_documentation(
                 [(number, encode(one)) for number, one in enumerate([start(), step(0, kl=0.5), END], 1)]
             )
             wait_for("the acknowledgement", lambda s=sink: s.send([]) == 3)
+            assert sink.hear() is None
             sink.close()
         running.wait_for(3)
         wait_for("the sign", lambda: bool(client.exists(SERVER_KEY)))
+        with contextlib.closing(Publisher(lambda: connect(url))) as publisher:
+            assert publisher.publish({RUN: FiringAlerts(step=0, time=0.0)}, 0.0) == 1
         denied = {entry["object"] for entry in client.acl_log()}
     assert denied <= NEEDED_BY_NOBODY[trainer]
     assert running.ingest.health.trouble is None

@@ -18,6 +18,8 @@ DEFAULTS = {
     "keep_days": None,
     "keep_size": None,
     "keep_sequences": None,
+    "rules_file": None,
+    "notify_file": None,
     "allowed_hosts": (),
     "public_url": None,
     "require_login": False,

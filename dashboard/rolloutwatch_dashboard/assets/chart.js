@@ -34,6 +34,7 @@
       this.page = page;
       this.marks = marks;
       this.styles = styles;
+      this.alerts = []; // marks too, of those whose figures are drawn here
       this.columns = null;
       this.early = []; // what came before plotly had drawn the first figure
       this.changed = false;
@@ -135,7 +136,7 @@
       const isMark = (shape) => shape.name.startsWith("mark: ");
       this.limits = (graph.layout.shapes || []).filter((shape) => !isMark(shape));
       // drawn for a usual width, and this is the real one
-      if (this.marks.list().length) this.changed = true;
+      if (this.allMarks().length) this.changed = true;
       graph.on("plotly_relayout", (change) => this.zoomed(change));
       return true;
     }
@@ -144,7 +145,21 @@
     place(graph, steps) {
       const axis = graph._fullLayout.xaxis;
       const [first, last] = this.isZoomed ? axis.range : [steps[0], steps[steps.length - 1]];
-      return rolloutwatch.placeMarks(steps.length ? this.marks.list() : [], steps, first, last, axis._length);
+      return rolloutwatch.placeMarks(steps.length ? this.allMarks() : [], steps, first, last, axis._length);
+    }
+
+    // All that is marked here, in order.
+    allMarks() {
+      if (!this.alerts.length) return this.marks.list();
+      return [...this.marks.list(), ...this.alerts].sort((one, other) => one.step - other.step || one.time - other.time);
+    }
+
+    // These are the alerts of the run; those that watch no figure stand everywhere.
+    alerted(alerts) {
+      const mine = alerts.filter(({ metrics }) => !metrics.length || metrics.some((metric) => this.told.metrics.includes(metric)));
+      if (JSON.stringify(mine) === JSON.stringify(this.alerts)) return;
+      this.alerts = mine;
+      this.changed = true;
     }
 
     // A mark has come.

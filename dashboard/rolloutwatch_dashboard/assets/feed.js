@@ -20,7 +20,7 @@
   };
 
   rolloutwatch.Feed = class {
-    // tell: {run(summary), step(step, metrics, time), mark(mark), caughtUp(step), rewound(), connected(yes)};
+    // tell: {run(summary), step(step, metrics, time), mark(mark), alerted(), caughtUp(step), rewound(), connected(yes)};
     // `time` is undefined for what is old
     // from: the last step the page has, null for none; generation: which history the page has, so that the server
     // can say when that is past, also if it was so before the page connected
@@ -48,6 +48,7 @@
       events.addEventListener("run", (event) => this.began(JSON.parse(event.data)));
       events.addEventListener("step", (event) => this.stepped(JSON.parse(event.data)));
       events.addEventListener("mark", (event) => this.tell.mark(JSON.parse(event.data)));
+      events.addEventListener("alert", () => this.tell.alerted());
       events.addEventListener("reset", () => this.catchUp());
       events.addEventListener("rewind", () => this.tell.rewound());
       events.addEventListener("gone", () => this.deleted());

@@ -17,7 +17,8 @@
   const STEPS_JUDGED = 10;
   const DISTANCES_LOOKED_AT = 5;
   const LATE = 1.5;
-  const STRONG = ["contested", "takeover", "rollback", "restart"];
+  const STRONG = ["contested", "alert_critical", "takeover", "rollback", "restart", "alert_warning"];
+  const ALERT = "alert_";
   const isStrong = (mark) => mark.found === true && STRONG.includes(mark.kind);
   const MOST_LINES = 40;
   const MOST_ROWS = 3;
@@ -29,6 +30,7 @@
   const HEIGHT_OF_ROW = 0.085;
   const MARK_LABELS = new Map([["weight_sync", "sync"]]);
   const LETTERS_OF_A_LABEL = 16;
+  const LETTERS_OF_AN_ALERT = 26;
   const LETTERS_OF_A_VERSION = 8;
   const MOST_FIELDS = 8;
   const LETTERS_OF_A_FIELD = 60;
@@ -222,6 +224,9 @@
 
   // text.mark_label
   rolloutwatch.markLabel = function (mark) {
+    if (mark.found === true && mark.kind.startsWith(ALERT)) {
+      return cut(spaced(valueText(mark.fields.rule)), LETTERS_OF_AN_ALERT);
+    }
     const label = cut(MARK_LABELS.get(mark.kind) || spaced(mark.kind), LETTERS_OF_A_LABEL);
     const version = mark.fields.version;
     return version === undefined || version === null ? label : `${label} ${cut(valueText(version), LETTERS_OF_A_VERSION)}`;

@@ -44,6 +44,7 @@
         run: (summary) => this.began(summary),
         step: (step, metrics, time) => this.stepped(step, metrics, time),
         mark: (mark) => this.marked(mark),
+        alerted: () => rolloutwatch.lookSoon(),
         caughtUp: (last) => this.caughtUp(last),
         rewound: () => this.rebuild(),
         connected: (yes) => this.isConnected(yes),
@@ -162,14 +163,26 @@
       }, 0);
     }
 
+    // The alerts of the run, as the server has put them above its figures.
+    takeAlerts() {
+      const shown = document.querySelector("#run-alerts [data-marks]");
+      if (!shown || shown.dataset.marks === this.alerts) return;
+      this.alerts = shown.dataset.marks;
+      const marks = JSON.parse(this.alerts);
+      for (const chart of this.charts) chart.alerted(marks);
+      this.schedule();
+    }
+
     // Once a second: ages, and whatever was not there yet when it was to be painted.
     tick() {
+      this.takeAlerts();
       this.paintTiles();
       this.paintHead();
       if (this.charts.some((chart) => chart.isWaiting())) this.schedule();
     }
 
     async paintNow() {
+      this.takeAlerts();
       this.paintTiles();
       this.paintHead();
       for (const chart of this.charts) {
@@ -480,10 +493,10 @@
     if (icon && icon.href !== href) icon.href = href;
   }
 
-  // The page of all runs asks for its table anew by itself; here is only said when that fails.
-  class RunsPage {
-    constructor() {
-      document.title = TITLE;
+  // Other pages ask for what they show anew by themselves; here is only said when that fails.
+  class OtherPage {
+    constructor(told) {
+      document.title = told ? `${told.title} · ${TITLE}` : TITLE;
       document.body.classList.remove("out-of-date");
       paintIcon("unknown");
       notice("");
@@ -491,7 +504,7 @@
     }
 
     look() {
-      const shown = document.querySelector("#runs [data-now]");
+      const shown = document.querySelector("#runs [data-now], #alerts [data-now]");
       if (!shown) return notice("");
       if (shown.dataset.now !== this.shown) [this.shown, this.since] = [shown.dataset.now, Date.now()];
       const late = Date.now() - this.since > 10000;
@@ -510,8 +523,13 @@
 
   rolloutwatch.follow = function (told) {
     if (page) page.close();
-    page = told ? new RunPage(told) : new RunsPage();
-    return told ? told.run : "";
+    page = told && told.run ? new RunPage(told) : new OtherPage(told);
+    return told && told.run ? told.run : "";
+  };
+
+  // Whether the server answers, as far as the page knows.
+  rolloutwatch.isConnected = function () {
+    return !page || page.connected !== false;
   };
 
   window.dash_clientside = Object.assign({}, window.dash_clientside, { rolloutwatch });

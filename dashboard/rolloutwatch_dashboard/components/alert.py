@@ -76,7 +76,7 @@ def card(alert: AlertView, now: float) -> html.Article:
             html.P(["Fires when ", condition(alert.condition), "."], className="condition"),
             *cure,
             seen(alert, now),
-            actions(alert),
+            actions(alert, now),
         ],
         className=classes(alert, now),
     )
@@ -151,7 +151,7 @@ def figures(found: Sequence[Figure]) -> html.Ul:
                 [
                     html.Span(one.title, className="name"),
                     html.Strong(one.value),
-                    *([html.Span(f"limit: {one.limit}", className="limit")] if one.limit else []),
+                    *([html.Span(f"fires {one.limit}", className="limit")] if one.limit else []),
                 ]
             )
             for one in found
@@ -186,11 +186,11 @@ def remaining(until: float, now: float) -> str:
     return "until somebody ends it" if until - now > FOR_EVER else f"for another {lasting(until - now)}"
 
 
-def actions(alert: AlertView) -> html.Footer:
+def actions(alert: AlertView, now: float) -> html.Footer:
     """Return what can be done about an alert."""
     return html.Footer(
         [
-            acknowledge(alert),
+            *([] if is_acknowledged(alert, now) else [acknowledge(alert)]),
             button("Silence", "silence", run=alert.run, rule=alert.rule),
             dcc.Link(
                 f"Run at step {alert.firing_step}", href=f"/runs/{quote(alert.run)}?step={alert.firing_step}"

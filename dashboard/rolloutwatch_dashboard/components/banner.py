@@ -8,8 +8,7 @@ from dash import dcc, html
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.protocol import Source
 from rolloutwatch_dashboard.components import alert
-from rolloutwatch_dashboard.text import age
-from rolloutwatch_dashboard.words import names
+from rolloutwatch_dashboard.words import lasting, names
 
 MOST_COUNTED = 1000
 MOST_NAMED = 3
@@ -49,7 +48,7 @@ def banners(source: Source, now: float) -> list[Any]:
         found.append(_banner("critical", [text]))
     failing = [one for one in source.notifications() if one.failing_since is not None]
     if failing:
-        told = [f"{one.name} (since {age(now - (one.failing_since or now))})" for one in failing]
+        told = [f"{one.name} (for {lasting(now - (one.failing_since or now))})" for one in failing]
         waiting = sum(one.waiting for one in failing)
         rest = f" {waiting} {'message waits' if waiting == 1 else 'messages wait'}." if waiting else ""
         text = f"Messages do not reach {names(told, MOST_NAMED)}.{rest}"

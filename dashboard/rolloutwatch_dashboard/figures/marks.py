@@ -11,12 +11,19 @@ from typing import Any
 
 from rolloutwatch_contract import MarkKind
 from rolloutwatch_contract.protocol import MarkView
+from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard import theme
 from rolloutwatch_dashboard.text import mark_label, mark_text, plain
 
+ALERTS = {severity: f"alert_{severity.word}" for severity in (Severity.CRITICAL, Severity.WARNING)}
 # found, not sent: always a line, and the first to have a label
-STRONG = tuple(
-    kind.value for kind in (MarkKind.CONTESTED, MarkKind.TAKEOVER, MarkKind.ROLLBACK, MarkKind.RESTART)
+STRONG = (
+    MarkKind.CONTESTED.value,
+    ALERTS[Severity.CRITICAL],
+    MarkKind.TAKEOVER.value,
+    MarkKind.ROLLBACK.value,
+    MarkKind.RESTART.value,
+    ALERTS[Severity.WARNING],
 )
 QUIET, TICKS = "marks", "ticks"
 MOST_LINES = 40  # of marks that are not strong; of a kind that would make more, short ticks are drawn

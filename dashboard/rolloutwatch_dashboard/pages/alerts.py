@@ -12,12 +12,12 @@ from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import alert
 from rolloutwatch_dashboard.text import age, moment
-from rolloutwatch_dashboard.words import lasting
+from rolloutwatch_dashboard.words import figures_of, lasting
 
 MOST_FIRING = 200
 MOST_PAST = 100
 EVERY = "every"
-NOT_TOLD = "Nobody is told of alerts: name somebody in a file, and give it to the server as --notify-file."
+LONGEST_QUERY = 2000
 
 
 class Wanted(NamedTuple):
@@ -30,7 +30,8 @@ class Wanted(NamedTuple):
     @classmethod
     def of(cls, query: str) -> "Wanted":
         """Read it from an address."""
-        given = parse_qs(query.removeprefix("?"), max_num_fields=20)
+        text = query.removeprefix("?")[:LONGEST_QUERY].encode("utf-8", "replace").decode()
+        given = parse_qs(text)
         return cls(*(given.get(name, [None])[0] for name in cls._fields))
 
     def those(self, found: Iterable[AlertView]) -> list[AlertView]:
@@ -55,10 +56,11 @@ def layout(source: Source, wanted: Wanted, now: float) -> html.Div:
 
 def listed(source: Source, wanted: Wanted, now: float) -> html.Div:
     """Return what changes: those that fire first, the worst of them first."""
-    which = {"run": wanted.run, "rule": wanted.rule}
-    firing = wanted.those(source.alerts(**which, limit=MOST_FIRING))
+    firing = wanted.those(source.alerts(run=wanted.run, rule=wanted.rule, limit=MOST_FIRING))
     firing.sort(key=lambda one: (not alert.calls(one, now), -one.severity, -one.firing_time))
-    found = wanted.those(source.alerts(**which, state="all", limit=MOST_FIRING + MOST_PAST))
+    found = wanted.those(
+        source.alerts(state="all", run=wanted.run, rule=wanted.rule, limit=MOST_FIRING + MOST_PAST)
+    )
     past = [one for one in found if not one.is_firing or one.given_up][:MOST_PAST]
     return html.Div(
         [
@@ -99,15 +101,18 @@ def _past(past: Sequence[AlertView], now: float) -> html.Section | None:
     )
     head = html.Thead(html.Tr([html.Th(name) for name in names]))
     rows = html.Tbody([_past_row(one, names, now) for one in past])
-    return html.Section([html.H2("Past"), html.Table([head, rows], className="rows"), *more])
+    return html.Section([html.H2("Past"), html.Table([head, rows], className="rows past"), *more])
 
 
 def _past_row(one: AlertView, names: Sequence[str], now: float) -> html.Tr:
     ended = one.firing_step if one.resolved_step is None else one.resolved_step
-    figures = "; ".join(f"{figure.title} {figure.value}" for figure in alert.figures_of(one))
+    figures = "; ".join(f"{figure.title} {figure.value}" for figure in figures_of(one))
     seconds = (one.resolved_time or one.firing_time) - one.firing_time
     cells: tuple[Any, ...] = (
-        [alert.severity(one.severity), " ", alert.alerts_link(one.rule, rule=one.rule), *alert.notes(one)],
+        html.Div(
+            [alert.severity(one.severity), alert.alerts_link(one.rule, rule=one.rule), *alert.notes(one)],
+            className="named",
+        ),
         alert.run_link(one.run, one.firing_step),
         f"{one.firing_step} to {ended}",
         lasting(seconds),
@@ -142,7 +147,19 @@ def _silences(silences: Sequence[SilenceView], now: float) -> html.Section | Non
 
 def _targets(targets: Sequence[TargetView], now: float) -> html.Section:
     if not targets:
-        return html.Section([html.H2("Who is told"), html.P(NOT_TOLD, className="quiet")])
+        return html.Section(
+            [
+                html.H2("Who is told"),
+                html.P(
+                    [
+                        "Nobody is: name somebody in a file, and give it to the server as ",
+                        html.Code("--notify-file"),
+                        ".",
+                    ],
+                    className="quiet",
+                ),
+            ]
+        )
     return html.Section(
         [html.H2("Who is told"), html.Ul([_target(one, now) for one in targets], className="list")]
     )
@@ -150,7 +167,7 @@ def _targets(targets: Sequence[TargetView], now: float) -> html.Section:
 
 def _target(one: TargetView, now: float) -> html.Li:
     if one.failing_since is not None:
-        how = html.Span(f"fails since {age(now - one.failing_since)}", className="bad")
+        how = html.Span(f"has failed for {lasting(now - one.failing_since)}", className="bad")
     elif one.last_success is not None:
         how = html.Span(f"last told {age(now - one.last_success)}")
     else:
@@ -165,9 +182,11 @@ def _target(one: TargetView, now: float) -> html.Li:
     return html.Li([html.Span([html.Strong(one.name), f" ({which})"]), how, *counts, test])
 
 
-def _filters(source: Source, wanted: Wanted) -> html.Form:
+def _filters(source: Source, wanted: Wanted) -> html.Form | None:
     """Return what the choice is among: all that fires or has lately fired."""
     known = source.alerts(state="all", limit=MOST_FIRING + MOST_PAST)
+    if not known and not any(wanted):
+        return None
     choices = {
         "severity": [one.word for one in reversed(Severity) if one],
         "run": sorted({one.run for one in known}),

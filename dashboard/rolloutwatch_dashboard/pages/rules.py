@@ -27,7 +27,11 @@ def layout(source: Source, now: float) -> html.Div:
                 [html.H1("Rules"), html.P(_whose(rules, now), className="quiet")], className="page-head"
             ),
             html.P(
-                "An alert begins when a rule's condition holds. A figure that is missing neither counts nor begins anew."
+                [
+                    "A step at which a figure is missing, or no number, neither counts nor begins anew. ",
+                    html.A("See the rules as they are written", href=f"#{ids.RULES_EDITOR}"),
+                ],
+                className="quiet",
             ),
             _table(rules.rules, firing),
             html.H2("As they are written"),
@@ -38,8 +42,10 @@ def layout(source: Source, now: float) -> html.Div:
 
 def _whose(rules: RulesView, now: float) -> list[Any]:
     """Return where the rules come from."""
+    if rules.file:
+        return ["They are those of the file ", html.Code(rules.file), ", and change when it changes."]
     if rules.origin is Origin.FILE:
-        return ["They come from the file ", html.Code(rules.file), ", and change when it changes."]
+        return [f"They are those of a file that this server was given before: {rules.author}."]
     if rules.origin is Origin.API:
         when = "" if rules.time is None else f", {age(now - rules.time)}"
         at = "" if rules.time is None else moment(rules.time)
@@ -60,11 +66,10 @@ def _row(rule: Rule, firing: int, names: Sequence[str]) -> html.Tr:
     about = [html.P(rule.summary, className="quiet")] if rule.summary else []
     cells: tuple[Any, ...] = (
         [
-            alert.severity(rule.severity),
-            " ",
-            html.Strong(rule.name),
-            " ",
-            *alert.guide_link(rule.guide),
+            html.Div(
+                [alert.severity(rule.severity), html.Strong(rule.name), *alert.guide_link(rule.guide)],
+                className="named",
+            ),
             *about,
         ],
         _state(rule, firing),
@@ -89,7 +94,7 @@ def _state(rule: Rule, firing: int) -> Any:
 
 def _editor(rules: RulesView, runs: Sequence[RunSummary]) -> html.Section:
     """Return the document with its line numbers, and what can be done with it."""
-    is_owned = rules.origin is Origin.FILE
+    is_owned = bool(rules.file)
     document = dcc.Textarea(
         id=ids.RULES_DOCUMENT,
         value=rules.document,
@@ -108,7 +113,7 @@ def _editor(rules: RulesView, runs: Sequence[RunSummary]) -> html.Section:
             html.Div(id=ids.RULES_ANSWER, role="status", className="answer"),
         ],
         id=ids.RULES_EDITOR,
-        **{"data-version": str(rules.version), "data-owned": rules.file if is_owned else ""},
+        **{"data-version": str(rules.version), "data-owned": rules.file},
     )
 
 

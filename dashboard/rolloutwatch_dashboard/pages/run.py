@@ -9,13 +9,21 @@ from dash import dcc, html
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.drops import DROPS, describe_drop
 from rolloutwatch_contract.limits import Limit
-from rolloutwatch_contract.protocol import MarkView, RunDetail, Series, SessionView, Source, json_fields
+from rolloutwatch_contract.protocol import RuleState, RunDetail, Series, SessionView, Source
 from rolloutwatch_dashboard import ids, theme
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, SMALL_PRINT, TILES, UNREADABLE, charts_of
 from rolloutwatch_dashboard.components import badge
 from rolloutwatch_dashboard.components.tile import off, tile
 from rolloutwatch_dashboard.figures.timeseries import Chart, figure_of, sides_of
 from rolloutwatch_dashboard.judgement import is_off, with_voids
+from rolloutwatch_dashboard.pages.run_alerts import (
+    Marks,
+    alert_marks,
+    alerts_of,
+    followed_marks,
+    marks_of,
+    never,
+)
 from rolloutwatch_dashboard.text import number, where
 
 POINTS = 1500  # of a series on the page; more than twice as many are fetched anew, thinned
@@ -40,11 +48,12 @@ def show(
     not_zero = [metric for metric in SHOWN_WHEN_NOT_ZERO if (series[metric].value != 0).any()]
     charts = charts_of(run, not_zero)
     marks = source.marks(run.summary.id, most=MARKS)
+    alerts = alert_marks(source, run.summary.id)
     drawing = f"{run.summary.id} {now}"
     recent = {name: one if len(one.step) >= LEAST_OF_TREND else series[name] for name, one in tail.items()}
     return (
-        layout(run, charts, series, limits, marks, drawing),
-        {"page": drawing, "marks": _followed_marks(marks), **followed(run, charts, recent, limits, now)},
+        layout(run, charts, series, limits, (marks, alerts), drawing, source, now),
+        {"page": drawing, "marks": followed_marks(marks), **followed(run, charts, recent, limits, now)},
     )
 
 
@@ -65,8 +74,10 @@ def layout(
     charts: Charts,
     series: Mapping[str, Series],
     limits: Sequence[Limit],
-    marks: Sequence[MarkView],
+    marks: Marks,
     drawing: str,
+    source: Source,
+    now: float,
 ) -> html.Div:
     """Return the page; what changes with every step is left to run.js.
 
@@ -85,7 +96,15 @@ def layout(
         if group
     ]
     return html.Div(
-        [_head(run), html.Div(_tiles(), className="tiles"), html.Ul(id=ids.REASONS), *groups, _facts(run)]
+        [
+            _head(run),
+            dcc.Store(id=ids.RUN_WATCH, data=0),
+            html.Div(alerts_of(run.summary.id, source, now), id=ids.RUN_ALERTS),
+            html.Div(_tiles(), className="tiles"),
+            html.Ul(id=ids.REASONS),
+            *groups,
+            _facts(run, source.rule_states(run.summary.id)),
+        ]
     )
 
 
@@ -142,7 +161,7 @@ def _card(
     chart: Chart,
     series: Mapping[str, Series],
     limits: Sequence[Limit],
-    marks: Sequence[MarkView],
+    marks: Marks,
     drawing: str,
 ) -> html.Div:
     meanings = [
@@ -150,7 +169,7 @@ def _card(
     ]
     if chart.log:
         meanings.append(f"What is below {number(chart.floor)} is drawn there.")
-    figure = figure_of(chart, series, limits, marks)
+    figure = figure_of(chart, series, limits, marks_of(chart, marks))
     figure["layout"]["meta"] = drawing
     graph = dcc.Graph(
         id=ids.chart(chart.name),
@@ -169,32 +188,24 @@ def _card(
     return html.Div([head, graph], className="card")
 
 
-def _facts(run: RunDetail) -> html.Details:
+def _facts(run: RunDetail, states: Sequence[RuleState]) -> html.Details:
     facts = {
         **run.config,
         **run.environment,
         **{describe_drop(why): count for why, count in run.dropped.items()},
     }
     rows = [html.Tr([html.Th(name), html.Td(_fact(value))]) for name, value in facts.items()]
-    return html.Details([html.Summary("Configuration and environment"), html.Table(html.Tbody(rows))])
+    return html.Details(
+        [
+            html.Summary("Configuration and environment"),
+            html.Table(html.Tbody(rows)),
+            *never(states),
+        ]
+    )
 
 
 def _fact(value: object) -> str:
     return "not set" if value is None else number(value) if isinstance(value, float) else str(value)
-
-
-def _followed_marks(marks: Sequence[MarkView]) -> list[dict[str, Any]]:
-    """Return marks as the API has them."""
-    return [
-        {
-            "step": mark.step,
-            "time": mark.time,
-            "kind": mark.kind,
-            "fields": json_fields(mark.fields),
-            "found": mark.found,
-        }
-        for mark in marks
-    ]
 
 
 def _rival(session: SessionView) -> dict[str, str]:

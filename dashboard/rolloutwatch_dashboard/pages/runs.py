@@ -1,6 +1,6 @@
 """The page of all runs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +17,8 @@ from rolloutwatch_dashboard.charts import TILES, UNREADABLE
 from rolloutwatch_dashboard.components import alert, badge, frame
 from rolloutwatch_dashboard.judgement import health, is_past, verdict, with_voids
 from rolloutwatch_dashboard.text import age, number
+
+Limits = Callable[[str], Sequence[Limit]]  # of a run
 
 MOST_RUNS = 100
 MOST_ALERTS = 1000
@@ -37,13 +39,13 @@ for step in range(steps):
 monitor.close()"""
 
 
-def layout(source: Source, limits: Sequence[Limit], now: float, seconds: float) -> html.Div:
+def layout(source: Source, limits: Limits, now: float, seconds: float) -> html.Div:
     """Return the page, which looks anew every so many seconds."""
     tick = dcc.Interval(id=ids.TICK, interval=1000 * seconds)
     return html.Div([tick, html.Div(table(source, limits, now), id=ids.RUNS)])
 
 
-def table(source: Source, limits: Sequence[Limit], now: float) -> Any:
+def table(source: Source, limits: Limits, now: float) -> Any:
     """Return the runs, the most recently updated first, with their core figures as they are now."""
     found = source.runs()
     if not found:
@@ -54,7 +56,7 @@ def table(source: Source, limits: Sequence[Limit], now: float) -> Any:
     firing: dict[str, list[AlertView]] = {}
     for one in source.alerts(limit=MOST_ALERTS):
         firing.setdefault(one.run, []).append(one)
-    rows = [_row(run, source, limits, firing.get(run.id, []), now) for run in found[:MOST_RUNS]]
+    rows = [_row(run, source, limits(run.id), firing.get(run.id, []), now) for run in found[:MOST_RUNS]]
     older = len(found) - len(rows)
     return html.Section(
         [

@@ -80,11 +80,11 @@ class Book(Protocol):
     def note(self, run: str, note: FeedNote) -> None:
         """Keep a note."""
 
-    def noted(self, run: str) -> dict[int, Was]:
-        """Return the notes of figures that were judged otherwise than they are shown, by step."""
+    def noted(self, run: str, first: int = 0) -> dict[int, Was]:
+        """Return the notes of figures that were judged otherwise than they are shown, by step, from one on."""
 
-    def late(self, run: str) -> set[tuple[int, str]]:
-        """Return the figures of a run that were judged late, by themselves: step and metric."""
+    def late(self, run: str, first: int) -> set[tuple[int, str]]:
+        """Return the figures of a run that were judged late, by themselves: step and metric, from a step on."""
 
     def mark_broken(self, run: str, reason: str) -> None:
         """Keep that a run is not judged any more, and why."""

@@ -49,7 +49,7 @@ class RunAlerts:
         self._gone = {name: state for name, state in (states or {}).items() if name not in plan.index}
         self._standings = Standings(plan, states or {})
         self._sheet = Sheet(plan, self._standings.begun)
-        self._memory = memory or Memory()
+        self._memory = msgspec.structs.replace(memory or Memory())
         self._last = self._memory.last = dict(self._memory.last)
         self._judging = True
         self._happened: list[tuple[Rule, Transition]] = []
@@ -77,6 +77,11 @@ class RunAlerts:
         names = (rule.name for rule in self._plan.rules)
         all_ = {**self._gone, **dict(zip(names, self._standings.states, strict=True))}
         return {name: state for name, state in all_.items() if state != AlertState()}
+
+    def state(self, rule: str) -> AlertState:
+        """Return how one rule stands, which costs less than to ask for all."""
+        number = self._plan.index.get(rule)
+        return self._gone.get(rule, AlertState()) if number is None else self._standings.states[number]
 
     def memory(self) -> Memory:
         """Return what has to be kept besides states."""

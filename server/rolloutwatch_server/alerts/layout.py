@@ -38,9 +38,9 @@ class WindowOf(NamedTuple):
 
 
 class ShareOf(NamedTuple):
-    """A share of steps that belongs to a rule; `windows` and `shares` are those that its condition looks at.
+    """A share of steps that belongs to a rule; `windows` are those that its condition looks at.
 
-    It `waits` if its condition is about what does not come.
+    Its condition has neither another share nor absent(...) in it.
     """
 
     place: int
@@ -50,8 +50,6 @@ class ShareOf(NamedTuple):
     steps: int
     metrics: frozenset[str]
     windows: tuple[int, ...]
-    shares: tuple[int, ...]
-    waits: bool
 
 
 class Condition(NamedTuple):
@@ -162,8 +160,7 @@ class Layout:
     def _share(self, node: nodes.Share) -> int:
         condition = self._condition(node.condition)
         stage = self.conditions[condition].stage + 1
-        parts = list(walk(node.condition))
-        inner = {self._known.get((self._rule, part)) for part in parts}
+        inner = {self._known.get((self._rule, part)) for part in walk(node.condition)}
         share = ShareOf(
             place=self._place(stage),
             stage=stage,
@@ -172,8 +169,6 @@ class Layout:
             steps=node.steps,
             metrics=frozenset(metrics_of(node.condition)),
             windows=tuple(at for at, window in enumerate(self.windows) if window.place in inner),
-            shares=tuple(at for at, other in enumerate(self.shares) if other.place in inner),
-            waits=any(isinstance(part, nodes.Absent) for part in parts),
         )
         self.shares.append(share)
         return share.place

@@ -53,6 +53,11 @@ class Overlap:
         else:
             self._judged[step, metric] = value
 
+    @property
+    def first(self) -> int:
+        """The first step of which anything may differ now."""
+        return min(self._from.values())
+
     def to_be_fed(
         self, memory: Memory, rank: Mapping[int, int], session: int, step: int, metrics: dict[str, float]
     ) -> dict[str, float]:
@@ -101,6 +106,7 @@ class Overlap:
     def differences(self, read: Read, noted: Mapping[int, Was]) -> list[Was]:
         """Return what is to be noted of steps where what is shown now is not what was judged.
 
+        `noted` are the notes from `first` on.
         A note takes the place of the former one of its step, and one without figures of an untrue one.
         """
         shown = read(self._from, min(self._from.values()))

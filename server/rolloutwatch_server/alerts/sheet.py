@@ -135,18 +135,14 @@ class Sheet:
             share, window = self.plan.shares[at], self._shares[at]
             if truth == _UNKNOWN or window.step >= step or self.begun[share.rule] >= step:
                 continue
-            if only is None or (share.metrics.issubset(only) and not share.waits):
+            if only is None or share.metrics.issubset(only):
                 self._values[share.place] = window.push(step, truth > _UNKNOWN)
                 if self.is_warming:
                     window.sure += self._is_sure(share)
 
     def _is_sure(self, share: ShareOf) -> bool:
         """Tell whether nothing of before could make a condition known."""
-        inner: list[Window | Shares] = [
-            *(self._windows[at] for at in share.windows),
-            *(self._shares[at] for at in share.shares),
-        ]
-        return not share.waits and all(one.is_full for one in inner)
+        return all(self._windows[at].is_full for at in share.windows)
 
     def _compute(self, stage: Stage) -> None:
         values, truths = self._values, self._truths

@@ -37,7 +37,7 @@ class Watch:
         if found is None:
             return None
         metrics, first = found
-        noted, late = book.noted(self.run), book.late(self.run)
+        noted, late = book.noted(self.run, first), book.late(self.run, first)
         return Overlap(self._reader(book), metrics, first, noted, late)
 
     def take(self, book: Book, entries: Sequence[Entry], overlap: Overlap | None) -> None:
@@ -155,7 +155,7 @@ class Watch:
                 overlap.not_judged(note.step, note.metrics)
 
     def _note_differences(self, book: Book, overlap: Overlap) -> None:
-        for was in overlap.differences(self._reader(book), book.noted(self.run)):
+        for was in overlap.differences(self._reader(book), book.noted(self.run, overlap.first)):
             book.note(self.run, was)
             self._noted_to = max(self._noted_to, was.step)
 

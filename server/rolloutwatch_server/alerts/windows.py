@@ -11,7 +11,7 @@ from typing import Protocol
 
 UNKNOWN = math.nan
 
-_BITS = 1074  # 2^-1074 is the smallest double, and every other one is a multiple of it
+_BITS = 64  # enough for the usual figure; there are more as soon as a value asks for them
 
 
 class Window(Protocol):
@@ -30,33 +30,56 @@ class Window(Protocol):
 class Mean:
     """The mean; infinite if a value is, unknown if infinities of both signs are there."""
 
+    __slots__ = ("_bits", "_infinite", "_samples", "_sum_of_infinite", "_total", "_values")
+
     def __init__(self, samples: int) -> None:
         self._values: deque[float] = deque()
         self._samples = samples
-        self._total = 0
-        self._divisor = samples << _BITS
-        self._infinite = _Infinities()
+        self._bits = _BITS
+        self._total = 0  # in units of which 2^(bits - 1) are 1
+        self._infinite = 0
+        self._sum_of_infinite = 0
 
     def push(self, step: int, value: float) -> float:
         """Take one more value; return the mean."""
-        self._values.append(value)
-        self._total += self._infinite.enter(value)
-        if len(self._values) > self._samples:
-            self._total -= self._infinite.leave(self._values.popleft())
-        elif len(self._values) < self._samples:
+        values = self._values
+        values.append(value)
+        exact = self._exact(value, 1)  # which may change the unit of the total
+        self._total += exact
+        if len(values) > self._samples:
+            self._total -= self._exact(values.popleft(), -1)
+        elif len(values) < self._samples:
             return UNKNOWN
-        if self._infinite.count:
-            return self._infinite.total
-        return self._total / self._divisor
+        if self._infinite:
+            is_one_sided = abs(self._sum_of_infinite) == self._infinite
+            return math.copysign(math.inf, self._sum_of_infinite) if is_one_sided else UNKNOWN
+        return self._total / (self._samples << self._bits - 1)
 
     @property
     def is_full(self) -> bool:
         """Whether there are as many values as are asked for."""
         return len(self._values) == self._samples
 
+    def _exact(self, value: float, comes: int) -> int:
+        """Return a value in units; an infinite one is counted, and is none."""
+        try:
+            numerator, denominator = value.as_integer_ratio()
+        except OverflowError:
+            self._infinite += comes
+            self._sum_of_infinite += comes if value > 0 else -comes
+            return 0
+        spare = self._bits - denominator.bit_length()
+        if spare < 0:
+            self._bits -= spare
+            self._total <<= -spare
+            return numerator
+        return numerator << spare
+
 
 class Extreme:
     """The lowest (sign -1) or highest (sign 1) value."""
+
+    __slots__ = ("_candidates", "_count", "_samples", "_sign")
 
     def __init__(self, samples: int, sign: int) -> None:
         self._candidates: deque[tuple[int, float]] = deque()  # falling, the first of them is the one
@@ -84,6 +107,8 @@ class Extreme:
 class Difference:
     """The last value less the first."""
 
+    __slots__ = ("_values",)
+
     def __init__(self, samples: int) -> None:
         self._values: deque[float] = deque(maxlen=samples)
 
@@ -101,44 +126,71 @@ class Difference:
 class Slope:
     """The slope of the least-squares line, per step; unknown if a value is infinite."""
 
+    __slots__ = ("_bits", "_infinite", "_points", "_samples", "_x", "_xx", "_xy", "_y")
+
     def __init__(self, samples: int) -> None:
         self._points: deque[tuple[int, float]] = deque()
         self._samples = samples
-        self._x = self._xx = self._y = self._xy = 0
-        self._infinite = _Infinities()
+        self._bits = _BITS
+        self._x = self._xx = 0
+        self._y = self._xy = 0  # in units of which 2^(bits - 1) are 1
+        self._infinite = 0
 
     def push(self, step: int, value: float) -> float:
         """Take one more value; return the slope."""
-        self._points.append((step, value))
-        self._add(step, self._infinite.enter(value), 1)
-        if len(self._points) > self._samples:
-            step, value = self._points.popleft()
-            self._add(step, self._infinite.leave(value), -1)
-        elif len(self._points) < self._samples:
+        points = self._points
+        points.append((step, value))
+        exact = self._exact(value, 1)
+        self._x += step
+        self._xx += step * step
+        self._y += exact
+        self._xy += step * exact
+        if len(points) > self._samples:
+            self._drop(*points.popleft())
+        elif len(points) < self._samples:
             return UNKNOWN
-        if self._infinite.count:
-            return UNKNOWN
-        rise = self._samples * self._xy - self._x * self._y
-        run = self._samples * self._xx - self._x * self._x
-        try:
-            return rise / (run << _BITS)
-        except OverflowError:
-            return math.inf if rise > 0 else -math.inf
+        return UNKNOWN if self._infinite else self._slope()
 
     @property
     def is_full(self) -> bool:
         """Whether there are as many values as are asked for."""
         return len(self._points) == self._samples
 
-    def _add(self, step: int, value: int, times: int) -> None:
-        self._x += times * step
-        self._xx += times * step * step
-        self._y += times * value
-        self._xy += times * step * value
+    def _drop(self, step: int, value: float) -> None:
+        exact = self._exact(value, -1)
+        self._x -= step
+        self._xx -= step * step
+        self._y -= exact
+        self._xy -= step * exact
+
+    def _slope(self) -> float:
+        rise = self._samples * self._xy - self._x * self._y
+        run = self._samples * self._xx - self._x * self._x
+        try:
+            return rise / (run << self._bits - 1)
+        except OverflowError:
+            return math.inf if rise > 0 else -math.inf
+
+    def _exact(self, value: float, comes: int) -> int:
+        """Return a value in units; an infinite one is counted, and is none."""
+        try:
+            numerator, denominator = value.as_integer_ratio()
+        except OverflowError:
+            self._infinite += comes
+            return 0
+        spare = self._bits - denominator.bit_length()
+        if spare < 0:
+            self._bits -= spare
+            self._y <<= -spare
+            self._xy <<= -spare
+            return numerator
+        return numerator << spare
 
 
 class Shares:
     """The share of the last steps at which a condition was true, of those at which it was known."""
+
+    __slots__ = ("_steps", "_true", "_truths", "step", "sure")
 
     def __init__(self, steps: int) -> None:
         self._truths: deque[bool] = deque()
@@ -164,40 +216,6 @@ class Shares:
     def is_full(self) -> bool:
         """Whether nothing of before could change anything."""
         return self.sure >= self._steps
-
-
-class _Infinities:
-    """How many infinite values are there, which are left out of sums."""
-
-    def __init__(self) -> None:
-        self.above = self.below = 0
-
-    @property
-    def count(self) -> int:
-        return self.above + self.below
-
-    @property
-    def total(self) -> float:
-        if self.above and self.below:
-            return UNKNOWN
-        return math.inf if self.above else -math.inf
-
-    def enter(self, value: float) -> int:
-        return self._exact(value, 1)
-
-    def leave(self, value: float) -> int:
-        return self._exact(value, -1)
-
-    def _exact(self, value: float, times: int) -> int:
-        """Return the value as a multiple of 2^-1074, 0 if it is infinite."""
-        if value == math.inf:
-            self.above += times
-            return 0
-        if value == -math.inf:
-            self.below += times
-            return 0
-        numerator, denominator = value.as_integer_ratio()
-        return numerator << (_BITS + 1 - denominator.bit_length())
 
 
 WINDOWS: dict[str, Callable[[int], Window]] = {

@@ -22,7 +22,11 @@ def etag(detail: RunDetail, query: str) -> str:
 
 def is_known(request: Request, tag: str) -> bool:
     """Tell whether a browser says that it has this answer already."""
-    named = request.headers.get("if-none-match", "")
+    return names_it(request.headers.get("if-none-match", ""), tag)
+
+
+def names_it(named: str, tag: str) -> bool:
+    """Tell whether a header names this answer, by the name alone: proxies that compress make a strong one weak."""
     return named.strip() == "*" or _opaque(tag) in (_opaque(one.strip()) for one in named.split(","))
 
 

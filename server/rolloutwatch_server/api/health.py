@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from rolloutwatch_server.alerts.ticker import why_alerts_do_not_work
 from rolloutwatch_server.api.answers import answer
 from rolloutwatch_server.ingest import Ingest, Trouble
 from rolloutwatch_server.store import Store
@@ -34,6 +35,8 @@ class IngestCounts(BaseModel):
 class Readiness(BaseModel):
     """Whether everything works, and each part. `unforeseen` is an error of the server's own.
 
+    `alerts` tells whether figures are judged, and what is due by the clock is done.
+    `rules` tells whether the file of rules is in force; if it is not, those of before are, and all else works.
     `quarantined` are files of archives that were damaged and put aside: what they held is not shown.
     """
 
@@ -41,6 +44,8 @@ class Readiness(BaseModel):
     redis: Part
     archive: Part
     unforeseen: Part
+    alerts: Part
+    rules: Part
     ingest: IngestCounts
     quarantined: list[str]
 
@@ -74,8 +79,14 @@ def get_readiness(request: Request) -> Response:
     }
     if store.damage:
         parts["archive"] = {"ok": False, "why": store.damage}
+    parts["alerts"] = _part(why_alerts_do_not_work(store, request.app.state.clockwork))
     ready = all(part["ok"] for part in parts.values())
+    parts["rules"] = _part(request.app.state.rulebook.problem)
     aside = [path.name for path in store.quarantined()]
     return answer(
         {"ok": ready, **parts, "ingest": ingest_counts, "quarantined": aside}, 200 if ready else 503
     )
+
+
+def _part(why: str) -> dict[str, object]:
+    return {"ok": not why, "why": why}

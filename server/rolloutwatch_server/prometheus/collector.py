@@ -3,7 +3,6 @@
 import contextlib
 import platform
 import shutil
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from time import time
@@ -16,6 +15,8 @@ from rolloutwatch_contract import CORE_METRICS
 from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_contract.severity import Severity
 from rolloutwatch_server import __version__
+from rolloutwatch_server.alerts.rulebook import Rulebook
+from rolloutwatch_server.alerts.ticker import TickerThread, why_alerts_do_not_work
 from rolloutwatch_server.ingest import Ingest, Trouble
 from rolloutwatch_server.live import LiveFeed
 from rolloutwatch_server.open_streams import OpenStreams
@@ -26,11 +27,18 @@ PREFIX = "rolloutwatch_"
 
 
 def create_registry(
-    store: Store, feed: LiveFeed, ingest: Ingest, streams: OpenStreams, *, of_runs: bool
+    store: Store,
+    feed: LiveFeed,
+    ingest: Ingest,
+    streams: OpenStreams,
+    *,
+    rulebook: Rulebook,
+    clockwork: TickerThread | None,
+    of_runs: bool,
 ) -> CollectorRegistry:
     """Return a registry of its own that tells of this server, and of the figures of live runs if asked to."""
     registry = CollectorRegistry()
-    registry.register(ServerCollector(store, feed, ingest, streams, of_runs=of_runs))
+    registry.register(ServerCollector(store, feed, ingest, streams, rulebook, clockwork, of_runs=of_runs))
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
@@ -40,12 +48,22 @@ class ServerCollector(Collector):
     """Reads what is in memory, and sizes of files; never the archive."""
 
     def __init__(
-        self, store: Store, feed: LiveFeed, ingest: Ingest, streams: OpenStreams, *, of_runs: bool
+        self,
+        store: Store,
+        feed: LiveFeed,
+        ingest: Ingest,
+        streams: OpenStreams,
+        rulebook: Rulebook,
+        clockwork: TickerThread | None,
+        *,
+        of_runs: bool,
     ) -> None:
         self._store = store
         self._feed = feed
         self._ingest = ingest
         self._streams = streams
+        self._rulebook = rulebook
+        self._clockwork = clockwork
         self._of_runs = of_runs
 
     def describe(self) -> Iterator[Metric]:
@@ -60,8 +78,9 @@ class ServerCollector(Collector):
         yield from self._of_trainers()
         yield from self._of_viewers()
         yield from self._of_archive()
+        yield from self._of_alerts()
         live = self._ingest.tally.latest.runs(time())
-        yield from _of_rules(live)
+        yield _gauge("live_runs", "Runs whose trainers are at work.", len(live))
         if self._of_runs:
             yield from _of_figures(live)
 
@@ -70,6 +89,8 @@ class ServerCollector(Collector):
         working = _gauge("working", "Whether a part of the server works.", labels=["part"])
         for part in Trouble:
             working.add_metric([part.value], float(health.trouble is not part))
+        working.add_metric(["alerts"], float(not why_alerts_do_not_work(self._store, self._clockwork)))
+        working.add_metric(["rules"], float(not self._rulebook.problem))
         yield working
         yield _counter("ingest_records", "Records archived.", tally.records)
         yield _counter("ingest_bytes", "Bytes of them as they stood in Redis.", tally.bytes)
@@ -115,6 +136,14 @@ class ServerCollector(Collector):
             dropped.add_metric([reason], count)
         yield dropped
 
+    def _of_alerts(self) -> Iterator[Metric]:
+        if self._clockwork is None or (counts := self._clockwork.counts) is None:
+            return
+        firing = _gauge("alerts_firing", "Alerts that fire, by the rules in force.", labels=["severity"])
+        for severity in (Severity.WARNING, Severity.CRITICAL):
+            firing.add_metric([severity.word], counts.get(severity.word, 0))
+        yield firing
+
     def _of_viewers(self) -> Iterator[Metric]:
         viewers, runs = self._feed.count()
         yield _gauge("event_streams", "Open event streams, live or replayed.", self._streams.count)
@@ -132,19 +161,6 @@ class ServerCollector(Collector):
         with contextlib.suppress(OSError):
             free = shutil.disk_usage(Path(self._store.path).parent).free
             yield _gauge("archive_free_bytes", "Free space where the archive is.", free)
-
-
-def _of_rules(live: dict[str, LiveRun]) -> Iterator[Metric]:
-    broken = _gauge(
-        "rules_broken",
-        "Newest figures of live runs that break a rule, by the severity of the worst.",
-        labels=["severity"],
-    )
-    found = Counter(severity for run in live.values() for severity in run.broken())
-    for severity in (Severity.WARNING, Severity.CRITICAL):
-        broken.add_metric([severity.name.lower()], found[severity])
-    yield broken
-    yield _gauge("live_runs", "Runs whose trainers are at work.", len(live))
 
 
 def _of_figures(live: dict[str, LiveRun]) -> Iterator[Metric]:

@@ -1,4 +1,4 @@
-"""The newest figures of every run that is live, and which rules they break."""
+"""The newest figures of every run that is live."""
 
 import threading
 from collections.abc import Sequence
@@ -6,12 +6,10 @@ from dataclasses import dataclass, field, replace
 
 from rolloutwatch_contract import CORE_METRICS, RunEnd, StepRecord
 from rolloutwatch_contract.keys import first_stream_key, split_stream_key
-from rolloutwatch_contract.limits import DEFAULT_LIMITS, worst
-from rolloutwatch_contract.severity import Severity
 from rolloutwatch_server.store import SECONDS_UNTIL_STALLED, DeadLetter, Entry
 
 MOST_RUNS = 200  # of which figures are told: those heard of last
-KEPT = frozenset(CORE_METRICS) | {rule.metric for rule in DEFAULT_LIMITS}
+KEPT = frozenset(CORE_METRICS)
 
 
 @dataclass(frozen=True)
@@ -21,11 +19,6 @@ class LiveRun:
     heard_at: float
     step: int | None = None
     figures: dict[str, float] = field(default_factory=dict)
-
-    def broken(self) -> list[Severity]:
-        """Return how bad each figure is that breaks a rule."""
-        found = (worst(DEFAULT_LIMITS, metric, value) for metric, value in self.figures.items())
-        return [rule.severity for rule in found if rule is not None]
 
 
 class LatestFigures:

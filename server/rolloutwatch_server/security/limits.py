@@ -18,6 +18,7 @@ ONCE = (b"host", b"authorization", b"origin", b"content-type", b"content-length"
 JSON = ("application/json",)
 FORM = ("application/x-www-form-urlencoded",)
 FILES = ("application/octet-stream",)
+RULES = ("text/toml", "application/toml", *JSON)
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Allowance:
 ALLOWANCES = (
     Allowance(re.compile(r"/login|/logout"), 8 * KIB, FORM),
     Allowance(re.compile(r"/api/v1/imports?(?:/.*)?"), 4 * KIB**3, FILES, streamed=True),
+    Allowance(re.compile(r"/api/v1/rules(?:/check)?"), 2 * KIB**2, RULES),
 )
 USUAL = Allowance(re.compile(r".*", re.DOTALL), KIB**2, JSON)
 

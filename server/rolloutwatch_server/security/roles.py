@@ -57,7 +57,11 @@ TABLE: tuple[Exceptional, ...] = (
     _at("POST", r"/logout", None),
     _at("POST", r"/_dash-update-component", Role.VIEWER),
     _at("POST", rf"{RUN}/whatif", Role.VIEWER),
+    _at("POST", r"/api/v1/rules/check", Role.VIEWER),
     _at("POST", r"/api/v1/alerts/[^/]+/(?:acknowledge|silence)", Role.OPERATOR),
+    _at("DELETE", r"/api/v1/alerts/[^/]+/acknowledge", Role.OPERATOR),
+    _at("POST", r"/api/v1/silences", Role.OPERATOR),
+    _at("DELETE", r"/api/v1/silences/[^/]+", Role.OPERATOR),
 )
 
 

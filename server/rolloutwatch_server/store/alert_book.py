@@ -143,13 +143,14 @@ class AlertBook(Changes):
             (run, note.step, kind, pack_note(note)),
         )
 
-    def noted(self, run: str) -> dict[int, Was]:
-        """Return the notes of figures that were judged otherwise than they are shown, by step."""
-        return {note.step: note for note in read_notes(self._db, run, Was) if isinstance(note, Was)}
+    def noted(self, run: str, first: int = 0) -> dict[int, Was]:
+        """Return the notes of figures that were judged otherwise than they are shown, by step, from one on."""
+        return {note.step: note for note in read_notes(self._db, run, Was, first) if isinstance(note, Was)}
 
-    def late(self, run: str) -> set[tuple[int, str]]:
-        """Return the figures of a run that were judged late, by themselves: step and metric."""
-        notes = [note for note in read_notes(self._db, run, LateFigures) if isinstance(note, LateFigures)]
+    def late(self, run: str, first: int) -> set[tuple[int, str]]:
+        """Return the figures of a run that were judged late, by themselves: step and metric, from a step on."""
+        read = read_notes(self._db, run, LateFigures, first)
+        notes = [note for note in read if isinstance(note, LateFigures)]
         return {(note.step, metric) for note in notes for metric in note.figures}
 
     def go_back(self, run: str, birth: int, step: int, time: float) -> None:

@@ -25,11 +25,12 @@ STEPS_AT_ONCE = 4096
 
 
 def read_notes(
-    db: sqlite3.Connection, run: str, kind: type[msgspec.Struct] | None = None
+    db: sqlite3.Connection, run: str, kind: type[msgspec.Struct] | None = None, first: int = -1
 ) -> Iterator[FeedNote]:
-    """Yield the notes of a run, or those of a kind, in the order in which they were made."""
-    where, values = (" AND kind = ?", (run, kind.__struct_config__.tag)) if kind else ("", (run,))
-    for (content,) in db.execute(f"SELECT content FROM feed_notes WHERE run = ?{where} ORDER BY id", values):
+    """Yield the notes of a run from a step on, or those of a kind, in the order in which they were made."""
+    tag = None if kind is None else kind.__struct_config__.tag
+    query = "SELECT content FROM feed_notes WHERE run = ?1 AND step >= ?2 AND (?3 IS NULL OR kind = ?3) ORDER BY id"
+    for (content,) in db.execute(query, (run, first, tag)):
         yield unpack_note(content)
 
 

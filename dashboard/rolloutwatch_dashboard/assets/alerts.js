@@ -1,0 +1,102 @@
+// What people do about alerts, and pages of alerts that stay as things are. What one types is in a dialog, which no news touches.
+(function () {
+  "use strict";
+  const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
+
+  const MS_BETWEEN_LOOKS = 3000;
+  const MS_OF_PATIENCE = 300;
+  const MOST_LETTERS = 1000;
+  const API = "/api/v1";
+  const TIMES = [["30", "30 minutes"], ["60", "1 hour"], ["240", "4 hours"], ["1440", "1 day"], ["10080", "1 week"]];
+  const UNTIL_IT_ENDS = "";
+
+  const set = (id, props) => window.dash_clientside.set_props(id, props);
+  const isThere = (id) => document.getElementById(id) !== null;
+
+  // Look again at whatever is on the page.
+  rolloutwatch.look = function () {
+    if (!isThere("page") || !window.dash_clientside.set_props) return;
+    const now = { data: Date.now() };
+    set("watch", now);
+    if (isThere("alerts")) set("alerts-watch", now);
+    if (isThere("run-alerts")) set("run-watch", now);
+  };
+
+  // Something has happened to an alert, and more may happen at once.
+  let soon = null;
+  rolloutwatch.lookSoon = function () {
+    soon = soon || setTimeout(() => {
+      soon = null;
+      rolloutwatch.look();
+    }, MS_OF_PATIENCE);
+  };
+
+  setInterval(() => {
+    const isAway = rolloutwatch.isConnected && !rolloutwatch.isConnected();
+    if (!document.hidden && !isAway) rolloutwatch.look();
+  }, MS_BETWEEN_LOOKS);
+
+  // Do something at once; what goes wrong is said.
+  async function act(method, path, done) {
+    const answer = await rolloutwatch.ask(method, path);
+    rolloutwatch.say(answer.ok ? done : answer.text, answer.ok ? "" : "bad");
+    rolloutwatch.look();
+  }
+
+  async function send(path, body) {
+    const answer = await rolloutwatch.ask("POST", path, body);
+    if (answer.ok) rolloutwatch.look();
+    return answer.text;
+  }
+
+  const minutes = (text) => (text === UNTIL_IT_ENDS ? null : Number(text));
+  const alertPath = (told) => `${API}/alerts/${encodeURIComponent(told.alert)}/acknowledge`;
+
+  const ACTS = {
+    acknowledge: (told) =>
+      rolloutwatch.open({
+        title: `Acknowledge ${told.rule}`,
+        text: `On ${told.run}. Nobody is reminded of it meanwhile; everybody sees that you look after it.`,
+        fields: [
+          { name: "minutes", label: "For", kind: "choice", value: UNTIL_IT_ENDS, choices: [[UNTIL_IT_ENDS, "until it ends"], ...TIMES] },
+          { name: "note", label: "Note", kind: "area", most: MOST_LETTERS },
+        ],
+        yes: "Acknowledge",
+        act: (given) => send(alertPath(told), { minutes: minutes(given.minutes), note: given.note }),
+      }),
+    "take-back": (told) => act("DELETE", alertPath(told), `${told.rule} is not acknowledged any more.`),
+    silence: (told) =>
+      rolloutwatch.open({
+        title: "Silence alerts",
+        text: "Nobody is told of them meanwhile; they are recorded all the same. * stands for anything.",
+        fields: [
+          { name: "run", label: "Run", kind: "text", value: told.run, most: 300 },
+          { name: "rule", label: "Rule", kind: "text", value: told.rule, most: 300 },
+          { name: "minutes", label: "For", kind: "choice", value: "240", choices: TIMES },
+          { name: "reason", label: "Why", kind: "area", most: MOST_LETTERS },
+        ],
+        yes: "Silence",
+        act: (given) => send(`${API}/silences`, { ...given, minutes: minutes(given.minutes) }),
+      }),
+    "end-silence": (told) => act("DELETE", `${API}/silences/${encodeURIComponent(told.silence)}`, "The silence has ended."),
+    "test-target": (told) =>
+      act("POST", `${API}/notifications/${encodeURIComponent(told.target)}/test`, `${told.target} has taken the test.`),
+  };
+
+  rolloutwatch.acts = ACTS;
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest && event.target.closest("button[data-act]");
+    if (button && Object.hasOwn(ACTS, button.dataset.act)) ACTS[button.dataset.act](button.dataset);
+  });
+
+  // A choice is an address, which can be kept and sent; dash is told of it as by a link.
+  document.addEventListener("change", (event) => {
+    const form = event.target.closest && event.target.closest("form.filters");
+    if (!form) return;
+    const chosen = Array.from(new FormData(form)).filter(([, value]) => value);
+    const query = new URLSearchParams(chosen).toString();
+    history.pushState({}, "", query ? `/alerts?${query}` : "/alerts");
+    dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+  });
+})();

@@ -1,0 +1,85 @@
+"""What the page of a run shows of its alerts: those that fire, where all of them began, and rules that never can."""
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from dash import html
+
+from rolloutwatch_contract.alerts import AlertView
+from rolloutwatch_contract.protocol import MarkView, RuleState, Source, Value, json_fields
+from rolloutwatch_dashboard.components import alert
+from rolloutwatch_dashboard.figures.marks import ALERTS
+from rolloutwatch_dashboard.figures.timeseries import Chart
+from rolloutwatch_dashboard.words import metrics_of
+
+ALERTS_SHOWN = 6  # whether the run is healthy is seen without scrolling
+ALERTS_MARKED = 50  # the newest ones; one that flaps would fill a chart
+
+Marks = tuple[
+    Sequence[MarkView], Sequence[tuple[MarkView, Collection[str]]]
+]  # those sent and found, and alerts
+
+
+def alerts_of(run: str, source: Source, now: float) -> html.Div:
+    """Return the alerts of a run that fire, with what of all its alerts stands on its charts."""
+    firing = sorted(
+        source.alerts(run=run), key=lambda one: (not alert.calls(one, now), -one.severity, one.firing_step)
+    )
+    marks = [
+        {**one, "metrics": list(metrics)}
+        for mark, metrics in alert_marks(source, run)
+        for one in followed_marks([mark])
+    ]
+    rows = [alert.row(one, now) for one in firing[:ALERTS_SHOWN]]
+    more = len(firing) - len(rows)
+    shown: list[Any] = [html.Ul(rows, className="run-alerts")] if rows else []
+    shown += (
+        [html.P(alert.alerts_link(f"{more} more fire", run=run), className="more-alerts")] if more > 0 else []
+    )
+    return html.Div(shown, **{"data-marks": json.dumps(marks)})
+
+
+def alert_marks(source: Source, run: str) -> list[tuple[MarkView, Collection[str]]]:
+    """Return where alerts of a run began, by step, each with the figures that it is about."""
+    found = [
+        (_alert_mark(one), metrics_of(one))
+        for one in source.alerts(state="all", run=run, limit=ALERTS_MARKED)
+        if not one.given_up
+    ]
+    return sorted(found, key=lambda one: (one[0].step, one[0].time))
+
+
+def _alert_mark(one: AlertView) -> MarkView:
+    ended = {} if one.resolved_step is None else {"until_step": one.resolved_step}
+    fields: dict[str, Value] = {"rule": one.rule, **ended}
+    return MarkView(one.firing_step, one.firing_time, ALERTS[one.severity], fields, found=True)
+
+
+def marks_of(chart: Chart, marks: Marks) -> list[MarkView]:
+    """Return what is marked on a chart, in order: of the alerts those that watch its figures, or none at all."""
+    sent, alerts = marks
+    about = [mark for mark, metrics in alerts if not metrics or not chart.metrics.keys().isdisjoint(metrics)]
+    return sorted([*sent, *about], key=lambda mark: (mark.step, mark.time))
+
+
+def never(states: Sequence[RuleState]) -> list[Any]:
+    """Return the rules that watch a run in vain, which nobody would notice otherwise."""
+    rows = [html.Tr([html.Th(one.rule), html.Td(one.why_never)]) for one in states if one.why_never]
+    if not rows:
+        return []
+    return [html.H2("Rules that can never fire under this configuration"), html.Table(html.Tbody(rows))]
+
+
+def followed_marks(marks: Sequence[MarkView]) -> list[dict[str, Any]]:
+    """Return marks as the API has them."""
+    return [
+        {
+            "step": mark.step,
+            "time": mark.time,
+            "kind": mark.kind,
+            "fields": json_fields(mark.fields),
+            "found": mark.found,
+        }
+        for mark in marks
+    ]

@@ -1,0 +1,113 @@
+"""What rules would have done on a run that is in the archive, in as much time as somebody waits for an answer."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from rolloutwatch_contract.rules import Rule
+from rolloutwatch_server.alerts.evaluation import RunAlerts
+from rolloutwatch_server.alerts.feed import Piece
+from rolloutwatch_server.alerts.notes import Began
+from rolloutwatch_server.alerts.plan import Plan
+from rolloutwatch_server.alerts.recorded import ANY, Happened, replay
+from rolloutwatch_server.alerts.state import Transition
+from rolloutwatch_server.store import Store
+from rolloutwatch_server.store.judged import Judged
+from rolloutwatch_server.store.portions import Portion
+
+MOST_STEPS = 100_000  # of a run, the first ones
+MOST_TRANSITIONS = 1000
+MOST_SECONDS = 10.0
+STEPS_AT_ONCE = 5000
+
+_turn = threading.Lock()  # one after the other: who judges keeps the ingest waiting a little
+
+
+class Busy(RuntimeError):
+    """Others try rules on runs; there was no turn within the time that an answer may take."""
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """What rules would have done on a run from its first step that is judged to `to_step`; `steps` were looked at.
+
+    It is not `complete` if there are steps before or after, or more transitions than an answer has room for.
+    """
+
+    run: str
+    from_step: int | None
+    to_step: int | None
+    steps: int
+    complete: bool
+    transitions: list[tuple[Rule, Transition]]
+
+
+def try_rules(
+    store: Store,
+    run: str,
+    rules: Sequence[Rule],
+    *,
+    seconds: float = MOST_SECONDS,
+    clock: Callable[[], float] = time.monotonic,
+) -> Trial:
+    """Judge a run by rules that are not in force, as it would have been judged; Busy if others are at it.
+
+    Rules that go by the clock do nothing here: when nothing came is not recorded.
+    """
+    deadline = clock() + seconds
+    if not _turn.acquire(timeout=seconds):
+        raise Busy(f"others try rules on runs, and no turn came within {seconds:g} s: try again.")
+    try:
+        return _try(store, run, rules, lambda: clock() > deadline)
+    finally:
+        _turn.release()
+
+
+def _try(store: Store, run: str, rules: Sequence[Rule], is_over: Callable[[], bool]) -> Trial:
+    plan = Plan(rule for rule in rules if rule.applies_to(run))
+    first = last = None
+    steps, complete = 0, True
+    transitions: list[Happened] = []
+    with store.judged(run) as judged:
+        was_judged = any(isinstance(note, Began) for note in judged.notes)
+        happening = _as_judged(judged, plan) if was_judged else _as_shown(store, run, plan)
+        for step, happened in happening:
+            if is_over() or steps >= MOST_STEPS or len(transitions) >= MOST_TRANSITIONS:
+                complete = False
+                break
+            transitions += happened
+            steps += step != last
+            first, last = step if first is None else first, step
+    return Trial(run, first, last, steps, complete, transitions[:MOST_TRANSITIONS])
+
+
+def _as_judged(judged: Judged, plan: Plan) -> Iterator[tuple[int, list[Happened]]]:
+    """Judge what the rules of then were shown, when they were: late figures late, and ends where they were."""
+    yield from replay(judged.pieces(_metrics(plan)), judged.notes, lambda version: plan)
+
+
+def _as_shown(store: Store, run: str, plan: Plan) -> Iterator[tuple[int, list[Happened]]]:
+    """Judge what is shown of a run that no rules ever were in force for, one that was imported say."""
+    alerts = RunAlerts(plan)
+    for portion in store.portions(run, _metrics(plan), steps=STEPS_AT_ONCE, bare=True):
+        for piece in _of(portion):
+            yield piece.step, alerts.feed(piece).transitions
+
+
+def _metrics(plan: Plan) -> list[str]:
+    return sorted(frozenset().union(*plan.metrics_of))
+
+
+def _of(portion: Portion) -> Iterator[Piece]:
+    """Yield the steps of a portion, those without any of the figures too, which an absence is made of."""
+    columns = [
+        (name, portion.values[name].tolist(), portion.present[name].tolist()) for name in portion.values
+    ]
+    time_before = 0.0
+    for row, (step, at) in enumerate(zip(portion.step.tolist(), portion.time.tolist(), strict=True)):
+        metrics = {name: values[row] for name, values, present in columns if present[row]}
+        time_before = at if math.isfinite(at) else time_before
+        # a step without any of the figures is one all the same
+        yield Piece(step, time_before, 0, metrics or {ANY: 0.0})

@@ -1,0 +1,210 @@
+"""Alerts, and what people say of them: that somebody looks after one, that nobody is to be told of some."""
+
+import enum
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Body, Path, Query, Request, Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from rolloutwatch_contract.alerts import AlertView, Change
+from rolloutwatch_server import guides
+from rolloutwatch_server.api.answers import answer
+from rolloutwatch_server.api.runs import find_run
+from rolloutwatch_server.security.identity import identity_of
+from rolloutwatch_server.store import Store
+from rolloutwatch_server.store.alert_rows import TransitionView
+
+router = APIRouter(tags=["alerts"])
+
+DEFAULT_ALERTS = 100
+MOST_ALERTS = 1000
+MOST_TRANSITIONS = 1000  # of one alert, which flaps then
+MOST_LETTERS = 1000
+MOST_MINUTES = 366 * 24 * 60
+
+Minutes = Annotated[float, Field(gt=0, le=MOST_MINUTES)]
+Said = Annotated[str, Field(max_length=MOST_LETTERS)]
+Which = Annotated[str | None, Query(max_length=300)]
+Limit = Annotated[int, Query(ge=1, le=MOST_ALERTS)]
+Id = Annotated[str, Path(max_length=100)]
+
+
+class State(enum.Enum):
+    """Which alerts are asked for."""
+
+    FIRING = "firing"
+    ALL = "all"
+
+
+class Severity(enum.Enum):
+    """How bad an alert is."""
+
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+class Alert(BaseModel):
+    """One alert, from when it fired to when it was resolved, null while it stands.
+
+    Steps and times are those of records, times in seconds since 1970; `values` are the figures that made it fire,
+    null where one is not finite. `epoch` counts how often its rule has fired on the run.
+    `reason` says why it ended, if that was not because its condition did.
+    It is `given_up` if the run went back behind it, and `late` if it was found only long after.
+    """
+
+    id: str
+    run: str
+    rule: str
+    epoch: int
+    severity: Severity
+    condition: str
+    firing_step: int
+    firing_time: float | None
+    values: dict[str, float | None]
+    resolved_step: int | None
+    resolved_time: float | None
+    reason: str
+    summary: str
+    cure: str
+    guide: str
+    acknowledged_by: str
+    acknowledged_until: float | None
+    note: str
+    silenced_until: float | None
+    flapping: bool
+    late: bool
+    given_up: bool
+
+
+class Alerts(BaseModel):
+    """The alert that fired last comes first."""
+
+    alerts: list[Alert]
+
+
+class OneTransition(BaseModel):
+    """A change of an alert, when it happened by the run's clock, and when the server saw it by its own.
+
+    It is `quiet` if nobody was told, because the alert flaps.
+    """
+
+    id: str
+    change: Change
+    step: int
+    time: float | None
+    seen_at: float
+    values: dict[str, float | None]
+    reason: str
+    quiet: bool
+    late: bool
+    given_up: bool
+
+
+class AlertWithTransitions(Alert):
+    """An alert, and what happened to it, in order."""
+
+    transitions: list[OneTransition]
+
+
+class Acknowledgement(BaseModel):
+    """For how long somebody looks after an alert, null for until it ends, and what there is to say."""
+
+    minutes: Minutes | None = None
+    note: Said = ""
+
+
+class SilenceOfOne(BaseModel):
+    """For how long nobody is to be told of this rule on this run, and why."""
+
+    minutes: Minutes
+    reason: Said = ""
+
+
+@router.get("/alerts", responses={200: {"model": Alerts}})
+def get_alerts(
+    request: Request,
+    state: State = State.FIRING,
+    run: Which = None,
+    rule: Which = None,
+    limit: Limit = DEFAULT_ALERTS,
+    before: Annotated[str | None, Query(max_length=100)] = None,
+) -> Response:
+    """List alerts that fire, or all there ever were, the newest first; `before` is the id of the last one seen so far."""
+    found = _store(request).alerts(state=state.value, run=run, rule=rule, limit=limit, before=before)
+    return answer({"alerts": [alert_fields(one) for one in found]})
+
+
+@router.get("/runs/{run}/alerts", responses={200: {"model": Alerts}})
+def get_alerts_of_run(
+    run: str,
+    request: Request,
+    state: State = State.ALL,
+    rule: Which = None,
+    limit: Limit = DEFAULT_ALERTS,
+    before: Annotated[str | None, Query(max_length=100)] = None,
+) -> Response:
+    """List the alerts of one run."""
+    find_run(request, run)
+    return get_alerts(request, state, run, rule, limit, before)
+
+
+@router.get("/alerts/{alert}", responses={200: {"model": AlertWithTransitions}})
+def get_alert(alert: Id, request: Request) -> Response:
+    """Tell everything about one alert."""
+    store = _store(request)
+    found = _there(store.alert(alert), alert)
+    transitions = store.transitions(alert=alert, limit=MOST_TRANSITIONS)
+    return answer(alert_fields(found) | {"transitions": [transition_fields(one) for one in transitions]})
+
+
+@router.post("/alerts/{alert}/acknowledge", responses={200: {"model": Alert}})
+def post_acknowledgement(
+    alert: Id, request: Request, said: Annotated[Acknowledgement | None, Body()] = None
+) -> Response:
+    """Say that one looks after an alert: it is not repeated, until it ends or the time is over."""
+    store, said = _store(request), said or Acknowledgement()
+    until = None if said.minutes is None else store.now() + said.minutes * 60
+    found = store.acknowledge(alert, identity_of(request).name, until, said.note)
+    return answer(alert_fields(_there(found, alert)))
+
+
+@router.delete("/alerts/{alert}/acknowledge", responses={200: {"model": Alert}})
+def delete_acknowledgement(alert: Id, request: Request) -> Response:
+    """Take that back."""
+    return answer(alert_fields(_there(_store(request).unacknowledge(alert), alert)))
+
+
+@router.post("/alerts/{alert}/silence", responses={200: {"model": Alert}})
+def post_silence_of_alert(alert: Id, request: Request, said: SilenceOfOne) -> Response:
+    """Let nobody be told of this rule on this run for a while; if the alert fires still then, it is told once."""
+    store = _store(request)
+    found = _there(store.alert(alert), alert)
+    until = store.now() + said.minutes * 60
+    store.silence(found.run, found.rule, until, identity_of(request).name, said.reason)
+    return answer(alert_fields(_there(store.alert(alert), alert)))
+
+
+def alert_fields(alert: AlertView) -> dict[str, Any]:
+    """Return an alert as the API tells it."""
+    fields: dict[str, Any] = msgspec.structs.asdict(alert)
+    return fields | {"severity": alert.severity.word, "guide": guides.link(alert.guide)}
+
+
+def transition_fields(one: TransitionView) -> dict[str, Any]:
+    """Return a transition as the API tells it, without what it has of its alert."""
+    return {name: getattr(one, name) for name in OneTransition.model_fields}
+
+
+def _there(found: AlertView | None, alert: str) -> AlertView:
+    if found is None:
+        raise HTTPException(
+            404, f"there is no alert {alert!r}: GET /api/v1/alerts?state=all lists those there are."
+        )
+    return found
+
+
+def _store(request: Request) -> Store:
+    store: Store = request.app.state.store
+    return store

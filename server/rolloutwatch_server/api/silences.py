@@ -1,0 +1,79 @@
+"""Silences: of which alerts nobody is to be told, and for how long."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from rolloutwatch_server.api.alerts import Minutes, Said
+from rolloutwatch_server.api.answers import NOT_STORED, answer
+from rolloutwatch_server.security.identity import identity_of
+from rolloutwatch_server.store import Store
+
+router = APIRouter(tags=["alerts"])
+
+MOST_SILENCES = 1000  # at once
+
+# names of runs and rules, with the wildcards of a shell
+Pattern = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.~/@*?\[\]!-]{1,300}$")]
+
+
+class NewSilence(BaseModel):
+    """Patterns of run ids and of rule names, such as `math~*`; `*` is all of them."""
+
+    run: Pattern = "*"
+    rule: Pattern = "*"
+    minutes: Minutes
+    reason: Said = ""
+
+
+class OneSilence(BaseModel):
+    """A silence, until when it lasts, who made it and when; times in seconds since 1970."""
+
+    id: int
+    run: str
+    rule: str
+    until: float
+    author: str
+    reason: str
+    created_at: float
+
+
+class Silences(BaseModel):
+    """Those that are not over."""
+
+    silences: list[OneSilence]
+
+
+@router.get("/silences", responses={200: {"model": Silences}})
+def get_silences(request: Request) -> Response:
+    """List the silences that are not over, the newest first."""
+    store: Store = request.app.state.store
+    return answer({"silences": store.silences()})
+
+
+@router.post("/silences", status_code=201, responses={201: {"model": OneSilence}})
+def post_silence(request: Request, said: NewSilence) -> Response:
+    """Let nobody be told of some alerts for a while: they are recorded, and told once if they fire still when it ends."""
+    store: Store = request.app.state.store
+    if len(store.silences()) >= MOST_SILENCES:
+        raise HTTPException(
+            409, f"there are {MOST_SILENCES} silences, and no room for more: end some of them."
+        )
+    now, author = store.now(), identity_of(request).name
+    until = now + said.minutes * 60
+    number = store.silence(said.run, said.rule, until, author, said.reason)
+    told = {"until": until, "author": author, "reason": said.reason, "created_at": now}
+    return answer({"id": number, "run": said.run, "rule": said.rule, **told}, 201)
+
+
+@router.delete("/silences/{silence}", status_code=204, responses={204: {"description": "It has ended"}})
+def delete_silence(silence: Annotated[int, Path(ge=1, le=2**62)], request: Request) -> Response:
+    """End a silence; alerts of it that fire still are told once."""
+    store: Store = request.app.state.store
+    if not store.unsilence(silence):
+        raise HTTPException(
+            404, f"there is no silence {silence}: GET /api/v1/silences lists those there are."
+        )
+    return Response(status_code=204, headers=NOT_STORED)

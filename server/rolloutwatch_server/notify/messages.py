@@ -1,0 +1,157 @@
+"""What people read: what fired, its figures beside their limits, what that probably means, what to do, and where to look."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rolloutwatch_contract.alerts import Change
+from rolloutwatch_server.notify import thresholds
+from rolloutwatch_server.notify.events import Content, Links, is_over, number, title_of
+from rolloutwatch_server.store import Event
+
+MOST_LETTERS_OF_A_TITLE = 200
+MOST_LETTERS = 1800  # the least that a chat service takes is 2000, with the title
+MOST_LINES_OF_OTHERS = 8
+_MOST_LETTERS_OF_A_PART = 500
+
+_STATES = {
+    Change.RESOLVED: "resolved",
+    Change.FLAPPING: "flapping",
+    Change.STABLE: "no longer flapping",
+}
+
+
+class Message(NamedTuple):
+    """A title in one line, and plain text."""
+
+    title: str
+    body: str
+
+
+def compose(content: Content, links: Links) -> Message:
+    """Return the words for events of one run; the worst one is told as a whole, the others in a line each."""
+    events = content.shown
+    others = events[1:]
+    parts = [_opening(content), _story(events[0], links)]
+    if others:
+        parts.append(_lines(others))
+    closing = _closing(content, links)  # which stands there in any case: it leads to all the rest
+    body = _cut("\n\n".join(filter(None, parts)), MOST_LETTERS - len(closing) - 2)
+    return Message(_cut(_title(content, events), MOST_LETTERS_OF_A_TITLE), f"{body}\n\n{closing}")
+
+
+def _title(content: Content, events: Sequence[Event]) -> str:
+    first, run = events[0], title_of(content.run)
+    if content.is_test:
+        return f"[test] {run}: this is how an alert looks"
+    state = f"{_state(first)}, found late" if content.is_late else _state(first)
+    if len(events) == 1:
+        return f"[{state}] {run}: {_what(first)}"
+    names = ", ".join(dict.fromkeys(one.rule for one in events))
+    return f"[{state}] {run}: {_count(len(events), 'event')} {_steps(events)}: {names}"
+
+
+def _state(event: Event) -> str:
+    return _STATES.get(event.change, event.severity.word)
+
+
+def _what(event: Event) -> str:
+    if event.change is Change.REPEAT:
+        return f"{event.rule} still fires, since step {event.firing_step}"
+    return f"{event.rule} at step {event.step}"
+
+
+def _opening(content: Content) -> str:
+    if content.is_test:
+        return "A test: nothing is wrong. An alert would look like this."
+    if content.is_late:
+        return "These events were found long after they happened, because the server had been away."
+    return ""
+
+
+def _story(event: Event, links: Links) -> str:
+    """Tell one event as a whole."""
+    lines = [_head(event), *_figures(event)]
+    # what is over needs no cure
+    if not is_over(event):
+        lines += ["", f"What to do: {_part(event.cure)}"] if event.cure else []
+        lines += [f"Guide: {link}"] if (link := links.guide(event.guide)) else []
+    return "\n".join(lines)
+
+
+def _head(event: Event) -> str:
+    summary = f" {_part(event.summary)}" if event.summary else ""
+    if event.change is Change.RESOLVED:
+        why = _sentence(event.reason) if event.reason else "Its condition holds no more."
+        return f"{event.rule} is over: it fired from step {event.firing_step} to {event.step}. {why}"
+    if event.change is Change.FLAPPING:
+        return (
+            f"{event.rule} fires and ends again and again. You are told when that is over, and not each time."
+            f"{summary}"
+        )
+    if event.change is Change.STABLE:
+        now = "It fires now." if event.reason == "firing" else "It does not fire now."
+        return f"{event.rule} fires and ends again and again no more. {now}"
+    if event.change is Change.REPEAT:
+        return (
+            f"{event.rule} has fired since step {event.firing_step}, and nobody has acknowledged it.{summary}"
+        )
+    return f"{event.rule} fires.{summary}"
+
+
+def _figures(event: Event) -> list[str]:
+    """Return the figures beside their limits, and the condition."""
+    limits = thresholds.thresholds(event.condition)
+    lines = []
+    for metric, value in event.values.items():
+        of_it = [
+            f"{one.word} {number(one.limit)}" for one in limits if one.metric == metric and one.is_direct
+        ]
+        limit = f"  (limit: {' or '.join(of_it)})" if of_it else ""
+        lines.append(f"{metric}: {number(value)}{limit}")
+    if event.condition and not is_over(event):
+        lines.append(f"Condition: {_part(event.condition)}")
+    return ["", *lines[:12]] if lines else []
+
+
+def _lines(events: Sequence[Event]) -> str:
+    shown = [_line(one) for one in events[:MOST_LINES_OF_OTHERS]]
+    more = len(events) - len(shown)
+    return "\n".join(["Also:", *shown, *([f"and {more} more"] if more else [])])
+
+
+def _line(event: Event) -> str:
+    figures = ", ".join(f"{metric} {number(value)}" for metric, value in list(event.values.items())[:3])
+    told = f"- [{_state(event)}] {_what(event)}"
+    return f"{told}: {figures}" if figures and not is_over(event) else told
+
+
+def _closing(content: Content, links: Links) -> str:
+    event = content.worst
+    lines = [f"Run at step {event.step}: {links.run(event.run, event.step)}"]
+    if content.others:
+        verb = "fires" if content.others == 1 else "fire"
+        lines.append(f"{_count(content.others, 'other alert')} {verb} on this run.")
+    return "\n".join(lines)
+
+
+def _steps(events: Sequence[Event]) -> str:
+    steps = [one.step for one in events]
+    first, last = min(steps), max(steps)
+    return f"at step {first}" if first == last else f"at steps {first} to {last}"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def _part(text: str) -> str:
+    """Return a text of a rule's author in one line, bounded."""
+    return _cut(" ".join(text.split()), _MOST_LETTERS_OF_A_PART)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 4].rstrip()} ..."

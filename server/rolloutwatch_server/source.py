@@ -1,0 +1,103 @@
+"""What the dashboard asks: the archive, the rules in force, and the guides."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from rolloutwatch_contract.alerts import AlertView
+from rolloutwatch_contract.protocol import (
+    MarkView,
+    RuleState,
+    RulesView,
+    RunDetail,
+    RunSummary,
+    Series,
+    SilenceView,
+    TargetView,
+)
+from rolloutwatch_server import guides
+from rolloutwatch_server.alerts.rulebook import Rulebook
+from rolloutwatch_server.alerts.standing import standing
+from rolloutwatch_server.store import Store
+
+
+class DashboardSource:
+    """Everything that pages show, by the protocol that the dashboard asks by. Safe to use from any thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        rulebook: Rulebook,
+        notifications: Callable[[], Sequence[TargetView]] = lambda: (),
+    ) -> None:
+        self._store = store
+        self._rulebook = rulebook
+        self._notifications = notifications
+
+    def runs(self) -> Sequence[RunSummary]:
+        """Return all runs, the most recently updated first."""
+        return self._store.runs()
+
+    def run(self, run: str) -> RunDetail | None:
+        """Return one run, None if there is none of that id."""
+        return self._store.run(run)
+
+    def series(
+        self,
+        run: str,
+        metrics: Sequence[str],
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+        points: int | None = None,
+    ) -> Mapping[str, Series]:
+        """Return the series asked for."""
+        return self._store.series(run, metrics, from_step=from_step, to_step=to_step, points=points)
+
+    def marks(
+        self,
+        run: str,
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+        most: int | None = None,
+    ) -> Sequence[MarkView]:
+        """Return what is marked."""
+        return self._store.marks(run, from_step=from_step, to_step=to_step, most=most)
+
+    def alerts(
+        self,
+        *,
+        state: str = "firing",
+        run: str | None = None,
+        rule: str | None = None,
+        limit: int = 100,
+    ) -> Sequence[AlertView]:
+        """Return alerts that fire, or all there ever were, those that began last first."""
+        return self._store.alerts(state=state, run=run, rule=rule, limit=limit)
+
+    def silences(self) -> Sequence[SilenceView]:
+        """Return the silences that are not over, those that end first first."""
+        found = (SilenceView(**msgspec.structs.asdict(one)) for one in self._store.silences())
+        return sorted(found, key=lambda one: one.until)
+
+    def rules(self) -> RulesView:
+        """Return the rules in force."""
+        return self._rulebook.view()
+
+    def rule_states(self, run: str) -> Sequence[RuleState]:
+        """Return how each rule that watches a run stands there."""
+        detail = self._store.run(run)
+        return () if detail is None else standing(self._store, self._rulebook.rules(), detail)
+
+    def broken_alerts(self) -> Mapping[str, str]:
+        """Return the runs whose alerts cannot be judged."""
+        return self._store.broken_alerts
+
+    def notifications(self) -> Sequence[TargetView]:
+        """Return everybody who is told of alerts."""
+        return self._notifications()
+
+    def guide(self, name: str) -> str | None:
+        """Return the text of a guide, in Markdown."""
+        return guides.text_of(name)

@@ -1,0 +1,88 @@
+"""Figures of windows are exact, however long the window is and whatever was in it before."""
+
+import math
+import statistics
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from rolloutwatch_contract.conditions import parse
+from rolloutwatch_contract.rules import Rule
+from rolloutwatch_contract.severity import Severity
+from rolloutwatch_server.alerts.evaluation import RunAlerts
+from rolloutwatch_server.alerts.feed import Piece
+from rolloutwatch_server.alerts.plan import Plan
+from rolloutwatch_server.alerts.windows import WINDOWS, Mean, Slope
+
+HUGE = np.finfo(np.float64).max
+
+
+def test_a_mean_of_many_values_is_the_double_nearest_to_the_true_one() -> None:
+    """After 30,000 values of all magnitudes nothing has added up: it is as if computed of the last 10,000 alone."""
+    random = np.random.default_rng(3)
+    values = (random.normal(size=30_000) * 10.0 ** random.integers(-200, 200, 30_000)).tolist()
+    mean = Mean(10_000)
+    found = [mean.push(step, value) for step, value in enumerate(values)]
+    assert all(math.isnan(value) for value in found[:9_999])
+    for at in (9_999, 17_000, 29_999):
+        assert found[at] == statistics.mean(values[at - 9_999 : at + 1])
+
+
+def test_a_huge_value_leaves_nothing_behind() -> None:
+    for name, expected in {"mean": 0.2, "rate": 0.1, "min": 0.1, "max": 0.3, "change": 0.2}.items():
+        window = WINDOWS[name](3)
+        found = [window.push(step, value) for step, value in enumerate([HUGE, math.inf, 0.1, 0.2, 0.3])]
+        assert found[-1] == pytest.approx(expected, rel=1e-15)
+
+
+def test_sums_beyond_the_largest_double_are_no_obstacle() -> None:
+    mean = Mean(3)
+    assert [mean.push(step, HUGE) for step in range(3)][-1] == HUGE
+    slope = Slope(2)
+    assert [slope.push(step, value) for step, value in enumerate([-HUGE, HUGE])][-1] == math.inf
+    assert slope.push(2, -HUGE) == -math.inf
+
+
+def test_the_smallest_double_counts() -> None:
+    smallest = math.ulp(0.0)
+    mean = Mean(2)
+    assert [mean.push(step, smallest) for step in range(2)][-1] == smallest
+
+
+def test_a_slope_is_exact_where_steps_count_tokens() -> None:
+    """Steps of 10^12 apart that began at 10^15 cancel badly in doubles."""
+    random = np.random.default_rng(4)
+    values = random.normal(1e6, 1e-3, 50).tolist()
+    steps = [10**15 + 10**12 * number for number in range(50)]
+    slope = Slope(20)
+    found = [slope.push(step, value) for step, value in zip(steps, values, strict=True)]
+    x = [Fraction(step) for step in steps[-20:]]
+    y = [Fraction(value) for value in values[-20:]]
+    rise = sum((a - statistics.mean(x)) * b for a, b in zip(x, y, strict=True))
+    assert found[-1] == float(rise / sum((a - statistics.mean(x)) ** 2 for a in x))
+
+
+@pytest.mark.parametrize(
+    ("condition", "needed"),
+    [
+        ("x > 1", 1),  # the open step
+        ("mean(x, 5) > 1", 5),
+        ("share(x > 1, 7) > 0.5", 7),
+        ("share(mean(x, 5) > 1, 7) > 0.5", 11),
+        ("share(x > 1, 4) > 0.5 or max(x, 8) > 3", 8),
+        ("mean(y, 5) > 1", 0),  # which has never come
+    ],
+)
+def test_after_a_restart_it_is_told_how_far_back_windows_have_to_be_filled(
+    condition: str, needed: int
+) -> None:
+    rule = Rule(name="one", severity=Severity.WARNING, when=parse(condition))
+    alerts = RunAlerts(Plan([rule]))
+    pieces = [Piece(step, float(step), 1, {"x": float(step % 3)}) for step in range(20)]
+    for piece in pieces:
+        alerts.feed(piece)
+    resumed = RunAlerts(Plan([rule]), alerts.states, alerts.memory())
+    enough = [far for far in range(21) if resumed.warm(pieces[20 - far :])]
+    assert enough == list(range(needed, 21))
+    assert resumed.memory() == alerts.memory()

@@ -1,0 +1,254 @@
+"""Alerts over HTTP: what fires, what happened, who looks after it, of what nobody is told."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rolloutwatch_contract import Outcome, RunEnd, run_id
+from rolloutwatch_contract.config import CorrectionConfig
+from rolloutwatch_server.security.roles import Role
+from tests.server.alerting import BEGIN, Judged
+from tests.server.asking import Asking
+from tests.server.guarded import HOST, Guarded, by
+from tests.server.records import RUN
+
+OTHER = run_id("code", "b")
+CONFIG: dict[str, Any] = CorrectionConfig().as_dict()
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> Iterator[Judged]:
+    one = Judged(tmp_path)
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def api(judged: Judged) -> Asking:
+    """Two runs: one has an alert that is over and one that fires, the other one that fires."""
+    judged.start(ratio_std="1")
+    judged.start(OTHER)
+    for number, kl in enumerate((0.1, 0.7, 0.8, 0.2)):
+        judged.now += 1
+        judged.step(number, mismatch_k3_kl=kl, ratio_std=math.inf if number == 3 else 0.5)
+    judged.step(0, OTHER, ratio_std=3.0)
+    return Asking.of(judged.store, rulebook=judged.book)
+
+
+def post(api: Asking, path: str, content: str = "{}") -> Any:
+    answer = api.ask(f"/api/v1{path}", "POST", content=content)
+    assert answer.status_code in (200, 201), answer.text
+    return answer.json()
+
+
+def rules_of(told: Any) -> list[tuple[str, str]]:
+    return [(one["run"], one["rule"]) for one in told["alerts"]]
+
+
+def test_alerts_that_fire_are_listed_the_newest_first(api: Asking) -> None:
+    """All there ever were too, of a run or of a rule, and page by page."""
+    assert rules_of(api.get("/alerts")) == [(OTHER, "spread"), (RUN, "spread")]
+    whole = [(OTHER, "spread"), (RUN, "spread"), (RUN, "kl")]
+    assert rules_of(api.get("/alerts", state="all")) == whole
+    assert rules_of(api.get("/alerts", run=RUN)) == [(RUN, "spread")]
+    assert rules_of(api.get("/alerts", rule="kl", state="all")) == [(RUN, "kl")]
+    assert rules_of(api.get("/alerts", rule="kl")) == []
+    pages, before = [], {}
+    while page := api.get("/alerts", state="all", limit=1, **before)["alerts"]:
+        pages += page
+        before = {"before": page[-1]["id"]}
+    assert rules_of({"alerts": pages}) == whole
+
+
+def test_alerts_of_a_run_are_all_there_ever_were(api: Asking) -> None:
+    assert rules_of(api.get(f"/runs/{RUN}/alerts")) == [(RUN, "spread"), (RUN, "kl")]
+    assert rules_of(api.get(f"/runs/{RUN}/alerts", state="firing")) == [(RUN, "spread")]
+    assert api.ask("/api/v1/runs/math~none/alerts").status_code == 404
+
+
+def test_one_alert_is_told_with_all_that_happened_to_it(api: Asking, judged: Judged) -> None:
+    told = api.get(f"/alerts/{judged.alert('kl')}")
+    transitions = told.pop("transitions")
+    assert told == {
+        "id": judged.alert("kl"),
+        "run": RUN,
+        "rule": "kl",
+        "epoch": 1,
+        "severity": "critical",
+        "condition": "mismatch_k3_kl > 0.5",
+        "firing_step": 1,
+        "firing_time": BEGIN + 2,
+        "values": {"mismatch_k3_kl": 0.7},
+        "resolved_step": 3,
+        "resolved_time": BEGIN + 4,
+        "reason": "",
+        "summary": "The policies are far apart.",
+        "cure": "Sync the weights.",
+        "guide": "/guides/kl_very_high",
+        "acknowledged_by": "",
+        "acknowledged_until": None,
+        "note": "",
+        "silenced_until": None,
+        "flapping": False,
+        "late": False,
+        "given_up": False,
+    }
+    assert [(one["change"], one["step"], one["values"]) for one in transitions] == [
+        ("firing", 1, {"mismatch_k3_kl": 0.7}),
+        ("resolved", 3, {"mismatch_k3_kl": 0.2}),
+    ]
+    assert transitions[0]["id"] == told["id"]
+    assert api.get(f"/alerts/{judged.alert('spread')}")["values"] == {"ratio_std": None}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", ""), ("POST", "/acknowledge"), ("DELETE", "/acknowledge")]
+)
+def test_an_alert_that_is_not_there_is_named(method: str, path: str, api: Asking) -> None:
+    answer = api.ask(f"/api/v1/alerts/none{path}", method)
+    assert answer.status_code == 404
+    assert "'none'" in answer.json()["detail"]
+    silenced = api.ask("/api/v1/alerts/none/silence", "POST", content='{"minutes": 1}')
+    assert silenced.status_code == 404
+
+
+def test_somebody_looks_after_an_alert_and_does_not_any_more(api: Asking, judged: Judged) -> None:
+    alert = judged.alert("spread")
+    told = post(api, f"/alerts/{alert}/acknowledge", '{"minutes": 30, "note": "looking"}')
+    assert (told["acknowledged_by"], told["note"]) == ("anybody", "looking")
+    assert told["acknowledged_until"] == judged.now + 1800
+    assert api.get("/alerts", run=RUN)["alerts"] == [told]
+    told = post(api, f"/alerts/{alert}/acknowledge", "")
+    assert (told["acknowledged_by"], told["acknowledged_until"], told["note"]) == ("anybody", None, "")
+    told = api.ask(f"/api/v1/alerts/{alert}/acknowledge", "DELETE").json()
+    assert told["acknowledged_by"] == ""
+    assert rules_of(api.get("/alerts", run=RUN)) == [(RUN, "spread")]
+
+
+def test_an_alert_is_silenced_with_all_of_its_rule_on_its_run(api: Asking, judged: Judged) -> None:
+    told = post(api, f"/alerts/{judged.alert('spread')}/silence", '{"minutes": 60, "reason": "known"}')
+    assert told["silenced_until"] == judged.now + 3600
+    (silence,) = api.get("/silences")["silences"]
+    assert silence.pop("id") > 0
+    assert silence == {
+        "run": RUN,
+        "rule": "spread",
+        "until": judged.now + 3600,
+        "author": "anybody",
+        "reason": "known",
+        "created_at": judged.now,
+    }
+    assert [one["silenced_until"] for one in api.get("/alerts", run=OTHER)["alerts"]] == [None]
+
+
+def test_patterns_are_silenced_and_heard_again(api: Asking, judged: Judged) -> None:
+    made = post(api, "/silences", '{"run": "code~*", "rule": "sp*", "minutes": 10, "reason": "maintenance"}')
+    assert api.get("/silences") == {"silences": [made]}
+    assert [one["silenced_until"] for one in api.get("/alerts")["alerts"]] == [judged.now + 600, None]
+    answer = api.ask(f"/api/v1/silences/{made['id']}", "DELETE")
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert api.get("/silences") == {"silences": []}
+    assert [one["silenced_until"] for one in api.get("/alerts")["alerts"]] == [None, None]
+    again = api.ask(f"/api/v1/silences/{made['id']}", "DELETE")
+    assert again.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "complaint"),
+    [
+        ("/silences", "{}", "minutes is missing"),
+        ("/silences", '{"minutes": 0}', "minutes"),
+        ("/silences", '{"minutes": 1e9}', "minutes"),
+        ("/silences", '{"minutes": 5, "run": "a b"}', "run"),
+        ("/silences", '{"minutes": 5, "rule": ""}', "rule"),
+        ("/silences", '{"minutes": 5, "reason": "' + "x" * 1001 + '"}', "reason"),
+        ("/silences", '{"minutes": 5, "reason": "\\ud800"}', "reason"),
+        ("/silences", "[", "no JSON"),
+        ("/alerts/x/silence", "{}", "minutes is missing"),
+        ("/alerts/x/acknowledge", '{"minutes": -1}', "minutes"),
+        ("/alerts/x/acknowledge", '{"note": 7}', "note"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(path: str, content: str, complaint: str, api: Asking) -> None:
+    answer = api.ask(f"/api/v1{path}", "POST", content=content)
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert complaint in answer.json()["detail"]
+    assert api.get("/silences") == {"silences": []}
+
+
+def test_who_did_it_is_who_logged_in(judged: Judged, tmp_path: Path) -> None:
+    """An operator may; a viewer may look."""
+    judged.start()
+    judged.step(1, mismatch_k3_kl=1.0)
+    site = Guarded.of(judged.store, tmp_path)
+    alert = judged.alert()
+    acknowledge, silence = f"/api/v1/alerts/{alert}/acknowledge", f"/api/v1/alerts/{alert}/silence"
+    for role, status in ((Role.VIEWER, 403), (Role.OPERATOR, 200)):
+        headers = {"host": HOST, **by(role)}
+        assert site.ask("POST", acknowledge, headers, json={}).status_code == status
+        assert site.ask("POST", silence, headers, json={"minutes": 5}).status_code == status
+        assert site.ask("GET", "/api/v1/alerts", headers).status_code == 200
+        assert site.ask("POST", "/api/v1/rules/check", headers, json={"document": ""}).status_code == 422
+        assert site.ask("PUT", "/api/v1/rules", headers, json={"document": ""}).status_code == 403
+    admin = {"host": HOST, **by(Role.ADMIN)}
+    told = site.ask("GET", f"/api/v1/alerts/{alert}", admin).json()
+    assert told["acknowledged_by"] == "operators"
+    assert site.ask("GET", "/api/v1/silences", admin).json()["silences"][0]["author"] == "operators"
+    assert site.ask("PUT", "/api/v1/rules", admin, json={"document": ""}).status_code == 422
+    saved = site.ask("DELETE", "/api/v1/rules", admin)
+    assert (saved.status_code, saved.json()["author"]) == (200, "admins")
+    site.close()
+
+
+def test_how_rules_stand_on_a_run_is_told(api: Asking, judged: Judged) -> None:
+    """In their order; a rule for other runs is not among them."""
+    told = api.get(f"/runs/{RUN}/rules")
+    assert [(one["rule"], one["severity"], one["phase"]) for one in told["rules"]] == [
+        ("kl", "critical", "ok"),
+        ("spread", "warning", "firing"),
+        ("quiet", "critical", "ok"),
+    ]
+    assert {one["why_never"] for one in told["rules"]} == {None}
+    assert api.ask("/api/v1/runs/math~none/rules").status_code == 404
+
+
+def test_a_rule_that_can_never_fire_on_a_run_says_why(judged: Judged) -> None:
+    """A configuration that truncates at 2 has no mean weight above 2."""
+    judged.book.save(
+        '[[rule]]\nname = "mean"\nseverity = "critical"\nwhen = "rollout_is_mean > 3.0"\n'
+        '[[rule]]\nname = "kl"\nseverity = "critical"\nwhen = "mismatch_k3_kl > 3.0"\n',
+        "somebody",
+    )
+    config = CONFIG | {"rollout_is": "token", "rollout_is_threshold": 2.0}
+    judged.start(**config)
+    judged.step(1, mismatch_k3_kl=0.1)
+    mean, kl = Asking.of(judged.store, rulebook=judged.book).get(f"/runs/{RUN}/rules")["rules"]
+    assert "rollout_is_mean" in mean["why_never"]
+    assert kl["why_never"] is None
+
+
+def test_alerts_end_with_their_run(api: Asking, judged: Judged) -> None:
+    judged.put(RunEnd(judged.now, Outcome.FINISHED))
+    (alert,) = [one for one in api.get(f"/runs/{RUN}/alerts")["alerts"] if one["rule"] == "spread"]
+    assert (alert["resolved_step"], alert["reason"]) == (3, "the run ended")
+
+
+def test_rules_that_change_end_their_alerts_and_others_go_on(api: Asking, judged: Judged) -> None:
+    document = judged.book.view().document
+    put = api.ask(
+        "/api/v1/rules", "PUT", headers={"Content-Type": "text/toml"},
+        content=document.replace("mismatch_k3_kl > 0.5", "mismatch_k3_kl > 0.6").replace('"warning"', '"critical"'),
+    )  # fmt: skip
+    assert put.status_code == 200
+    assert rules_of(api.get("/alerts")) == [(OTHER, "spread"), (RUN, "spread")]
+    put = api.ask(
+        "/api/v1/rules", "PUT", headers={"Content-Type": "text/toml"},
+        content=document.replace("ratio_std > 1.0", "ratio_std > 1.5"),
+    )  # fmt: skip
+    assert put.status_code == 200
+    assert api.get("/alerts") == {"alerts": []}
+    reasons = {one["reason"] for one in api.get("/alerts", state="all", rule="spread")["alerts"]}
+    assert reasons == {"the rule was changed"}
