@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import msgspec
-
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.protocol import (
     MarkView,
@@ -78,8 +76,7 @@ class DashboardSource:
 
     def silences(self) -> Sequence[SilenceView]:
         """Return the silences that are not over, those that end first first."""
-        found = (SilenceView(**msgspec.structs.asdict(one)) for one in self._store.silences())
-        return sorted(found, key=lambda one: one.until)
+        return sorted(self._store.silences(), key=lambda one: one.until)
 
     def rules(self) -> RulesView:
         """Return the rules in force."""

@@ -20,7 +20,6 @@ from rolloutwatch_server.store.alert_rows import (
     Event,
     NewDelivery,
     RuleSetView,
-    SilenceView,
     TransitionView,
 )
 from rolloutwatch_server.store.attempts import Attempt, StepTables
@@ -60,7 +59,6 @@ __all__ = [
     "RuleSetView",
     "RulesChanged",
     "RunIsLive",
-    "SilenceView",
     "StepTables",
     "Store",
     "StoreError",

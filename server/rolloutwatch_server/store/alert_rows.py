@@ -2,12 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
 
 from rolloutwatch_contract.alerts import AlertView, Change, FiringAlert
+from rolloutwatch_contract.protocol import SilenceView
 from rolloutwatch_contract.severity import Severity
 
 COLUMNS = (
@@ -18,22 +18,6 @@ FIRING = "resolved_step IS NULL AND given_up = 0"
 
 pack_values = msgspec.msgpack.Encoder().encode
 unpack_values = msgspec.msgpack.Decoder(dict[str, float]).decode
-
-
-class SilenceView(msgspec.Struct, frozen=True):
-    """Nobody is told of alerts of runs and rules that two patterns match, `until` a time in seconds since 1970."""
-
-    id: int
-    run: str
-    rule: str
-    until: float
-    author: str
-    reason: str
-    created_at: float
-
-    def covers(self, run: str, rule: str) -> bool:
-        """Tell whether it is of this rule on this run."""
-        return fnmatchcase(run, self.run) and fnmatchcase(rule, self.rule)
 
 
 class RuleSetView(msgspec.Struct, frozen=True):

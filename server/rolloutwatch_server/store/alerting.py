@@ -3,9 +3,9 @@
 import itertools
 
 from rolloutwatch_contract.alerts import AlertView, FiringAlerts
+from rolloutwatch_contract.protocol import SilenceView
 from rolloutwatch_server.store.alert_rows import (
     FIRING,
-    SilenceView,
     TransitionView,
     firing_alert,
     read_alerts,

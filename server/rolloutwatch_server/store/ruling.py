@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.conditions import metrics_of
+from rolloutwatch_contract.protocol import SilenceView
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_contract.written_rules import parse_rules
 from rolloutwatch_server.store.alert_book import add_rule_set, read_rule_set, tell_again
-from rolloutwatch_server.store.alert_rows import FIRING, RuleSetView, SilenceView, read_alerts
+from rolloutwatch_server.store.alert_rows import FIRING, RuleSetView, read_alerts
 from rolloutwatch_server.store.alerting import Alerting
 from rolloutwatch_server.store.judged import Judged
 
