@@ -29,7 +29,9 @@ class Watch:
         self._noted_to = noted_to
         self._opened_by = -1
         self._is_dirty = False
-        self._clocks = [rule for rule in alerts.plan.rules if by_clock(rule.when.node)]
+        self._clocks: list[Rule] = []
+        self._silent: list[Rule] = []  # of the rules that the clock judges those that fire
+        self._look_for_clocks()
 
     def overlap(self, book: Book, records: Sequence[StepRecord]) -> Overlap | None:
         """Look at what is about to be written; return what has to be known of it then, None if it only goes on."""
@@ -70,11 +72,13 @@ class Watch:
         book.note(self.run, OtherRules(memory.step, book.now, came, version))
         fed = self.alerts.replace(plan, book.now)
         self.row.rule_set = version
-        self._clocks = [rule for rule in plan.rules if by_clock(rule.when.node)]
+        self._look_for_clocks()
         self._keep(book, fed)
 
     def silent_rules(self) -> list[tuple[Rule, bool]]:
         """Return the rules that the clock judges, each with whether it fires."""
+        if not self._clocks:
+            return []
         states = self.alerts.states
         return [(rule, states.get(rule.name, AlertState()).phase is Phase.FIRING) for rule in self._clocks]
 
@@ -92,6 +96,10 @@ class Watch:
     def _memory(self) -> Memory:
         return self.alerts.progress
 
+    def _look_for_clocks(self) -> None:
+        self._clocks = [rule for rule in self.alerts.plan.rules if by_clock(rule.when.node)]
+        self._silent = [rule for rule, is_firing in self.silent_rules() if is_firing]
+
     def _hear(self, book: Book, time: float) -> None:
         row = self.row
         row.heard_at, row.ended, self._is_dirty = book.now, False, True
@@ -103,9 +111,8 @@ class Watch:
         fed = self.alerts.feed(piece)
         if self._memory.step != before:
             self._opened_by = piece.session
-            for rule, is_firing in self.silent_rules() if self._clocks else ():
-                if is_firing:
-                    self.judge_by_clock(book, rule, Truth.FALSE)
+            for rule in self._silent[:]:
+                self.judge_by_clock(book, rule, Truth.FALSE)
         elif piece.step == before and piece.session != self._opened_by and piece.time < self._memory.time:
             former = book.noted(self.run).get(piece.step, Was(piece.step, {}))
             book.note(self.run, Was(piece.step, {TIME: self._memory.time, **former.figures}))
@@ -126,7 +133,9 @@ class Watch:
                 during = note.during
                 figures = {metric: piece.metrics[metric] for metric in note.metrics}
                 book.note(self.run, LateFigures(note.step, piece.time, note.during, figures))
-        book.save_states(self.run, fed.states)
+        if fed.states:
+            book.save_states(self.run, fed.states)
+            self._silent = [rule for rule, is_firing in self.silent_rules() if is_firing]
         for rule, transition in fed.transitions:
             late = book.now - transition.time - (self.row.skew or 0.0) > SECONDS_LATE
             book.happened(self.run, birth, rule, transition, late, during=during)
