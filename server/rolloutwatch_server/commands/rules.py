@@ -103,7 +103,10 @@ def _check(asked: argparse.Namespace) -> int:
             store.close()
     found = load_rules(asked.rules, known).rules
     off = sum(not rule.enabled for rule in found)
-    print(f"{asked.rules.name}: {len(found)} rule{'s' * (len(found) != 1)}" + (f", {off} of them not enabled." if off else "."))
+    print(
+        f"{asked.rules.name}: {len(found)} rule{'s' * (len(found) != 1)}"
+        + (f", {off} of them not enabled." if off else ".")
+    )
     return 0
 
 
