@@ -50,7 +50,6 @@ class Cost:
 
     records_per_s: float
     cpu_us_per_record: float
-    core_fraction: float
 
 
 class Load:
@@ -95,7 +94,7 @@ class Load:
             self._wait_for_records(before + everything)
             seconds = time.perf_counter() - began
         spent = self._server.cpu_seconds() - cpu
-        return Cost(waiting / seconds, 1e6 * spent / everything, spent / seconds)
+        return Cost(waiting / seconds, 1e6 * spent / everything)
 
     def pace(self, seconds: float) -> Cost:
         """Send ten steps a second to each of 64 runs for so long; they begin before the clock starts."""
@@ -113,7 +112,7 @@ class Load:
                     pipe.execute()
             self._wait_for_records(before + RUNS * (steps + 1))
             took, spent = time.perf_counter() - began, self._server.cpu_seconds() - cpu
-        return Cost(RUNS * steps / took, 1e6 * spent / (RUNS * steps), spent / took)
+        return Cost(RUNS * steps / took, 1e6 * spent / (RUNS * steps))
 
     def _begin(self, client: "redis.Redis", runs: int, hidden: str = "") -> list[str]:
         names = [f"load-{next(self._numbers)}" for _ in range(runs)]
