@@ -8,8 +8,8 @@ from fastapi import APIRouter, Body, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from rolloutwatch_contract import guides
 from rolloutwatch_contract.alerts import AlertView, Change
-from rolloutwatch_server import guides
 from rolloutwatch_server.api.answers import answer
 from rolloutwatch_server.api.runs import find_run
 from rolloutwatch_server.security.identity import identity_of

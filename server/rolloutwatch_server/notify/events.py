@@ -3,11 +3,11 @@
 import hashlib
 import json
 import math
-import re
 from collections.abc import Sequence
 
 import msgspec
 
+from rolloutwatch_contract import guides
 from rolloutwatch_contract.alerts import Change
 from rolloutwatch_server.store import Event
 
@@ -105,8 +105,6 @@ class Links(msgspec.Struct, frozen=True):
         return f"{self.base}/runs/{run}?step={step}"
 
     def guide(self, guide: str) -> str:
-        """Return the page of a guide, named as a rule names it: by its file, or by an address of its own; '' if by none."""
-        if re.match(r"https?://", guide):
-            return guide
-        name = guide.rpartition("/")[2].removesuffix(".md")
-        return f"{self.base}/guides/{name}" if name else ""
+        """Return the page of a guide, named as a rule names it; '' if that leads nowhere."""
+        link = guides.link(guide)
+        return f"{self.base}{link}" if link.startswith("/") else link

@@ -135,9 +135,7 @@ def test_a_text_of_a_rule_cannot_begin_a_line_of_its_own() -> None:
 def test_a_guide_may_be_a_page_elsewhere() -> None:
     assert "Guide: https://wiki.example/a" in told(event(guide="https://wiki.example/a"))[1]
     assert "Guide" not in told(event(guide=""))[1]
-    assert "javascript" not in told(event(guide="javascript:alert(1)"))[1].replace(
-        "guides/javascript:alert(1)", ""
-    )
+    assert "Guide" not in told(event(guide="javascript:alert(1)"))[1]
 
 
 def test_limits_are_those_that_a_figure_itself_is_compared_with() -> None:
