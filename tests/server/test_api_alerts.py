@@ -224,12 +224,15 @@ def test_who_did_it_is_who_logged_in(judged: Judged, tmp_path: Path) -> None:
     acknowledge, silence = f"/api/v1/alerts/{alert}/acknowledge", f"/api/v1/alerts/{alert}/silence"
     for role, status in ((Role.VIEWER, 403), (Role.OPERATOR, 200)):
         headers = {"host": HOST, **by(role)}
+        assert site.ask("GET", "/api/v1/me", headers).json() == {"name": f"{role.word}s", "role": role.word}
         assert site.ask("POST", acknowledge, headers, json={}).status_code == status
         assert site.ask("POST", silence, headers, json={"minutes": 5}).status_code == status
         assert site.ask("GET", "/api/v1/alerts", headers).status_code == 200
         assert site.ask("POST", "/api/v1/rules/check", headers, json={"document": ""}).status_code == 422
         assert site.ask("PUT", "/api/v1/rules", headers, json={"document": ""}).status_code == 403
-    admin = {"host": HOST, **by(Role.ADMIN)}
+    viewer, admin = {"host": HOST, **by(Role.VIEWER)}, {"host": HOST, **by(Role.ADMIN)}
+    refused = site.ask("POST", acknowledge, viewer, json={}).json()["detail"]
+    assert refused == "To acknowledge needs the role operator; you are viewers (viewer)."
     told = site.ask("GET", f"/api/v1/alerts/{alert}", admin).json()
     assert told["acknowledged_by"] == "operators"
     assert site.ask("GET", "/api/v1/silences", admin).json()["silences"][0]["author"] == "operators"
