@@ -24,6 +24,7 @@ from rolloutwatch_server.api import (
     health,
     imports,
     live,
+    me,
     metrics,
     notifications,
     replay,
@@ -90,7 +91,7 @@ def create_app(
         store, feed, ingest, streams, rulebook=rulebook, clockwork=clockwork, of_runs=metrics_runs
     )
     nouns = (runs, steps, live, replay, whatif, alerts, silences, rules, notifications)
-    for noun in (*nouns, exports, imports, catalogue, dead_letters, archive):
+    for noun in (*nouns, exports, imports, catalogue, dead_letters, archive, me):
         app.include_router(noun.router, prefix=API)
     for noun in (health, metrics, docs, guides):
         app.include_router(noun.router)
