@@ -93,10 +93,13 @@ class Notifier:
     def retry(self, delivery: int) -> bool:
         """Let a message that was given up be sent anew; tell whether there is such a one, for a target that there is."""
         dead = self._outbox.deliveries("dead", limit=MOST_DEAD)
-        is_known = any(one.id == delivery and self.target(one.target) is not None for one in dead)
-        is_there = is_known and self._outbox.retry_delivery(delivery)
-        self._wake()
-        return is_there
+        message = next((one for one in dead if one.id == delivery), None)
+        sender = None if message is None else self._sender(message.target)
+        if message is None or sender is None or not self._outbox.retry_delivery(delivery):
+            return False
+        sender.begin_anew(message.run)
+        sender.wake()
+        return True
 
     def retry_all(self) -> int:
         """Let all messages be sent anew that were given up, for targets that there are; return how many."""
@@ -133,6 +136,9 @@ class Notifier:
         told = {one.alert for one in group if not is_over(one)}
         firing = self._outbox.alerts(state="firing", run=run, limit=MOST_ALERTS_COUNTED)
         return sum(one.id not in told for one in firing)
+
+    def _sender(self, target: str) -> Sender | None:
+        return next((one for one in self._senders if one.target == target), None)
 
     def _wake(self) -> None:
         for sender in self._senders:

@@ -20,13 +20,16 @@ class Outbox(Protocol):
     def due_deliveries(
         self, now: float | None = None, *, target: str | None = None, limit: int = 100
     ) -> list[Delivery]:
-        """Return messages whose time has come, of one target or of all, the one that was made first being the first."""
+        """Return messages whose time has come, of one target or of all, the one that was made first being the first.
+
+        Of one run only the first one that waits, whose time has come too when that of a later one has.
+        """
 
     def delivery_done(self, delivery: int) -> None:
         """Note that a message arrived."""
 
     def delivery_failed(self, delivery: int, error: str, next_at: float) -> None:
-        """Note that a message did not arrive, and when it is tried again."""
+        """Note that a message did not arrive, and when it is tried again; later ones of its run wait as long."""
 
     def delivery_dead(self, delivery: int, error: str) -> None:
         """Note that a message is given up."""
