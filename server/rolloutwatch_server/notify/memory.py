@@ -88,6 +88,20 @@ class MemoryOutbox:
         """Note that a message is given up."""
         self._settle(delivery, state="dead", done_at=self._clock(), error=error)
 
+    def give_up_deliveries(self, targets: Sequence[str], before: float, error: str) -> int:
+        """Give up what waits for others than these targets and was made before a time; return how many those were."""
+        with self._lock:
+            old = [
+                one
+                for one in self._of("waiting", None)
+                if one.target not in targets and one.created_at <= before
+            ]
+            for one in old:
+                self._deliveries[one.id] = msgspec.structs.replace(
+                    one, state="dead", done_at=self._clock(), error=error
+                )
+        return len(old)
+
     def retry_delivery(self, delivery: int) -> bool:
         """Let a message that was given up wait again; tell whether there is such a one."""
         with self._lock:

@@ -34,6 +34,9 @@ class Outbox(Protocol):
     def delivery_dead(self, delivery: int, error: str) -> None:
         """Note that a message is given up."""
 
+    def give_up_deliveries(self, targets: Sequence[str], before: float, error: str) -> int:
+        """Give up what waits for others than these targets and was made before a time; return how many those were."""
+
     def retry_delivery(self, delivery: int) -> bool:
         """Let a message that was given up wait again, from now on; tell whether there is such a one."""
 

@@ -83,6 +83,16 @@ class Outgoing(Keeping):
             delivery, "state = 'dead', done_at = :now, attempts = attempts + 1, error = :error", error
         )
 
+    def give_up_deliveries(self, targets: Sequence[str], before: float, error: str) -> int:
+        """Give up what waits for others than these targets and was made before a time; return how many those were."""
+        with self._database.write() as db:
+            of_others = f"target NOT IN ({', '.join('?' * len(targets))})"  # there are at most a hundred
+            return db.execute(
+                "UPDATE deliveries SET state = 'dead', done_at = ?, error = ? "
+                f"WHERE state = 'waiting' AND created_at <= ? AND {of_others}",
+                (self._clock(), error, before, *targets),
+            ).rowcount
+
     def retry_delivery(self, delivery: int) -> bool:
         """Let a message that was given up wait again, from now on; tell whether there is such a one."""
         return self._settle(

@@ -85,3 +85,12 @@ def test_a_message_that_was_given_up_and_waits_anew_does_not_fail(outbox: Store 
     assert outbox.delivery_tallies()["ops"].error == "no"
     assert outbox.retry_delivery(1)
     assert outbox.delivery_tallies()["ops"].failing_since is None
+
+
+def test_what_is_old_and_for_others_than_those_named_is_given_up(outbox: Store | MemoryOutbox) -> None:
+    made(outbox, "ops a 1", "chat a 2", "gone a 3", "gone a 4")
+    before = [one.created_at for one in reversed(outbox.deliveries())]
+    assert outbox.give_up_deliveries(["ops", "chat"], before[2], "gone") == 1
+    assert [(one.key, one.error, one.attempts) for one in outbox.deliveries("dead")] == [("3", "gone", 0)]
+    assert outbox.give_up_deliveries([], before[3], "nobody") == 3
+    assert outbox.deliveries("waiting") == []
