@@ -88,7 +88,11 @@ def create_app(
     app.state.asks_for_login = access.gate is not None
     streams = OpenStreams()
     app.state.registry = create_registry(
-        store, feed, ingest, streams, rulebook=rulebook, clockwork=clockwork, of_runs=metrics_runs
+        *(store, feed, ingest, streams),
+        rulebook=rulebook,
+        clockwork=clockwork,
+        notifier=notifier,
+        of_runs=metrics_runs,
     )
     nouns = (runs, steps, live, replay, whatif, alerts, silences, rules, notifications)
     for noun in (*nouns, exports, imports, catalogue, dead_letters, archive, me):
