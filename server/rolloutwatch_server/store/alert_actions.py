@@ -5,8 +5,7 @@
 
 import enum
 import sqlite3
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -102,27 +101,20 @@ def read_past_silences(
     db: sqlite3.Connection, now: float, limit: int, before: int | None = None
 ) -> list[PastSilence]:
     """Return all silences there ever were, the newest first; `before` is the id of the last one seen so far."""
-    return _silences(
-        db, now, "AND (?1 IS NULL OR made.silence < ?1) ORDER BY made.silence DESC LIMIT ?2", before, limit
-    )
+    tail = "AND (:before IS NULL OR made.silence < :before) ORDER BY made.silence DESC LIMIT :limit"
+    return _silences(db, tail, {"now": now, "before": before, "limit": limit})
 
 
-def _silences(db: sqlite3.Connection, now: float, tail: str, *values: Any) -> list[PastSilence]:
+def _silences(db: sqlite3.Connection, tail: str, values: Mapping[str, object]) -> list[PastSilence]:
     rows = db.execute(
-        "SELECT made.silence, made.run, made.rule, made.until, made.author, made.note, made.time, ended.time, ended.author "
+        "SELECT made.silence, made.run, made.rule, made.until, made.author, made.note, made.time, "
+        # of one whose time is over nobody may have noted it yet
+        "coalesce(ended.time, iif(made.until <= :now, made.until, NULL)), coalesce(ended.author, '') "
         "FROM actions AS made LEFT JOIN actions AS ended ON ended.silence = made.silence AND ended.id != made.id "
         f"WHERE made.what = '{What.SILENCED.value}' {tail}",
         values,
     )
-    return [_past(now, *row) for row in rows]
-
-
-def _past(now: float, *row: Any) -> PastSilence:
-    (*made, ended_at, ended_by) = row
-    until = made[3]
-    if ended_at is None and until <= now:  # which nobody has looked at yet
-        ended_at = until
-    return PastSilence(*made, ended_at, ended_by or "")
+    return [PastSilence(*row) for row in rows]
 
 
 def read_actions(db: sqlite3.Connection, alert: AlertView, now: float) -> list[Action]:
@@ -130,7 +122,7 @@ def read_actions(db: sqlite3.Connection, alert: AlertView, now: float) -> list[A
     first, last = _stood(db, alert)
     silences = [
         one.id
-        for one in _silences(db, now, "AND made.time <= ?", last)
+        for one in _silences(db, "AND made.time <= :last", {"now": now, "last": last})
         if (one.ended_at is None or one.ended_at >= first)
         and SilenceView(one.id, one.run, one.rule, one.until, one.author, one.reason, one.created_at).covers(
             alert.run, alert.rule
