@@ -11,12 +11,13 @@ from pathlib import Path
 
 from rolloutwatch_server.commands.when import moment
 from rolloutwatch_server.data_dir import ANNOUNCEMENT, NoDataDir, named, owned, server_of
+from rolloutwatch_server.notify.checking import usable_targets
 from rolloutwatch_server.notify.children import Painter, surroundings
 from rolloutwatch_server.notify.events import Links, decode, key_of
 from rolloutwatch_server.notify.example import Example, invented_example, recorded_example
 from rolloutwatch_server.notify.notifier import departed
 from rolloutwatch_server.notify.posts import Post, World
-from rolloutwatch_server.notify.targets import Target, TargetsError, read_targets
+from rolloutwatch_server.notify.targets import Target, TargetsError
 from rolloutwatch_server.settings import SETTINGS
 from rolloutwatch_server.store import ARCHIVE, Delivery, DeliveryTally, Store, StoreError
 
@@ -120,7 +121,8 @@ def _targets(given: argparse.Namespace) -> tuple[Target, ...]:
         raise _CannotDo(
             f"nobody is told yet: name the file of targets with {_FILE.flag}, or in {_FILE.variable}."
         )
-    targets = read_targets(given.notify_file, os.environ)
+    with _environment(given.data_dir) as environment:
+        targets = usable_targets(given.notify_file, os.environ, environment)
     if not targets:
         raise _CannotDo(f"{given.notify_file} has no [[target]]: docs/notifications.md has examples.")
     return targets
@@ -153,15 +155,23 @@ def _any_wants(targets: Sequence[Target]) -> bool:
 
 
 @contextlib.contextmanager
-def _painter(data_dir: Path) -> Iterator[tuple[Painter, dict[str, str]]]:
+def _environment(data_dir: Path) -> Iterator[dict[str, str]]:
+    """Give processes an environment, with a folder for their files though there be no archive."""
     with contextlib.ExitStack() as stack:
         folder = data_dir
         if not data_dir.is_dir():
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        environment = surroundings(folder, os.environ)
+        yield surroundings(folder, os.environ)
+
+
+@contextlib.contextmanager
+def _painter(data_dir: Path) -> Iterator[tuple[Painter, dict[str, str]]]:
+    with _environment(data_dir) as environment:
         painter = Painter(environment)
-        stack.callback(painter.stop)
-        yield painter, environment
+        try:
+            yield painter, environment
+        finally:
+            painter.stop()
 
 
 def _base(data_dir: Path) -> str:

@@ -54,7 +54,8 @@ class Post:
             picture=base64.b64encode(picture).decode() if picture else "",
             allow_internal=self.target.allow_internal,
         )
-        return Outcome(self.target.hidden(self._messenger.send(job)))
+        report = self._messenger.send(job)
+        return Outcome(self.target.hidden(report.error), report.is_final)
 
     def stop(self) -> None:
         """End what is being sent, as far as it can be ended."""

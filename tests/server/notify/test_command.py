@@ -105,6 +105,29 @@ def test_what_cannot_be_done_is_refused_with_its_cure(
         assert receiver.requests == []
 
 
+@pytest.mark.parametrize("command", ["list", "test"])
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("slak://TokenAAAAA/TokenBBBBB", "knows no service 'slak': did you mean 'slack'?"),
+        ("slack://TokenAAAAA", "expected one such as slack://"),
+    ],
+)
+def test_a_target_that_apprise_cannot_use_is_refused_by_its_name_and_without_its_url(
+    command: str, url: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Receiver() as receiver:
+        file = targets(tmp_path, receiver)
+        with Path(file).open("a") as more:
+            more.write(f'[[target]]\nname = "chat"\nurl = "{url}"\n')
+        assert notify([command, "--notify-file", file, "--data-dir", str(tmp_path)]) == 2
+        told = capsys.readouterr()
+        assert f"rolloutwatch notify: {file}, target chat: Apprise " in told.err
+        assert expected in told.err
+        assert "TokenAAAAA" not in told.err + told.out
+        assert receiver.requests == []
+
+
 def test_the_list_has_targets_and_what_was_given_up_and_retry_lets_it_wait_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -264,10 +264,15 @@ def test_a_test_says_how_it_went_and_one_is_sent_at_a_time(outbox: MemoryOutbox,
     assert base64.b64decode(first.content["picture"]).startswith(b"\x89PNG")
 
 
-def test_an_address_that_apprise_cannot_use_is_told_without_its_secrets(
+def test_an_address_that_apprise_cannot_use_is_told_without_it_and_given_up_at_once(
     outbox: MemoryOutbox, tmp_path: Path
 ) -> None:
+    expected = "Apprise cannot use the URL: expected one such as slack://{token_a}/{token_b}/{token_c}"
     with notifier(outbox, tmp_path, apprise("slack://TokenAAAAA/TokenBBBBB", more=PLAIN)) as one:
         target = one.target("chat")
         assert target is not None
-        assert one.test(target) == "Apprise cannot use the URL: Could not load Slack URL: ***"
+        assert one.test(target).startswith(expected)
+        outbox.put(now("a"))
+        (dead,) = wait_for("it to be given up", lambda: outbox.deliveries("dead") or None)
+    assert dead.error.startswith(expected)
+    assert dead.attempts == 1
