@@ -24,6 +24,7 @@ from rolloutwatch_server.api import (
     health,
     imports,
     live,
+    me,
     metrics,
     notifications,
     replay,
@@ -87,10 +88,14 @@ def create_app(
     app.state.asks_for_login = access.gate is not None
     streams = OpenStreams()
     app.state.registry = create_registry(
-        store, feed, ingest, streams, rulebook=rulebook, clockwork=clockwork, of_runs=metrics_runs
+        *(store, feed, ingest, streams),
+        rulebook=rulebook,
+        clockwork=clockwork,
+        notifier=notifier,
+        of_runs=metrics_runs,
     )
     nouns = (runs, steps, live, replay, whatif, alerts, silences, rules, notifications)
-    for noun in (*nouns, exports, imports, catalogue, dead_letters, archive):
+    for noun in (*nouns, exports, imports, catalogue, dead_letters, archive, me):
         app.include_router(noun.router, prefix=API)
     for noun in (health, metrics, docs, guides):
         app.include_router(noun.router)
