@@ -85,7 +85,7 @@ def _try(store: Store, run: str, rules: Sequence[Rule], is_over: Callable[[], bo
 
 def _as_judged(judged: Judged, plan: Plan) -> Iterator[tuple[int, list[Happened]]]:
     """Judge what the rules of then were shown, when they were: late figures late, and ends where they were."""
-    yield from replay(judged.pieces(_metrics(plan)), judged.notes, lambda version: plan)
+    yield from replay(judged.pieces(_metrics(plan)), judged.notes, lambda version: plan, is_recorded=False)
 
 
 def _as_shown(store: Store, run: str, plan: Plan) -> Iterator[tuple[int, list[Happened]]]:
