@@ -10,11 +10,13 @@ from fastapi import APIRouter, Body, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from rolloutwatch_contract import guides
 from rolloutwatch_contract.alerts import AlertView, Change
-from rolloutwatch_server import guides
 from rolloutwatch_server.api.answers import answer
+from rolloutwatch_server.api.bodies import Sent
 from rolloutwatch_server.api.runs import find_run
 from rolloutwatch_server.security.identity import identity_of
+from rolloutwatch_server.spelling import Spelt, spelt_all
 from rolloutwatch_server.store import AlertHasEnded, Store
 from rolloutwatch_server.store.alert_actions import What
 from rolloutwatch_server.store.alert_rows import TransitionView
@@ -27,7 +29,7 @@ MOST_TRANSITIONS = 1000  # of one alert, which flaps then
 MOST_LETTERS = 1000
 MOST_MINUTES = 366 * 24 * 60
 
-Minutes = Annotated[float, Field(gt=0, le=MOST_MINUTES)]
+Minutes = Annotated[float, Field(gt=0, le=MOST_MINUTES, strict=True)]  # neither "60" nor true
 Said = Annotated[str, Field(max_length=MOST_LETTERS)]
 Which = Annotated[str | None, Query(max_length=300)]
 Limit = Annotated[int, Query(ge=1, le=MOST_ALERTS)]
@@ -52,7 +54,7 @@ class Alert(BaseModel):
     """One alert, from when it fired to when it was resolved, null while it stands.
 
     Steps and times are those of records, times in seconds since 1970; `values` are the figures that made it fire,
-    null where one is not finite. `epoch` counts how often its rule has fired on the run.
+    as text where one is not finite: NaN, Infinity or -Infinity. `epoch` counts how often its rule has fired on the run.
     `reason` says why it ended, if that was not because its condition did.
     It is `given_up` if the run went back behind it, and `late` if it was found only long after.
     """
@@ -65,7 +67,7 @@ class Alert(BaseModel):
     condition: str
     firing_step: int
     firing_time: float | None
-    values: dict[str, float | None]
+    values: dict[str, Spelt]
     resolved_step: int | None
     resolved_time: float | None
     reason: str
@@ -98,7 +100,7 @@ class OneTransition(BaseModel):
     step: int
     time: float | None
     seen_at: float
-    values: dict[str, float | None]
+    values: dict[str, Spelt]
     reason: str
     quiet: bool
     late: bool
@@ -128,14 +130,14 @@ class WholeAlert(Alert):
     actions: list[OneAction]
 
 
-class Acknowledgement(BaseModel):
+class Acknowledgement(Sent):
     """For how long somebody looks after an alert, null for until it ends, and what there is to say."""
 
     minutes: Minutes | None = None
     note: Said = ""
 
 
-class SilenceOfOne(BaseModel):
+class SilenceOfOne(Sent):
     """For how long nobody is to be told of this rule on this run, and why."""
 
     minutes: Minutes
@@ -213,12 +215,14 @@ def post_silence_of_alert(alert: Id, request: Request, said: SilenceOfOne) -> Re
 def alert_fields(alert: AlertView) -> dict[str, Any]:
     """Return an alert as the API tells it."""
     fields: dict[str, Any] = msgspec.structs.asdict(alert)
-    return fields | {"severity": alert.severity.word, "guide": guides.link(alert.guide)}
+    words = {"severity": alert.severity.word, "guide": guides.link(alert.guide)}
+    return fields | words | {"values": spelt_all(alert.values)}
 
 
 def transition_fields(one: TransitionView) -> dict[str, Any]:
     """Return a transition as the API tells it, without what it has of its alert."""
-    return {name: getattr(one, name) for name in OneTransition.model_fields}
+    fields = {name: getattr(one, name) for name in OneTransition.model_fields}
+    return fields | {"values": spelt_all(one.values)}
 
 
 @contextlib.contextmanager

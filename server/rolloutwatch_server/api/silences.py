@@ -1,15 +1,18 @@
 """Silences: of which alerts nobody is to be told, and for how long."""
 
 import enum
+import re
 from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 from starlette.exceptions import HTTPException
 
 from rolloutwatch_server.api.alerts import Minutes, Said
 from rolloutwatch_server.api.answers import NOT_STORED, answer
+from rolloutwatch_server.api.bodies import Sent, complaint
 from rolloutwatch_server.security.identity import identity_of
 from rolloutwatch_server.store import Store
 
@@ -31,13 +34,42 @@ class State(enum.Enum):
     ALL = "all"
 
 
-class NewSilence(BaseModel):
-    """Patterns of run ids and of rule names, such as `math~*`; `*` is all of them."""
+_EVERYTHING = r"^\*+$"
+_NARROW: JsonDict = {"not": {"pattern": _EVERYTHING}}
+
+
+class NewSilence(Sent):
+    """Patterns of run ids and of rule names, such as `math~*`: one of them at least.
+
+    One that is left out is `*`, all there are; to silence everything both have to be said.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["run", "rule"]},
+                {"required": ["run"], "properties": {"run": _NARROW}},
+                {"required": ["rule"], "properties": {"rule": _NARROW}},
+            ]
+        }
+    )
 
     run: Pattern = "*"
     rule: Pattern = "*"
     minutes: Minutes
     reason: Said = ""
+
+    @model_validator(mode="after")
+    def _means_everything_only_if_it_says_so(self) -> "NewSilence":
+        said = {"run", "rule"} & self.model_fields_set
+        is_everything = all(re.match(_EVERYTHING, one) for one in (self.run, self.rule))
+        if is_everything and len(said) < 2:
+            came = f"only {said.pop()}: '*'" if said else "neither"
+            raise complaint(
+                f"a silence names a run or a rule, or both; came {came}. "
+                'To silence everything say both: {"run": "*", "rule": "*"}.'
+            )
+        return self
 
 
 class OneSilence(BaseModel):

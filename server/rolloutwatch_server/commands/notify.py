@@ -14,6 +14,7 @@ from rolloutwatch_server.data_dir import ANNOUNCEMENT, NoDataDir, named, owned, 
 from rolloutwatch_server.notify.children import Painter, surroundings
 from rolloutwatch_server.notify.events import Links, decode, key_of
 from rolloutwatch_server.notify.example import Example, invented_example, recorded_example
+from rolloutwatch_server.notify.notifier import departed
 from rolloutwatch_server.notify.posts import Post, World
 from rolloutwatch_server.notify.targets import Target, TargetsError, read_targets
 from rolloutwatch_server.settings import SETTINGS
@@ -72,11 +73,15 @@ def _list(given: argparse.Namespace) -> int:
         print(
             f"{_name(target)}: {target.severity.word} and worse{runs}; {_standing(tallies.get(target.name))}"
         )
+    for one in departed(tallies, [target.name for target in targets]):
+        print(
+            f"{one.name} (not in the file any more): {one.waiting} waiting, for a day at most, {one.dead} given up"
+        )
     if dead:
         print("\ngiven up, the newest first; `rolloutwatch notify retry ID` sends one anew:")
-    for one in dead:
-        rules = ", ".join(dict.fromkeys(event.rule for event in decode(one.events).events))
-        print(f"  {one.id}  {one.target}  {one.run}: {rules}: {one.error}")
+    for message in dead:
+        rules = ", ".join(dict.fromkeys(event.rule for event in decode(message.events).events))
+        print(f"  {message.id}  {message.target}  {message.run}: {rules}: {message.error}")
     return 0
 
 

@@ -1,6 +1,7 @@
 """The processes that draw and send."""
 
 import base64
+import io
 import math
 import os
 import struct
@@ -11,13 +12,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
+import msgspec
+import numpy as np
 import pytest
+from PIL import Image
 
+from rolloutwatch_contract.alerts import Change
+from rolloutwatch_contract.protocol import Series
 from rolloutwatch_contract.severity import Severity
 from rolloutwatch_server.notify.children import Messenger, Painter, surroundings
-from rolloutwatch_server.notify.drawing import Drawing, Panel, panel
+from rolloutwatch_server.notify.drawing import Drawing, Panel, drawing_of, panel
+from rolloutwatch_server.notify.events import Content
+from rolloutwatch_server.notify.memory import MemoryOutbox
 from rolloutwatch_server.notify.messenger import Job
 from rolloutwatch_server.notify.thresholds import thresholds
+from tests.server.notify.events import event
 from tests.server.receiver import Mode, Receiver, always
 
 LIMITS = thresholds("ratio_std > 1.0 and ratio_eff_sample_size < 0.3")
@@ -55,6 +64,33 @@ def test_a_picture_is_as_wide_as_a_phone_wants_and_higher_with_each_metric(paint
     assert size(painter.draw(DRAWING)) == (1080, 931)
     one = Drawing("r", "p/n", Severity.WARNING, 1, [Panel("m", [1], [None], [1], [("above", 2.0)])])
     assert size(painter.draw(one)) == (1080, 580)
+
+
+def shades(png: bytes | None) -> set[str]:
+    """The colours of a picture that its letters and lines are drawn in, as far as they are not ink or grid."""
+    assert png is not None
+    with Image.open(io.BytesIO(png)) as image:
+        found = image.convert("RGB").getcolors(image.width * image.height)
+    assert isinstance(found, list)
+    return {f"#{r:02x}{g:02x}{b:02x}" for count, (r, g, b) in found if count > 200}
+
+
+def test_a_picture_of_an_end_is_not_that_of_an_alert_which_fires(painter: Painter) -> None:
+    """Green is where it ended, and nothing is as red as what fires; from where to where it fired is shaded."""
+    red, green = "#c0392b", "#1e7a4c"
+    fires = shades(painter.draw(DRAWING))
+    assert (red in fires, green in fires) == (True, False)
+    over = shades(painter.draw(msgspec.structs.replace(DRAWING, fired=(2, 4))))
+    assert (red in over, green in over) == (False, True)
+    assert "#f6e3e1" in over
+
+
+def test_a_picture_shows_the_end_where_an_alert_has_ended() -> None:
+    outbox = MemoryOutbox(time.time)
+    outbox.figures["ratio_std"] = Series(np.arange(400, 421), np.linspace(1.4, 0.4, 21))
+    end = event(change=Change.RESOLVED, step=420)
+    drawn = [drawing_of(Content((one,)), outbox) for one in (event(), end, event(change=Change.REPEAT))]
+    assert [one and (one.mark, one.fired) for one in drawn] == [(412, None), (420, (412, 420)), (412, None)]
 
 
 def test_a_painter_draws_again_after_it_has_died(painter: Painter) -> None:

@@ -112,6 +112,7 @@ def test_the_list_has_targets_and_what_was_given_up_and_retry_lets_it_wait_again
     with closing(Store(tmp_path / "archive.db")) as store:
         store.make_deliveries([NewDelivery("key", "t0", "math~a", content, 0.0)], [])
         store.delivery_dead(1, "127.0.0.1 answered 410.")
+        store.make_deliveries([NewDelivery("key", "gone", "math~a", content, 0.0)], [])
     with Receiver() as receiver:
         file = targets(tmp_path, receiver, more='severity = "critical"\nruns = ["math~*"]')
     options = ["--data-dir", str(tmp_path)]
@@ -119,12 +120,13 @@ def test_the_list_has_targets_and_what_was_given_up_and_retry_lets_it_wait_again
     told = capsys.readouterr().out
     assert "t0 (webhook to 127.0.0.1): critical and worse, runs math~*; 1 given up, fails since " in told
     assert "  1  t0  math~a: high_variance: 127.0.0.1 answered 410.\n" in told
+    assert "gone (not in the file any more): 1 waiting, for a day at most, 0 given up\n" in told
     assert SECRET not in told
     assert notify(["retry", "7", *options]) == 1
     assert "not among those that were given up: 7" in capsys.readouterr().err
     assert notify(["retry", *options]) == 0
     with closing(Store.reading(tmp_path / "archive.db")) as store:
-        assert [one.key for one in store.due_deliveries()] == ["key"]
+        assert [one.target for one in store.due_deliveries()] == ["t0", "gone"]
 
 
 def test_while_a_server_runs_it_is_the_one_to_be_asked(
