@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Mapping
 
+from rolloutwatch_contract import guides
 from rolloutwatch_contract.conditions import Condition, ConditionError, by_clock, parse, text_of
 from rolloutwatch_contract.conditions.nodes import Comparison, Metric, Node, Number, Or
 from rolloutwatch_contract.known_metrics import KnownMetrics
@@ -63,7 +64,7 @@ class RuleTable:
             enabled=self._switch("enabled"),
             summary=self._text("summary"),
             cure=self._text("cure"),
-            guide=self._text("guide"),
+            guide=self._guide(),
         )
 
     def wrong(self, key: str, expected: str, hint: str = "") -> RuleError:
@@ -200,6 +201,17 @@ class RuleTable:
         if not isinstance(said, str) or len(said) > MOST_LETTERS:
             raise self.wrong(key, f"a text of at most {MOST_LETTERS} letters")
         return said
+
+    def _guide(self) -> str:
+        guide = self._text("guide")
+        if not guides.is_there(guide):
+            near = guides.nearest(guide)
+            raise self.wrong(
+                "guide",
+                "docs/guides/<name>.md of a guide that is there, or an address that begins with https:// or http://",
+                hint=f" Did you mean {told(near)}?" if near else "",
+            )
+        return guide
 
     def _error(
         self, problem: str, key: str, expected: str, came: str, place: "tuple[int, int] | None" = None

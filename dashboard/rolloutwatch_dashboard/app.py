@@ -133,7 +133,7 @@ def page(
     detail = source.run(name) if where == "runs" else None
     if detail is None:
         return missing.layout(unquote(path)), None
-    return run.show(detail, source, limits_by_run(source, limits)(name), now)
+    return run.show(detail, source, limits_by_run(source, limits)(name), now, search)
 
 
 def _parts(path: str) -> tuple[str, str]:

@@ -18,6 +18,7 @@ CONTESTED = "contested"  # *
 STEP = "step"  # *
 SPEED = "speed"  # *
 AGE = "age"  # *
+AROUND = "around"  # what is said of the step that an address asks for
 
 
 def chart(name: str) -> str:

@@ -9,6 +9,7 @@ from rolloutwatch_contract.record import MAX_STEP
 
 MARK_LABELS = {"weight_sync": "sync"}  # of others the name, with spaces
 ALERT = "alert_"
+LINKED = "linked"  # the step that an address asks for
 LETTERS_OF_A_LABEL = 16
 LETTERS_OF_AN_ALERT = 26
 LETTERS_OF_A_VERSION = 8
@@ -85,6 +86,8 @@ def mark_label(mark: MarkView) -> str:
     """
     if mark.found and mark.kind.startswith(ALERT):
         return cut(_value(mark.fields.get("rule")).replace("_", " "), LETTERS_OF_AN_ALERT)
+    if mark.found and mark.kind == LINKED:
+        return f"step {mark.step}"
     label = cut(MARK_LABELS.get(mark.kind, mark.kind.replace("_", " ")), LETTERS_OF_A_LABEL)
     version = mark.fields.get("version")
     return label if version is None else f"{label} {cut(_value(version), LETTERS_OF_A_VERSION)}"

@@ -25,6 +25,7 @@ MARKS: Mapping[str, dict[str, Any]] = {
         f"alert_{severity.word}": {**_MARK, "line": {"color": SEVERITY_LINE[severity], "width": 1.5}}
         for severity in (Severity.CRITICAL, Severity.WARNING)
     },
+    "linked": {**_MARK, "line": {"color": "#0b5cad", "width": 2}},
     "contested": {**_MARK, "line": {"color": "#c0392b", "width": 1.5, "dash": "dash"}},
 }
 IDEAL = "rgba(0, 158, 115, 0.75)"

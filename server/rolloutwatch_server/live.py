@@ -15,6 +15,7 @@ import msgspec
 
 from rolloutwatch_contract import Mark, StepRecord
 from rolloutwatch_contract.protocol import MarkView, RunDetail, SessionView, json_fields
+from rolloutwatch_server.spelling import spelt_all
 from rolloutwatch_server.store import Entry, TransitionView
 
 SECONDS_BETWEEN_KEEPALIVES = 15.0
@@ -61,7 +62,7 @@ def mark_event(mark: Mark | MarkView) -> bytes:
 
 
 def alert_event(alert: str, transition: TransitionView) -> bytes:
-    """Return the event that tells what happened to an alert, by the alert's id; what is not finite becomes null."""
+    """Return the event that tells what happened to an alert, by the alert's id; a figure that is not finite is spelt as text."""
     body = {
         "alert": alert,
         "rule": transition.rule,
@@ -70,7 +71,7 @@ def alert_event(alert: str, transition: TransitionView) -> bytes:
         "epoch": transition.epoch,
         "step": transition.step,
         "time": transition.time,
-        "values": transition.values,
+        "values": spelt_all(transition.values),
         "reason": transition.reason,
         "quiet": transition.quiet,
         "late": transition.late,

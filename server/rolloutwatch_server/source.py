@@ -1,4 +1,4 @@
-"""What the dashboard asks: the archive, the rules in force, and the guides."""
+"""What the dashboard asks: the archive, and the rules in force."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -13,7 +13,6 @@ from rolloutwatch_contract.protocol import (
     SilenceView,
     TargetView,
 )
-from rolloutwatch_server import guides
 from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.alerts.standing import standing
 from rolloutwatch_server.store import Store
@@ -94,7 +93,3 @@ class DashboardSource:
     def notifications(self) -> Sequence[TargetView]:
         """Return everybody who is told of alerts."""
         return self._notifications()
-
-    def guide(self, name: str) -> str | None:
-        """Return the text of a guide, in Markdown."""
-        return guides.text_of(name)

@@ -166,12 +166,14 @@ MARKS = [
     MarkView(6, 3.9, "alert_warning", {"rule": "sent"}),
     MarkView(9, 5.0, "many", {f"f{n}": n / 8 for n in range(20)} | {"version": 1e300}),
     MarkView(99, 6.0, "weight_sync", {"version": "0123456789"}),
+    MarkView(8, 0.0, "linked", found=True),
+    MarkView(8, 0.0, "linked"),
     *(MarkView(n, 7.0 + n, "every_step", {"version": False}) for n in range(300)),
     *(MarkView(100 + 3 * n, 400.0 + n, "eval", {}) for n in range(30)),
 ]
 
 
-@pytest.mark.parametrize("some", [slice(None), slice(0, 11), slice(11, 12), slice(0, 0)])
+@pytest.mark.parametrize("some", [slice(None), slice(0, 16), slice(11, 12), slice(0, 0)])
 def test_marks_are_placed_alike(some: slice, blank: Page) -> None:
     """Lines, ticks, labels and words, on plots of any width, of all steps or of some, whatever is marked."""
     marks = MARKS[some]

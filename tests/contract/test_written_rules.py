@@ -126,6 +126,12 @@ def test_a_metric_with_limits_is_a_condition(limits: dict[str, float], text: str
         ({"summary": "x" * 1001}, ["summary is", "at most 1000 letters"]),
         ({"cure": 1}, ["cure is 1", "expected a text"]),
         ({"guide": 1}, ["guide is 1", "expected a text"]),
+        (
+            {"guide": "javascript:alert(1)"},
+            ['guide is "javascript:alert(1)"', "expected docs/guides/<name>.md"],
+        ),
+        ({"guide": "docs/guides/kl_hihg.md"}, ['Did you mean "docs/guides/kl_high.md"?']),
+        ({"guide": "kl_high"}, ['guide is "kl_high"', 'Did you mean "docs/guides/kl_high.md"?']),
     ],
 )
 def test_what_a_rule_cannot_say_is_refused_by_its_key(changes: dict[str, Any], words: list[str]) -> None:

@@ -15,7 +15,7 @@ from rolloutwatch_server.alerts.feed import Fed, Ignored, Memory, Piece, Rewind
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.state import AlertState, Phase
 from tests.oracle.alerts import Happened, happenings
-from tests.server.alert_strategies import RULES, STEPS, figures
+from tests.server.alert_strategies import ALIKE, RULES, STEPS, figures
 
 Drawn = Sequence[tuple[int, float, dict[str, float]]]
 
@@ -46,6 +46,17 @@ def by_rule(happened: Iterable[Happened], rules: Sequence[Rule]) -> list[Happene
 @settings(deadline=None, max_examples=300)
 @given(RULES, STEPS)
 def test_judged_at_once_is_judged_slowly(rules: list[Rule], drawn: Drawn) -> None:
+    assert_judged_slowly(rules, drawn)
+
+
+@settings(deadline=None, max_examples=200)
+@given(ALIKE, STEPS)
+def test_numbers_that_are_made_of_the_same_are_told_apart(rules: list[Rule], drawn: Drawn) -> None:
+    """The negative of a number is not that number less itself, though both are a minus and the same operand."""
+    assert_judged_slowly(rules, drawn)
+
+
+def assert_judged_slowly(rules: list[Rule], drawn: Drawn) -> None:
     steps = run_of(drawn)
     alerts = RunAlerts(Plan(rules))
     fed = [alerts.feed(Piece(number, time, 1, metrics)) for number, time, metrics in steps]

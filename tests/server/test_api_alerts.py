@@ -1,5 +1,6 @@
 """Alerts over HTTP: what fires, what happened, who looks after it, of what nobody is told."""
 
+import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,6 +73,7 @@ def test_alerts_of_a_run_are_all_there_ever_were(api: Asking) -> None:
 def test_one_alert_is_told_with_all_that_happened_to_it(api: Asking, judged: Judged) -> None:
     told = api.get(f"/alerts/{judged.alert('kl')}")
     transitions = told.pop("transitions")
+    assert told.pop("actions") == []
     assert told == {
         "id": judged.alert("kl"),
         "run": RUN,
@@ -101,7 +103,7 @@ def test_one_alert_is_told_with_all_that_happened_to_it(api: Asking, judged: Jud
         ("resolved", 3, {"mismatch_k3_kl": 0.2}),
     ]
     assert transitions[0]["id"] == told["id"]
-    assert api.get(f"/alerts/{judged.alert('spread')}")["values"] == {"ratio_std": None}
+    assert api.get(f"/alerts/{judged.alert('spread')}")["values"] == {"ratio_std": "Infinity"}
 
 
 @pytest.mark.parametrize(
@@ -140,6 +142,8 @@ def test_an_alert_is_silenced_with_all_of_its_rule_on_its_run(api: Asking, judge
         "author": "anybody",
         "reason": "known",
         "created_at": judged.now,
+        "ended_at": None,
+        "ended_by": "",
     }
     assert [one["silenced_until"] for one in api.get("/alerts", run=OTHER)["alerts"]] == [None]
 
@@ -154,6 +158,44 @@ def test_patterns_are_silenced_and_heard_again(api: Asking, judged: Judged) -> N
     assert [one["silenced_until"] for one in api.get("/alerts")["alerts"]] == [None, None]
     again = api.ask(f"/api/v1/silences/{made['id']}", "DELETE")
     assert again.status_code == 404
+    ended = {**made, "ended_at": judged.now, "ended_by": "anybody"}
+    other = post(api, "/silences", '{"minutes": 10}')
+    assert api.get("/silences", state="all") == {"silences": [other, ended]}
+    assert api.get("/silences", state="all", before=other["id"]) == {"silences": [ended]}
+    assert api.get("/silences", before=other["id"]) == {"silences": []}
+    assert api.get("/silences", limit=1, state="all") == {"silences": [other]}
+
+
+def test_who_did_what_about_an_alert_is_told(api: Asking, judged: Judged) -> None:
+    """Each word stays, also when another one has taken its place, and of silences those that were of it."""
+    alert = judged.alert("spread")
+    post(api, f"/alerts/{alert}/acknowledge", '{"minutes": 30, "note": "looking"}')
+    post(api, f"/alerts/{alert}/acknowledge", '{"note": "mine for good"}')
+    api.ask(f"/api/v1/alerts/{alert}/acknowledge", "DELETE")
+    post(api, "/silences", '{"run": "code~*", "minutes": 10}')
+    made = post(api, "/silences", '{"rule": "sp*", "minutes": 10, "reason": "known"}')
+    api.ask(f"/api/v1/silences/{made['id']}", "DELETE")
+    done = api.get(f"/alerts/{alert}")["actions"]
+    assert [(one["what"], one["until"], one["note"], one["run"], one["rule"]) for one in done] == [
+        ("acknowledged", judged.now + 1800, "looking", RUN, "spread"),
+        ("acknowledged", None, "mine for good", RUN, "spread"),
+        ("taken back", None, "", RUN, "spread"),
+        ("silenced", judged.now + 600, "known", "*", "sp*"),
+        ("silence taken back", None, "", "*", "sp*"),
+    ]
+    assert {(one["by"], one["time"]) for one in done} == {("anybody", judged.now)}
+    assert [one["silence"] for one in done] == [None, None, None, made["id"], made["id"]]
+    assert api.get(f"/alerts/{judged.alert('kl')}")["actions"] == [], "it had ended before"
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_nobody_looks_after_an_alert_that_has_ended(method: str, api: Asking, judged: Judged) -> None:
+    alert = judged.alert("kl")
+    answer = api.ask(f"/api/v1/alerts/{alert}/acknowledge", method)
+    assert answer.status_code == 409
+    assert f"the alert kl of {RUN} ended at step 3: only one that fires" in answer.json()["detail"]
+    told = api.get(f"/alerts/{alert}")
+    assert (told["acknowledged_by"], told["actions"]) == ("", [])
 
 
 @pytest.mark.parametrize(
@@ -170,6 +212,24 @@ def test_patterns_are_silenced_and_heard_again(api: Asking, judged: Judged) -> N
         ("/alerts/x/silence", "{}", "minutes is missing"),
         ("/alerts/x/acknowledge", '{"minutes": -1}', "minutes"),
         ("/alerts/x/acknowledge", '{"note": 7}', "note"),
+        ("/silences", '{"minutes": 5}', "a silence names a run or a rule, or both; came neither."),
+        ("/silences", '{"minutes": 5, "run": "*"}', "To silence everything say both"),
+        ("/silences", '{"minutes": 5, "rule": "**"}', "To silence everything say both"),
+        (
+            "/silences",
+            '{"minutes": 5, "runs": "a~*", "rule": "kl"}',
+            "unknown key 'runs'. Did you mean 'run'?",
+        ),
+        ("/silences", '{"minutes": 5, "rule": "kl", "x": 1}', "There are run, rule, minutes, reason."),
+        ("/silences", '{"minutes": "60", "rule": "kl"}', "minutes is '60'"),
+        ("/silences", '{"minutes": true, "rule": "kl"}', "minutes is 'True'"),
+        ("/silences", '{"minutes": NaN, "rule": "kl"}', "minutes"),
+        ("/silences", "[]", "the body is '[]'"),
+        ("/alerts/x/silence", '{"minutes": 5, "run": "a"}', "unknown key 'run'. There are minutes, reason."),
+        ("/alerts/x/acknowledge", '{"minute": 60}', "unknown key 'minute'. Did you mean 'minutes'?"),
+        ("/alerts/x/acknowledge", '{"minutes": "60"}', "minutes is '60'"),
+        ("/rules/check", '{"document": "", "run": "a"}', "unknown key 'run'. There is document."),
+        ("/rules/check", '{"documnt": ""}', "unknown key 'documnt'. Did you mean 'document'?"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(path: str, content: str, complaint: str, api: Asking) -> None:
@@ -177,6 +237,23 @@ def test_what_cannot_be_meant_is_refused(path: str, content: str, complaint: str
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     assert complaint in answer.json()["detail"]
     assert api.get("/silences") == {"silences": []}
+
+
+def test_an_infinite_figure_is_told_as_what_it_is(api: Asking, judged: Judged) -> None:
+    """Of an alert, of what happened to it, and of what rules would have done; null would be taken for none."""
+    alert = judged.alert("spread")
+    infinite = {"ratio_std": "Infinity"}
+    assert [one["values"] for one in api.get(f"/alerts/{alert}")["transitions"]] == [infinite]
+    assert [one["values"] for one in api.get("/alerts", run=RUN)["alerts"]] == [infinite]
+    tried = post(api, f"/rules/check?run={RUN}", json.dumps({"document": judged.book.view().document}))
+    assert [one["values"] for one in tried["run"]["transitions"] if one["rule"] == "spread"] == [infinite]
+
+
+def test_everything_is_silenced_by_whoever_says_so(api: Asking) -> None:
+    """Of one pattern that is left out nobody thinks so; of two that are there everybody does."""
+    made = post(api, "/silences", '{"run": "*", "rule": "*", "minutes": 1}')
+    assert (made["run"], made["rule"]) == ("*", "*")
+    assert post(api, "/silences", '{"rule": "kl", "minutes": 1}')["run"] == "*"
 
 
 def test_who_did_it_is_who_logged_in(judged: Judged, tmp_path: Path) -> None:
@@ -188,12 +265,15 @@ def test_who_did_it_is_who_logged_in(judged: Judged, tmp_path: Path) -> None:
     acknowledge, silence = f"/api/v1/alerts/{alert}/acknowledge", f"/api/v1/alerts/{alert}/silence"
     for role, status in ((Role.VIEWER, 403), (Role.OPERATOR, 200)):
         headers = {"host": HOST, **by(role)}
+        assert site.ask("GET", "/api/v1/me", headers).json() == {"name": f"{role.word}s", "role": role.word}
         assert site.ask("POST", acknowledge, headers, json={}).status_code == status
         assert site.ask("POST", silence, headers, json={"minutes": 5}).status_code == status
         assert site.ask("GET", "/api/v1/alerts", headers).status_code == 200
         assert site.ask("POST", "/api/v1/rules/check", headers, json={"document": ""}).status_code == 422
         assert site.ask("PUT", "/api/v1/rules", headers, json={"document": ""}).status_code == 403
-    admin = {"host": HOST, **by(Role.ADMIN)}
+    viewer, admin = {"host": HOST, **by(Role.VIEWER)}, {"host": HOST, **by(Role.ADMIN)}
+    refused = site.ask("POST", acknowledge, viewer, json={}).json()["detail"]
+    assert refused == "To acknowledge needs the role operator; you are viewers (viewer)."
     told = site.ask("GET", f"/api/v1/alerts/{alert}", admin).json()
     assert told["acknowledged_by"] == "operators"
     assert site.ask("GET", "/api/v1/silences", admin).json()["silences"][0]["author"] == "operators"

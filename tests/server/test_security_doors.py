@@ -192,7 +192,7 @@ def test_s3_each_role_may_do_what_the_table_says_and_nothing_else(role: Role, si
             if expected is not None and role < expected:
                 assert answer.status_code == 403, (method, path)
                 detail = answer.json()["detail"]
-                assert detail.endswith(f"needs the role {expected.word}: {role.word}s has {role.word}.")
+                assert detail.endswith(f"needs the role {expected.word}; you are {role.word}s ({role.word}).")
             elif path != "/login":
                 assert answer.status_code not in (401, 403), (method, path, answer.text)
 

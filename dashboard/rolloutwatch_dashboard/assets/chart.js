@@ -29,7 +29,9 @@
   rolloutwatch.LiveChart = class {
     // page: which drawing of the page the figure has to belong to; the one before it may still be there
     // marks: what is marked in the run, shared by its charts; styles: how each style of line is drawn
-    constructor(told, page, marks, styles) {
+    // ends: the first and the last step that are in view, null for all of the run
+    constructor(told, page, marks, styles, ends) {
+      this.ends = ends;
       this.told = told;
       this.page = page;
       this.marks = marks;
@@ -67,13 +69,20 @@
         for (let at = old.step.length - 1; at >= 0 && old.step[at] > end && last[index] > end; at--) {
           fresh.put(old.step[at], old.value[at]);
         }
+        // what is looked at closely is not thinned
+        old.step.forEach((step, at) => this.isInView(step) && this.ends && fresh.put(step, old.value[at]));
         return fresh;
       });
       this.changed = true;
     }
 
     isLong() {
-      return Boolean(this.columns) && this.columns.some((column) => column.step.length > LONG);
+      const thinned = (column) => (this.ends ? column.step.filter((step) => !this.isInView(step)) : column.step);
+      return Boolean(this.columns) && this.columns.some((column) => column.step.length > LONG && thinned(column).length > LONG);
+    }
+
+    isInView(step) {
+      return !this.ends || (this.ends[0] <= step && step <= this.ends[1]);
     }
 
     // Whether painting would do something; of what nobody sees it would only hold up the next step.
@@ -118,9 +127,10 @@
         this.paths = JSON.stringify(paths);
         layout.shapes = [...this.limits, ...paths];
       }
-      const range = rolloutwatch.valueRange(lines.map((line) => line.drawn), this.told);
+      const inView = (line) => line.drawn.filter((_, at) => this.isInView(line.step[at]));
+      const range = rolloutwatch.valueRange(lines.map(inView), this.told);
       if (!this.isZoomed) layout["yaxis.range"] = range;
-      Object.assign(layout, endsOfAxis(steps));
+      if (!this.ends) Object.assign(layout, endsOfAxis(steps));
       Object.assign(layout, this.ticks(this.isZoomed ? graph._fullLayout.yaxis.range : range));
       await window.Plotly.update(graph, data, layout);
     }
@@ -144,8 +154,8 @@
     // What is drawn of the marks on the part of the plot that is seen.
     place(graph, steps) {
       const axis = graph._fullLayout.xaxis;
-      const [first, last] = this.isZoomed ? axis.range : [steps[0], steps[steps.length - 1]];
-      return rolloutwatch.placeMarks(steps.length ? this.allMarks() : [], steps, first, last, axis._length);
+      const [first, last] = this.isZoomed ? axis.range : this.ends || [steps[0], steps[steps.length - 1]];
+      return rolloutwatch.placeMarks(steps.length || this.ends ? this.allMarks() : [], steps, first, last, axis._length);
     }
 
     // All that is marked here, in order.

@@ -17,7 +17,7 @@
   const STEPS_JUDGED = 10;
   const DISTANCES_LOOKED_AT = 5;
   const LATE = 1.5;
-  const STRONG = ["contested", "alert_critical", "takeover", "rollback", "restart", "alert_warning"];
+  const STRONG = ["linked", "contested", "alert_critical", "takeover", "rollback", "restart", "alert_warning"];
   const ALERT = "alert_";
   const isStrong = (mark) => mark.found === true && STRONG.includes(mark.kind);
   const MOST_LINES = 40;
@@ -227,6 +227,7 @@
     if (mark.found === true && mark.kind.startsWith(ALERT)) {
       return cut(spaced(valueText(mark.fields.rule)), LETTERS_OF_AN_ALERT);
     }
+    if (mark.found === true && mark.kind === "linked") return `step ${mark.step}`;
     const label = cut(MARK_LABELS.get(mark.kind) || spaced(mark.kind), LETTERS_OF_A_LABEL);
     const version = mark.fields.version;
     return version === undefined || version === null ? label : `${label} ${cut(valueText(version), LETTERS_OF_A_VERSION)}`;

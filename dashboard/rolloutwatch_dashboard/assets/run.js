@@ -38,7 +38,7 @@
         this.recent[metric] = new rolloutwatch.Column(one.step, one.value);
       }
       this.marks = new rolloutwatch.Marks(told.marks, told.most_marks);
-      this.charts = told.charts.map((chart) => new rolloutwatch.LiveChart(chart, told.page, this.marks, told.mark_styles));
+      this.charts = told.charts.map((chart) => new rolloutwatch.LiveChart(chart, told.page, this.marks, told.mark_styles, told.ends));
       const wanted = new Set([...this.drawn, ...Object.keys(told.recent)]);
       this.feed = new rolloutwatch.Feed(told.run, told.generation, [...wanted], told.points, told.step, {
         run: (summary) => this.began(summary),

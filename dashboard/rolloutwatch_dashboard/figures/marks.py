@@ -13,11 +13,12 @@ from rolloutwatch_contract import MarkKind
 from rolloutwatch_contract.protocol import MarkView
 from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard import theme
-from rolloutwatch_dashboard.text import mark_label, mark_text, plain
+from rolloutwatch_dashboard.text import LINKED, mark_label, mark_text, plain
 
 ALERTS = {severity: f"alert_{severity.word}" for severity in (Severity.CRITICAL, Severity.WARNING)}
 # found, not sent: always a line, and the first to have a label
 STRONG = (
+    LINKED,
     MarkKind.CONTESTED.value,
     ALERTS[Severity.CRITICAL],
     MarkKind.TAKEOVER.value,

@@ -55,27 +55,42 @@ class Chart:
 
 
 def timeseries(
-    chart: Chart, series: Mapping[str, Series], limits: Sequence[Limit], marks: Sequence[MarkView] = ()
+    chart: Chart,
+    series: Mapping[str, Series],
+    limits: Sequence[Limit],
+    marks: Sequence[MarkView] = (),
+    ends: tuple[int, int] | None = None,
 ) -> go.Figure:
     """Draw a chart as `figure_of` describes it, as a figure of plotly's."""
-    return go.Figure(figure_of(chart, series, limits, marks))
+    return go.Figure(figure_of(chart, series, limits, marks, ends))
 
 
 def figure_of(
-    chart: Chart, series: Mapping[str, Series], limits: Sequence[Limit], marks: Sequence[MarkView] = ()
+    chart: Chart,
+    series: Mapping[str, Series],
+    limits: Sequence[Limit],
+    marks: Sequence[MarkView] = (),
+    ends: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     """Describe a chart in plotly's JSON: a line for each metric, then for each its dots, the points that no line would show.
 
     A value that is not finite is a gap in its line, and so is a stretch without values.
     Last come the labels of marks, and the words that are said of them when one points at their step.
+    With `ends` the steps from one to the other are in view, otherwise all of them.
     """
     lines = [with_gaps(*visible(series.get(metric))) for metric in chart.metrics]
     places = [drawn(value, chart) for _, value in lines]
     steps = sorted({step for one in chart.metrics if one in series for step in series[one].step.tolist()})
-    first, last = (steps[0], steps[-1]) if steps else (0, 0)
-    placed = place_marks(marks if steps else (), steps, first, last, USUAL_WIDTH)
+    first, last = ends or ((steps[0], steps[-1]) if steps else (0, 0))
+    placed = place_marks(marks if steps or ends else (), steps, first, last, USUAL_WIDTH)
     shown = [limit for limit in limits if limit.metric in chart.metrics]
-    low, high = value_range([place for line in places for place in line], sides_of(shown), chart)
+    seen = [
+        place
+        for (at, _), line in zip(lines, places, strict=True)
+        for step, place in zip(at, line, strict=True)
+        if ends is None or first <= step <= last
+    ]
+    low, high = value_range(seen, sides_of(shown), chart)
     colors = dict(zip(dict.fromkeys(chart.metrics.values()), theme.SERIES, strict=False))
     nothing = {
         "text": "nothing to draw", "x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False,
@@ -94,10 +109,11 @@ def figure_of(
         "font": {"family": theme.FONT, "size": 11},
         "hovermode": "x unified",
         "dragmode": "zoom",
-        "uirevision": chart.name,
+        "uirevision": chart.name if ends is None else f"{chart.name} {first} {last}",
         "xaxis": {
             "rangemode": "nonnegative", "gridcolor": theme.GRID, "zeroline": False,
-            "hoverformat": "d", "unifiedhovertitle": {"text": "step %{x}"}, **ends_of_axis(first, last),
+            "hoverformat": "d", "unifiedhovertitle": {"text": "step %{x}"},
+            **(ends_of_axis(first, last) if ends is None else range_of(ends)),
         },
         "yaxis": {
             "title": {"text": axis_title(chart)}, "gridcolor": theme.GRID, "zeroline": False,
@@ -138,6 +154,12 @@ def _lines(
 def ends_of_axis(first: int, last: int) -> dict[str, object]:
     """Return where the axis of steps ends: with the figures, not with the air that plotly leaves around a label."""
     return {"autorangeoptions": {"clipmin": first, "clipmax": last}} if first < last else {}
+
+
+def range_of(ends: tuple[int, int]) -> dict[str, object]:
+    """Return an axis of steps that shows these and those between; a single one in the middle."""
+    first, last = ends
+    return {"range": [first, last] if first < last else [first - 1, first + 1], "autorange": False}
 
 
 def _marks(placed: Placed) -> list[dict[str, Any]]:

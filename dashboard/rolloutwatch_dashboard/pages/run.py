@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from dash import dcc, html
 
@@ -11,6 +12,7 @@ from rolloutwatch_contract.drops import DROPS, describe_drop
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import RuleState, RunDetail, Series, SessionView, Source
 from rolloutwatch_dashboard import ids, theme
+from rolloutwatch_dashboard.around import Around, around, united
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, SMALL_PRINT, TILES, UNREADABLE, charts_of
 from rolloutwatch_dashboard.components import badge
 from rolloutwatch_dashboard.components.tile import off, tile
@@ -36,9 +38,9 @@ Charts = Mapping[str, Sequence[Chart]]
 
 
 def show(
-    run: RunDetail, source: Source, limits: Sequence[Limit], now: float
+    run: RunDetail, source: Source, limits: Sequence[Limit], now: float, query: str = ""
 ) -> tuple[html.Div, dict[str, Any]]:
-    """Return the page, and what run.js needs to keep it up to date."""
+    """Return the page, and what run.js needs to keep it up to date; charts around the step that a query asks for."""
     most = charts_of(run, SHOWN_WHEN_NOT_ZERO)
     drawn = [metric for group in most.values() for chart in group for metric in chart.metrics]
     judged = ({rule.metric for rule in limits} & set(run.metrics)) | {*TILES, UNREADABLE}
@@ -47,19 +49,35 @@ def show(
     tail = _read(source, run, sorted(judged | beside), from_step=_first_of_trend(run))
     not_zero = [metric for metric in SHOWN_WHEN_NOT_ZERO if (series[metric].value != 0).any()]
     charts = charts_of(run, not_zero)
-    marks = source.marks(run.summary.id, most=MARKS)
+    looked_at = around(query, run, source, sorted(set(drawn)))
+    found = looked_at if isinstance(looked_at, Around) else None
+    if found:
+        detailed = _voided(found.series)
+        series = {
+            name: united(one, detailed[name]) if name in detailed else one for name, one in series.items()
+        }
+    marks = [*source.marks(run.summary.id, most=MARKS), *([found.mark] if found else [])]
+    marks.sort(key=lambda mark: (mark.step, mark.time))
     alerts = alert_marks(source, run.summary.id)
     drawing = f"{run.summary.id} {now}"
     recent = {name: one if len(one.step) >= LEAST_OF_TREND else series[name] for name, one in tail.items()}
     return (
-        layout(run, charts, series, limits, (marks, alerts), drawing, source, now),
-        {"page": drawing, "marks": followed_marks(marks), **followed(run, charts, recent, limits, now)},
+        layout(run, charts, series, limits, (marks, alerts), drawing, source, now, looked_at),
+        {
+            "page": drawing,
+            "marks": followed_marks(marks),
+            "ends": None if found is None else found.ends,
+            **followed(run, charts, recent, limits, now),
+        },
     )
 
 
 def _read(source: Source, run: RunDetail, metrics: Sequence[str], **which: int) -> Mapping[str, Series]:
     """Read series, with NaN where a figure did not come because no log-prob was finite."""
-    series = source.series(run.summary.id, metrics, **which)
+    return _voided(source.series(run.summary.id, metrics, **which))
+
+
+def _voided(series: Mapping[str, Series]) -> Mapping[str, Series]:
     return {
         name: with_voids(one, series[UNREADABLE]) if name in METRICS else one for name, one in series.items()
     }
@@ -78,17 +96,20 @@ def layout(
     drawing: str,
     source: Source,
     now: float,
+    looked_at: Around | str | None = None,
 ) -> html.Div:
     """Return the page; what changes with every step is left to run.js.
 
     Every figure carries the name of this drawing, by which run.js tells it from one that is about to be replaced.
     """
+    ends = looked_at.ends if isinstance(looked_at, Around) else None
     groups = [
         html.Section(
             [
                 html.H2(heading),
                 html.Div(
-                    [_card(chart, series, limits, marks, drawing) for chart in group], className="charts"
+                    [_card(chart, series, limits, marks, drawing, ends) for chart in group],
+                    className="charts",
                 ),
             ]
         )
@@ -102,10 +123,21 @@ def layout(
             html.Div(alerts_of(run.summary.id, source, now), id=ids.RUN_ALERTS),
             html.Div(_tiles(), className="tiles"),
             html.Ul(id=ids.REASONS),
+            *_looked_at(run, looked_at),
             *groups,
             _facts(run, source.rule_states(run.summary.id)),
         ]
     )
+
+
+def _looked_at(run: RunDetail, looked_at: Around | str | None) -> list[html.P]:
+    """Return what is said of the step that an address asks for, with the way back to all of the run."""
+    if looked_at is None:
+        return []
+    is_there = isinstance(looked_at, Around)
+    way = [" ", dcc.Link("Show all", href=f"/runs/{quote(run.summary.id)}")] if is_there else []
+    said = looked_at.said if isinstance(looked_at, Around) else looked_at
+    return [html.P([said, *way], id=ids.AROUND, role="status", className="" if is_there else "none")]
 
 
 def followed(
@@ -163,13 +195,14 @@ def _card(
     limits: Sequence[Limit],
     marks: Marks,
     drawing: str,
+    ends: tuple[int, int] | None,
 ) -> html.Div:
     meanings = [
         f"{label}: {METRICS[name].meaning}" for name, label in chart.metrics.items() if name in METRICS
     ]
     if chart.log:
         meanings.append(f"What is below {number(chart.floor)} is drawn there.")
-    figure = figure_of(chart, series, limits, marks_of(chart, marks))
+    figure = figure_of(chart, series, limits, marks_of(chart, marks), ends)
     figure["layout"]["meta"] = drawing
     graph = dcc.Graph(
         id=ids.chart(chart.name),

@@ -58,6 +58,9 @@ class Watch:
             if metrics:
                 before = self.alerts.open_step
                 fed = self._feed(book, Piece(record.step, record.time, session, metrics))
+                if overlap is None and (back := _went_back_to(fed)) is not None:
+                    # by a figure that the server made, which nobody saw coming; from there on nothing was judged yet
+                    overlap, rank = Overlap(lambda _, __: {}, (), back, {}, ()), book.ranks(self.run)
                 if overlap is not None:
                     self._follow(
                         book, overlap, Piece(record.step, record.time, session, metrics), fed, before
@@ -170,3 +173,7 @@ class Watch:
 
     def _reader(self, book: Book) -> Read:
         return lambda metrics, first: book.shown(self.run, metrics, first)
+
+
+def _went_back_to(fed: Fed) -> int | None:
+    return next((note.step for note in fed.notes if isinstance(note, Rewind)), None)

@@ -1,6 +1,8 @@
 """Alerts, and what people say of them: that somebody looks after one, that nobody is to be told of some."""
 
+import contextlib
 import enum
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import msgspec
@@ -8,12 +10,15 @@ from fastapi import APIRouter, Body, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from rolloutwatch_contract import guides
 from rolloutwatch_contract.alerts import AlertView, Change
-from rolloutwatch_server import guides
 from rolloutwatch_server.api.answers import answer
+from rolloutwatch_server.api.bodies import Sent
 from rolloutwatch_server.api.runs import find_run
 from rolloutwatch_server.security.identity import identity_of
-from rolloutwatch_server.store import Store
+from rolloutwatch_server.spelling import Spelt, spelt_all
+from rolloutwatch_server.store import AlertHasEnded, Store
+from rolloutwatch_server.store.alert_actions import What
 from rolloutwatch_server.store.alert_rows import TransitionView
 
 router = APIRouter(tags=["alerts"])
@@ -24,7 +29,7 @@ MOST_TRANSITIONS = 1000  # of one alert, which flaps then
 MOST_LETTERS = 1000
 MOST_MINUTES = 366 * 24 * 60
 
-Minutes = Annotated[float, Field(gt=0, le=MOST_MINUTES)]
+Minutes = Annotated[float, Field(gt=0, le=MOST_MINUTES, strict=True)]  # neither "60" nor true
 Said = Annotated[str, Field(max_length=MOST_LETTERS)]
 Which = Annotated[str | None, Query(max_length=300)]
 Limit = Annotated[int, Query(ge=1, le=MOST_ALERTS)]
@@ -49,7 +54,7 @@ class Alert(BaseModel):
     """One alert, from when it fired to when it was resolved, null while it stands.
 
     Steps and times are those of records, times in seconds since 1970; `values` are the figures that made it fire,
-    null where one is not finite. `epoch` counts how often its rule has fired on the run.
+    as text where one is not finite: NaN, Infinity or -Infinity. `epoch` counts how often its rule has fired on the run.
     `reason` says why it ended, if that was not because its condition did.
     It is `given_up` if the run went back behind it, and `late` if it was found only long after.
     """
@@ -62,7 +67,7 @@ class Alert(BaseModel):
     condition: str
     firing_step: int
     firing_time: float | None
-    values: dict[str, float | None]
+    values: dict[str, Spelt]
     resolved_step: int | None
     resolved_time: float | None
     reason: str
@@ -95,27 +100,44 @@ class OneTransition(BaseModel):
     step: int
     time: float | None
     seen_at: float
-    values: dict[str, float | None]
+    values: dict[str, Spelt]
     reason: str
     quiet: bool
     late: bool
     given_up: bool
 
 
-class AlertWithTransitions(Alert):
-    """An alert, and what happened to it, in order."""
+class OneAction(BaseModel):
+    """What somebody did: when, by the server's clock, and until when; `by` is empty for what the clock did.
+
+    Of a silence `run` and `rule` are its patterns, and `silence` is its id.
+    """
+
+    time: float
+    what: What
+    by: str
+    until: float | None
+    note: str
+    run: str
+    rule: str
+    silence: int | None
+
+
+class WholeAlert(Alert):
+    """An alert, what happened to it, and what people did about it, in order."""
 
     transitions: list[OneTransition]
+    actions: list[OneAction]
 
 
-class Acknowledgement(BaseModel):
+class Acknowledgement(Sent):
     """For how long somebody looks after an alert, null for until it ends, and what there is to say."""
 
     minutes: Minutes | None = None
     note: Said = ""
 
 
-class SilenceOfOne(BaseModel):
+class SilenceOfOne(Sent):
     """For how long nobody is to be told of this rule on this run, and why."""
 
     minutes: Minutes
@@ -150,13 +172,14 @@ def get_alerts_of_run(
     return get_alerts(request, state, run, rule, limit, before)
 
 
-@router.get("/alerts/{alert}", responses={200: {"model": AlertWithTransitions}})
+@router.get("/alerts/{alert}", responses={200: {"model": WholeAlert}})
 def get_alert(alert: Id, request: Request) -> Response:
     """Tell everything about one alert."""
     store = _store(request)
     found = _there(store.alert(alert), alert)
     transitions = store.transitions(alert=alert, limit=MOST_TRANSITIONS)
-    return answer(alert_fields(found) | {"transitions": [transition_fields(one) for one in transitions]})
+    told = {"transitions": [transition_fields(one) for one in transitions], "actions": store.actions(found)}
+    return answer(alert_fields(found) | told)
 
 
 @router.post("/alerts/{alert}/acknowledge", responses={200: {"model": Alert}})
@@ -166,14 +189,17 @@ def post_acknowledgement(
     """Say that one looks after an alert: it is not repeated, until it ends or the time is over."""
     store, said = _store(request), said or Acknowledgement()
     until = None if said.minutes is None else store.now() + said.minutes * 60
-    found = store.acknowledge(alert, identity_of(request).name, until, said.note)
+    with _refusing():
+        found = store.acknowledge(alert, identity_of(request).name, until, said.note)
     return answer(alert_fields(_there(found, alert)))
 
 
 @router.delete("/alerts/{alert}/acknowledge", responses={200: {"model": Alert}})
 def delete_acknowledgement(alert: Id, request: Request) -> Response:
     """Take that back."""
-    return answer(alert_fields(_there(_store(request).unacknowledge(alert), alert)))
+    with _refusing():
+        found = _store(request).unacknowledge(alert, identity_of(request).name)
+    return answer(alert_fields(_there(found, alert)))
 
 
 @router.post("/alerts/{alert}/silence", responses={200: {"model": Alert}})
@@ -189,12 +215,22 @@ def post_silence_of_alert(alert: Id, request: Request, said: SilenceOfOne) -> Re
 def alert_fields(alert: AlertView) -> dict[str, Any]:
     """Return an alert as the API tells it."""
     fields: dict[str, Any] = msgspec.structs.asdict(alert)
-    return fields | {"severity": alert.severity.word, "guide": guides.link(alert.guide)}
+    words = {"severity": alert.severity.word, "guide": guides.link(alert.guide)}
+    return fields | words | {"values": spelt_all(alert.values)}
 
 
 def transition_fields(one: TransitionView) -> dict[str, Any]:
     """Return a transition as the API tells it, without what it has of its alert."""
-    return {name: getattr(one, name) for name in OneTransition.model_fields}
+    fields = {name: getattr(one, name) for name in OneTransition.model_fields}
+    return fields | {"values": spelt_all(one.values)}
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except AlertHasEnded as ended:
+        raise HTTPException(409, str(ended)) from ended
 
 
 def _there(found: AlertView | None, alert: str) -> AlertView:

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from rolloutwatch_server.api.bodies import IN_WORDS
 from rolloutwatch_server.store import StoreError
 
 PROBLEM = "application/problem+json"
@@ -86,6 +87,8 @@ def install_problems(app: FastAPI) -> None:
 
 
 def _complaint(error: Any) -> str:
+    if error["type"] == IN_WORDS:
+        return str(error["msg"])
     place, *within = (str(part) for part in error["loc"])
     where = ".".join(within) or f"the {place}"
     if error["type"] == "json_invalid":

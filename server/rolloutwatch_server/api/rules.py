@@ -10,19 +10,21 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
+from rolloutwatch_contract import guides
 from rolloutwatch_contract.protocol import Origin, Phase, RulesView
 from rolloutwatch_contract.rule_errors import RuleError
 from rolloutwatch_contract.rules import Rule
-from rolloutwatch_server import guides
 from rolloutwatch_server.alerts.rulebook import SENT, Rulebook, RulesAreInAFile
 from rolloutwatch_server.alerts.rules_file import decoded
 from rolloutwatch_server.alerts.standing import standing
 from rolloutwatch_server.alerts.trial import Busy, Trial, try_rules
 from rolloutwatch_server.api.alerts import Severity
 from rolloutwatch_server.api.answers import NOT_STORED, PROBLEM, Problem, answer, problem
+from rolloutwatch_server.api.bodies import Sent, unknown_key
 from rolloutwatch_server.api.caching import is_known, names_it, not_modified, tagged
 from rolloutwatch_server.api.runs import find_run
 from rolloutwatch_server.security.identity import identity_of
+from rolloutwatch_server.spelling import Spelt, spelt_all
 from rolloutwatch_server.store import RulesChanged
 
 router = APIRouter(tags=["rules"])
@@ -75,7 +77,7 @@ class RefusedRules(Problem):
     came: str
 
 
-class Document(BaseModel):
+class Document(Sent):
     """Rules in TOML."""
 
     document: str
@@ -90,7 +92,7 @@ class WouldBe(BaseModel):
     epoch: int
     step: int
     time: float | None
-    values: dict[str, float | None]
+    values: dict[str, Spelt]
     reason: str
     quiet: bool
 
@@ -259,12 +261,22 @@ async def _document(request: Request) -> Callable[[], str]:
 
 def _in_json(sent: bytes) -> bytes:
     try:
-        document = json.loads(sent)["document"]
-        return str(document).encode() if isinstance(document, str) else _no_document(repr(document))
+        told = json.loads(sent)
+    except (ValueError, RecursionError) as error:
+        return _no_document(f"{type(error).__name__}: {error}")
+    if not isinstance(told, dict):
+        return _no_document(repr(told))
+    known = list(Document.model_fields)
+    for key in told:
+        if key not in known:
+            return _no_document(unknown_key(key, known).removesuffix("."))
+    document = told.get("document")
+    if not isinstance(document, str):
+        return _no_document("nothing" if document is None else repr(document))
+    try:
+        return document.encode()
     except UnicodeEncodeError as error:
         return _no_document(str(error))
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        return _no_document(f"{type(error).__name__}: {error}")
 
 
 def _no_document(came: str) -> bytes:
@@ -293,7 +305,8 @@ def _trial(trial: Trial) -> dict[str, Any]:
             "rule": rule.name,
             "severity": rule.severity.word,
             "change": one.change.value,
-            **{name: getattr(one, name) for name in ("epoch", "step", "time", "values", "reason", "quiet")},
+            "values": spelt_all(one.values),
+            **{name: getattr(one, name) for name in ("epoch", "step", "time", "reason", "quiet")},
         }
         for rule, one in trial.transitions
     ]

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 
+from rolloutwatch_server.spelling import spelt
 from rolloutwatch_server.store import Portion
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
@@ -34,7 +35,7 @@ def as_jsonl(portions: Iterable[Portion], metrics: Sequence[str]) -> Iterator[by
         ]
         lines = []
         for at, (step, time) in enumerate(zip(portion.step.tolist(), portion.time.tolist(), strict=True)):
-            data = {metric: _json(values[at]) for metric, present, values in columns if present[at]}
+            data = {metric: spelt(values[at]) for metric, present, values in columns if present[at]}
             line = {"step": step, "time": time if math.isfinite(time) else None, "data": data}
             lines.append(json.dumps(line, allow_nan=False))
         yield "".join(f"{line}\n" for line in lines).encode()
@@ -56,18 +57,12 @@ def _quoted(text: str) -> str:
 
 def _cells(portion: Portion, metric: str) -> list[str]:
     values = zip(portion.present[metric].tolist(), portion.values[metric].tolist(), strict=True)
-    return [_spelt(value) if present else "" for present, value in values]
+    return [_in_csv(value) if present else "" for present, value in values]
 
 
 def _time(time: float) -> str:
     return repr(time) if math.isfinite(time) else ""
 
 
-def _spelt(value: float) -> str:
-    return repr(value) if math.isfinite(value) else str(_json(value))
-
-
-def _json(value: float) -> float | str:
-    if math.isfinite(value):
-        return value
-    return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
+def _in_csv(value: float) -> str:
+    return repr(value) if math.isfinite(value) else str(spelt(value))

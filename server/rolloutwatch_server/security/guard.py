@@ -12,7 +12,7 @@ from rolloutwatch_server.security.gate import Gate, WrongCredential
 from rolloutwatch_server.security.holding import while_it_holds
 from rolloutwatch_server.security.identity import Identity, identify_as
 from rolloutwatch_server.security.refusal import refuse
-from rolloutwatch_server.security.roles import READING, Role, needed
+from rolloutwatch_server.security.roles import READING, Role, in_words, needed
 
 log = logging.getLogger(__name__)
 
@@ -93,9 +93,11 @@ class Guard:
 
 
 async def _refuse_role(identity: Identity, role: Role, scope: Scope, receive: Receive, send: Send) -> None:
-    what = "a WebSocket" if scope["type"] == "websocket" else f"{scope['method'][:30]} {scope['path'][:300]}"
-    log.warning("refused: %s (%s) asked for %s", identity.name, identity.role.word, what)
-    detail = f"{what} needs the role {role.word}: {identity.name} has {identity.role.word}."
+    is_http = scope["type"] != "websocket"
+    asked = f"{scope['method'][:30]} {scope['path'][:300]}" if is_http else "a WebSocket"
+    log.warning("refused: %s (%s) asked for %s", identity.name, identity.role.word, asked)
+    what = in_words(scope["method"], scope["path"]) if is_http else asked
+    detail = f"{what[:1].upper()}{what[1:]} needs the role {role.word}; you are {identity.name} ({identity.role.word})."
     await refuse(scope, receive, send, 403, "Role does not suffice", detail)
 
 

@@ -34,15 +34,19 @@ def role_of(word: str) -> Role:
 
 @dataclass(frozen=True)
 class Exceptional:
-    """A method and paths that need another role than the rule says; None: nobody has to say who they are."""
+    """A method and paths that need another role than the rule says; None: nobody has to say who they are.
+
+    `what` says in words what is done there; one of the same role as by the rule is there for its words.
+    """
 
     method: str
     path: re.Pattern[str]
     role: Role | None
+    what: str = ""
 
 
-def _at(method: str, path: str, role: Role | None) -> Exceptional:
-    return Exceptional(method, re.compile(path), role)
+def _at(method: str, path: str, role: Role | None, what: str = "") -> Exceptional:
+    return Exceptional(method, re.compile(path), role, what)
 
 
 READING = ("GET", "HEAD")
@@ -58,10 +62,15 @@ TABLE: tuple[Exceptional, ...] = (
     _at("POST", r"/_dash-update-component", Role.VIEWER),
     _at("POST", rf"{RUN}/whatif", Role.VIEWER),
     _at("POST", r"/api/v1/rules/check", Role.VIEWER),
-    _at("POST", r"/api/v1/alerts/[^/]+/(?:acknowledge|silence)", Role.OPERATOR),
-    _at("DELETE", r"/api/v1/alerts/[^/]+/acknowledge", Role.OPERATOR),
-    _at("POST", r"/api/v1/silences", Role.OPERATOR),
-    _at("DELETE", r"/api/v1/silences/[^/]+", Role.OPERATOR),
+    _at("POST", r"/api/v1/alerts/[^/]+/acknowledge", Role.OPERATOR, "to acknowledge"),
+    _at("POST", r"/api/v1/alerts/[^/]+/silence", Role.OPERATOR, "to silence"),
+    _at("DELETE", r"/api/v1/alerts/[^/]+/acknowledge", Role.OPERATOR, "to take an acknowledgement back"),
+    _at("POST", r"/api/v1/silences", Role.OPERATOR, "to silence"),
+    _at("DELETE", r"/api/v1/silences/[^/]+", Role.OPERATOR, "to end a silence"),
+    _at("PUT", r"/api/v1/rules", Role.ADMIN, "to save rules"),
+    _at("DELETE", r"/api/v1/rules", Role.ADMIN, "to go back to the default rules"),
+    _at("POST", r"/api/v1/notifications/[^/]+/test", Role.ADMIN, "to send a test"),
+    _at("POST", r"/api/v1/notifications/dead/(?:[^/]+/)?retry", Role.ADMIN, "to send a message again"),
 )
 
 
@@ -71,8 +80,22 @@ def needed(method: str, path: str) -> Role | None:
     >>> needed("GET", "/api/v1/runs"), needed("POST", "/login"), needed("BREW", "/login")
     (<Role.VIEWER: 1>, None, <Role.ADMIN: 3>)
     """
-    for one in TABLE:
-        # fullmatch: "$" would also match before a newline at the end
-        if one.method == method and one.path.fullmatch(path):
-            return one.role
+    found = _found(method, path)
+    if found is not None:
+        return found.role
     return Role.VIEWER if method in READING else Role.ADMIN
+
+
+def in_words(method: str, path: str) -> str:
+    """Return what a request does; one that nobody has found words for is told as it is.
+
+    >>> in_words("POST", "/api/v1/silences"), in_words("DELETE", "/api/v1/runs/a~b")
+    ('to silence', 'DELETE /api/v1/runs/a~b')
+    """
+    found = _found(method, path)
+    return found.what if found is not None and found.what else f"{method[:30]} {path[:300]}"
+
+
+def _found(method: str, path: str) -> Exceptional | None:
+    # fullmatch: "$" would also match before a newline at the end
+    return next((one for one in TABLE if one.method == method and one.path.fullmatch(path)), None)
