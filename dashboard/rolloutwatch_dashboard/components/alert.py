@@ -19,6 +19,11 @@ from rolloutwatch_dashboard.words import Figure, condition_of, figures_of, lasti
 
 _OWN_GUIDE = re.compile(r"docs/guides/([a-z0-9_]{1,128})\.md")
 FOR_EVER = 10 * 365 * 86400.0  # whoever waits longer waits until it ends
+# which role a button's act takes, as security/roles.py of the server has it; pages hide what one may not do
+NEEDS = {
+    **dict.fromkeys(("acknowledge", "take-back", "silence", "end-silence"), "operator"),
+    **dict.fromkeys(("test-target", "retry-message", "save-rules", "default-rules"), "admin"),
+}
 SYMBOLS = {Severity.WARNING: "▲", Severity.CRITICAL: "◆"}
 
 
@@ -98,7 +103,7 @@ def row(alert: AlertView, now: float) -> html.Li:
             ),
             html.Div(
                 [
-                    html.Span(", ".join(known), className="known"),
+                    *([html.Span(", ".join(known), className="known")] if known else []),
                     html.Span(since(alert, now), className="since", title=moment(alert.firing_time)),
                     *guide_link(alert.guide),
                     *([acknowledge(alert)] if not is_acknowledged(alert, now) else []),
@@ -213,5 +218,6 @@ def take_back(alert: AlertView) -> html.Button:
 
 def button(text: str, act: str, kind: str = "", **data: str) -> html.Button:
     """Return a button for alerts.js."""
-    known = {f"data-{name}": value for name, value in {"act": act, **data}.items()}
+    needs = {"needs": NEEDS[act]} if act in NEEDS else {}
+    known = {f"data-{name}": value for name, value in {"act": act, **needs, **data}.items()}
     return html.Button(text, type="button", className=f"act {kind}".strip(), **known)
