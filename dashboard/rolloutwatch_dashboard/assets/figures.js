@@ -47,6 +47,12 @@
     return text.includes(".") ? text.replace(/0+$/, "").replace(/\.$/, "") : text;
   };
 
+  // A figure of an alert as the API tells it: one that is not finite is text, and one that is not there is none.
+  rolloutwatch.toldNumber = function (value) {
+    if (value === null || value === undefined) return "–";
+    return rolloutwatch.number(Number(value));
+  };
+
   // text.age
   rolloutwatch.age = function (seconds) {
     if (seconds < 2) return "just now";
