@@ -52,14 +52,14 @@ class Engine:
             if overlap is not None:
                 self._overlaps[run] = overlap
 
-    def after(self, book: Book, run: str, entries: Sequence[Entry]) -> None:
-        """Judge what was archived of a run."""
+    def after(self, book: Book, run: str, entries: Sequence[Entry], since: float) -> None:
+        """Judge what was archived of a run; `since` is when the first record that came with it was made."""
         overlap = self._overlaps.pop(run, None)
         if not entries or run in self.broken:
             return
         with self._guarded(book, run):
             watch = self._watch(book, run)
-            watch.take(book, entries, overlap)
+            watch.take(book, entries, overlap, since)
 
     def settle(self, book: Book, runs: Sequence[str]) -> list[str]:
         """Keep how far runs are judged; return those whose alerts have changed."""

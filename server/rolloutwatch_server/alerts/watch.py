@@ -32,6 +32,7 @@ class Watch:
         self._noted_to = noted_to
         self._opened_by = -1
         self._is_dirty = False
+        self._has_waited = False  # what is at hand, of a run whose clock nobody knows
         self._clocks: list[Rule] = []
         self._silent: list[Rule] = []  # of the rules that the clock judges those that fire
         self._look_for_clocks()
@@ -45,8 +46,9 @@ class Watch:
         noted, late = book.noted(self.run, first), book.late(self.run, first)
         return Overlap(self._reader(book), metrics, first, noted, late)
 
-    def take(self, book: Book, entries: Sequence[Entry], overlap: Overlap | None) -> None:
-        """Judge a batch that was written."""
+    def take(self, book: Book, entries: Sequence[Entry], overlap: Overlap | None, since: float) -> None:
+        """Judge a batch that was written; `since` is when the first record that came with it was made."""
+        self._compare_clocks(book, [record.time for record, _, _ in entries], since)
         rank = book.ranks(self.run) if overlap else {}
         for record, session, hidden in entries:
             if isinstance(record, RunEnd):
@@ -57,7 +59,7 @@ class Watch:
                 metrics = {metric: value for metric, value in metrics.items() if metric not in hidden}
             if overlap is not None:
                 metrics = overlap.to_be_fed(self._memory, rank, session, record.step, metrics)
-            self._hear(book, record.time)
+            self._hear(book)
             if metrics:
                 before, piece = self.alerts.open_step, Piece(record.step, record.time, session, metrics)
                 goes_back = self.alerts.goes_back(piece)
@@ -70,6 +72,7 @@ class Watch:
                     self._follow(book, overlap, piece, notes, before)
         if overlap is not None:
             self._note_differences(book, overlap)
+        self._has_waited = False
 
     def replace(self, book: Book, plan: Plan, version: int) -> None:
         """Put the rules of another version in force."""
@@ -106,11 +109,18 @@ class Watch:
         self._clocks = [rule for rule in self.alerts.plan.rules if by_clock(rule.when.node)]
         self._silent = [rule for rule, is_firing in self.silent_rules() if is_firing]
 
-    def _hear(self, book: Book, time: float) -> None:
-        row = self.row
-        row.heard_at, row.ended, self._is_dirty = book.now, False, True
-        ahead = book.now - time
-        row.skew = ahead if row.skew is None else min(row.skew, ahead)
+    def _compare_clocks(self, book: Book, times: Sequence[float], since: float) -> None:
+        """Find out how far the server's clock is ahead of the trainer's, at least.
+
+        A run that tells first of more than a minute at once has waited for the server: that says nothing of its clock.
+        """
+        row, ahead = self.row, book.now - max(times)
+        self._has_waited = row.skew is None and max(times) - since > SECONDS_LATE
+        if not self._has_waited:
+            row.skew = ahead if row.skew is None else min(row.skew, ahead)
+
+    def _hear(self, book: Book) -> None:
+        self.row.heard_at, self.row.ended, self._is_dirty = book.now, False, True
 
     def _go_back(self, book: Book, piece: Piece, overlap: Overlap | None) -> list[Note]:
         """Go back to the step of a piece, with windows as they were before it."""
@@ -152,7 +162,7 @@ class Watch:
             book.save_states(self.run, fed.states)
             self._silent = [rule for rule, is_firing in self.silent_rules() if is_firing]
         for rule, transition in fed.transitions:
-            late = book.now - transition.time - (self.row.skew or 0.0) > SECONDS_LATE
+            late = self._has_waited or book.now - transition.time - (self.row.skew or 0.0) > SECONDS_LATE
             book.happened(self.run, birth, rule, transition, late, during=during)
             self.has_changed = True
 
