@@ -55,7 +55,7 @@ def test_a_rule_whose_guide_leads_nowhere_is_refused_at_its_place(guide: str) ->
     with pytest.raises(RuleError) as refused:
         parse_rules(f'{RULE}guide = "{said}"\n', "rules.toml")
     error = refused.value
-    assert (error.rule, error.key, error.line, error.column) == ("a", "guide", 5, 1)
+    assert (error.rule, error.key, error.line, error.column) == ("a", "guide", 5, 9)
     assert "docs/guides/<name>.md of a guide that is there" in str(error.expected)
 
 
