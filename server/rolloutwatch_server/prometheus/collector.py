@@ -160,9 +160,10 @@ class ServerCollector(Collector):
         dead = _gauge("notify_dead", "Messages for a target that were given up.", labels=["target"])
         for target in targets:
             failing.add_metric([target.name], float(target.failing_since is not None))
-        for one in (*targets, *departed):
-            waiting.add_metric([one.name], one.waiting)
-            dead.add_metric([one.name], one.dead)
+        counts = [(one.name, one.waiting, one.dead) for one in targets]
+        for name, of_waiting, of_dead in [*counts, *departed]:
+            waiting.add_metric([name], of_waiting)
+            dead.add_metric([name], of_dead)
         yield from (failing, waiting, dead)
 
     def _of_viewers(self) -> Iterator[Metric]:
