@@ -12,8 +12,7 @@ RUN useradd --create-home --uid 10001 rolloutwatch
 FROM base AS server
 COPY dashboard dashboard
 COPY server server
-COPY docs/guides docs/guides
-COPY docs/guides docs/guides
+COPY docs docs
 RUN pip install --constraint constraints.txt --no-build-isolation ./contract ./dashboard ./server \
     && mkdir /data && chown rolloutwatch /data
 USER rolloutwatch

@@ -1,25 +1,27 @@
-"""Brings the guides along, which lie in docs/guides of the repository, so that the server can show them."""
+"""Brings the documentation along, which lies in docs of the repository: the server shows guides and what they lead to."""
 
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-PLACE = "rolloutwatch_server/guides"
+PLACE = "rolloutwatch_server/documentation"
 
 
 class GuidesHook(BuildHookInterface):  # type: ignore[type-arg]
-    """Puts them into what is built from the repository; what is built from an sdist has them from there."""
+    """Puts it into what is built from the repository; what is built from an sdist has it from there."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Add them, unless the server is only linked to: it then reads them where they lie."""
+        """Add it, unless the server is only linked to: it then reads it where it lies."""
         root = Path(self.root)
-        guides = root.parent / "docs" / "guides"
+        docs = root.parent / "docs"
         if version == "editable" or (root / PLACE).is_dir():
             return
-        if not guides.is_dir():
+        if not (docs / "guides").is_dir():
             raise FileNotFoundError(
-                f"{guides} is not there: the server shows the guides of the repository. "
-                "Build it where docs/guides lies beside server/."
+                f"{docs / 'guides'} is not there: the server shows the guides of the repository. "
+                "Build it where docs lies beside server/."
             )
-        build_data["force_include"][str(guides)] = PLACE
+        for folder in (docs, docs / "guides", docs / "decisions"):
+            for page in folder.glob("*.md"):
+                build_data["force_include"][str(page)] = f"{PLACE}/{page.relative_to(docs)}"

@@ -157,10 +157,10 @@ class Courier:
                 self._recovered()
             except SinkError as error:
                 self._troubled(error)
+                self._hear()  # a Redis that is full answers all the same, and of one that hangs the trainer is told
                 self._pause(error)
                 continue
-            if self._listener is not None and self._listener.is_due and not self._finishing:
-                self.delivery.hear(self._listener)
+            self._hear()
             if not busy and not self._finishing:
                 busy = self._others is not None and self._others.step()
             if not busy:
@@ -168,6 +168,10 @@ class Courier:
         self.delivery.close()
         if self._others is not None:
             self._others.close()
+
+    def _hear(self) -> None:
+        if self._listener is not None and self._listener.is_due and not self._finishing:
+            self.delivery.hear(self._listener)
 
     def _is_done(self) -> bool:
         if not self._finishing:

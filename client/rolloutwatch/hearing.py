@@ -39,7 +39,8 @@ class Hearing:
 
     `state` is "waiting" while the server has said nothing of this run, "hearing", "troubled" while what it says
     cannot be had, "closed", or "silent" where another rank pushes.
-    `step` and `time` are of what it said last, which it writes when something changes: the last step it had judged then.
+    `step` and `time` are of what it said last: the last step it had judged then.
+    It says something when an alert changes, and while it judges steps every two seconds or so.
     `heard_at` is when Redis was last asked and answered; times are in seconds since 1970, None before the first.
     `trouble` says what is wrong now, `failed_callbacks` how often `on_alert` has raised.
     """

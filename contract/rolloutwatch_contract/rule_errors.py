@@ -1,6 +1,13 @@
 """What is wrong with a rule that somebody wrote, and where."""
 
+import datetime
 import json
+import re
+
+MOST_LETTERS = 100
+DEEPEST = 3
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class RuleError(ValueError):
@@ -36,5 +43,31 @@ class RuleError(ValueError):
 
 
 def told(said: object) -> str:
-    """Return a value as TOML would show it, short."""
-    return json.dumps(said[:100], ensure_ascii=False) if isinstance(said, str) else repr(said)[:100]
+    """Return a value as TOML would show it, short: what is left out of a long or deep one is three dots."""
+    if isinstance(said, str):
+        short = said if len(said) <= MOST_LETTERS else f"{said[: MOST_LETTERS - 3]}..."
+        return json.dumps(short, ensure_ascii=False)
+    text = _told(said, DEEPEST)
+    return text if len(text) <= MOST_LETTERS else f"{text[: MOST_LETTERS - 3]}..."
+
+
+def _told(said: object, depth: int) -> str:
+    match said:
+        case str():
+            return told(said)
+        case bool():
+            return "true" if said else "false"
+        case datetime.date() | datetime.time():
+            return said.isoformat()
+        case list():
+            return f"[{', '.join(_told(one, depth - 1) for one in said)}]" if depth else "[...]"
+        case dict() if not said:
+            return "{}"
+        case dict():
+            entries = (f"{_key(name)} = {_told(one, depth - 1)}" for name, one in said.items())
+            return f"{{ {', '.join(entries)} }}" if depth else "{...}"
+    return repr(said)
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else told(name)

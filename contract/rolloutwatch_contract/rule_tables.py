@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Mapping
 
+from rolloutwatch_contract import guides
 from rolloutwatch_contract.conditions import Condition, ConditionError, by_clock, parse, text_of
 from rolloutwatch_contract.conditions.nodes import Comparison, Metric, Node, Number, Or
 from rolloutwatch_contract.known_metrics import KnownMetrics
@@ -63,13 +64,13 @@ class RuleTable:
             enabled=self._switch("enabled"),
             summary=self._text("summary"),
             cure=self._text("cure"),
-            guide=self._text("guide"),
+            guide=self._guide(),
         )
 
     def wrong(self, key: str, expected: str, hint: str = "") -> RuleError:
-        """Return the error of a key that has another value than is expected."""
-        came = told(self._written[key])
-        return self._error(f"{key} is {came}: expected {expected}.{hint}", key, expected, came)
+        """Return the error of a key that has another value than is expected, at that value."""
+        came, place = told(self._written[key]), self._places.of_value(self._number, key)
+        return self._error(f"{key} is {came}: expected {expected}.{hint}", key, expected, came, place)
 
     @property
     def _is_short(self) -> bool:
@@ -78,9 +79,7 @@ class RuleTable:
     def _check_keys(self) -> None:
         for key in self._written:
             if key not in KEYS:
-                near = difflib.get_close_matches(key, KEYS, n=1)
-                hint = f"Did you mean {told(near[0])}?" if near else f"Known are {', '.join(KEYS)}."
-                raise self._error(f"unknown key {told(key)}. {hint}", key, "a key of rules", told(key))
+                raise self._error(f"unknown key {told(key)}. {_hint(key)}", key, "a key of rules", told(key))
         if self._is_short and "when" in self._written:
             raise self._error(
                 "both when and metric are there: expected one of them.", "when", "when or metric", "both"
@@ -94,7 +93,8 @@ class RuleTable:
         for key in _BY_STEPS:
             if key in self._written:
                 expected = f"no {key} beside silent(...), which fires at once and ends with the next step"
-                raise self.wrong(key, expected)
+                came = told(self._written[key])
+                raise self._error(f"{key} is {came}: expected {expected}.", key, expected, came)
 
     def _condition(self, key: str) -> Condition:
         said = self._written[key]
@@ -129,9 +129,11 @@ class RuleTable:
                 "expected above or below, or both; neither is there.", "", "above or below", "neither"
             )
         if below > above:
+            told_below, told_above = told(self._written["below"]), told(self._written["above"])
             raise self._error(
-                f"below is {below} and above is {above}: no value would be good. Expected below <= above; swap them.",
-                "below", "below <= above", told(below),
+                f"below is {told_below} and above is {told_above}: no value would be good. "
+                "Expected below <= above; swap them.",
+                "below", "below <= above", told_below,
             )  # fmt: skip
         beyond: list[Node] = []
         if math.isfinite(above):
@@ -184,11 +186,14 @@ class RuleTable:
     def _runs(self) -> tuple[str, ...]:
         said = self._written.get("runs", "*")
         patterns = said if isinstance(said, list) else [said]
-        if not 1 <= len(patterns) <= MOST_PATTERNS or not all(map(_is_pattern, patterns)):
-            raise self.wrong(
-                "runs",
-                f'patterns of run ids, which are project~name, such as "math~*", at most {MOST_PATTERNS}',
-            )
+        expected = f'patterns of run ids, which are project~name, such as "math~*", at most {MOST_PATTERNS}'
+        if not 1 <= len(patterns) <= MOST_PATTERNS:
+            raise self.wrong("runs", expected)
+        for item, pattern in enumerate(patterns):
+            if not _is_pattern(pattern):
+                place = self._places.of_value(self._number, "runs", item)
+                problem = f"runs {'has' if patterns is said else 'is'} {told(pattern)}: expected {expected}."
+                raise self._error(problem, "runs", expected, told(pattern), place)
         return tuple(patterns)
 
     def _text(self, key: str) -> str:
@@ -196,6 +201,17 @@ class RuleTable:
         if not isinstance(said, str) or len(said) > MOST_LETTERS:
             raise self.wrong(key, f"a text of at most {MOST_LETTERS} letters")
         return said
+
+    def _guide(self) -> str:
+        guide = self._text("guide")
+        if not guides.is_there(guide):
+            near = guides.nearest(guide)
+            raise self.wrong(
+                "guide",
+                "docs/guides/<name>.md of a guide that is there, or an address that begins with https:// or http://",
+                hint=f" Did you mean {told(near)}?" if near else "",
+            )
+        return guide
 
     def _error(
         self, problem: str, key: str, expected: str, came: str, place: "tuple[int, int] | None" = None
@@ -212,6 +228,13 @@ class RuleTable:
             expected=expected,
             came=came,
         )
+
+
+def _hint(key: str) -> str:
+    if key == "own_metrics":
+        return "It stands at the head of the file, before the first [[rule]]."
+    near = difflib.get_close_matches(key, KEYS, n=1)
+    return f"Did you mean {told(near[0])}?" if near else f"Known are {', '.join(KEYS)}."
 
 
 def _is_pattern(said: object) -> bool:

@@ -14,10 +14,11 @@ _STRING = re.compile(
     r"|'[^'\n]*'",
     re.DOTALL,
 )
-_SKIPPED = re.compile(rf"(?:{_STRING.pattern})|#[^\n]*|[\[\]{{}}]|\n|[^\n\[\]{{}}\"'#]+", re.DOTALL)
-_RULE = re.compile(r"[ \t]*\[\[[ \t]*(?:rule|\"rule\"|'rule')[ \t]*\]\]")
-_TABLE = re.compile(r"[ \t]*\[")
-_KEY = re.compile(r"[ \t]*(?P<key>[A-Za-z0-9_-]+|\"[^\"\n]*\"|'[^'\n]*')[ \t]*(?:\.[^=\n]*)?=[ \t]*")
+_TOKEN = re.compile(rf"(?:{_STRING.pattern})|#[^\n]*|[\[\]{{}},\n]|[^\n,\[\]{{}}\"'#]+", re.DOTALL)
+_NAME = r"[A-Za-z0-9_-]+|\"[^\"\n]*\"|'[^'\n]*'"
+_TABLE = re.compile(rf"[ \t]*(?P<begin>\[\[?)[ \t]*(?P<name>{_NAME})(?:[ \t]*\.[ \t]*(?P<below>{_NAME}))?")
+_KEY = re.compile(rf"[ \t]*(?P<key>{_NAME})[ \t]*(?:\.[^=\n]*)?=[ \t]*")
+_BETWEEN = re.compile(r"(?:\s|#[^\n]*)*")
 _ESCAPE = re.compile(r"\\(?:u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[ \t]*\n[ \t\n]*|.)", re.DOTALL)
 
 
@@ -43,6 +44,14 @@ class Places:
         begin = self._rules.get(rule) if found is None else found[0]
         return None if begin is None else self._place(begin)
 
+    def of_value(self, rule: int, key: str, item: "int | None" = None) -> "Place | None":
+        """Return where the value of a key begins, or an item of it if that is a list; items are counted from 0."""
+        found = self._keys.get((rule, key))
+        if found is None:
+            return self.of(rule, key)
+        items = [] if item is None else [*self._items(found[1])]
+        return self._place(items[item] if item is not None and item < len(items) else found[1])
+
     def of_letter(self, rule: int, key: str, letter: int) -> "Place | None":
         """Return where a letter of a text stands that is the value of a key; letters are counted from 0."""
         found = self._keys.get((rule, key))
@@ -56,24 +65,57 @@ class Places:
         return Place(self._text.count("\n", 0, at) + 1, at - self._text.rfind("\n", 0, at))
 
     def _read(self) -> None:
-        at, rule, counts = 0, 0, True
+        at, rule = 0, 0
+        counts = True  # not within another table, whose keys are no rule's
         while at < len(self._text):
-            if found := _RULE.match(self._text, at):
-                rule, counts = len(self._rules) + 1, True
-                self._rules[rule] = at + len(found[0]) - len(found[0].lstrip())
+            if found := _TABLE.match(self._text, at):
+                name, below = found["name"].strip("\"'"), found["below"]
+                counts = name == "rule" and below is None and found["begin"] == "[["
+                rule += counts
+                if counts:
+                    self._rules[rule] = found.start("begin")
+                elif name == "rule" and below is not None:  # a table within a rule is a key of it
+                    self._add(rule, below, found.start("begin"))
+                else:
+                    self._add(0, name, found.start("begin"))
                 at = found.end()
-            elif found := _TABLE.match(self._text, at):
-                counts = False  # another table: its keys are no rule's
             elif (found := _KEY.match(self._text, at)) and counts:
-                self._keys.setdefault((rule, found["key"].strip("\"'")), (found.start("key"), found.end()))
+                self._add(rule, found["key"], found.start("key"), found.end())
                 at = found.end()
+                if (rule, found["key"].strip("\"'")) == (0, "rule"):
+                    self._read_inline(at)
             at = self._end_of_line(at)
+
+    def _add(self, rule: int, key: str, begin: int, value: "int | None" = None) -> None:
+        self._keys.setdefault((rule, key.strip("\"'")), (begin, begin if value is None else value))
+
+    def _read_inline(self, at: int) -> None:
+        """Note what stands in rule = [{name = ...}, ...]."""
+        for rule, begin in enumerate(self._items(at), 1):
+            self._rules[rule] = begin
+            for entry in self._items(begin):
+                if found := _KEY.match(self._text, entry):
+                    self._add(rule, found["key"], found.start("key"), found.end())
+
+    def _items(self, at: int) -> Iterator[int]:
+        """Yield where each item of the array or table begins that stands here, if one does."""
+        depth = 0
+        while found := _TOKEN.match(self._text, at):
+            at = found.end()
+            depth += (found[0] in ("[", "{")) - (found[0] in ("]", "}"))
+            if depth <= 0:
+                return
+            if depth == 1 and found[0] in ("[", "{", ","):
+                between = _BETWEEN.match(self._text, at)
+                at = at if between is None else between.end()
+                if self._text[at : at + 1] not in ("]", "}"):
+                    yield at
 
     def _end_of_line(self, at: int) -> int:
         """Return where the next line begins that is not within a string, an array or a table."""
         depth = 0
         while at < len(self._text):
-            found = _SKIPPED.match(self._text, at)
+            found = _TOKEN.match(self._text, at)
             at = at + 1 if found is None else found.end()
             if found is not None:
                 depth += (found[0] in ("[", "{")) - (found[0] in ("]", "}"))

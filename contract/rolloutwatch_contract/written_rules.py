@@ -19,6 +19,7 @@ metric = "reward_mean"          # the short form of when = "reward_mean < 0.1"
 below = 0.1
 """
 
+import difflib
 import re
 import sys
 from collections.abc import Collection, Mapping
@@ -29,7 +30,7 @@ import msgspec
 from rolloutwatch_contract.known_metrics import KnownMetrics, near_metrics
 from rolloutwatch_contract.names import is_metric_name
 from rolloutwatch_contract.rule_errors import RuleError, told
-from rolloutwatch_contract.rule_tables import RuleTable, is_table
+from rolloutwatch_contract.rule_tables import KEYS, RuleTable, is_table
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_contract.toml_places import Places
 
@@ -47,6 +48,7 @@ MOST_RULES = 1000
 MOST_OWN_METRICS = 1000
 
 _AT = re.compile(r" \(at line (\d+), column (\d+)\)$")
+_DIGITS = re.compile(r"[0-9_]{4301,}")
 
 
 class RuleSet(msgspec.Struct, frozen=True):
@@ -64,6 +66,7 @@ def parse_rules(text: str, file: str, known: Collection[str] = ()) -> RuleSet:
         file: What to call it in errors.
         known: Names of metrics that may be used beside the catalogue's and those that the document declares.
     """
+    text = text.removeprefix("\ufeff")  # a byte order mark, which some editors put there
     try:
         document = _loads(text)
     except ValueError as error:  # TOMLDecodeError, or a number of more digits than Python reads
@@ -98,32 +101,52 @@ def _tables(document: Mapping[str, object], file: str, places: Places) -> "list[
         if key not in ("rule", "own_metrics"):
             line, column = places.of(0, key) or (None, None)
             raise RuleError(
-                f"unknown key {told(key)}: expected {expected}.",
+                f"unknown key {told(key)}: expected {expected}.{_hint(key, document[key])}",
                 file=file, key=key, line=line, column=column, expected=expected, came=told(key),
             )  # fmt: skip
     written = document.get("rule")
     if not isinstance(written, list) or not written or not all(map(is_table, written)):
-        raise RuleError("no rules: expected one or several tables [[rule]].", file=file, key="rule")
+        line, column = places.of(0, "rule") or (None, None)
+        came = told(written) if "rule" in document else "none"
+        raise RuleError(
+            f"no rules: expected one or several tables [[rule]].{_hint('rule', written)}",
+            file=file, key="rule", line=line, column=column, expected="tables [[rule]]", came=came,
+        )  # fmt: skip
     if len(written) > MOST_RULES:
         raise RuleError(f"{len(written)} rules: expected at most {MOST_RULES}.", file=file, key="rule")
     return written
 
 
+def _hint(key: str, value: object) -> str:
+    """Return what somebody may have meant who wrote this at the head of a document."""
+    tables = value if isinstance(value, list) else [value]
+    if tables and all(map(is_table, tables)):
+        return " Write [[rule]], with two brackets." if key == "rule" else " Did you mean [[rule]]?"
+    if key in KEYS:
+        return f" A rule's {key} stands below its [[rule]]."
+    return " Did you mean own_metrics?" if difflib.get_close_matches(key, ["own_metrics"]) else ""
+
+
 def _own_metrics(document: Mapping[str, object], file: str, places: Places) -> tuple[str, ...]:
     own = document.get("own_metrics", [])
-    if isinstance(own, list) and len(own) <= MOST_OWN_METRICS and all(map(is_metric_name, own)):
-        return tuple(own)
-    line, column = places.of(0, "own_metrics") or (None, None)
+    names = own if isinstance(own, list) and len(own) <= MOST_OWN_METRICS else [own]
+    wrong = next((at for at, name in enumerate(names) if not is_metric_name(name)), None)
+    if own is names and wrong is None:
+        return tuple(names)
+    came = told(own if wrong is None else names[wrong])
+    line, column = places.of_value(0, "own_metrics", wrong) or (None, None)
     expected = f'at most {MOST_OWN_METRICS} names of metrics such as ["reward_mean"]'
     raise RuleError(
-        f"own_metrics is {told(own)}: expected {expected}.",
-        file=file, key="own_metrics", line=line, column=column, expected=expected, came=told(own),
+        f"own_metrics {'has' if own is names else 'is'} {came}: expected {expected}.",
+        file=file, key="own_metrics", line=line, column=column, expected=expected, came=came,
     )  # fmt: skip
 
 
 def _no_toml(problem: str, text: str, file: str) -> RuleError:
     found = _AT.search(problem)
-    line, column = (int(found[1]), int(found[2])) if found else (text.count("\n") + 1, None)
+    digits = _DIGITS.search(text)  # which Python tells no place of
+    end = digits.start() if digits and "digits" in problem else len(text)
+    line, column = (int(found[1]), int(found[2])) if found else (text.count("\n", 0, end) + 1, None)
     problem = _AT.sub("", problem).removesuffix(" (at end of document)")[:200]
     return RuleError(
         f"not TOML: {problem}.", file=file, line=line, column=column, expected="TOML", came=problem

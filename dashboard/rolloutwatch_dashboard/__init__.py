@@ -4,7 +4,14 @@ from dash.exceptions import DependencyException, PreventUpdate
 
 from rolloutwatch_dashboard.app import create_dashboard
 from rolloutwatch_dashboard.memory import MemorySource
-from rolloutwatch_dashboard.shell import STYLE, THEME_SCRIPT, kept_assets, script_hashes
+from rolloutwatch_dashboard.shell import (
+    NAVIGATION,
+    STYLE,
+    THEME_SCRIPT,
+    THEME_SWITCH,
+    kept_assets,
+    script_hashes,
+)
 
 __version__ = "0.1.0"
 
@@ -13,10 +20,12 @@ NO_NEWS = PreventUpdate
 NO_SUCH_FILE = (DependencyException, FileNotFoundError)
 
 __all__ = [
+    "NAVIGATION",
     "NO_NEWS",
     "NO_SUCH_FILE",
     "STYLE",
     "THEME_SCRIPT",
+    "THEME_SWITCH",
     "MemorySource",
     "create_dashboard",
     "kept_assets",

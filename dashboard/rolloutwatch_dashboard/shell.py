@@ -13,6 +13,14 @@ STYLE = (HERE / "assets" / "style.css").read_text(encoding="utf-8")
 LIBRARY = "plotly/plotly-cartesian.min.js"  # the part of plotly.js that has what is drawn here, a third of all of it
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 THEME_SCRIPT = "".join(_SCRIPT.findall(HTML))
+# what the bar above every page leads to, in this order
+NAVIGATION = (
+    ("Runs", "/"),
+    ("Alerts", "/alerts"),
+    ("Rules", "/rules"),
+    ("Guides", "/guides"),
+    ("API", "/docs"),
+)
 
 
 @functools.cache
@@ -20,6 +28,9 @@ def asset(name: str) -> str:
     """Return a URL that changes with the content, so that no browser keeps an old one."""
     content = (HERE / "assets" / name).read_bytes()
     return f"/assets/{name}?{hashlib.sha256(content).hexdigest()[:12]}"
+
+
+THEME_SWITCH = asset("theme.js")  # what the button Theme needs
 
 
 def assets(pattern: str) -> list[str]:

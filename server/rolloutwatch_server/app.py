@@ -85,9 +85,14 @@ def create_app(
     rulebook = rulebook or Rulebook(store)
     app.state.store, app.state.feed, app.state.ingest = store, feed, ingest
     app.state.rulebook, app.state.clockwork, app.state.notifier = rulebook, clockwork, notifier
+    app.state.asks_for_login = access.gate is not None
     streams = OpenStreams()
     app.state.registry = create_registry(
-        store, feed, ingest, streams, rulebook=rulebook, clockwork=clockwork, of_runs=metrics_runs
+        *(store, feed, ingest, streams),
+        rulebook=rulebook,
+        clockwork=clockwork,
+        notifier=notifier,
+        of_runs=metrics_runs,
     )
     nouns = (runs, steps, live, replay, whatif, alerts, silences, rules, notifications)
     for noun in (*nouns, exports, imports, catalogue, dead_letters, archive, me):
@@ -103,7 +108,7 @@ def create_app(
     app.add_middleware(RefuseForeignCallbacks)
     told = notifier.views if notifier is not None else tuple[TargetView, ...]
     dashboard = create_dashboard(
-        DashboardSource(store, rulebook, told), server=app, asks_for_login=access.gate is not None
+        DashboardSource(store, rulebook, told), server=app, asks_for_login=app.state.asks_for_login
     )
     app.state.dashboard = dashboard
     app.add_middleware(KeepForGood, urls=kept_assets())

@@ -1,81 +1,64 @@
-"""The guides that alerts lead to, from docs/guides: what a rule means, what to look at, and what to change."""
+"""The guides that alerts lead to, from docs/guides, and the rest of the documentation, to which the guides lead."""
 
 import functools
+import posixpath
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from xml.etree.ElementTree import Element
 
-from markdown import Markdown
-from markdown.extensions import Extension
-from markdown.treeprocessors import Treeprocessor
+from rolloutwatch_server.markdown_pages import rendered
 
-_PACKAGED = Path(__file__).parent / "guides"
-_IN_A_CHECKOUT = Path(__file__).parents[2] / "docs" / "guides"
+INDEX = "guides/README.md"
+
+_PACKAGED = Path(__file__).parent / "documentation"
+_IN_A_CHECKOUT = Path(__file__).parents[2] / "docs"
 _NAME = re.compile(r"[a-z0-9_]{1,128}\Z")
-_GUIDE = re.compile(r"([a-z0-9_]+)\.md(#.*)?\Z")
-_OUTSIDE = ("http://", "https://", "/", "#")
+_FOLDERS = ("guides", "decisions", ".")
 
 
 def folder() -> Path:
-    """Return where the guides lie: in what was installed, or in the repository that this runs from."""
+    """Return where the documentation lies: in what was installed, or in the repository that this runs from."""
     return _PACKAGED if _PACKAGED.is_dir() else _IN_A_CHECKOUT
 
 
 def names() -> Sequence[str]:
     """Return the names of all guides."""
-    return sorted(path.stem for path in folder().glob("*.md") if _NAME.match(path.stem))
+    return sorted(path.stem for path in (folder() / "guides").glob("*.md") if _NAME.match(path.stem))
 
 
-def link(guide: str) -> str:
-    """Return where what a rule calls its guide is served; as it is, if it lies elsewhere.
+def pages() -> Mapping[str, str]:
+    """Return where each page of the documentation is served, by its file."""
+    files = [
+        posixpath.normpath(f"{where}/{path.name}")
+        for where in _FOLDERS
+        for path in (folder() / where).glob("*.md")
+    ]
+    return {file: _address(file) for file in sorted(files)}
 
-    >>> link("docs/guides/kl_high.md"), link("https://wiki.example/kl"), link("")
-    ('/guides/kl_high', 'https://wiki.example/kl', '')
-    """
-    name = guide.removeprefix("docs/guides/").removesuffix(".md")
-    return f"/guides/{name}" if guide == f"docs/guides/{name}.md" and _NAME.match(name) else guide
 
-
-def text_of(name: str) -> str | None:
-    """Return a guide as it is written, in Markdown; None if there is none of that name."""
+def page(address: str) -> tuple[str, str] | None:
+    """Return title and HTML of the page that is served there, None if there is none."""
     # looked up among those there are: no name that somebody asks for becomes a path
-    return (folder() / f"{name}.md").read_text(encoding="utf-8") if name in names() else None
-
-
-def guide(name: str) -> tuple[str, str] | None:
-    """Return title and HTML of a guide, None if there is none of that name."""
-    text = text_of(name)
-    return None if text is None else rendered(name, text)
+    file = next((file for file, served in pages().items() if served == address), None)
+    return None if file is None else shown(file, (folder() / file).read_text(encoding="utf-8"))
 
 
 @functools.lru_cache(maxsize=256)
-def rendered(name: str, text: str) -> tuple[str, str]:
-    """Return title and HTML of what is written in Markdown, of which no HTML is taken over."""
-    heading = re.search(r"^# (.+)$", text, re.MULTILINE)
-    title = heading[1].replace("`", "") if heading else name
-    markdown = Markdown(extensions=["fenced_code", "tables", "sane_lists", _Links()], output_format="html")
-    # what the guides quote of a program may look like HTML, and is shown as it stands
-    for where in (markdown.preprocessors, markdown.inlinePatterns):
-        where.deregister("html_block" if where is markdown.preprocessors else "html")
-    return title, markdown.convert(text)
+def shown(file: str, text: str) -> tuple[str, str]:
+    """Return title and HTML of what a file of the documentation says."""
+    served = pages()
+
+    def lead(target: str) -> str:
+        path, hash_, heading = target.partition("#")
+        there = posixpath.normpath(posixpath.join(posixpath.dirname(file), path))
+        address = served.get(there) or served.get(f"{there}/README.md", "")
+        return f"{address}{hash_}{heading}" if address else ""
+
+    return rendered(text, lead)
 
 
-class _Links(Extension):  # type: ignore[misc]  # the library has no types
-    """Leads from guide to guide; other pages of the documentation, which are not served, are named."""
-
-    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802  # as the library calls it
-        md.treeprocessors.register(_LeadOn(md), "lead_on", 0)
-
-
-class _LeadOn(Treeprocessor):  # type: ignore[misc]  # the same
-    def run(self, root: Element) -> None:
-        for one in root.iter("a"):
-            target = one.get("href", "")
-            if found := _GUIDE.match(target):
-                one.set("href", f"/guides/{found[1]}{found[2] or ''}")
-            elif not target.startswith(_OUTSIDE):
-                one.tag, one.attrib = (
-                    "span",
-                    {"title": str(Path("docs/guides", target)).replace("guides/../", "")},
-                )
+def _address(file: str) -> str:
+    if file == INDEX:
+        return "/guides"
+    name = file.removesuffix(".md")
+    return f"/{name}" if file.startswith("guides/") else f"/guides/more/{name.removesuffix('/README')}"

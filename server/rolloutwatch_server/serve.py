@@ -26,11 +26,12 @@ from rolloutwatch_server.data_dir import ANNOUNCEMENT, NoDataDir, clear, holder_
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.keeper import Keeper
 from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.notify.checking import usable_targets
 from rolloutwatch_server.notify.children import surroundings
 from rolloutwatch_server.notify.events import Links
 from rolloutwatch_server.notify.notifier import Notifier
 from rolloutwatch_server.notify.posts import World
-from rolloutwatch_server.notify.targets import TargetsError, read_targets
+from rolloutwatch_server.notify.targets import TargetsError
 from rolloutwatch_server.presence import Sign
 from rolloutwatch_server.security import Access, AccessError, opened
 from rolloutwatch_server.security.secret import OTHERS, write_private
@@ -248,12 +249,14 @@ def _rules(settings: Settings, store: Store) -> Rulebook:
 
 def _notifier(settings: Settings, store: Store, local_url: str) -> Notifier:
     """Read who is told of alerts; with a file that cannot be used nothing begins, or else nobody would be told."""
+    environment = surroundings(settings.data_dir, os.environ)
     try:
-        targets = read_targets(settings.notify_file, os.environ) if settings.notify_file else ()
+        file = settings.notify_file
+        targets = usable_targets(file, os.environ, environment) if file else ()
     except TargetsError as error:
         raise CannotServe(str(error)) from error
     links = Links(settings.public_url or local_url)
-    return Notifier(store, targets, World(links, surroundings(settings.data_dir, os.environ)))
+    return Notifier(store, targets, World(links, environment))
 
 
 @contextlib.contextmanager

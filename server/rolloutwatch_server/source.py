@@ -1,4 +1,4 @@
-"""What the dashboard asks: the archive, the rules in force, and the guides."""
+"""What the dashboard asks: the archive, and the rules in force."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,7 +14,6 @@ from rolloutwatch_contract.protocol import (
     SilenceView,
     TargetView,
 )
-from rolloutwatch_server import guides
 from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.alerts.standing import standing
 from rolloutwatch_server.notify.events import decode
@@ -101,10 +100,6 @@ class DashboardSource:
     def given_up(self, limit: int = 100) -> Sequence[GivenUpView]:
         """Return messages that were given up, the newest first."""
         return [_given_up(one) for one in self._store.deliveries("dead", limit=limit)]
-
-    def guide(self, name: str) -> str | None:
-        """Return the text of a guide, in Markdown."""
-        return guides.text_of(name)
 
 
 def _given_up(one: Delivery) -> GivenUpView:

@@ -265,7 +265,8 @@ def test_texts_of_rules_and_people_are_text_on_every_page(
     texts = ", ".join(MARKUP).replace('"', '\\"')
     site.rules.save(
         f'[[rule]]\nname = "hostile"\nseverity = "warning"\nwhen = "rollout_is_veto_fraction > 0.1"\n'
-        f'summary = "{texts}"\ncure = "{texts}"\nguide = "javascript:window.owned=1"\n',
+        f'summary = "{texts}"\ncure = "{texts}"\n'
+        'guide = "https://wiki.example/\\"><img/src=x/onerror=window.owned=1>"\n',
         "<img src=x onerror=window.owned=1>",
     )
     fall_ill(site)

@@ -98,20 +98,37 @@ def test_who_does_not_listen_asks_for_nothing(redis: RedisProcess, client: Redis
 
 
 def test_a_redis_that_hangs_holds_up_no_call_and_ends_no_alert(redis: RedisProcess, client: Redis) -> None:
-    """And what it says when it goes on is heard."""
+    """That it is not heard is told, also while records wait for it; and what it says when it goes on is heard."""
     client.set(KEY, firing(41, RULE))
     with listening(redis) as one:
         wait_for("the alert", lambda: rules(one) == [RULE], 20)
         redis.suspend()
         one.log(1, {"loss": 1.0})
         wait_for("the timeout", lambda: one.health().state == "retrying", 30)
+        wait_for("the trouble", lambda: hearing(one).state == "troubled", 30)
+        assert hearing(one).trouble
         for _ in range(1000):
             assert rules(one) == [RULE]
         assert one.correct(step=2, **batch()) is not None
         redis.resume()
         client.set(KEY, firing(60))
         wait_for("its end", lambda: rules(one) == [], 30)
+        assert (hearing(one).state, hearing(one).trouble) == ("hearing", "")
         assert_delivers(one, 3)
+
+
+def test_a_redis_that_is_full_is_heard_though_it_takes_no_records(redis: RedisProcess, client: Redis) -> None:
+    client.set(KEY, firing(41, RULE))
+    with listening(redis) as one:
+        wait_for("the alert", lambda: rules(one) == [RULE], 20)
+        client.config_set("maxmemory", 1)
+        one.log(1, {"loss": 1.0})
+        wait_for("the refusal", lambda: one.health().state == "retrying", 30)
+        client.delete(KEY)
+        wait_for("word that nothing is said", lambda: hearing(one).state == "waiting", 30)
+        assert one.health().state == "retrying"
+        client.config_set("maxmemory", 0)
+        assert_delivers(one, 2)
 
 
 def test_a_redis_that_was_killed_and_wiped_is_heard_again(redis: RedisProcess, client: Redis) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from rolloutwatch_contract.catalogue import METRICS
 from rolloutwatch_contract.conditions import Condition, Truth, by_clock, metrics_of, parse
-from rolloutwatch_contract.conditions.nodes import And, Comparison, Metric, Node, Number, Or
+from rolloutwatch_contract.conditions.nodes import And, Arithmetic, Comparison, Metric, Node, Number, Or
 from rolloutwatch_contract.config import CorrectionConfig
 from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT, DEFAULT_RULES
 from rolloutwatch_contract.limits import DEFAULT_LIMITS, limits_of
@@ -44,11 +44,14 @@ SYMPTOMS = {
 
 
 def judged(condition: Condition, figures: Mapping[str, float]) -> Truth:
-    """Judge a condition of comparisons, `and` and `or` on the figures of one step, slowly."""
+    """Judge a condition of comparisons, differences, products, `and` and `or` on the figures of one step, slowly."""
 
     def number(node: Node) -> float:
         if isinstance(node, Number):
             return node.value
+        if isinstance(node, Arithmetic):
+            left, right = number(node.left), number(node.right)
+            return {"-": left - right, "*": left * right}[node.operator]
         assert isinstance(node, Metric)
         return figures.get(node.name, math.nan)
 
@@ -136,27 +139,31 @@ def test_the_symptoms_are_asked_of_what_can_reach_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("zeros", "k1", "truth"),
+    ("zeros", "k1", "mean", "truth"),
     [
-        (1.0, 0.7, Truth.TRUE),  # all padded, and what the trainer is surprised by
-        (1.0, 0.03, Truth.TRUE),  # the same of a policy that is rarely surprised
-        (0.6, 0.5, Truth.TRUE),  # answers of tools within the mask
-        (1.0, 0.0, Truth.FALSE),  # a collapsed policy, certain on both sides
-        (0.97, 0.001, Truth.FALSE),  # a greedy sampler
-        (
-            0.8,
-            0.05,
-            Truth.FALSE,
-        ),  # top-p: most nuclei are one token, and K1 is the log of the mass that is kept
-        (0.3, 0.5, Truth.FALSE),  # something else is wrong
-        (0.3, math.nan, Truth.FALSE),
-        (0.6, math.nan, Truth.UNKNOWN),
+        (1.0, 0.7, 0.7, Truth.TRUE),  # all padded, and what the trainer is surprised by
+        (1.0, 0.03, 0.985, Truth.TRUE),  # the same of a policy that is rarely surprised
+        (1.0, 9.0, 0.01, Truth.TRUE),  # and of one that always is
+        (0.6, 0.5, 0.75, Truth.TRUE),  # answers of tools within the mask
+        (0.052, 0.014, 0.992, Truth.TRUE),  # one in twenty is lost on the way
+        (1.0, 0.0, 1.0, Truth.FALSE),  # a collapsed policy, certain on both sides
+        (0.97, 0.001, 0.999, Truth.FALSE),  # one that nearly is
+        (0.8, 0.05, 0.952, Truth.FALSE),  # top-p: most nuclei are one token, and K1 is the log of the mass that is kept
+        (0.2, 0.05, 0.952, Truth.FALSE),  # the same with few of them
+        (0.75, 1.2, 0.79, Truth.FALSE),  # top-p, and stale weights
+        (0.2, 0.2, 0.98, Truth.FALSE),  # stale weights, and a sampler that was sometimes certain
+        (0.36, 0.003, 0.998, Truth.FALSE),  # one in twenty is lost, and a third are honest: not to be told
+        (0.16, 0.0014, 1.0, Truth.FALSE),  # a peaked policy, and nothing wrong
+        (0.0, 0.15, 0.92, Truth.FALSE),  # something else is wrong
+        (0.01, math.nan, math.nan, Truth.FALSE),
+        (0.6, math.nan, 0.7, Truth.UNKNOWN),
     ],
-)
+)  # fmt: skip
 def test_zeros_are_missing_log_probs_where_the_trainer_is_not_certain(
-    zeros: float, k1: float, truth: Truth
+    zeros: float, k1: float, mean: float, truth: Truth
 ) -> None:
-    figures = {"zero_logprob_fraction": zeros, "mismatch_kl": k1}
+    """And where the mean ratio falls with them, as it does not where both sides speak of what was drawn from."""
+    figures = {"zero_logprob_fraction": zeros, "mismatch_kl": k1, "ratio_mean": mean}
     assert judged(BY_NAME["missing_logprobs"].when, figures) is truth
 
 

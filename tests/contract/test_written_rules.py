@@ -105,12 +105,12 @@ def test_a_metric_with_limits_is_a_condition(limits: dict[str, float], text: str
         ({"severity": 2}, ["severity is 2", 'expected "warning" or "critical"']),
         ({"when": 5}, ["when is 5", "expected a condition such as"]),
         ({"when": ""}, ["when, column 1: expected a number, a metric"]),
-        ({"clear": ["x"]}, ["clear is ['x']", "expected a condition such as"]),
+        ({"clear": ["x"]}, ['clear is ["x"]', "expected a condition such as"]),
         ({"clear": "silent(60)"}, ["clear is", "expected a condition over figures"]),
         ({"metric": "mismatch_kl"}, ["both when and metric are there", "expected one of them"]),
         ({"above": 1}, ["both when and metric are there", "expected one of them"]),
         ({"for_steps": 0}, ["for_steps is 0", "expected an integer from 1 to"]),
-        ({"for_steps": True}, ["for_steps is True", "expected an integer"]),
+        ({"for_steps": True}, ["for_steps is true", "expected an integer"]),
         ({"clear_steps": 2.0}, ["clear_steps is 2.0", "expected an integer"]),
         ({"for_seconds": -1}, ["for_seconds is -1", "expected a number of seconds from 0"]),
         ({"for_seconds": float("nan")}, ["for_seconds is nan", "expected a number of seconds"]),
@@ -118,7 +118,7 @@ def test_a_metric_with_limits_is_a_condition(limits: dict[str, float], text: str
         ({"for_seconds": "60"}, ['for_seconds is "60"', "expected a number of seconds"]),
         ({"runs": []}, ["runs is []", "expected patterns of run ids"]),
         ({"runs": "math"}, ['runs is "math"', "which are project~name"]),
-        ({"runs": ["math~*", 3]}, ["runs is", "expected patterns of run ids"]),
+        ({"runs": ["math~*", 3]}, ["runs has 3:", "expected patterns of run ids"]),
         ({"runs": "math/*"}, ["runs is", "expected patterns of run ids"]),
         ({"runs": ["*"] * 101}, ["runs is", "at most 100"]),
         ({"enabled": "no"}, ['enabled is "no"', "expected true or false"]),
@@ -126,6 +126,12 @@ def test_a_metric_with_limits_is_a_condition(limits: dict[str, float], text: str
         ({"summary": "x" * 1001}, ["summary is", "at most 1000 letters"]),
         ({"cure": 1}, ["cure is 1", "expected a text"]),
         ({"guide": 1}, ["guide is 1", "expected a text"]),
+        (
+            {"guide": "javascript:alert(1)"},
+            ['guide is "javascript:alert(1)"', "expected docs/guides/<name>.md"],
+        ),
+        ({"guide": "docs/guides/kl_hihg.md"}, ['Did you mean "docs/guides/kl_high.md"?']),
+        ({"guide": "kl_high"}, ['guide is "kl_high"', 'Did you mean "docs/guides/kl_high.md"?']),
     ],
 )
 def test_what_a_rule_cannot_say_is_refused_by_its_key(changes: dict[str, Any], words: list[str]) -> None:
@@ -141,7 +147,7 @@ def test_what_a_rule_cannot_say_is_refused_by_its_key(changes: dict[str, Any], w
         ({"metric": ""}, ['metric is ""', "expected 1 to 128 letters"]),
         ({"metric": "mismatch_k3_lk"}, ['metric is "mismatch_k3_lk"', 'Did you mean "mismatch_k3_kl"?']),
         ({"above": "1"}, ['above is "1"', "expected a finite number"]),
-        ({"above": True}, ["above is True", "expected a finite number"]),
+        ({"above": True}, ["above is true", "expected a finite number"]),
         ({"above": float("inf")}, ["above is inf", "expected a finite number"]),
         ({"below": float("nan")}, ["below is nan", "expected a finite number"]),
         ({"above": 10**400}, ["above is 1000", "expected a finite number"]),
@@ -202,7 +208,7 @@ def test_more_rules_than_anyone_writes_are_refused() -> None:
 
 @pytest.mark.parametrize("own", ["reward", [1], ["two words"], [f"m{number}" for number in range(1001)]])
 def test_own_metrics_are_names(own: object) -> None:
-    with pytest.raises(RuleError, match=r"own_metrics is .*: expected at most 1000 names of metrics"):
+    with pytest.raises(RuleError, match=r"own_metrics (is|has) .*: expected at most 1000 names of metrics"):
         read_rules({"own_metrics": own, "rule": [SOUND]}, "rules.toml")
 
 
@@ -211,7 +217,7 @@ def test_two_rules_have_two_names() -> None:
         '[[rule]]\nname = "kl"\nseverity = "warning"\nwhen = "mismatch_kl > 1"\n\n'
         '[[rule]]\nseverity = "warning"\nname = "kl"\nwhen = "mismatch_kl > 2"\n'
     )
-    assert (error.line, error.column, error.key) == (8, 1, "name")
+    assert (error.line, error.column, error.key) == (8, 8, "name")
     assert str(error).endswith("expected a name that no other rule of the file has. Rename one of the two.")
 
 
@@ -225,8 +231,8 @@ HEAD = 'own_metrics = ["reward_mean"]\n\n[[rule]]\nname = "one"\nseverity = "war
         (HEAD + 'when = "mismatch_kl > 1"\n  fro_steps = 3\n', 7, 3, "one", "fro_steps"),
         (HEAD, 3, 1, "one", None),
         ('# rules\n  [[rule]]\n  name = "one"\n', 2, 3, "one", None),
-        (HEAD + 'when = "mismatch_kl > 1"\nfor_steps = 0 # none\n', 7, 1, "one", "for_steps"),
-        (HEAD + 'when = "mismatch_kl > 1"\n\n[[rule]]\nname = 2\nseverity = "warning"\nwhen="x"\n', 9, 1, "2", "name"),
+        (HEAD + 'when = "mismatch_kl > 1"\nfor_steps = 0 # none\n', 7, 13, "one", "for_steps"),
+        (HEAD + 'when = "mismatch_kl > 1"\n\n[[rule]]\nname = 2\nseverity = "warning"\nwhen="x"\n', 9, 8, "2", "name"),
         # a condition, at the letter that is wrong
         (HEAD + 'when = "mismatch_kl >> 1"\n', 6, 22, "one", "when"),
         (HEAD + "when = 'mismatch_kl >> 1'\n", 6, 22, "one", "when"),
@@ -242,10 +248,37 @@ HEAD = 'own_metrics = ["reward_mean"]\n\n[[rule]]\nname = "one"\nseverity = "war
             'own_metrics = [\n  "a", # [[rule]]\n  "b",\n]\n[[rule]]\nname = "one"\nseverity = "warning"\n'
             'when = "mismatch_kl > 1"\nsummary = """\n[[rule]]\nfor_steps = 9 # \'no\n"""\n'
             "cure = '#]'\nruns = [\n  '*', # for_steps = 1\n]\nfor_steps = 'x'\n",
-            17, 1, "one", "for_steps",
+            17, 13, "one", "for_steps",
         ),
-        ('own_metrics = "x"\n' + HEAD[30:], 1, 1, None, "own_metrics"),
+        ('own_metrics = "x"\n' + HEAD[30:], 1, 15, None, "own_metrics"),
+        ('own_metrics = [\n  "a", # ["b c"]\n  "b c",\n]\n' + HEAD[30:], 3, 3, None, "own_metrics"),
         ("\nrules = 3\n", 2, 1, None, "rules"),
+        # a name and an item that are wrong, and not the key that has them
+        (HEAD + 'metric = "ratio_st"\nabove = 1\n', 6, 10, "one", "metric"),
+        (HEAD + 'when = "mismatch_kl > 1"\nruns = ["math~*", "grpo"]\n', 7, 19, "one", "runs"),
+        (HEAD + 'when = "mismatch_kl > 1"\nruns = [\n  "[a]~*", # one, "x"\n  "grpo",\n]\n', 9, 3, "one", "runs"),
+        (HEAD + 'when = "mismatch_kl > 1"\nruns = "grpo"\n', 7, 8, "one", "runs"),
+        # a key that cannot stand there, whatever its value
+        (HEAD + 'when = "silent(60)"\nfor_steps = 1\n', 7, 1, "one", "for_steps"),
+        # tables that are none of rules
+        ('[[rules]]\nname = "one"\n', 1, 1, None, "rules"),
+        (HEAD + 'when = "mismatch_kl > 1"\n  [foo.bar]\nx = 1\n', 7, 3, None, "foo"),
+        ('# a rule\n[rule]\nname = "one"\n', 2, 1, None, "rule"),
+        (HEAD + 'when = "mismatch_kl > 1"\n[rule.extra]\nx = 1\n[[rule]]\n', 7, 1, "one", "extra"),
+        # rules in one array
+        ('rule = [{name = "one", severity = "warning", when = "ratio_st > 1"}]\n', 1, 54, "one", "when"),
+        (
+            'rule = [ # {\n  {name = "one", severity = "warning", when = "n_tokens > 1", runs = ["*", "a~{,}b*"]},\n'
+            '  {severity = "bad", name = "two", when = "n_tokens > 1"},\n]\n',
+            2, 76, "one", "runs",
+        ),
+        (
+            'rule = [\n  {name = "one", severity = "warning", when = "n_tokens > 1", summary = "[, {"},\n'
+            '  {severity = "bad", name = "two", when = "n_tokens > 1"},\n]\n',
+            3, 15, "two", "severity",
+        ),
+        ('rule = [{name = "one"},\n  {name = "two", severity = "warning"}]\n', 1, 9, "one", None),
+        ("rule = [1]\n", 1, 1, None, "rule"),
     ],
 )  # fmt: skip
 def test_an_error_stands_at_its_place_in_the_file(
@@ -270,7 +303,7 @@ def test_an_error_stands_at_its_place_in_the_file(
         ("a = 1\na = 2\n", 2, 6, "Cannot overwrite"),
         ('a = "x', 1, None, "Unterminated string"),
         ("a = " + "[" * 2000, None, None, "too deep"),
-        ("a = " + "9" * 5000, 1, None, "Exceeds the limit"),
+        ("a = " + "9" * 5000 + "\n\n", 1, None, "Exceeds the limit"),
         ("a = \x00", 1, 5, "Invalid value"),
     ],
 )
@@ -281,6 +314,50 @@ def test_what_is_no_toml_is_refused_at_its_place(
     assert (error.line, error.column) == (line, column)
     assert "not TOML" in str(error)
     assert words in str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ('[[rules]]\nname = "one"\n', " Did you mean [[rule]]?"),
+        ('[foo]\nname = "one"\n', " Did you mean [[rule]]?"),
+        ('[rule]\nname = "one"\n', " Write [[rule]], with two brackets."),
+        ('name = "one"\n', " A rule's name stands below its [[rule]]."),
+        ('own_metric = ["a"]\n', " Did you mean own_metrics?"),
+        (HEAD + 'own_metrics = ["a"]\n', " It stands at the head of the file, before the first [[rule]]."),
+    ],
+)
+def test_what_stands_in_the_wrong_place_is_told_with_the_right_one(text: str, hint: str) -> None:
+    """`[[rules]]` is the likeliest slip of all."""
+    error = refused(text)
+    assert str(error).endswith(hint)
+    assert error.line is not None
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text() -> None:
+    """Some editors write one, and show none."""
+    assert len(parse_rules("\ufeff" + HEAD + 'when = "mismatch_kl > 1"\n', "rules.toml").rules) == 1
+    assert refused("\ufeff[[rules]]\n").column == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "true", "2020-01-01", "2020-01-01T10:00:00", "10:00:00", "2.0", "1e-05", "inf", "nan", "[]", "{}",
+        '[1, "a", false]', '{ x = "1", "y z" = [true] }',
+    ],
+)  # fmt: skip
+def test_what_came_is_told_as_it_would_be_written(value: str) -> None:
+    """In TOML, and not as Python has it."""
+    error = refused(HEAD + f"when = {value}\n")
+    assert error.came == value
+    assert f"when is {value}: expected a condition such as" in str(error)
+
+
+def test_what_came_is_told_short() -> None:
+    assert refused(HEAD + f"when = [{'1, ' * 200}]\n").came == f"[{'1, ' * 32}..."
+    assert refused(HEAD + f"when = {'[' * 200}{']' * 200}\n").came == "[[[[...]]]]"
+    assert refused(HEAD.replace("warning", "x" * 200) + 'when = "n_tokens > 1"').came == f'"{"x" * 97}..."'
 
 
 def test_what_was_expected_and_what_came_are_told_apart() -> None:

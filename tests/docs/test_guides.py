@@ -8,9 +8,13 @@ import pytest
 import yaml
 
 from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.conditions import walk
+from rolloutwatch_contract.conditions.nodes import Absent, Number, Silent
 from rolloutwatch_contract.default_rules import DEFAULT_RULES
 from rolloutwatch_contract.drops import DROPS
 from rolloutwatch_contract.reach import why_never
+from rolloutwatch_contract.rules import Rule
+from rolloutwatch_contract.tables import SEQUENCE_COLUMNS
 from rolloutwatch_correction import CorrectionConfig
 from tests.docs.test_what_is_named_exists import ROOT, anchors
 
@@ -32,6 +36,9 @@ FIGURE = re.compile(
 )
 KEYS = set(CorrectionConfig().as_dict())
 YAML = re.compile(r"^(?P<indent> *)```yaml\n(?P<text>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE)
+
+IN_WORDS = {"two thirds": 0.6667, "ten times": 10.0}
+TOLD_WITHOUT_NUMBERS = {"missing_logprobs"}
 
 # what verl's documentation advises for its four symptoms, in words that its guide has
 SOLUTIONS = {
@@ -75,9 +82,55 @@ def test_a_guide_answers_the_same_questions_in_the_same_order(page: Path) -> Non
     assert 30 <= text.count("\n") <= 80
 
 
+def limits_of(rule: Rule) -> set[float]:
+    """Return the numbers of a rule's condition, those of time and of windows too."""
+    found: set[float] = set()
+    for one in walk(rule.when.node):
+        match one:
+            case Number(value):
+                found.add(value)
+            case Absent(_, steps):
+                found.add(steps)
+            case Silent(seconds, steps):
+                found |= {seconds, steps}
+    return found
+
+
+def numbers_in(text: str) -> set[float]:
+    """Return the numbers of a text, without names in which there is one; a third, and ten times, are numbers too."""
+    plain = re.sub(r"`[^`]+`", "", text)
+    found = {float(one) for one in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w])", plain)}
+    return found | {value for words, value in IN_WORDS.items() if words in plain}
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=lambda page: page.stem)
+def test_the_first_words_of_a_guide_have_the_limits_of_its_rule(page: Path) -> None:
+    """And so has the index: whoever changes a limit of a default rule is led to what else says it."""
+    rule = RULES[page.stem]
+    first = page.read_text().split("## ")[0].split("\n\n")[1]
+    row = re.search(rf"^\| \[`{rule.name}`\].*\| (.+) \|$", INDEX.read_text(), re.MULTILINE)
+    assert row is not None
+    assert numbers_in(first) == limits_of(rule), first
+    if rule.name not in TOLD_WITHOUT_NUMBERS:
+        assert numbers_in(row[1]) == limits_of(rule), row[1]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_what_is_not_on_a_page_is_linked_to_where_it_is_found(page: Path) -> None:
+    """No page shows the table of sequences, say: every mention leads to the address that does."""
+    found = r"[Tt]able of sequences|[Mm]arks of weight|[Ff]igures of groups|[Hh]istogram of log"
+    text = page.read_text()
+    linked = re.sub(r"\[[^]]+\]\([^)]+\)( of (weight|log))?", "", text)
+    assert re.findall(found, linked.split("## Where to find it")[0]) == []
+    if page != INDEX:
+        first = text.split("## What to look at first")[1].split("## ")[0]
+        assert "(README.md#where-to-find-it)" in first
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_figures_keys_and_reasons_that_a_guide_names_are_there(page: Path) -> None:
     known = METRICS.keys() | RULES.keys() | KEYS | DROPS.keys() | {"rollout_log_probs", "rollout_logprobs"}
+    known |= set(SEQUENCE_COLUMNS)
     words = set(re.findall(r"`(\w+)`", page.read_text()))
     assert {word for word in words if FIGURE.fullmatch(word)} - known == set()
     assert words & (METRICS.keys() | RULES.keys())

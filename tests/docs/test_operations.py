@@ -10,9 +10,13 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from rolloutwatch_server.ingest import Ingest
+from rolloutwatch_server.notify.events import Links
+from rolloutwatch_server.notify.notifier import Notifier
+from rolloutwatch_server.notify.posts import World
 from rolloutwatch_server.store import Store
 from rolloutwatch_server.transport import connect
 from tests.server.asking import Asking
+from tests.server.notify.events import webhook
 from tests.server.records import STREAM, batch, step
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +32,9 @@ def families(tmp_path: Path) -> dict[str, Metric]:
     ingest = Ingest(store, lambda: connect("redis://127.0.0.1:1"), lambda run, entries: None)
     ingest.tally.archived({STREAM: batch(step(1, ratio_mean=1.0))}, 1, 0.1)
     ingest.tally.scanned(0)
-    api = Asking.of(store, ingest=ingest, metrics_runs=True)
+    notifier = Notifier(store, [webhook("http://127.0.0.1:1/")], World(Links(""), {}))
+    notifier.look_after()
+    api = Asking.of(store, ingest=ingest, metrics_runs=True, notifier=notifier)
     api.ticker.tick(0.0)
     text = api.ask("/metrics").text
     store.close()

@@ -13,7 +13,10 @@ from tiny_rl import CORRECTION, imitate
 import rolloutwatch
 from rolloutwatch import MemorySink
 from rolloutwatch_contract import StepRecord, decode
+from rolloutwatch_contract.conditions import Truth
+from rolloutwatch_contract.default_rules import DEFAULT_RULES
 from rolloutwatch_contract.keys import RECORD_FIELD, STREAM_PATTERN
+from tests.contract.test_default_rules import judged
 from tests.processes import ROOT
 from tests.redis_process import RedisProcess
 from tiny.faults import FAULTS, HEALTHY, Fault
@@ -147,3 +150,16 @@ def test_a_hundred_steps_teach_it_something(tmp_path: Path) -> None:
     rewards = [record.metrics["reward"] for record in records if "reward" in record.metrics]
     assert len(rewards) == 100
     assert sum(rewards[-20:]) / 20 > sum(rewards[:20]) / 20 + 0.05
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_missing_log_probs_are_named_as_what_they_are(policy: Policy, precision: str) -> None:
+    """One in twenty is enough, and nothing else that is wrong is taken for it."""
+    (rule,) = (one for one in DEFAULT_RULES if one.name == "missing_logprobs")
+    named = {
+        name
+        for name, fault in {**FAULTS, "nothing": HEALTHY}.items()
+        for updates in (0, 30)
+        if judged(rule.when, measured(policy, fault, precision, updates)) is Truth.TRUE
+    }
+    assert named == {"zeros"}

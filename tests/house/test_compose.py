@@ -79,6 +79,28 @@ def test_redis_keeps_what_it_was_given_and_tells_its_health(compose: dict[str, A
     assert compose["services"]["demo"]["depends_on"]["server"]["condition"] == "service_healthy"
 
 
+def test_files_of_targets_and_rules_can_be_named_and_the_example_mounts_them(tmp_path: Path) -> None:
+    """Not set they are not there; with the line of the example, without its comment sign, the file is still valid."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    environment = yaml.safe_load(text)["services"]["server"]["environment"]
+    given = {
+        "ROLLOUTWATCH_NOTIFY_FILE": "/etc/rolloutwatch/targets.toml",
+        "ROLLOUTWATCH_RULES_FILE": "/etc/rolloutwatch/rules.toml",
+    }
+    for name, path in given.items():
+        assert interpolated(environment[name], {}) == ""
+        assert interpolated(environment[name], given) == path
+        assert f"{name}={path}" in text
+    with_mount = tmp_path / "docker-compose.yml"
+    with_mount.write_text(text.replace("# - ./alerts", "- ./alerts"))
+    assert validate(with_mount).returncode == 0
+    volumes = yaml.safe_load(with_mount.read_text())["services"]["server"]["volumes"]
+    assert volumes == ["archive:/data", "./alerts:/etc/rolloutwatch:ro"]
+    uid = re.search(r"--uid (\d+)", (ROOT / "Dockerfile").read_text())
+    assert uid is not None
+    assert f"chown {uid[1]} alerts/targets.toml" in text
+
+
 def test_nothing_is_published_beyond_this_host_unless_somebody_says_so(compose: dict[str, Any]) -> None:
     ports = [port for service in compose["services"].values() for port in service.get("ports", [])]
     assert sorted(interpolated(port, {}) for port in ports) == [

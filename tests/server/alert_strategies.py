@@ -39,13 +39,15 @@ def numbers(draw: st.DrawFn, depth: int, shares: bool) -> Node:
     if kind <= 5:
         function = draw(st.sampled_from(["mean", "min", "max", "change", "rate"]))
         return Over(function, draw(NAMES), draw(st.integers(2, 5)))
+    # operands that are often the same, so that what is computed once is not taken for something else
+    operand = st.just(Metric("a")) | numbers(depth - 1, shares)
     if kind == 6:
-        return Negative(draw(numbers(depth - 1, shares)))
+        return Negative(draw(operand))
     if kind == 7:
-        return Absolute(draw(numbers(depth - 1, shares)))
+        return Absolute(draw(operand))
     if kind == 8:
-        operator = draw(st.sampled_from("+-*/"))
-        return Arithmetic(operator, draw(numbers(depth - 1, shares)), draw(numbers(depth - 1, shares)))
+        left, operator = draw(operand), draw(st.sampled_from("+--*/"))
+        return Arithmetic(operator, left, draw(st.just(left) | operand))
     return Share(draw(conditions(depth - 1, is_inner=True)), draw(st.integers(2, 4)))
 
 
@@ -86,6 +88,28 @@ RULES = st.lists(
     min_size=1,
     max_size=4,
 ).map(lambda drawn: [_rule(f"rule_{number}", *parts) for number, parts in enumerate(drawn)])
+
+_OPERANDS = st.sampled_from([Metric("a"), Metric("b")])
+_UNARY = st.sampled_from([Negative, Absolute])
+
+
+@st.composite
+def _alike(draw: st.DrawFn) -> Node:
+    """A number of one or two operators, whose operands are mostly the same."""
+    one = draw(_OPERANDS)
+    for _ in range(draw(st.integers(1, 2))):
+        other = draw(st.just(one) | _OPERANDS)
+        unary, binary = draw(_UNARY)(one), Arithmetic(draw(st.sampled_from("+-*/")), one, other)
+        one = draw(st.sampled_from([unary, binary]))
+    return one
+
+
+ALIKE = st.lists(_alike(), min_size=2, max_size=8).map(
+    lambda drawn: [
+        _rule(f"rule_{number}", Comparison(">", node, Number(0.5)), None, 1, 0.0, 1)
+        for number, node in enumerate(drawn)
+    ]
+)
 
 
 def figures() -> st.SearchStrategy[dict[str, float]]:

@@ -9,7 +9,7 @@ import pytest
 from rolloutwatch_contract import Heartbeat, RunEnd, StepRecord
 from rolloutwatch_contract.alerts import Change
 from rolloutwatch_contract.written_rules import RuleError
-from rolloutwatch_server.store import MEMORY, NewDelivery, RulesChanged, Store
+from rolloutwatch_server.store import MEMORY, AlertHasEnded, NewDelivery, RulesChanged, Store
 from rolloutwatch_server.store.transcript import Kept, RunFacts, SessionFacts
 from tests.server.judging import document, judged_again, rule, timeline
 from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, start, step, values
@@ -175,6 +175,29 @@ def test_what_is_found_long_after_is_late(store: Store, clock: Clock) -> None:
     assert late == {0: False, 2: True, 3: True}
 
 
+def test_a_run_that_begins_while_the_server_is_away_is_late(path: Path, clock: Clock) -> None:
+    """What comes first of it and tells of more than a minute has waited, whatever its clock says; what follows has not."""
+    clock.now = 5000.0
+    store = Store(path, clock)
+    store.save_rule_set(document(rule("high", "kl > 0.5")), "api", "ada")
+    back = [step(10 * number, kl=float(number % 2)) for number in range(8)]
+    store.archive(STREAM, batch(start(), *back[:4]))  # of 30 s, the clock 4970 s behind
+    store.archive(STREAM.replace("~a", "~b"), batch(start(name="b"), *back))
+    store.archive(STREAM.replace("~a", "~c"), batch(start(name="c", time=1.0), step(70, kl=1.0)))
+    late = {run: {one.late for one in store.transitions(run)} for run in (RUN, "math~b", "math~c")}
+    assert late == {RUN: {False}, "math~b": {True}, "math~c": {True}}
+    for number in range(8, 20):
+        clock.now += 10.0
+        store.archive(
+            STREAM.replace("~a", "~b"), batch(step(10 * number, kl=float(number % 2)), first=number + 2)
+        )
+    assert not any(one.late for one in store.transitions("math~b") if one.step >= 80)
+    assert {one.late for one in store.alerts(state="all", run="math~b")} == {True, False}
+    clock.now += 600.0  # away once more, now that its clock is known
+    store.archive(STREAM.replace("~a", "~b"), batch(step(201, kl=0.0), step(795, kl=1.0), first=30))
+    assert [one.late for one in store.transitions("math~b")][-2:] == [True, False]
+
+
 def test_records_that_were_lost_are_a_figure_and_raise_an_alert(path: Path, clock: Clock) -> None:
     """From the first loss on, as many as since the step before; one that a heartbeat told of comes with the next step."""
     store = Store(path, clock)
@@ -245,6 +268,100 @@ def test_a_silence_covers_what_its_patterns_match_as_long_as_it_lasts(store: Sto
     assert [one.rule for one in store.end_silences()] == ["high"]
     assert [one.change for one in store.outbox_events()] == [Change.FIRING, Change.REPEAT]
     assert not store.unsilence(silence)
+
+
+def done(store: Store, alert: str) -> list[tuple[float, str, str, float | None, str]]:
+    """What was done about an alert: when, what, by whom, until when, and the note."""
+    found = store.alert(alert)
+    assert found is not None
+    return [(one.time, one.what.value, one.by, one.until, one.note) for one in store.actions(found)]
+
+
+def test_what_people_did_about_an_alert_stays_whatever_they_do_next(store: Store, clock: Clock) -> None:
+    """An acknowledgement that is over, one that takes the place of another, one that is taken back by somebody else."""
+    store.archive(STREAM, batch(*kl(0.75)))
+    (alert,) = store.alerts()
+    assert store.unacknowledge(alert.id, "eve") is not None
+    store.acknowledge(alert.id, "ada", 1100.0, "I look.")
+    clock.now = 1110.0
+    assert store.tell_again(alert.id)
+    store.acknowledge(alert.id, "ada", 1120.0)
+    clock.now = 1130.0
+    store.acknowledge(alert.id, "bob", None, "Mine.")
+    clock.now = 1140.0
+    store.acknowledge(alert.id, "eve", 1200.0, "No, mine.")
+    store.unacknowledge(alert.id, "ada")
+    first = [
+        (1000.0, "acknowledged", "ada", 1100.0, "I look."),
+        (1100.0, "expired", "", None, ""),
+        (1110.0, "acknowledged", "ada", 1120.0, ""),
+        (1120.0, "expired", "", None, ""),
+        (1130.0, "acknowledged", "bob", None, "Mine."),
+        (1140.0, "acknowledged", "eve", 1200.0, "No, mine."),
+        (1140.0, "taken back", "ada", None, ""),
+    ]
+    assert done(store, alert.id) == first
+    clock.now = 1150.0
+    store.acknowledge(alert.id, "bob")
+    clock.now = 1160.0
+    store.archive(STREAM, batch(*kl(0.0, 0.0, first=1), first=2))
+    for act in (lambda: store.acknowledge(alert.id, "eve"), lambda: store.unacknowledge(alert.id, "eve")):
+        with pytest.raises(AlertHasEnded, match="high of math~a ended at step 2"):
+            act()
+    assert done(store, alert.id) == [*first, (1150.0, "acknowledged", "bob", None, "")]
+    ended = store.alert(alert.id)
+    assert ended is not None
+    assert ended.acknowledged_by == "bob", "who looked after it is told for good"
+
+
+def test_silences_that_are_over_are_told_with_who_ended_them(store: Store, clock: Clock) -> None:
+    """Of an alert those that were of it while it fired."""
+    before = store.silence(RUN, "*", 1010.0, "ada", "before it fires")
+    clock.now = 1020.0
+    assert store.end_silences() == []
+    store.archive(STREAM, batch(*kl(0.75)))
+    (alert,) = store.alerts()
+    expired = store.silence(RUN, "high", 1100.0, "ada", "known")
+    ended = store.silence("math~*", "*", 2000.0, "bob")
+    store.silence("*", "low", 2000.0, "bob")
+    clock.now = 1050.0
+    assert store.unsilence(ended, "eve")
+    assert not store.unsilence(ended, "ada")
+    clock.now = 1120.0
+    expected = {before: (1010.0, ""), expired: (1100.0, ""), ended: (1050.0, "eve")}
+    for _ in range(2):  # also before anybody has let go of it
+        past = {one.id: one for one in store.past_silences()}
+        assert {name: (past[name].ended_at, past[name].ended_by) for name in expected} == expected
+        store.end_silences()
+    assert [(one.author, one.reason, one.until, one.ended_at) for one in store.past_silences(limit=2)] == [
+        ("bob", "", 2000.0, None),
+        ("bob", "", 2000.0, 1050.0),
+    ]
+    assert done(store, alert.id) == [
+        (1020.0, "silenced", "ada", 1100.0, "known"),
+        (1020.0, "silenced", "bob", 2000.0, ""),
+        (1050.0, "silence taken back", "eve", None, ""),
+        (1100.0, "silence expired", "", None, ""),
+    ]
+    clock.now = 1200.0
+    store.archive(STREAM, batch(*kl(0.0, 0.0, first=1), first=2))
+    clock.now = 1210.0
+    store.silence("*", "*", 2000.0, "eve", "after it has ended")
+    assert len(done(store, alert.id)) == 4
+
+
+def test_what_was_done_goes_with_the_run(store: Store, clock: Clock) -> None:
+    """What patterns of several runs silence stays."""
+    store.archive(STREAM, batch(start(), *kl(0.75)))
+    (alert,) = store.alerts()
+    store.acknowledge(alert.id, "ada")
+    store.silence(RUN, "high", None, "ada")
+    every = store.silence("math~*", "high", None, "ada")
+    clock.now = 1e6
+    store.delete(RUN, "old")
+    assert [one.id for one in store.past_silences()] == [one.id for one in store.silences()] == [every]
+    with contextlib.closing(sqlite3.connect(store.path)) as db:
+        assert db.execute("SELECT what, run FROM actions").fetchall() == [("silenced", "math~*")]
 
 
 def test_messages_wait_until_they_arrive_or_are_given_up(clock: Clock) -> None:

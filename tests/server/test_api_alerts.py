@@ -73,6 +73,7 @@ def test_alerts_of_a_run_are_all_there_ever_were(api: Asking) -> None:
 def test_one_alert_is_told_with_all_that_happened_to_it(api: Asking, judged: Judged) -> None:
     told = api.get(f"/alerts/{judged.alert('kl')}")
     transitions = told.pop("transitions")
+    assert told.pop("actions") == []
     assert told == {
         "id": judged.alert("kl"),
         "run": RUN,
@@ -141,6 +142,8 @@ def test_an_alert_is_silenced_with_all_of_its_rule_on_its_run(api: Asking, judge
         "author": "anybody",
         "reason": "known",
         "created_at": judged.now,
+        "ended_at": None,
+        "ended_by": "",
     }
     assert [one["silenced_until"] for one in api.get("/alerts", run=OTHER)["alerts"]] == [None]
 
@@ -155,6 +158,44 @@ def test_patterns_are_silenced_and_heard_again(api: Asking, judged: Judged) -> N
     assert [one["silenced_until"] for one in api.get("/alerts")["alerts"]] == [None, None]
     again = api.ask(f"/api/v1/silences/{made['id']}", "DELETE")
     assert again.status_code == 404
+    ended = {**made, "ended_at": judged.now, "ended_by": "anybody"}
+    other = post(api, "/silences", '{"run": "*", "minutes": 10}')
+    assert api.get("/silences", state="all") == {"silences": [other, ended]}
+    assert api.get("/silences", state="all", before=other["id"]) == {"silences": [ended]}
+    assert api.get("/silences", before=other["id"]) == {"silences": []}
+    assert api.get("/silences", limit=1, state="all") == {"silences": [other]}
+
+
+def test_who_did_what_about_an_alert_is_told(api: Asking, judged: Judged) -> None:
+    """Each word stays, also when another one has taken its place, and of silences those that were of it."""
+    alert = judged.alert("spread")
+    post(api, f"/alerts/{alert}/acknowledge", '{"minutes": 30, "note": "looking"}')
+    post(api, f"/alerts/{alert}/acknowledge", '{"note": "mine for good"}')
+    api.ask(f"/api/v1/alerts/{alert}/acknowledge", "DELETE")
+    post(api, "/silences", '{"run": "code~*", "minutes": 10}')
+    made = post(api, "/silences", '{"rule": "sp*", "minutes": 10, "reason": "known"}')
+    api.ask(f"/api/v1/silences/{made['id']}", "DELETE")
+    done = api.get(f"/alerts/{alert}")["actions"]
+    assert [(one["what"], one["until"], one["note"], one["run"], one["rule"]) for one in done] == [
+        ("acknowledged", judged.now + 1800, "looking", RUN, "spread"),
+        ("acknowledged", None, "mine for good", RUN, "spread"),
+        ("taken back", None, "", RUN, "spread"),
+        ("silenced", judged.now + 600, "known", "*", "sp*"),
+        ("silence taken back", None, "", "*", "sp*"),
+    ]
+    assert {(one["by"], one["time"]) for one in done} == {("anybody", judged.now)}
+    assert [one["silence"] for one in done] == [None, None, None, made["id"], made["id"]]
+    assert api.get(f"/alerts/{judged.alert('kl')}")["actions"] == [], "it had ended before"
+
+
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_nobody_looks_after_an_alert_that_has_ended(method: str, api: Asking, judged: Judged) -> None:
+    alert = judged.alert("kl")
+    answer = api.ask(f"/api/v1/alerts/{alert}/acknowledge", method)
+    assert answer.status_code == 409
+    assert f"the alert kl of {RUN} ended at step 3: only one that fires" in answer.json()["detail"]
+    told = api.get(f"/alerts/{alert}")
+    assert (told["acknowledged_by"], told["actions"]) == ("", [])
 
 
 @pytest.mark.parametrize(

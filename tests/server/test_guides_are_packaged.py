@@ -1,4 +1,4 @@
-"""The guides of docs/guides come with the server, however it is installed."""
+"""The guides, and the documentation they lead to, come with the server, however it is installed."""
 
 import os
 import subprocess
@@ -13,7 +13,9 @@ from rolloutwatch_contract.default_rules import DEFAULT_RULES
 from rolloutwatch_server import guides
 
 ROOT = Path(__file__).parents[2]
-GUIDES = {path.name: path.read_bytes() for path in (ROOT / "docs/guides").glob("*.md")}
+DOCS = ROOT / "docs"
+PAGES = {str(path.relative_to(DOCS)): path.read_bytes() for path in DOCS.rglob("*.md")}
+PLACE = "rolloutwatch_server/documentation/"
 
 
 def built(target: str, project: Path, folder: Path) -> Path:
@@ -25,10 +27,10 @@ def built(target: str, project: Path, folder: Path) -> Path:
     return folder / answer.stdout.split()[-1]
 
 
-def guides_in(wheel: Path) -> dict[str, bytes]:
+def pages_in(wheel: Path) -> dict[str, bytes]:
     with zipfile.ZipFile(wheel) as archive:
-        names = [name for name in archive.namelist() if name.startswith("rolloutwatch_server/guides/")]
-        return {name.rpartition("/")[2]: archive.read(name) for name in names}
+        names = [name for name in archive.namelist() if name.startswith(PLACE)]
+        return {name.removeprefix(PLACE): archive.read(name) for name in names}
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +39,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_wheel_has_all_of_them(wheel: Path) -> None:
-    assert len(GUIDES) > len(DEFAULT_RULES)
-    assert guides_in(wheel) == GUIDES
+    assert len(PAGES) > len(DEFAULT_RULES)
+    assert pages_in(wheel) == PAGES
 
 
 def test_a_wheel_that_is_made_of_an_sdist_has_them_too(tmp_path: Path) -> None:
@@ -47,7 +49,7 @@ def test_a_wheel_that_is_made_of_an_sdist_has_them_too(tmp_path: Path) -> None:
     with tarfile.open(sdist) as archive:
         archive.extractall(tmp_path / "unpacked", filter="data")
     (project,) = (tmp_path / "unpacked").iterdir()
-    assert guides_in(built("wheel", project, tmp_path)) == GUIDES
+    assert pages_in(built("wheel", project, tmp_path)) == PAGES
 
 
 def test_a_server_without_guides_is_not_built(tmp_path: Path) -> None:
@@ -66,19 +68,21 @@ def test_a_server_without_guides_is_not_built(tmp_path: Path) -> None:
 def test_what_is_installed_finds_them_in_itself(wheel: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
-    code = "from rolloutwatch_server import guides; print(guides.folder(), len(guides.names()))"
+    code = "from rolloutwatch_server import guides; print(guides.folder(), len(guides.names()), len(guides.pages()))"
     others = [ROOT / "contract", ROOT / "dashboard"]
     answer = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [tmp_path, *others]))},
     )  # fmt: skip
-    assert answer.stdout.split() == [str(tmp_path / "rolloutwatch_server/guides"), str(len(DEFAULT_RULES))]
+    assert answer.stdout.split() == [
+        str(tmp_path / "rolloutwatch_server/documentation"), str(len(DEFAULT_RULES)), str(len(PAGES))
+    ]  # fmt: skip
 
 
 def test_what_runs_from_the_repository_finds_them_there() -> None:
-    assert guides.folder() == ROOT / "docs/guides"
+    assert guides.folder() == DOCS
+    assert guides.pages().keys() == PAGES.keys()
     for rule in DEFAULT_RULES:
-        title, html = guides.guide(rule.name) or ("", "")
+        title, html = guides.page(f"/guides/{rule.name}") or ("", "")
         assert title
         assert "When it cannot fire</h2>" in html
-    assert guides.guide("README") is None

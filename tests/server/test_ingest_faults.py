@@ -75,7 +75,8 @@ def test_a_new_server_goes_on_where_the_last_one_was(redis: RedisProcess, path: 
         push(redis, STREAM, *(step(n, kl=float(n)) for n in range(first, first + 3)), first=first)
         with contextlib.closing(Store(path)) as store, ingesting(store, redis.url) as running:
             running.wait_for(records=3)
-            assert [entry.position.major for _, entry in running.announced] == [first, first + 1, first + 2]
+        # only once it has ended: what is counted is announced a moment later
+        assert [entry.position.major for _, entry in running.announced] == [first, first + 1, first + 2]
     with contextlib.closing(Store(path)) as store:
         assert values(store, "kl") == {n: float(n) for n in range(1, 10)}
 

@@ -17,16 +17,20 @@ from rolloutwatch_contract.keys import part_of
 from rolloutwatch_server import __version__
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.notify.events import Links
+from rolloutwatch_server.notify.notifier import Notifier
+from rolloutwatch_server.notify.posts import World
 from rolloutwatch_server.prometheus.histogram import Histogram
 from rolloutwatch_server.prometheus.latest import MOST_RUNS, LatestFigures
 from rolloutwatch_server.prometheus.tally import OTHER_REASON, Tally
 from rolloutwatch_server.reading import ENTRIES_PER_READ, Turns
-from rolloutwatch_server.store import MEMORY, SECONDS_UNTIL_STALLED, Entry, Position, Store
+from rolloutwatch_server.store import MEMORY, SECONDS_UNTIL_STALLED, Entry, NewDelivery, Position, Store
 from rolloutwatch_server.transport import connect
 from tests.redis_process import RedisProcess
 from tests.server.alerting import Judged
 from tests.server.asking import Asking
 from tests.server.ingesting import ingesting, push
+from tests.server.notify.events import webhook
 from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, start, step
 
 OPEN_METRICS = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
@@ -337,3 +341,35 @@ def test_a_histogram_counts_what_is_at_most_so_large() -> None:
         histogram.observe(one)
     samples = {one.labels.get("le", one.name): one.value for one in histogram.family("x", "X.").samples}
     assert samples == {"1.0": 2.0, "2.0": 3.0, "+Inf": 4.0, "x_count": 4.0, "x_sum": 102.0}
+
+
+def test_how_targets_of_messages_are_is_told_without_asking_the_archive(
+    store: Store, ingest: Ingest, tmp_path: Path
+) -> None:
+    """As it was looked at last: a target that fails, what waits for it, and what waits for one that is gone."""
+    store.make_deliveries([NewDelivery(key, "ops", f"p~{key}", "[]", 0.0) for key in "abc"], [])
+    store.make_deliveries([NewDelivery("a", "gone", "p~a", "[]", 0.0)], [])
+    store.delivery_dead(1, "no")
+    notifier = Notifier(
+        store, [webhook("http://127.0.0.1:1/"), webhook("http://127.0.0.1:1/", "fine")], World(Links(""), {})
+    )
+    api = Asking.of(store, ingest=ingest, notifier=notifier)
+    assert not any(one.samples for name, one in told(api).items() if "notify" in name)
+    notifier.look_after()
+    families = told(api)
+    figures = {
+        (name.removeprefix("rolloutwatch_notify_"), sample.labels["target"]): sample.value
+        for name, family in families.items()
+        if name.startswith("rolloutwatch_notify_")
+        for sample in family.samples
+    }
+    assert figures == {
+        ("failing", "ops"): 1.0,
+        ("failing", "fine"): 0.0,
+        ("waiting", "ops"): 2.0,
+        ("waiting", "fine"): 0.0,
+        ("waiting", "gone"): 1.0,
+        ("dead", "ops"): 1.0,
+        ("dead", "fine"): 0.0,
+        ("dead", "gone"): 0.0,
+    }

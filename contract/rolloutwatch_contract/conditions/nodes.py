@@ -82,9 +82,9 @@ class Or(msgspec.Struct, frozen=True):
 
 
 class Share(msgspec.Struct, frozen=True):
-    """The share, from 0 to 1, of the last `steps` steps at which a condition was true, among those where it was known.
+    """Of the last `steps` steps at which a condition was known the share, from 0 to 1, at which it was true.
 
-    A number. This step's is the last of them; unknown until there are so many, and where the condition is unknown.
+    A number. This step is the last of them; unknown until there are so many, and where the condition is unknown.
     """
 
     condition: "Node"

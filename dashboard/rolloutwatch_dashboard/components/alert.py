@@ -3,13 +3,13 @@
 Buttons say by `data-act` what alerts.js is to do with what their other data name; the server decides who may.
 """
 
-import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from dash import dcc, html
 
+from rolloutwatch_contract import guides
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_contract.severity import Severity
@@ -17,7 +17,6 @@ from rolloutwatch_dashboard.components import badge
 from rolloutwatch_dashboard.text import age, moment
 from rolloutwatch_dashboard.words import Figure, condition_of, figures_of, lasting
 
-_OWN_GUIDE = re.compile(r"docs/guides/([a-z0-9_]{1,128})\.md")
 FOR_EVER = 10 * 365 * 86400.0  # whoever waits longer waits until it ends
 # which role a button's act takes, as security/roles.py of the server has it; pages hide what one may not do
 NEEDS = {
@@ -53,12 +52,9 @@ def alerts_link(text: Any, **which: str) -> dcc.Link:
 
 
 def guide_link(guide: str) -> list[html.A]:
-    """Return the link to a guide, if there is one; of whatever else a rule may say, only web pages are linked."""
-    if own := _OWN_GUIDE.fullmatch(guide):
-        return [html.A("Guide", href=f"/guides/{own[1]}", className="guide")]
-    if guide.startswith(("https://", "http://")):
-        return [html.A("Guide", href=guide, className="guide", rel="noreferrer")]
-    return []
+    """Return the link to a guide, if what a rule calls so leads anywhere."""
+    link = guides.link(guide)
+    return [html.A("Guide", href=link, className="guide", rel="noreferrer")] if link else []
 
 
 def card(alert: AlertView, now: float) -> html.Article:

@@ -1,19 +1,27 @@
 """What stands around every page."""
 
+from typing import Any
+
 from dash import dcc, html
 
 from rolloutwatch_dashboard import ids
+from rolloutwatch_dashboard.shell import NAVIGATION
+
+SERVED_WHOLE = ("/guides", "/docs")  # by the server, not in the place of another page
 
 
 def top(title: str, *, asks_for_login: bool = False) -> html.Header:
     """Return the bar above every page, with the way out where one has to log in."""
     toggle = html.Button("Theme", id=ids.THEME, type="button", title="Switch between light and dark")
-    alerts = html.Span([dcc.Link("Alerts", href="/alerts"), html.Span(id=ids.BADGE)], className="counted")
-    links = html.Nav(
-        [dcc.Link("Runs", href="/"), alerts, dcc.Link("Rules", href="/rules"), html.A("API", href="/docs")]
-    )
+    links = html.Nav([_way(text, href) for text, href in NAVIGATION])
     out = html.Form(html.Button("Log out"), action="/logout", method="post") if asks_for_login else None
     return html.Header([dcc.Link(title, href="/", className="brand"), links, toggle, out], className="top")
+
+
+def _way(text: str, href: str) -> Any:
+    if href == "/alerts":
+        return html.Span([dcc.Link(text, href=href), html.Span(id=ids.BADGE)], className="counted")
+    return (html.A if href in SERVED_WHOLE else dcc.Link)(text, href=href)
 
 
 def message(heading: str, *body: object) -> html.Section:

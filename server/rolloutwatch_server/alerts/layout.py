@@ -102,7 +102,7 @@ class Layout:
             case nodes.Number(value):
                 return self._once(("number", value), lambda: self._place(0, value))
             case nodes.Negative(operand):
-                return self._calculation(_negative, "-", operand, operand)
+                return self._calculation(_negative, "negative", operand, operand)
             case nodes.Absolute(operand):
                 return self._calculation(_absolute, "abs", operand, operand)
             case nodes.Arithmetic(operator, left, right):
@@ -142,6 +142,7 @@ class Layout:
         return self._add(Condition(kind, parts, stage, 1 + max(within)))
 
     def _calculation(self, calculate: Calculate, name: str, left: nodes.Node, right: nodes.Node) -> int:
+        """Give a calculation its place; the name is what tells it from others of the same sides."""
         sides = (self._number(left), self._number(right))
 
         def make() -> int:

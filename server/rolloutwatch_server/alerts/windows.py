@@ -188,7 +188,7 @@ class Slope:
 
 
 class Shares:
-    """The share of the last steps at which a condition was true, of those at which it was known."""
+    """Of the last steps at which a condition was known the share at which it was true."""
 
     __slots__ = ("_steps", "_true", "_truths", "step", "sure")
 

@@ -1,6 +1,8 @@
 """Alerts, and what people say of them: that somebody looks after one, that nobody is to be told of some."""
 
+import contextlib
 import enum
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import msgspec
@@ -8,14 +10,15 @@ from fastapi import APIRouter, Body, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from rolloutwatch_contract import guides
 from rolloutwatch_contract.alerts import AlertView, Change
-from rolloutwatch_server import guides
 from rolloutwatch_server.api.answers import answer
 from rolloutwatch_server.api.bodies import Sent
 from rolloutwatch_server.api.runs import find_run
 from rolloutwatch_server.security.identity import identity_of
 from rolloutwatch_server.spelling import Spelt, spelt_all
-from rolloutwatch_server.store import Store
+from rolloutwatch_server.store import AlertHasEnded, Store
+from rolloutwatch_server.store.alert_actions import What
 from rolloutwatch_server.store.alert_rows import TransitionView
 
 router = APIRouter(tags=["alerts"])
@@ -104,10 +107,27 @@ class OneTransition(BaseModel):
     given_up: bool
 
 
-class AlertWithTransitions(Alert):
-    """An alert, and what happened to it, in order."""
+class OneAction(BaseModel):
+    """What somebody did: when, by the server's clock, and until when; `by` is empty for what the clock did.
+
+    Of a silence `run` and `rule` are its patterns, and `silence` is its id.
+    """
+
+    time: float
+    what: What
+    by: str
+    until: float | None
+    note: str
+    run: str
+    rule: str
+    silence: int | None
+
+
+class WholeAlert(Alert):
+    """An alert, what happened to it, and what people did about it, in order."""
 
     transitions: list[OneTransition]
+    actions: list[OneAction]
 
 
 class Acknowledgement(Sent):
@@ -152,13 +172,14 @@ def get_alerts_of_run(
     return get_alerts(request, state, run, rule, limit, before)
 
 
-@router.get("/alerts/{alert}", responses={200: {"model": AlertWithTransitions}})
+@router.get("/alerts/{alert}", responses={200: {"model": WholeAlert}})
 def get_alert(alert: Id, request: Request) -> Response:
     """Tell everything about one alert."""
     store = _store(request)
     found = _there(store.alert(alert), alert)
     transitions = store.transitions(alert=alert, limit=MOST_TRANSITIONS)
-    return answer(alert_fields(found) | {"transitions": [transition_fields(one) for one in transitions]})
+    told = {"transitions": [transition_fields(one) for one in transitions], "actions": store.actions(found)}
+    return answer(alert_fields(found) | told)
 
 
 @router.post("/alerts/{alert}/acknowledge", responses={200: {"model": Alert}})
@@ -168,14 +189,17 @@ def post_acknowledgement(
     """Say that one looks after an alert: it is not repeated, until it ends or the time is over."""
     store, said = _store(request), said or Acknowledgement()
     until = None if said.minutes is None else store.now() + said.minutes * 60
-    found = store.acknowledge(alert, identity_of(request).name, until, said.note)
+    with _refusing():
+        found = store.acknowledge(alert, identity_of(request).name, until, said.note)
     return answer(alert_fields(_there(found, alert)))
 
 
 @router.delete("/alerts/{alert}/acknowledge", responses={200: {"model": Alert}})
 def delete_acknowledgement(alert: Id, request: Request) -> Response:
     """Take that back."""
-    return answer(alert_fields(_there(_store(request).unacknowledge(alert), alert)))
+    with _refusing():
+        found = _store(request).unacknowledge(alert, identity_of(request).name)
+    return answer(alert_fields(_there(found, alert)))
 
 
 @router.post("/alerts/{alert}/silence", responses={200: {"model": Alert}})
@@ -199,6 +223,14 @@ def transition_fields(one: TransitionView) -> dict[str, Any]:
     """Return a transition as the API tells it, without what it has of its alert."""
     fields = {name: getattr(one, name) for name in OneTransition.model_fields}
     return fields | {"values": spelt_all(one.values)}
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except AlertHasEnded as ended:
+        raise HTTPException(409, str(ended)) from ended
 
 
 def _there(found: AlertView | None, alert: str) -> AlertView:

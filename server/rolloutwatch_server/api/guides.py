@@ -1,37 +1,56 @@
-"""Guides as pages, for whoever is led there by an alert."""
+"""Guides as pages, for whoever is led there by an alert, and what else is to be read."""
 
 from html import escape
 from pathlib import Path
 from string import Template
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse
 
-from rolloutwatch_dashboard import STYLE, THEME_SCRIPT
+from rolloutwatch_dashboard import NAVIGATION, STYLE, THEME_SCRIPT, THEME_SWITCH
 from rolloutwatch_server import guides
 
 router = APIRouter(include_in_schema=False)
 
 _PAGE = Template((Path(__file__).parent / "guide.html").read_text(encoding="utf-8"))
+_LOG_OUT = '<form action="/logout" method="post"><button>Log out</button></form>'
 
 
 @router.get("/guides")
-def get_guides() -> HTMLResponse:
+def get_guides(request: Request) -> HTMLResponse:
     """List all guides."""
-    links = "".join(f'<li><a href="/guides/{name}">{name}</a></li>' for name in guides.names())
-    return _page("Guides", f"<h1>Guides</h1><p>One for each default rule.</p><ul>{links}</ul>")
+    return _page(request, "/guides")
 
 
 @router.get("/guides/{name}")
-def get_guide(name: str) -> HTMLResponse:
+def get_guide(name: str, request: Request) -> HTMLResponse:
     """Show one."""
-    found = guides.guide(name)
+    return _page(request, f"/guides/{name}")
+
+
+@router.get("/guides/more/{name:path}")
+def get_more(name: str, request: Request) -> HTMLResponse:
+    """Show a page of the documentation that is no guide."""
+    return _page(request, f"/guides/more/{name}")
+
+
+def _page(request: Request, address: str) -> HTMLResponse:
+    found = guides.page(address)
     if found is None:
-        raise HTTPException(404, f"there is no guide {name[:100]!r}: /guides lists those there are.")
+        raise HTTPException(
+            404, f"there is no page {address[:100]!r}: /guides lists the guides, which lead to the others."
+        )
     title, body = found
-    return _page(title, body)
-
-
-def _page(title: str, body: str) -> HTMLResponse:
-    return HTMLResponse(_PAGE.substitute(title=escape(title), theme=THEME_SCRIPT, style=STYLE, body=body))
+    links = "".join(f'<a href="{href}">{escape(text)}</a>' for text, href in NAVIGATION)
+    return HTMLResponse(
+        _PAGE.substitute(
+            title=escape(title),
+            theme=THEME_SCRIPT,
+            style=STYLE,
+            switch=THEME_SWITCH,
+            links=links,
+            out=_LOG_OUT if request.app.state.asks_for_login else "",
+            body=body,
+        )
+    )

@@ -33,10 +33,19 @@ class OneTarget(BaseModel):
     error: str
 
 
+class OneDeparted(BaseModel):
+    """Somebody who is not in the file any more: messages that wait until they are back, a day at most, or were given up."""
+
+    name: str
+    waiting: int
+    dead: int
+
+
 class Targets(BaseModel):
-    """All of them, as they stand in the file of the server."""
+    """All of them, as they stand in the file of the server, and those that stood there."""
 
     targets: list[OneTarget]
+    departed: list[OneDeparted]
 
 
 class OneEvent(BaseModel):
@@ -85,8 +94,9 @@ class Retried(BaseModel):
 def get_notifications(request: Request) -> Response:
     """Tell who is told of alerts, and whether that works."""
     notifier = _notifier(request)
-    views = notifier.views() if notifier is not None else []
-    return answer({"targets": [msgspec.structs.asdict(one) | {"host": one.host or None} for one in views]})
+    views, departed = ([], []) if notifier is None else (notifier.views(), notifier.departed())
+    targets = [msgspec.structs.asdict(one) | {"host": one.host or None} for one in views]
+    return answer({"targets": targets, "departed": [one._asdict() for one in departed]})
 
 
 @router.post("/{target}/test", responses={200: {"model": Tested}})

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
+from rolloutwatch_contract import guides
 from rolloutwatch_contract.protocol import Origin, Phase, RulesView
 from rolloutwatch_contract.rule_errors import RuleError
 from rolloutwatch_contract.rules import Rule
-from rolloutwatch_server import guides
 from rolloutwatch_server.alerts.rulebook import SENT, Rulebook, RulesAreInAFile
 from rolloutwatch_server.alerts.rules_file import decoded
 from rolloutwatch_server.alerts.standing import standing

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from rolloutwatch_server.commands.when import moment
 from rolloutwatch_server.data_dir import ANNOUNCEMENT, NoDataDir, named, owned, server_of
+from rolloutwatch_server.notify.checking import usable_targets
 from rolloutwatch_server.notify.children import Painter, surroundings
 from rolloutwatch_server.notify.events import Links, decode, key_of
 from rolloutwatch_server.notify.example import Example, invented_example, recorded_example
+from rolloutwatch_server.notify.notifier import departed
 from rolloutwatch_server.notify.posts import Post, World
-from rolloutwatch_server.notify.targets import Target, TargetsError, read_targets
+from rolloutwatch_server.notify.targets import Target, TargetsError
 from rolloutwatch_server.settings import SETTINGS
 from rolloutwatch_server.store import ARCHIVE, Delivery, DeliveryTally, Store, StoreError
 
@@ -72,11 +74,15 @@ def _list(given: argparse.Namespace) -> int:
         print(
             f"{_name(target)}: {target.severity.word} and worse{runs}; {_standing(tallies.get(target.name))}"
         )
+    for one in departed(tallies, [target.name for target in targets]):
+        print(
+            f"{one.name} (not in the file any more): {one.waiting} waiting, for a day at most, {one.dead} given up"
+        )
     if dead:
         print("\ngiven up, the newest first; `rolloutwatch notify retry ID` sends one anew:")
-    for one in dead:
-        rules = ", ".join(dict.fromkeys(event.rule for event in decode(one.events).events))
-        print(f"  {one.id}  {one.target}  {one.run}: {rules}: {one.error}")
+    for message in dead:
+        rules = ", ".join(dict.fromkeys(event.rule for event in decode(message.events).events))
+        print(f"  {message.id}  {message.target}  {message.run}: {rules}: {message.error}")
     return 0
 
 
@@ -115,7 +121,8 @@ def _targets(given: argparse.Namespace) -> tuple[Target, ...]:
         raise _CannotDo(
             f"nobody is told yet: name the file of targets with {_FILE.flag}, or in {_FILE.variable}."
         )
-    targets = read_targets(given.notify_file, os.environ)
+    with _environment(given.data_dir) as environment:
+        targets = usable_targets(given.notify_file, os.environ, environment)
     if not targets:
         raise _CannotDo(f"{given.notify_file} has no [[target]]: docs/notifications.md has examples.")
     return targets
@@ -148,15 +155,23 @@ def _any_wants(targets: Sequence[Target]) -> bool:
 
 
 @contextlib.contextmanager
-def _painter(data_dir: Path) -> Iterator[tuple[Painter, dict[str, str]]]:
+def _environment(data_dir: Path) -> Iterator[dict[str, str]]:
+    """Give processes an environment, with a folder for their files though there be no archive."""
     with contextlib.ExitStack() as stack:
         folder = data_dir
         if not data_dir.is_dir():
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        environment = surroundings(folder, os.environ)
+        yield surroundings(folder, os.environ)
+
+
+@contextlib.contextmanager
+def _painter(data_dir: Path) -> Iterator[tuple[Painter, dict[str, str]]]:
+    with _environment(data_dir) as environment:
         painter = Painter(environment)
-        stack.callback(painter.stop)
-        yield painter, environment
+        try:
+            yield painter, environment
+        finally:
+            painter.stop()
 
 
 def _base(data_dir: Path) -> str:

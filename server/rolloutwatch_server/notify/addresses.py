@@ -6,6 +6,8 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 
+from rolloutwatch_server.notify.networks import is_special_4, is_special_6
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Sequence[str]]
 
@@ -37,11 +39,14 @@ def is_internal(text: str) -> bool:
         inner = ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
     if inner is not None:
         return _is_internal_4(inner)
-    return address.scope_id is not None or address not in _GLOBAL_UNICAST or not address.is_global
+    if address.scope_id is not None or address not in _GLOBAL_UNICAST:
+        return True
+    return is_special_6(address) or not address.is_global
 
 
 def _is_internal_4(address: ipaddress.IPv4Address) -> bool:
-    return not address.is_global or address.is_multicast or address.is_reserved
+    # what Python calls global depends on its patch: 192.0.0.192 is so for 3.11.7
+    return is_special_4(address) or not address.is_global or address.is_multicast or address.is_reserved
 
 
 def resolve(host: str, port: int) -> list[str]:

@@ -8,14 +8,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from rolloutwatch_server.notify import messenger
+from rolloutwatch_server.notify import inspector, messenger
 from rolloutwatch_server.notify.drawing import Drawing
 from rolloutwatch_server.notify.messenger import Job, Report
+from rolloutwatch_server.notify.services import Finding
 
 log = logging.getLogger(__name__)
 
@@ -111,18 +112,18 @@ class Messenger:
         self._process: subprocess.Popen[bytes] | None = None
         self._is_over = False
 
-    def send(self, job: Job) -> str:
-        """Send a message; return why it did not go, which may have secrets of the URL in it, '' if it did."""
+    def send(self, job: Job) -> Report:
+        """Send a message; tell how that went, in words that may have secrets of the URL in them."""
         self._process = process = _start("messenger", self._environment)
         if self._is_over:
             process.kill()
         try:
             answer, _ = process.communicate(msgspec.json.encode(job), timeout=self._seconds)
-            return msgspec.json.decode(answer, type=Report).error
+            return msgspec.json.decode(answer, type=Report)
         except subprocess.TimeoutExpired:
-            return f"it took more than {self._seconds:g} s."
+            return Report(f"it took more than {self._seconds:g} s.")
         except (msgspec.MsgspecError, OSError):
-            return "the process that sends it ended without a word."
+            return Report("the process that sends it ended without a word.")
         finally:
             self._process = None
             _finish(process)
@@ -133,6 +134,21 @@ class Messenger:
         process = self._process
         if process is not None:
             process.kill()
+
+
+def inspected(
+    urls: Sequence[str], environment: Mapping[str, str], seconds: float = inspector.SECONDS
+) -> list[Finding] | None:
+    """Let a process look at URLs of Apprise; None if it does not answer in time."""
+    process = _start("inspector", environment)
+    try:
+        answer, _ = process.communicate(msgspec.json.encode(urls), timeout=seconds)
+        findings = msgspec.json.decode(answer, type=list[Finding])
+    except (subprocess.TimeoutExpired, msgspec.MsgspecError, OSError):
+        return None
+    finally:
+        _finish(process)
+    return findings if len(findings) == len(urls) else None
 
 
 def _asked(process: subprocess.Popen[bytes], line: bytes, seconds: float) -> bytes | None:

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 
 import msgspec
 
+from rolloutwatch_contract.alerts import Change
 from rolloutwatch_contract.severity import Severity
 from rolloutwatch_server.notify import thresholds
-from rolloutwatch_server.notify.events import Content, title_of
+from rolloutwatch_server.notify.events import Content, is_over, title_of
 from rolloutwatch_server.notify.outbox import Outbox
 from rolloutwatch_server.notify.thresholds import Threshold
+from rolloutwatch_server.store import Event
 
 MOST_STEPS = 200
 STEPS_AFTER = 20
@@ -30,13 +32,17 @@ class Panel(msgspec.Struct, frozen=True):
 
 
 class Drawing(msgspec.Struct, frozen=True):
-    """A picture before it is drawn; `mark` is the step that it is about."""
+    """A picture before it is drawn; `mark` is the step that it is about.
+
+    If that is where all is well again, `fired` is from where to where it was not.
+    """
 
     rule: str
     run: str
     severity: Severity
     mark: int
     panels: list[Panel]
+    fired: tuple[int, int] | None = None
 
 
 def drawing_of(content: Content, outbox: Outbox) -> Drawing | None:
@@ -55,7 +61,13 @@ def drawing_of(content: Content, outbox: Outbox) -> Drawing | None:
     ]
     if not panels:
         return None
-    return Drawing(event.rule, title_of(event.run), event.severity, event.step, panels)
+    return Drawing(event.rule, title_of(event.run), event.severity, event.step, panels, _fired(event))
+
+
+def _fired(event: Event) -> tuple[int, int] | None:
+    if not is_over(event):
+        return None
+    return (event.firing_step if event.change is Change.RESOLVED else event.step), event.step
 
 
 def panel(metric: str, steps: list[int], values: Sequence[float], limits: Sequence[Threshold]) -> Panel:

@@ -3,21 +3,26 @@
 import hashlib
 import json
 import math
-import re
+import time
 from collections.abc import Sequence
 
 import msgspec
 
+from rolloutwatch_contract import guides
 from rolloutwatch_contract.alerts import Change
 from rolloutwatch_server.store import Event
 
 
 class Content(msgspec.Struct, frozen=True):
-    """What one message is about: events of one run, and how many other alerts fire there."""
+    """What one message is about: events of one run, and how many other alerts fire there.
+
+    `over` has the alerts whose end was known when the message was made, but is not told by it: not everybody wants ends.
+    """
 
     events: tuple[Event, ...]
     others: int = 0
     is_test: bool = False
+    over: tuple[str, ...] = ()
 
     @property
     def run(self) -> str:
@@ -36,11 +41,21 @@ class Content(msgspec.Struct, frozen=True):
 
     @property
     def shown(self) -> list[Event]:
-        """Return what people are shown, the worst first, without the beginnings of what is over by now: the end tells of it."""
-        over = {one.alert for one in self.events if one.change is Change.RESOLVED}
-        return worst_first(
-            [one for one in self.events if one.change is not Change.FIRING or one.alert not in over]
-        )
+        """Return what people are shown, without the beginnings of what is over by now: the end tells of it.
+
+        Whoever reads only the first line reads what matters: what fires, the most severe, the newest.
+        """
+        told = ends(self.events)
+        shown = [one for one in self.events if not (says_it_fires(one) and one.alert in told)]
+        return sorted(shown, key=lambda one: (self.has_ended(one), -one.severity, -one.step, one.rule))
+
+    def has_ended(self, event: Event) -> bool:
+        """Tell whether what an event tells of is over, by itself or as is known otherwise."""
+        return is_over(event) or self.ended_meanwhile(event)
+
+    def ended_meanwhile(self, event: Event) -> bool:
+        """Tell whether an event says that an alert fires, of which another one that is not told says that it is over."""
+        return event.alert in self.over and says_it_fires(event)
 
 
 def encode(content: Content) -> str:
@@ -63,14 +78,20 @@ def is_over(event: Event) -> bool:
     return event.change is Change.RESOLVED or (event.change is Change.STABLE and event.reason != "firing")
 
 
+def says_it_fires(event: Event) -> bool:
+    """Tell whether an event is that an alert fires, now or still."""
+    is_stable = event.change is Change.STABLE and event.reason == "firing"
+    return event.change in (Change.FIRING, Change.REPEAT) or is_stable
+
+
+def ends(events: Sequence[Event]) -> set[str]:
+    """Return the alerts of which events tell the end."""
+    return {one.alert for one in events if one.change is Change.RESOLVED}
+
+
 def is_muted(event: Event) -> bool:
     """Tell whether nobody is told: silenced; or acknowledged, unless it is the end, which whoever looks after it waits for."""
     return event.is_silenced or (event.is_acknowledged and not is_over(event))
-
-
-def worst_first(events: Sequence[Event]) -> list[Event]:
-    """Return events so that whoever reads only the first line reads what matters: what fires, the most severe, the newest."""
-    return sorted(events, key=lambda one: (is_over(one), -one.severity, -one.step, one.rule))
 
 
 def title_of(run: str) -> str:
@@ -95,6 +116,28 @@ def number(value: float) -> str:
     return f"{value:.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
 
 
+def moment(seconds: float) -> str:
+    """Return a time, of a record say, as date and time of day.
+
+    >>> moment(1790000000.2), moment(1e300)
+    ('2026-09-21 14:13:20 UTC', 'an unknown time')
+    """
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+    except (OverflowError, OSError, ValueError):  # a trainer's clock may say anything
+        return "an unknown time"
+
+
+def span(seconds: float) -> str:
+    """Return for how long something has been, in its largest two units.
+
+    >>> span(200), span(3 * 3600 + 130), span(90000)
+    ('3 min', '3 h 2 min', '25 h')
+    """
+    hours, minutes = divmod(int(seconds // 60), 60)
+    return " ".join([*([f"{hours} h"] if hours else []), *([f"{minutes} min"] if minutes else [])])
+
+
 class Links(msgspec.Struct, frozen=True):
     """Where pages of the server are found, by their beginning."""
 
@@ -105,8 +148,6 @@ class Links(msgspec.Struct, frozen=True):
         return f"{self.base}/runs/{run}?step={step}"
 
     def guide(self, guide: str) -> str:
-        """Return the page of a guide, named as a rule names it: by its file, or by an address of its own; '' if by none."""
-        if re.match(r"https?://", guide):
-            return guide
-        name = guide.rpartition("/")[2].removesuffix(".md")
-        return f"{self.base}/guides/{name}" if name else ""
+        """Return the page of a guide, named as a rule names it; '' if that leads nowhere."""
+        link = guides.link(guide)
+        return f"{self.base}{link}" if link.startswith("/") else link

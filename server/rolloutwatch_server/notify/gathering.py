@@ -17,6 +17,7 @@ class Gatherer:
     The first event of a run goes at once, with those that fire within the same instant;
     what follows within ten seconds is gathered into the next message.
     What was found late waits until no more of it is found: one digest for each run, not one message for each event.
+    What happens to an alert of a digest goes with it, so that no end is told before its beginning.
     """
 
     def __init__(self, told: Mapping[str, float] | None = None) -> None:
@@ -25,8 +26,11 @@ class Gatherer:
     def ready(self, events: Sequence[Event], now: float) -> list[list[Event]]:
         """Return groups to be told now, each of one run, in the order in which their first events happened."""
         groups: dict[tuple[str, bool], list[Event]] = {}
+        of_digests: set[str] = set()
         for event in events:
-            groups.setdefault((event.run, event.late), []).append(event)
+            if event.late:
+                of_digests.add(event.alert)
+            groups.setdefault((event.run, event.alert in of_digests), []).append(event)
         ready = [
             group
             for (run, late), group in groups.items()

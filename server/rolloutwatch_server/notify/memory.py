@@ -60,21 +60,47 @@ class MemoryOutbox:
     def due_deliveries(
         self, now: float | None = None, *, target: str | None = None, limit: int = 100
     ) -> list[Delivery]:
-        """Return messages whose time has come, the one that was made first being the first."""
+        """Return messages whose time has come, of each run only the first one that waits."""
         at = self._clock() if now is None else now
-        return [one for one in reversed(self._of("waiting", target)) if one.next_at <= at][:limit]
+        firsts: dict[tuple[str, str], Delivery] = {}
+        due = set()
+        for one in reversed(self._of("waiting", target)):
+            firsts.setdefault((one.target, one.run), one)
+            if one.next_at <= at:
+                due.add((one.target, one.run))
+        return [one for of, one in firsts.items() if of in due][:limit]
 
     def delivery_done(self, delivery: int) -> None:
         """Note that a message arrived."""
         self._settle(delivery, state="done", done_at=self._clock(), error="")
 
     def delivery_failed(self, delivery: int, error: str, next_at: float) -> None:
-        """Note that a message did not arrive, and when it is tried again."""
-        self._settle(delivery, error=error, next_at=next_at)
+        """Note that a message did not arrive, and when it is tried again; later ones of its run wait as long."""
+        self._settle(delivery, error=error, next_at=next_at, done_at=self._clock())
+        with self._lock:
+            failed = self._deliveries[delivery]
+            for one in self._of("waiting", failed.target):
+                if one.run == failed.run and one.id > delivery:
+                    later = max(one.next_at, next_at)
+                    self._deliveries[one.id] = msgspec.structs.replace(one, next_at=later)
 
     def delivery_dead(self, delivery: int, error: str) -> None:
         """Note that a message is given up."""
         self._settle(delivery, state="dead", done_at=self._clock(), error=error)
+
+    def give_up_deliveries(self, targets: Sequence[str], before: float, error: str) -> int:
+        """Give up what waits for others than these targets and was made before a time; return how many those were."""
+        with self._lock:
+            old = [
+                one
+                for one in self._of("waiting", None)
+                if one.target not in targets and one.created_at <= before
+            ]
+            for one in old:
+                self._deliveries[one.id] = msgspec.structs.replace(
+                    one, state="dead", done_at=self._clock(), error=error
+                )
+        return len(old)
 
     def retry_delivery(self, delivery: int) -> bool:
         """Let a message that was given up wait again; tell whether there is such a one."""
@@ -126,17 +152,23 @@ class MemoryOutbox:
         all_of_it = self._of(None, target)
         arrived = [one.done_at for one in all_of_it if one.state == "done" and one.done_at is not None]
         last = max(arrived, default=None)
-        failed = [
-            one
+        tried = sorted((one.done_at, one.id) for one in all_of_it if one.done_at is not None)
+        latest = self._deliveries[tried[-1][1]] if tried else None
+        if latest is None or latest.state == "done":
+            return DeliveryTally(
+                len(self._of("waiting", target)), len(self._of("dead", target)), last_success=last
+            )
+        since = min(
+            one.created_at
             for one in all_of_it
-            if one.error and (one.done_at is None or last is None or one.done_at > last)
-        ]
+            if one.state != "done" and one.done_at is not None and (last is None or one.done_at >= last)
+        )
         return DeliveryTally(
             waiting=len(self._of("waiting", target)),
             dead=len(self._of("dead", target)),
             last_success=last,
-            failing_since=min((one.created_at for one in failed), default=None),
-            error=failed[0].error if failed else "",
+            failing_since=max(since, last or since),
+            error=latest.error,
         )
 
     def _settle(self, delivery: int, **changes: object) -> None:

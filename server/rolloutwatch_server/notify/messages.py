@@ -5,12 +5,13 @@ from typing import NamedTuple
 
 from rolloutwatch_contract.alerts import Change
 from rolloutwatch_server.notify import thresholds
-from rolloutwatch_server.notify.events import Content, Links, is_over, number, title_of
+from rolloutwatch_server.notify.events import Content, Links, is_over, moment, number, span, title_of
 from rolloutwatch_server.store import Event
 
 MOST_LETTERS_OF_A_TITLE = 200
 MOST_LETTERS = 1800  # the least that a chat service takes is 2000, with the title
 MOST_LINES_OF_OTHERS = 8
+SECONDS_UNTIL_TOLD_LATE = 180.0
 _MOST_LETTERS_OF_A_PART = 500
 
 _STATES = {
@@ -27,31 +28,51 @@ class Message(NamedTuple):
     body: str
 
 
-def compose(content: Content, links: Links) -> Message:
-    """Return the words for events of one run; the worst one is told as a whole, the others in a line each."""
+def compose(content: Content, links: Links, now: float) -> Message:
+    """Return the words for events of one run, as they go out at `now`.
+
+    The worst one is told as a whole, the others in a line each.
+    """
     events = content.shown
     others = events[1:]
-    parts = [_opening(content), _story(events[0], links)]
+    parts = [*_openings(content, now), _story(events[0], content, links)]
     if others:
-        parts.append(_lines(others))
+        parts.append(_lines(others, content))
     closing = _closing(content, links)  # which stands there in any case: it leads to all the rest
     body = _cut("\n\n".join(filter(None, parts)), MOST_LETTERS - len(closing) - 2)
-    return Message(_cut(_title(content, events), MOST_LETTERS_OF_A_TITLE), f"{body}\n\n{closing}")
+    return Message(_title(content, events, now), f"{body}\n\n{closing}")
 
 
-def _title(content: Content, events: Sequence[Event]) -> str:
+def _title(content: Content, events: Sequence[Event], now: float) -> str:
     first, run = events[0], title_of(content.run)
     if content.is_test:
-        return f"[test] {run}: this is how an alert looks"
-    state = f"{_state(first)}, found late" if content.is_late else _state(first)
+        return _cut(f"[test] {run}: this is how an alert looks", MOST_LETTERS_OF_A_TITLE)
+    state = _state(first, content)
+    state += ", found late" if content.is_late else ""
+    state += ", told late" if _lateness(content, now) else ""
     if len(events) == 1:
-        return f"[{state}] {run}: {_what(first)}"
-    names = ", ".join(dict.fromkeys(one.rule for one in events))
-    return f"[{state}] {run}: {_count(len(events), 'event')} {_steps(events)}: {names}"
+        return _cut(f"[{state}] {run}: {_what(first)}", MOST_LETTERS_OF_A_TITLE)
+    begin = f"[{state}] {run}: {_count(len(events), 'event')} {_steps(events)}: "
+    names = list(dict.fromkeys(one.rule for one in events))
+    return _cut(begin + _names(names, MOST_LETTERS_OF_A_TITLE - len(begin)), MOST_LETTERS_OF_A_TITLE)
 
 
-def _state(event: Event) -> str:
-    return _STATES.get(event.change, event.severity.word)
+def _names(names: Sequence[str], room: int) -> str:
+    """Return names, as many as there is room for, and how many more there are; the first one in any case.
+
+    >>> _names(["kl_high", "kl_very_high", "stalled"], 30), _names(["kl_high", "kl_very_high", "stalled"], 25)
+    ('kl_high, kl_very_high, stalled', 'kl_high and 2 more')
+    """
+    for count in range(len(names), 1, -1):
+        more = len(names) - count
+        text = ", ".join(names[:count]) + (f" and {more} more" if more else "")
+        if len(text) <= room:
+            return text
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+
+
+def _state(event: Event, content: Content) -> str:
+    return "over by now" if content.ended_meanwhile(event) else _STATES.get(event.change, event.severity.word)
 
 
 def _what(event: Event) -> str:
@@ -60,26 +81,40 @@ def _what(event: Event) -> str:
     return f"{event.rule} at step {event.step}"
 
 
-def _opening(content: Content) -> str:
+def _lateness(content: Content, now: float) -> float:
+    """Return for how long the server has known what is told only now; 0 if not for long."""
+    known_for = now - min(one.created_at for one in content.events)
+    return 0.0 if content.is_test or known_for <= SECONDS_UNTIL_TOLD_LATE else known_for
+
+
+def _openings(content: Content, now: float) -> list[str]:
     if content.is_test:
-        return "A test: nothing is wrong. An alert would look like this."
+        return ["A test: nothing is wrong. An alert would look like this."]
+    openings = []
+    if late := _lateness(content, now):
+        openings.append(
+            f"Told late: the server has known this for {span(late)}, and could not deliver it before. "
+            "It may be otherwise by now."
+        )
     if content.is_late:
-        return "These events were found long after they happened, because the server had been away."
-    return ""
+        openings.append("These events were found long after they happened, because the server had been away.")
+    return openings
 
 
-def _story(event: Event, links: Links) -> str:
+def _story(event: Event, content: Content, links: Links) -> str:
     """Tell one event as a whole."""
-    lines = [_head(event), *_figures(event)]
+    lines = [_head(event, content), f"That was at {moment(event.time)}.", *_figures(event, content)]
     # what is over needs no cure
-    if not is_over(event):
+    if not content.has_ended(event):
         lines += ["", f"What to do: {_part(event.cure)}"] if event.cure else []
         lines += [f"Guide: {link}"] if (link := links.guide(event.guide)) else []
     return "\n".join(lines)
 
 
-def _head(event: Event) -> str:
+def _head(event: Event, content: Content) -> str:
     summary = f" {_part(event.summary)}" if event.summary else ""
+    if content.ended_meanwhile(event):
+        return f"{event.rule} fired at step {event.firing_step}, and is over by now.{summary}"
     if event.change is Change.RESOLVED:
         why = _sentence(event.reason) if event.reason else "Its condition holds no more."
         return f"{event.rule} is over: it fired from step {event.firing_step} to {event.step}. {why}"
@@ -98,7 +133,7 @@ def _head(event: Event) -> str:
     return f"{event.rule} fires.{summary}"
 
 
-def _figures(event: Event) -> list[str]:
+def _figures(event: Event, content: Content) -> list[str]:
     """Return the figures beside their limits, and the condition."""
     limits = thresholds.thresholds(event.condition)
     lines = []
@@ -108,20 +143,20 @@ def _figures(event: Event) -> list[str]:
         ]
         limit = f"  (limit: {' or '.join(of_it)})" if of_it else ""
         lines.append(f"{metric}: {number(value)}{limit}")
-    if event.condition and not is_over(event):
+    if event.condition and not content.has_ended(event):
         lines.append(f"Condition: {_part(event.condition)}")
     return ["", *lines[:12]] if lines else []
 
 
-def _lines(events: Sequence[Event]) -> str:
-    shown = [_line(one) for one in events[:MOST_LINES_OF_OTHERS]]
+def _lines(events: Sequence[Event], content: Content) -> str:
+    shown = [_line(one, content) for one in events[:MOST_LINES_OF_OTHERS]]
     more = len(events) - len(shown)
     return "\n".join(["Also:", *shown, *([f"and {more} more"] if more else [])])
 
 
-def _line(event: Event) -> str:
+def _line(event: Event, content: Content) -> str:
     figures = ", ".join(f"{metric} {number(value)}" for metric, value in list(event.values.items())[:3])
-    told = f"- [{_state(event)}] {_what(event)}"
+    told = f"- [{_state(event, content)}] {_what(event)}, {moment(event.time)}"
     return f"{told}: {figures}" if figures and not is_over(event) else told
 
 

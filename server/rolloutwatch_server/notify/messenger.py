@@ -17,8 +17,10 @@ from typing import Any
 import msgspec
 
 from rolloutwatch_server.notify.addresses import is_internal
+from rolloutwatch_server.notify.services import asset, inspect
 
 SECONDS = 30.0  # after which it ends itself, should nobody have ended it
+_SIGNS_THAT_IT_GOES_SOMEWHERE = ("socket.connect", "socket.sendto", "socket.sendmsg")
 _SIGNS_THAT_IT_IS_NOT_ASKED_FOR = (
     "subprocess.Popen",
     "os.system",
@@ -41,9 +43,10 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """How it went: '' or why not, in words that may have secrets of the URL in them."""
+    """How it went: '' or why not, in words that may have secrets of the URL in them; and whether it can never go."""
 
     error: str = ""
+    is_final: bool = False
 
 
 class Refused(OSError):
@@ -68,20 +71,9 @@ def send(job: Job) -> Report:
     heard = _Heard()
     logging.getLogger("apprise").addHandler(heard)
     logging.getLogger("apprise").propagate = False
-    # no redirections, nothing on disk, no ${VARIABLES} of the server in what is sent
-    asset = apprise.AppriseAsset(
-        app_id="Rolloutwatch",
-        app_desc="Rolloutwatch",
-        app_url="",
-        async_mode=False,
-        http_redirects=False,
-        secure_logging=True,
-        allow_templates=False,
-        storage_mode="memory",
-    )
-    service = apprise.Apprise(asset=asset)
+    service = apprise.Apprise(asset=asset())
     if not service.add(job.url):
-        return Report(f"Apprise cannot use the URL: {heard.last or 'it knows no such service'}")
+        return Report(inspect(job.url).problem, is_final=True)
     kinds = {"critical": apprise.NotifyType.FAILURE, "warning": apprise.NotifyType.WARNING}
     refused = [] if job.allow_internal else refuse_internal()
     with tempfile.TemporaryDirectory() as folder:
@@ -103,8 +95,10 @@ def refuse_internal() -> list[str]:
     refused: list[str] = []
 
     def refuse(event: str, about: tuple[Any, ...]) -> None:
-        if event in ("socket.connect", "socket.sendto"):
+        if event in _SIGNS_THAT_IT_GOES_SOMEWHERE:
             address = about[1]
+            if address is None:  # to where it has connected, which was looked at
+                return
             host = address[0] if isinstance(address, tuple) and address else str(address)
             if is_internal(str(host)):
                 refused.append(

@@ -2,16 +2,23 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from rolloutwatch_contract.protocol import TargetView
 from rolloutwatch_server.notify.children import Painter
-from rolloutwatch_server.notify.events import Content, encode, is_muted, is_over, key_of
+from rolloutwatch_server.notify.events import Content, encode, ends, is_muted, is_over, key_of
 from rolloutwatch_server.notify.example import invented_example
 from rolloutwatch_server.notify.gathering import Gatherer
 from rolloutwatch_server.notify.outbox import Outbox
 from rolloutwatch_server.notify.posts import Pictures, Post, World
-from rolloutwatch_server.notify.sending import ATTEMPTS_UNTIL_FAILING, SECONDS_AFTER_TROUBLE, Sender
+from rolloutwatch_server.notify.sending import (
+    ATTEMPTS_UNTIL_FAILING,
+    SECONDS_AFTER_TROUBLE,
+    SECONDS_UNTIL_GIVEN_UP,
+    Sender,
+)
 from rolloutwatch_server.notify.targets import Target
 from rolloutwatch_server.store import DeliveryTally, Event, NewDelivery, StoreError
 
@@ -19,9 +26,35 @@ log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 0.1
 SECONDS_BETWEEN_LOOKS_FOR_NOBODY = 5.0
+SECONDS_BETWEEN_COUNTS = 5.0
 SECONDS_TO_END = 2.0
 MOST_ALERTS_COUNTED = 1000
 MOST_DEAD = 1000  # the archive keeps no more
+NOT_IN_THE_FILE = "there is no such target in the file any more, for a day by now."
+
+
+class Departed(NamedTuple):
+    """Somebody who is not in the file any more: messages that wait for them, a day at most, and that were given up."""
+
+    name: str
+    waiting: int
+    dead: int
+
+
+class Standing(NamedTuple):
+    """How everybody was when that was looked at last."""
+
+    targets: Sequence[TargetView] = ()
+    departed: Sequence[Departed] = ()
+
+
+def departed(tallies: Mapping[str, DeliveryTally], names: Collection[str]) -> list[Departed]:
+    """Return those that are not among the names, and for whom messages wait or were given up."""
+    return [
+        Departed(name, tally.waiting, tally.dead)
+        for name, tally in tallies.items()
+        if name not in names and (tally.waiting or tally.dead)
+    ]
 
 
 class UnderWay(RuntimeError):
@@ -42,7 +75,10 @@ class Notifier:
             Sender(outbox, Post(target, world), self._pictures, world.clock) for target in self._targets
         ]
         self._tests = {target.name: Post(target, world) for target in self._targets}
+        self._names = [target.name for target in self._targets]
         self._testing = threading.Lock()
+        self._looked_at: float | None = None
+        self.standing = Standing()  # from a few seconds ago, for whoever must not ask the archive
         self._gatherer = Gatherer()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rolloutwatch-notify", daemon=True)
@@ -75,6 +111,10 @@ class Notifier:
         tallies = self._outbox.delivery_tallies()
         return [self._view(one, tallies.get(one.name, DeliveryTally())) for one in self._targets]
 
+    def departed(self) -> list[Departed]:
+        """Return those for whom messages wait or were given up, and who are not in the file any more."""
+        return departed(self._outbox.delivery_tallies(), self._names)
+
     def failing(self) -> list[TargetView]:
         """Return the targets that fail, of which pages have a banner."""
         return [one for one in self.views() if one.failing_since is not None]
@@ -93,10 +133,13 @@ class Notifier:
     def retry(self, delivery: int) -> bool:
         """Let a message that was given up be sent anew; tell whether there is such a one, for a target that there is."""
         dead = self._outbox.deliveries("dead", limit=MOST_DEAD)
-        is_known = any(one.id == delivery and self.target(one.target) is not None for one in dead)
-        is_there = is_known and self._outbox.retry_delivery(delivery)
-        self._wake()
-        return is_there
+        message = next((one for one in dead if one.id == delivery), None)
+        sender = None if message is None else self._sender(message.target)
+        if message is None or sender is None or not self._outbox.retry_delivery(delivery):
+            return False
+        sender.begin_anew(message.run)
+        sender.wake()
+        return True
 
     def retry_all(self) -> int:
         """Let all messages be sent anew that were given up, for targets that there are; return how many."""
@@ -113,6 +156,14 @@ class Notifier:
             taken += len(group)
         return len(events) - taken
 
+    def look_after(self) -> None:
+        """Give up what has waited for a day for somebody who is not in the file any more; note how everybody is."""
+        before = self._world.clock() - SECONDS_UNTIL_GIVEN_UP
+        count = self._outbox.give_up_deliveries(self._names, before, NOT_IN_THE_FILE)
+        if count:
+            log.error("%d messages are given up for targets that are not in the file any more", count)
+        self.standing = Standing(self.views(), self.departed())
+
     def _make(self, group: Sequence[Event], now: float) -> None:
         """Put messages for all targets that want them in the place of events."""
         run, deliveries = group[0].run, []
@@ -121,7 +172,8 @@ class Notifier:
         for target in self._targets:
             wanted = tuple(one for one in loud if target.wants(one))
             if wanted:
-                text = encode(Content(wanted, others))
+                over = tuple(sorted(ends(group) - ends(wanted)))
+                text = encode(Content(wanted, others, over=over))
                 deliveries.append(NewDelivery(key_of(wanted), target.name, run, text, now))
         self._outbox.make_deliveries(deliveries, [one.id for one in group])
         if deliveries and not group[0].late:
@@ -133,6 +185,9 @@ class Notifier:
         told = {one.alert for one in group if not is_over(one)}
         firing = self._outbox.alerts(state="firing", run=run, limit=MOST_ALERTS_COUNTED)
         return sum(one.id not in told for one in firing)
+
+    def _sender(self, target: str) -> Sender | None:
+        return next((one for one in self._senders if one.target == target), None)
 
     def _wake(self) -> None:
         for sender in self._senders:
@@ -168,6 +223,10 @@ class Notifier:
     def _try_round(self, is_known: bool) -> bool:
         try:
             self.round()
+            now = time.monotonic()
+            if self._looked_at is None or now - self._looked_at >= SECONDS_BETWEEN_COUNTS:
+                self.look_after()
+                self._looked_at = now
         except StoreError as error:
             if not is_known and not self._stopping.is_set():
                 log.warning("Nobody is told of alerts, which is tried again: %s", error)

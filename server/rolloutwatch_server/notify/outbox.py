@@ -20,16 +20,22 @@ class Outbox(Protocol):
     def due_deliveries(
         self, now: float | None = None, *, target: str | None = None, limit: int = 100
     ) -> list[Delivery]:
-        """Return messages whose time has come, of one target or of all, the one that was made first being the first."""
+        """Return messages whose time has come, of one target or of all, the one that was made first being the first.
+
+        Of one run only the first one that waits, whose time has come too when that of a later one has.
+        """
 
     def delivery_done(self, delivery: int) -> None:
         """Note that a message arrived."""
 
     def delivery_failed(self, delivery: int, error: str, next_at: float) -> None:
-        """Note that a message did not arrive, and when it is tried again."""
+        """Note that a message did not arrive, and when it is tried again; later ones of its run wait as long."""
 
     def delivery_dead(self, delivery: int, error: str) -> None:
         """Note that a message is given up."""
+
+    def give_up_deliveries(self, targets: Sequence[str], before: float, error: str) -> int:
+        """Give up what waits for others than these targets and was made before a time; return how many those were."""
 
     def retry_delivery(self, delivery: int) -> bool:
         """Let a message that was given up wait again, from now on; tell whether there is such a one."""

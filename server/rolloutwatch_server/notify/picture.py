@@ -15,6 +15,7 @@ from rolloutwatch_server.notify.events import number
 # 1080 pixels wide, and letters that are still of some 11 points where a phone shows it in 390
 _INCHES, _DOTS = 4.0, 270
 _INK, _FAINT, _GRID, _GROUND, _CURVE = "#1c2430", "#5b6675", "#e6e9ee", "#ffffff", "#0072b2"
+_OVER = "#1e7a4c"
 _LINES = {Severity.CRITICAL: "#c0392b", Severity.WARNING: "#9a6b00"}
 _FEW = 40  # values, up to which each has a point
 _DECADES = 3.0  # from which on an axis is logarithmic
@@ -27,7 +28,8 @@ def draw(drawing: Drawing) -> bytes:
     # of objects alone: pyplot would keep figures
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.07, hspace=0.06)
     figure = Figure(figsize=(_INCHES, height), dpi=_DOTS, facecolor=_GROUND, layout=layout)
-    title = f"{_shortened(drawing.rule)}\n{_shortened(drawing.run)}"
+    over = " is over" if drawing.fired else ""
+    title = f"{_shortened(drawing.rule)}{over}\n{_shortened(drawing.run)}"
     figure.suptitle(title, x=0.025, ha="left", size=9.5, weight="bold", color=_INK, parse_math=False)
     columns = figure.subplots(len(drawing.panels), 1, sharex=True, squeeze=False)[:, 0]
     for axes, panel in zip(columns, drawing.panels, strict=True):
@@ -40,7 +42,9 @@ def draw(drawing: Drawing) -> bytes:
 
 
 def _draw_panel(axes: Any, panel: Panel, drawing: Drawing) -> None:
-    color = _LINES.get(drawing.severity, _INK)
+    severe = _LINES.get(drawing.severity, _INK)
+    # what is over is not to look as if it were not
+    color, limits = (_OVER, _FAINT) if drawing.fired else (severe, severe)
     values = [math.nan if one is None else one for one in panel.value]
     _dress(axes)
     axes.plot(
@@ -55,7 +59,9 @@ def _draw_panel(axes: Any, panel: Panel, drawing: Drawing) -> None:
     )
     _set_scale(axes, panel, values)
     for word, limit in panel.limits:
-        _draw_limit(axes, word, limit, color)
+        _draw_limit(axes, word, limit, limits)
+    if drawing.fired:
+        _draw_span(axes, panel, drawing.fired, severe)
     axes.axvline(drawing.mark, color=color, linewidth=0.9, zorder=2)
     for step in panel.infinite:
         axes.plot(
@@ -63,7 +69,7 @@ def _draw_panel(axes: Any, panel: Panel, drawing: Drawing) -> None:
             [0.97],
             marker="^",
             markersize=4.5,
-            color=color,
+            color=limits,
             transform=axes.get_xaxis_transform(),
             zorder=4,
         )
@@ -119,8 +125,15 @@ def _draw_limit(axes: Any, word: str, limit: float, color: str) -> None:
     )
 
 
+def _draw_span(axes: Any, panel: Panel, fired: tuple[int, int], color: str) -> None:
+    """Show from where to where it fired, as far as that is within the picture."""
+    left, right = axes.get_xlim()
+    axes.axvspan(max(fired[0], panel.step[0]), fired[1], color=color, alpha=0.14, linewidth=0, zorder=0.5)
+    axes.set_xlim(left, right)
+
+
 def _draw_mark(axes: Any, panel: Panel, mark: int, color: str) -> None:
-    """Name the metric, and its value where it fired."""
+    """Name the metric, and its value where it fired, or where it ended."""
     found = dict(zip(panel.step, panel.value, strict=True)).get(mark)
     axes.set_title(panel.metric, loc="left", size=8.5, color=_INK, pad=3, parse_math=False)
     told = number(found) if found is not None else "infinite" if mark in panel.infinite else "no value"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from rolloutwatch_server.notify.addresses import Resolve, resolve
 from rolloutwatch_server.notify.children import Messenger, Painter
 from rolloutwatch_server.notify.drawing import Drawing, drawing_of
-from rolloutwatch_server.notify.events import Content, Links, encode, is_over
+from rolloutwatch_server.notify.events import Content, Links, encode
 from rolloutwatch_server.notify.messages import compose
 from rolloutwatch_server.notify.messenger import Job
 from rolloutwatch_server.notify.outbox import Outbox
@@ -41,20 +41,21 @@ class Post:
 
     def send(self, key: str, content: Content, picture: bytes | None) -> Outcome:
         """Send a message once; tell how it went."""
+        now = self._world.clock()
         if self._webhook is not None:
-            now = self._world.clock()
             return self._webhook.send(key, payload(key, content, self._world.links, picture, now), now)
-        message = compose(content, self._world.links)
+        message = compose(content, self._world.links, now)
         worst = content.worst
         job = Job(
             url=self.target.address.reveal(),
             title=message.title,
             body=message.body,
-            severity="" if is_over(worst) else worst.severity.word,
+            severity="" if content.has_ended(worst) else worst.severity.word,
             picture=base64.b64encode(picture).decode() if picture else "",
             allow_internal=self.target.allow_internal,
         )
-        return Outcome(self.target.hidden(self._messenger.send(job)))
+        report = self._messenger.send(job)
+        return Outcome(self.target.hidden(report.error), report.is_final)
 
     def stop(self) -> None:
         """End what is being sent, as far as it can be ended."""

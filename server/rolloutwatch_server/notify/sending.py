@@ -51,12 +51,18 @@ class Sender:
         self._look_at = 0.0
         self._not_before = 0.0
         self._failures = 0  # one after the other
+        self._failures_of: dict[str, int] = {}  # the same, by run
         self._is_back = False
         self._complained_at: float | None = None
         self._is_told = False  # that it fails
         self._thread = threading.Thread(
             target=self._run, name=f"rolloutwatch-notify-{self._target.name}", daemon=True
         )
+
+    @property
+    def target(self) -> str:
+        """Return the name of whom it sends to."""
+        return self._target.name
 
     def start(self) -> None:
         """Begin."""
@@ -65,6 +71,10 @@ class Sender:
     def wake(self) -> None:
         """Look now whether there is something to send."""
         self._woken.set()
+
+    def begin_anew(self, run: str) -> None:
+        """Forget how often messages of a run failed."""
+        self._failures_of.pop(run, None)
 
     def stop(self) -> None:
         """End; what is being sent is sent again by the next server."""
@@ -79,6 +89,7 @@ class Sender:
     def round(self) -> bool:
         """Try the message that is due first, if one is; tell whether there was one.
 
+        Those of one run go in order: a later one waits until the earlier ones have arrived or are given up.
         Once one has arrived, those that wait because others had failed are due too, until one of them fails.
         """
         now = self._clock()
@@ -110,21 +121,33 @@ class Sender:
     def _settle(self, delivery: Delivery, outcome: Outcome) -> None:
         if not outcome.error:
             self._outbox.delivery_done(delivery.id)
+            self.begin_anew(delivery.run)
             self._note_success()
         else:
             self._note_failure(outcome)
             self._put_off(delivery, outcome)
 
     def _put_off(self, delivery: Delivery, outcome: Outcome) -> None:
-        now, attempts = self._clock(), delivery.attempts + 1
+        now, attempts = self._clock(), self._attempts_of(delivery)
         is_old = now - delivery.created_at >= SECONDS_UNTIL_GIVEN_UP and attempts >= LEAST_ATTEMPTS
         if outcome.is_final or is_old:
             self._outbox.delivery_dead(delivery.id, outcome.error)
+            if outcome.is_final:
+                self.begin_anew(delivery.run)
             log.error("a message for target %s is given up: %s", self._target.name, outcome.error)
             return
         self._not_before = now + outcome.wait
         self._look_at = now + max(wait_after(attempts, self._jitter()), outcome.wait)
         self._outbox.delivery_failed(delivery.id, outcome.error, self._look_at)
+
+    def _attempts_of(self, delivery: Delivery) -> int:
+        """Return how often it was tried to tell this of a run: what waited behind a message shares its attempts.
+
+        Else a run that goes on telling would fill its queue faster than it is given up.
+        """
+        of_run = self._failures_of.get(delivery.run, 0) + 1
+        self._failures_of[delivery.run] = of_run
+        return max(of_run, delivery.attempts + 1)
 
     def _note_success(self) -> None:
         self._failures, self._is_back = 0, True

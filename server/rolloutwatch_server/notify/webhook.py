@@ -47,13 +47,13 @@ def payload(key: str, content: Content, links: Links, picture: bytes | None, now
         "project": split_run_id(run)[0],
         "run_url": links.run(run, content.worst.step),
         "other_alerts_firing": content.others,
-        "events": [_event(one, links) for one in content.events],
+        "events": [_event(one, content, links) for one in content.events],
         "picture": None if picture is None else base64.b64encode(picture).decode(),
     }
     return msgspec.json.encode(body)
 
 
-def _event(event: Event, links: Links) -> dict[str, Any]:
+def _event(event: Event, content: Content, links: Links) -> dict[str, Any]:
     return {
         "id": event.id,
         "alert": event.alert,
@@ -72,6 +72,7 @@ def _event(event: Event, links: Links) -> dict[str, Any]:
         "run_url": links.run(event.run, event.step),
         "reason": event.reason,
         "late": event.late,
+        "over": content.ended_meanwhile(event),
     }
 
 

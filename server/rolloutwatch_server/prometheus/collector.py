@@ -19,6 +19,7 @@ from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.alerts.ticker import TickerThread, why_alerts_do_not_work
 from rolloutwatch_server.ingest import Ingest, Trouble
 from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.notify.notifier import Notifier
 from rolloutwatch_server.open_streams import OpenStreams
 from rolloutwatch_server.prometheus.latest import LiveRun
 from rolloutwatch_server.store import MEMORY, SCHEMA, Store
@@ -34,11 +35,14 @@ def create_registry(
     *,
     rulebook: Rulebook,
     clockwork: TickerThread | None,
+    notifier: Notifier | None,
     of_runs: bool,
 ) -> CollectorRegistry:
     """Return a registry of its own that tells of this server, and of the figures of live runs if asked to."""
     registry = CollectorRegistry()
-    registry.register(ServerCollector(store, feed, ingest, streams, rulebook, clockwork, of_runs=of_runs))
+    registry.register(
+        ServerCollector(store, feed, ingest, streams, rulebook, clockwork, notifier, of_runs=of_runs)
+    )
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
     return registry
@@ -55,6 +59,7 @@ class ServerCollector(Collector):
         streams: OpenStreams,
         rulebook: Rulebook,
         clockwork: TickerThread | None,
+        notifier: Notifier | None,
         *,
         of_runs: bool,
     ) -> None:
@@ -64,6 +69,7 @@ class ServerCollector(Collector):
         self._streams = streams
         self._rulebook = rulebook
         self._clockwork = clockwork
+        self._notifier = notifier
         self._of_runs = of_runs
 
     def describe(self) -> Iterator[Metric]:
@@ -79,6 +85,7 @@ class ServerCollector(Collector):
         yield from self._of_viewers()
         yield from self._of_archive()
         yield from self._of_alerts()
+        yield from self._of_targets()
         live = self._ingest.tally.latest.runs(time())
         yield _gauge("live_runs", "Runs whose trainers are at work.", len(live))
         if self._of_runs:
@@ -143,6 +150,20 @@ class ServerCollector(Collector):
         for severity in (Severity.WARNING, Severity.CRITICAL):
             firing.add_metric([severity.word], counts.get(severity.word, 0))
         yield firing
+
+    def _of_targets(self) -> Iterator[Metric]:
+        if self._notifier is None:
+            return
+        targets, departed = self._notifier.standing
+        failing = _gauge("notify_failing", "Whether a target takes no messages.", labels=["target"])
+        waiting = _gauge("notify_waiting", "Messages that wait for a target.", labels=["target"])
+        dead = _gauge("notify_dead", "Messages for a target that were given up.", labels=["target"])
+        for target in targets:
+            failing.add_metric([target.name], float(target.failing_since is not None))
+        for one in (*targets, *departed):
+            waiting.add_metric([one.name], one.waiting)
+            dead.add_metric([one.name], one.dead)
+        yield from (failing, waiting, dead)
 
     def _of_viewers(self) -> Iterator[Metric]:
         viewers, runs = self._feed.count()

@@ -22,6 +22,7 @@ from rolloutwatch_server.store.alert_rows import (
     RuleSetView,
     TransitionView,
 )
+from rolloutwatch_server.store.alerting import AlertHasEnded
 from rolloutwatch_server.store.attempts import Attempt, StepTables
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import ARCHIVE, MEMORY, DamagedArchive, StoreError
@@ -42,6 +43,7 @@ __all__ = [
     "MEMORY",
     "SCHEMA",
     "SECONDS_UNTIL_STALLED",
+    "AlertHasEnded",
     "Attempt",
     "DamagedArchive",
     "DeadLetter",

@@ -17,6 +17,7 @@ from rolloutwatch_server.alerts.notes import TIME, FeedNote, LateFigures, Was, k
 from rolloutwatch_server.alerts.overlaps import Figures
 from rolloutwatch_server.alerts.recorded import pieces_alone
 from rolloutwatch_server.alerts.state import AlertState
+from rolloutwatch_server.store.alert_actions import expire
 from rolloutwatch_server.store.alert_changes import Changes
 from rolloutwatch_server.store.alert_rows import FIRING, RuleSetView
 from rolloutwatch_server.store.columns import Shown
@@ -249,10 +250,8 @@ def tell_again(db: sqlite3.Connection, alert: str, now: float) -> str | None:
         (event, run, severity, now),
     )
     db.execute(
-        "UPDATE alerts SET told_at = ?1, repeats = ?2, "
-        "acknowledged_by = iif(acknowledged_until <= ?1, '', acknowledged_by), "
-        "note = iif(acknowledged_until <= ?1, '', note), "
-        "acknowledged_until = iif(acknowledged_until <= ?1, NULL, acknowledged_until) WHERE id = ?3",
+        "UPDATE alerts SET told_at = ?, repeats = ? WHERE id = ?",
         (now, count, alert),
     )
+    expire(db, alert, now)
     return str(run)

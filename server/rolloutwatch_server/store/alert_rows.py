@@ -79,7 +79,10 @@ class TransitionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """A message to one target; `events` is JSON, `key` the same for ever for the same events."""
+    """A message to one target; `events` is JSON, `key` the same for ever for the same events.
+
+    `done_at` is when it was tried last, None if it was not yet.
+    """
 
     id: int
     key: str

@@ -1,9 +1,22 @@
 """Alerts, and what people say of them: seen, silenced; and the rules in force."""
 
 import itertools
+import sqlite3
+
+import msgspec
 
 from rolloutwatch_contract.alerts import AlertView, FiringAlerts
 from rolloutwatch_contract.protocol import SilenceView
+from rolloutwatch_server.store.alert_actions import (
+    Action,
+    PastSilence,
+    What,
+    acknowledged,
+    expire,
+    note_action,
+    read_actions,
+    read_past_silences,
+)
 from rolloutwatch_server.store.alert_rows import (
     FIRING,
     TransitionView,
@@ -15,6 +28,20 @@ from rolloutwatch_server.store.alert_rows import (
 from rolloutwatch_server.store.outgoing import Outgoing
 
 FOR_EVER = 1e15  # seconds since 1970
+
+
+class AlertHasEnded(RuntimeError):
+    """Nobody can look after an alert that does not fire any more; the message says when it ended."""
+
+    def __init__(self, alert: AlertView) -> None:
+        since = (
+            "was given up, because the run went back behind it"
+            if alert.given_up
+            else f"ended at step {alert.resolved_step}"
+        )
+        super().__init__(
+            f"the alert {alert.rule} of {alert.run} {since}: only one that fires can be acknowledged, or that be taken back."
+        )
 
 
 class Alerting(Outgoing):
@@ -42,7 +69,7 @@ class Alerting(Outgoing):
     def alert(self, alert: str) -> AlertView | None:
         """Return one alert, None if there is none of that id."""
         with self._database.read() as db:
-            return next(iter(read_alerts(db, self._clock(), "WHERE id = ?", (alert,))), None)
+            return _read(db, alert, self._clock())
 
     def alerts_at(self, run: str, step: int) -> list[AlertView]:
         """Return the alerts that stand after a step, as recorded, the one that began first being the first."""
@@ -110,39 +137,72 @@ class Alerting(Outgoing):
     def acknowledge(
         self, alert: str, by: str, until: float | None = None, note: str = ""
     ) -> AlertView | None:
-        """Note that somebody has seen an alert and looks after it; None if there is none of that id."""
-        return self._flag(alert, by, until, note)
+        """Note that somebody has seen an alert and looks after it; None if there is none of that id.
 
-    def unacknowledge(self, alert: str) -> AlertView | None:
-        """Take back that somebody has seen an alert; None if there is none of that id."""
-        return self._flag(alert, "", None, "")
+        AlertHasEnded: it does not fire any more, and stays as it is.
+        """
+        action = Action(
+            time=self._clock(), what=What.ACKNOWLEDGED, by=by, until=until, note=note, run="", rule=""
+        )
+        return self._act(alert, action)
 
-    def _flag(self, alert: str, by: str, until: float | None, note: str) -> AlertView | None:
+    def unacknowledge(self, alert: str, by: str = "") -> AlertView | None:
+        """Take back that somebody has seen an alert; None if there is none of that id.
+
+        AlertHasEnded: it does not fire any more, and stays as it is.
+        """
+        return self._act(alert, Action(time=self._clock(), what=What.TAKEN_BACK, by=by, run="", rule=""))
+
+    def _act(self, alert: str, action: Action) -> AlertView | None:
         with self._database.write() as db:
-            db.execute(
-                "UPDATE alerts SET acknowledged_by = ?, acknowledged_until = ?, note = ? WHERE id = ?",
-                (by, until, note, alert),
-            )
-            found = next(iter(read_alerts(db, self._clock(), "WHERE id = ?", (alert,))), None)
-        if found is not None:
-            self._alert_news.note(found.run)
+            found = _read(db, alert, action.time)
+            if found is None:
+                return None
+            if found.resolved_step is not None or found.given_up:
+                raise AlertHasEnded(found)
+            expire(db, alert, action.time)
+            is_acknowledged = action.what is What.ACKNOWLEDGED
+            if is_acknowledged or found.acknowledged_by:
+                action = msgspec.structs.replace(action, run=found.run, rule=found.rule)
+                note_action(db, action, alert)
+                acknowledged(db, alert, action.by if is_acknowledged else "", action.until, action.note)
+            found = _read(db, alert, action.time)
+        self._alert_news.note(*([found.run] if found is not None else []))
         return found
+
+    def actions(self, alert: AlertView) -> list[Action]:
+        """Return what people have done to an alert, in the order in which they did."""
+        with self._database.read() as db:
+            return read_actions(db, alert, self._clock())
 
     def silence(self, run: str, rule: str, until: float | None, by: str, reason: str = "") -> int:
         """Let nobody be told of alerts of runs and rules that match two patterns; return the silence's id."""
-        row = (run, rule, FOR_EVER if until is None else until, by, reason, self._clock())
+        now, end = self._clock(), FOR_EVER if until is None else until
+        row = (run, rule, end, by, reason, now)
         with self._database.write() as db:
             query = "INSERT INTO silences (run, rule, until, author, reason, created_at) VALUES (?, ?, ?, ?, ?, ?) RETURNING id"
-            (number,) = db.execute(query, row).fetchone()
+            number = int(db.execute(query, row).fetchone()[0])
+            what = What.SILENCED
+            note_action(
+                db,
+                Action(
+                    time=now, what=what, by=by, until=end, note=reason, run=run, rule=rule, silence=number
+                ),
+            )
         self._note_silenced(SilenceView(number, *row))
-        return int(number)
+        return number
 
     def silences(self) -> list[SilenceView]:
         """Return the silences that are not over, the newest first."""
         with self._database.read() as db:
             return read_silences(db, self._clock())
 
-    def unsilence(self, silence: int) -> bool:
+    def past_silences(self, limit: int = 1000, before: int | None = None) -> list[PastSilence]:
+        """Return all silences there ever were, the newest first; `before` is the id of the last one seen so far."""
+        with self._database.read() as db:
+            return read_past_silences(db, self._clock(), limit, before)
+
+    def unsilence(self, silence: int, by: str = "") -> bool:
         """End a silence; tell whether there was one of that id. `end_silences` then does what is due."""
         now = self._clock()
         with self._database.write() as db:
@@ -151,6 +211,10 @@ class Alerting(Outgoing):
                 "RETURNING id, run, rule, until, author, reason, created_at"
             )
             row = db.execute(query, (now, silence)).fetchone()
+            if row is not None:
+                _, run, rule, *_ = row
+                what = What.SILENCE_TAKEN_BACK
+                note_action(db, Action(time=now, what=what, by=by, run=run, rule=rule, silence=silence))
         if row is not None:
             self._note_silenced(SilenceView(*row))
         return row is not None
@@ -160,3 +224,7 @@ class Alerting(Outgoing):
             firing = db.execute(f"SELECT DISTINCT run, rule FROM alerts WHERE {FIRING}").fetchall()
         runs = {run for (run, rule), one in itertools.product(firing, silences) if one.covers(run, rule)}
         self._alert_news.note(*sorted(runs))
+
+
+def _read(db: sqlite3.Connection, alert: str, now: float) -> AlertView | None:
+    return next(iter(read_alerts(db, now, "WHERE id = ?", (alert,))), None)

@@ -28,6 +28,8 @@ _OF_ALERTS = (
     "alert_states",
     "transitions",
     "alerts",
+    "silences",  # those of this run alone
+    "actions",
     "feed_notes",
     "outbox",
     "deliveries",

@@ -12,7 +12,10 @@ _COLUMNS = "id, key, target, run, events, created_at, attempts, next_at, done_at
 
 
 class Outgoing(Keeping):
-    """The part of the store that holds what is to be sent. A message is `waiting`, then `done` or `dead`."""
+    """The part of the store that holds what is to be sent. A message is `waiting`, then `done` or `dead`.
+
+    Those of one run reach a target in the order in which they were made: one that waits keeps the later ones waiting.
+    """
 
     def outbox_events(self) -> list[Event]:
         """Return what somebody is to be told and no message was made of yet, in the order in which it happened."""
@@ -36,12 +39,16 @@ class Outgoing(Keeping):
     def due_deliveries(
         self, now: float | None = None, *, target: str | None = None, limit: int = 100
     ) -> list[Delivery]:
-        """Return messages whose time has come, of one target or of all, the one that was made first being the first."""
+        """Return messages whose time has come, of one target or of all, the one that was made first being the first.
+
+        Of one run only the first one that waits, whose time has come too when that of a later one has.
+        """
         at = self._clock() if now is None else now
         with self._database.read() as db:
             rows = db.execute(
-                f"SELECT {_COLUMNS} FROM deliveries WHERE state = 'waiting' AND next_at <= ?1 "
-                "AND (?2 IS NULL OR target = ?2) ORDER BY id LIMIT ?3",
+                f"SELECT {_COLUMNS} FROM deliveries WHERE id IN ("
+                "SELECT min(id) FROM deliveries WHERE state = 'waiting' AND (?2 IS NULL OR target = ?2) "
+                "GROUP BY target, run HAVING min(next_at) <= ?1) ORDER BY id LIMIT ?3",
                 (at, target, limit),
             )
             return [Delivery(*row) for row in rows]
@@ -57,14 +64,34 @@ class Outgoing(Keeping):
         self._settle(delivery, "state = 'done', done_at = :now, attempts = attempts + 1, error = ''")
 
     def delivery_failed(self, delivery: int, error: str, next_at: float) -> None:
-        """Note that a message did not arrive, and when it is tried again."""
-        self._settle(delivery, "attempts = attempts + 1, error = :error, next_at = :next", error, next_at)
+        """Note that a message did not arrive, and when it is tried again; later ones of its run wait as long."""
+        values = {"id": delivery, "now": self._clock(), "error": error, "next": next_at}
+        with self._database.write() as db:
+            db.execute(
+                "UPDATE deliveries SET attempts = attempts + 1, error = :error, next_at = :next, done_at = :now WHERE id = :id",
+                values,
+            )
+            db.execute(
+                "UPDATE deliveries SET next_at = max(next_at, :next) WHERE state = 'waiting' AND id > :id "
+                "AND (target, run) = (SELECT target, run FROM deliveries WHERE id = :id)",
+                values,
+            )
 
     def delivery_dead(self, delivery: int, error: str) -> None:
         """Note that a message is given up."""
         self._settle(
             delivery, "state = 'dead', done_at = :now, attempts = attempts + 1, error = :error", error
         )
+
+    def give_up_deliveries(self, targets: Sequence[str], before: float, error: str) -> int:
+        """Give up what waits for others than these targets and was made before a time; return how many those were."""
+        with self._database.write() as db:
+            of_others = f"target NOT IN ({', '.join('?' * len(targets))})"  # there are at most a hundred
+            return db.execute(
+                "UPDATE deliveries SET state = 'dead', done_at = ?, error = ? "
+                f"WHERE state = 'waiting' AND created_at <= ? AND {of_others}",
+                (self._clock(), error, before, *targets),
+            ).rowcount
 
     def retry_delivery(self, delivery: int) -> bool:
         """Let a message that was given up wait again, from now on; tell whether there is such a one."""
@@ -98,23 +125,27 @@ class Outgoing(Keeping):
                 for target, waiting, dead, last in rows
             }
 
-    def _settle(
-        self, delivery: int, change: str, error: str = "", next_at: float | None = None, only: str = ""
-    ) -> bool:
+    def _settle(self, delivery: int, change: str, error: str = "", only: str = "") -> bool:
         with self._database.write() as db:
             query = f"UPDATE deliveries SET {change} WHERE id = :id {only}"
-            values = {"id": delivery, "now": self._clock(), "error": error, "next": next_at}
+            values = {"id": delivery, "now": self._clock(), "error": error}
             return db.execute(query, values).rowcount > 0
 
 
 def _failing(db: sqlite3.Connection, target: str, last: float | None) -> tuple[float | None, str]:
-    """Return since when messages to a target fail, and what was said of the newest one; None if they do not."""
+    """Return since when messages to a target fail, and what was said of the newest attempt; None if that one did not."""
     row = db.execute(
-        "SELECT min(created_at), max(id), error FROM deliveries "
-        "WHERE target = ?1 AND error != '' AND state != 'done' AND coalesce(done_at, ?2 + 1, 1) > coalesce(?2, 0)",
+        "SELECT state != 'done', error FROM deliveries WHERE target = ? AND done_at IS NOT NULL "
+        "ORDER BY done_at DESC, id DESC LIMIT 1",
+        (target,),
+    ).fetchone()
+    if row is None or not row[0]:
+        return None, ""
+    (since,) = db.execute(
+        "SELECT min(created_at) FROM deliveries WHERE target = ?1 AND state != 'done' AND done_at >= coalesce(?2, done_at)",
         (target, last),
     ).fetchone()
-    return (row[0], row[2]) if row[0] is not None else (None, "")
+    return max(since, last or since), row[1]
 
 
 def _let_go(db: sqlite3.Connection) -> None:

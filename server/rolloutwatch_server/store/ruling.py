@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.conditions import metrics_of
-from rolloutwatch_contract.protocol import SilenceView
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_contract.written_rules import parse_rules
+from rolloutwatch_server.store.alert_actions import silences_over
 from rolloutwatch_server.store.alert_book import add_rule_set, read_rule_set, tell_again
 from rolloutwatch_server.store.alert_rows import FIRING, RuleSetView, read_alerts
 from rolloutwatch_server.store.alerting import Alerting
@@ -126,8 +126,7 @@ class Ruling(Alerting):
             if db.execute("SELECT 1 FROM silences WHERE until <= ?", (now,)).fetchone() is None:
                 return []
         with self._database.write() as db:
-            query = "DELETE FROM silences WHERE until <= ? RETURNING id, run, rule, until, author, reason, created_at"
-            over = [SilenceView(*row) for row in db.execute(query, (now,)).fetchall()]
+            over = silences_over(db, now)
             heard = [
                 one
                 for one in read_alerts(db, now, f"WHERE {FIRING} ORDER BY rowid")

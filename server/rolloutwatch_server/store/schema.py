@@ -20,6 +20,7 @@ their ids are given to no other session.
 `alert_states` are the states that are not as at the beginning, `transitions` all that ever happened to alerts,
 `given_up` those that the run has gone back behind: found `during` a step, the open one, that is done again.
 `alerts` are what people see: one from firing to resolved.
+`actions` are what people ever said of an `alert`, or by a `silence` of all that patterns match, and when that ended.
 `feed_notes` tell how what was evaluated differs from what is shown: figures that came late or again, where a run went back.
 `outbox` has the events that somebody is to be told of, `deliveries` the messages made of them, one for each target.
 """
@@ -127,6 +128,13 @@ CREATE TABLE silences (
     id INTEGER PRIMARY KEY AUTOINCREMENT, run TEXT NOT NULL, rule TEXT NOT NULL, until REAL NOT NULL,
     author TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', created_at REAL NOT NULL
 );
+CREATE TABLE actions (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, what TEXT NOT NULL, author TEXT NOT NULL, until REAL,
+    note TEXT NOT NULL DEFAULT '', run TEXT NOT NULL, rule TEXT NOT NULL, alert TEXT, silence INTEGER
+);
+CREATE INDEX actions_of_run ON actions (run);
+CREATE INDEX actions_of_alert ON actions (alert) WHERE alert IS NOT NULL;
+CREATE INDEX actions_of_silence ON actions (silence) WHERE silence IS NOT NULL;
 CREATE TABLE feed_notes (
     id INTEGER PRIMARY KEY, run TEXT NOT NULL, step INTEGER NOT NULL, kind TEXT NOT NULL, content BLOB NOT NULL
 );

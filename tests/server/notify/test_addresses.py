@@ -1,11 +1,13 @@
 """Which addresses a message may go to."""
 
+import ipaddress
 import socket
 import time
 
 import pytest
 
 from rolloutwatch_server.notify.addresses import AddressError, is_internal, vetted
+from rolloutwatch_server.notify.networks import NETWORKS_4, NETWORKS_6, is_special_4, is_special_6
 from rolloutwatch_server.notify.targets import TargetsError
 from rolloutwatch_server.notify.webhook import Webhook
 from tests.server.notify.events import webhook
@@ -31,6 +33,20 @@ INTERNAL = [
 ]
 
 
+# written down once more, so that a line that is lost from the table is missed
+SPECIAL = """
+0.0.0.0/8 10.0.0.0/8 100.64.0.0/10 127.0.0.0/8 169.254.0.0/16 172.16.0.0/12 192.0.0.0/24 192.0.0.0/29 192.0.0.8/32
+192.0.0.9/32 192.0.0.10/32 192.0.0.170/31 192.0.0.192/32 192.0.2.0/24 192.31.196.0/24 192.52.193.0/24 192.88.99.0/24
+192.168.0.0/16 192.175.48.0/24 198.18.0.0/15 198.51.100.0/24 203.0.113.0/24 224.0.0.0/4 240.0.0.0/4 255.255.255.255/32
+::/128 ::1/128 ::/96 ::ffff:10.0.0.0/104 ::ffff:192.0.0.0/120 64:ff9b::a00:0/104 64:ff9b::c000:0/120 64:ff9b:1::/48 100::/64
+100:0:0:1::/64 2001::/23 2001::/32 2001:1::1/128 2001:1::2/128 2001:1::3/128 2001:2::/48 2001:3::/32 2001:4:112::/48
+2001:10::/28 2001:20::/28 2001:30::/28 2001:db8::/32 2002:a00::/24 2002:c000::/40 2620:4f:8000::/48 3fff::/20 5f00::/16
+fc00::/7 fe80::/10 fec0::/10 ff00::/8
+""".split()
+
+EMBEDDING = ("::ffff:", "64:ff9b::", "2002:")
+
+
 def nobody(host: str, port: int) -> list[str]:
     raise AssertionError(f"{host} is an address and was looked up")
 
@@ -39,6 +55,26 @@ def nobody(host: str, port: int) -> list[str]:
 def test_an_internal_address_is_refused_however_it_is_written(host: str) -> None:
     with pytest.raises(AddressError, match=r"internal network.*allow_internal = true"):
         vetted(host, 443, allow_internal=False, resolve=nobody, seconds=5)
+
+
+@pytest.mark.parametrize("network", SPECIAL)
+def test_no_network_for_special_purposes_is_of_the_internet_with_whatever_python(network: str) -> None:
+    """The first, the last and one in the middle of each network in IANA's registries."""
+    one = ipaddress.ip_network(network)
+    middle = one.network_address + one.num_addresses // 2
+    tried = (one[0], middle, one[-1])
+    assert [is_internal(str(each)) for each in tried] == [True] * 3
+    if not network.startswith(EMBEDDING):  # by the table itself, and not because this Python knows it
+        assert [is_special_4(each) if each.version == 4 else is_special_6(each) for each in tried] == [
+            True
+        ] * 3
+
+
+def test_every_network_of_the_table_is_tried() -> None:
+    assert {*NETWORKS_4, *NETWORKS_6} <= set(SPECIAL)
+    assert not is_special_4(ipaddress.IPv4Address("8.8.8.8"))
+    assert is_special_4(ipaddress.IPv4Address("192.0.0.192"))
+    assert is_special_6(ipaddress.IPv6Address("3fff::1"))
 
 
 @pytest.mark.parametrize("host", LOOPBACK)

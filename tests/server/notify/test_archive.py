@@ -14,6 +14,7 @@ from rolloutwatch_server.notify.notifier import Notifier
 from rolloutwatch_server.notify.posts import World
 from rolloutwatch_server.notify.targets import Target
 from rolloutwatch_server.source import DashboardSource
+from rolloutwatch_server.store import NewDelivery
 from tests.processes import wait_for
 from tests.server.alerting import BEGIN, Judged
 from tests.server.asking import Asking
@@ -133,8 +134,44 @@ def test_the_api_tells_who_is_told_and_nothing_that_is_secret(judged: Judged, re
                 "dead": 0,
                 "error": "",
             },
-        ]
+        ],
+        "departed": [],
     }
+
+
+def test_the_api_tells_of_messages_for_somebody_who_is_not_in_the_file(
+    judged: Judged, receiver: Receiver
+) -> None:
+    judged.store.make_deliveries([NewDelivery("key", "gone", RUN, "[]", judged.now)], [])
+    with notifier(judged, webhook(receiver.url, more=PLAIN)) as one:
+        answer = Asking.of(judged.store, notifier=one).ask("/api/v1/notifications").json()
+        assert answer["departed"] == [{"name": "gone", "waiting": 1, "dead": 0}]
+        judged.now += 24 * 3600.0
+        wait_for("it to be given up", lambda: judged.store.deliveries("dead") or None)
+
+
+def test_beginning_and_end_arrive_in_order_from_an_archive_whose_receiver_was_away(
+    judged: Judged, receiver: Receiver
+) -> None:
+    receiver.plan = always(Mode.ERROR)
+    with notifier(judged, webhook(receiver.url, more=PLAIN)) as one:
+        fire(judged)
+        for count in range(1, 9):  # each attempt waits for as long as the clock is not turned on
+            receiver.wait(count)
+            wait_for("the note of it", lambda n=count: judged.store.deliveries("waiting")[-1].attempts == n)
+            judged.now += 30.0 if count < 8 else 0.0
+        judged.now += 13.0
+        receiver.plan = always(Mode.OK)
+        judged.step(31, mismatch_k3_kl=0.1)
+        judged.now += 1.0
+        wait_for("the end to be made", lambda: one.round() == 0)
+        wait_for("both to arrive", lambda: len(judged.store.deliveries("done")) == 2)
+    told = [
+        [event["change"] for event in request.content["events"]]
+        for request in receiver.requests
+        if request.mode is Mode.OK
+    ]
+    assert told == [["firing"], ["resolved"]]
 
 
 def test_a_test_can_be_asked_for_and_says_why_it_did_not_arrive(judged: Judged, receiver: Receiver) -> None:
@@ -201,7 +238,7 @@ def test_no_answer_of_the_api_and_no_page_has_a_secret_while_a_target_fails(
 
 def test_a_server_that_tells_nobody_says_so(judged: Judged) -> None:
     asking = Asking.of(judged.store)
-    assert asking.ask("/api/v1/notifications").json() == {"targets": []}
+    assert asking.ask("/api/v1/notifications").json() == {"targets": [], "departed": []}
     assert asking.ask("/api/v1/notifications/dead").json() == {"dead": []}
     assert asking.ask("/api/v1/notifications/dead/retry", "POST").json() == {"retried": 0}
     assert asking.ask("/api/v1/notifications/dead/1/retry", "POST").status_code == 404

@@ -105,6 +105,29 @@ def test_what_cannot_be_done_is_refused_with_its_cure(
         assert receiver.requests == []
 
 
+@pytest.mark.parametrize("command", ["list", "test"])
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("slak://TokenAAAAA/TokenBBBBB", "knows no service 'slak': did you mean 'slack'?"),
+        ("slack://TokenAAAAA", "expected one such as slack://"),
+    ],
+)
+def test_a_target_that_apprise_cannot_use_is_refused_by_its_name_and_without_its_url(
+    command: str, url: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Receiver() as receiver:
+        file = targets(tmp_path, receiver)
+        with Path(file).open("a") as more:
+            more.write(f'[[target]]\nname = "chat"\nurl = "{url}"\n')
+        assert notify([command, "--notify-file", file, "--data-dir", str(tmp_path)]) == 2
+        told = capsys.readouterr()
+        assert f"rolloutwatch notify: {file}, target chat: Apprise " in told.err
+        assert expected in told.err
+        assert "TokenAAAAA" not in told.err + told.out
+        assert receiver.requests == []
+
+
 def test_the_list_has_targets_and_what_was_given_up_and_retry_lets_it_wait_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +135,7 @@ def test_the_list_has_targets_and_what_was_given_up_and_retry_lets_it_wait_again
     with closing(Store(tmp_path / "archive.db")) as store:
         store.make_deliveries([NewDelivery("key", "t0", "math~a", content, 0.0)], [])
         store.delivery_dead(1, "127.0.0.1 answered 410.")
+        store.make_deliveries([NewDelivery("key", "gone", "math~a", content, 0.0)], [])
     with Receiver() as receiver:
         file = targets(tmp_path, receiver, more='severity = "critical"\nruns = ["math~*"]')
     options = ["--data-dir", str(tmp_path)]
@@ -119,12 +143,13 @@ def test_the_list_has_targets_and_what_was_given_up_and_retry_lets_it_wait_again
     told = capsys.readouterr().out
     assert "t0 (webhook to 127.0.0.1): critical and worse, runs math~*; 1 given up, fails since " in told
     assert "  1  t0  math~a: high_variance: 127.0.0.1 answered 410.\n" in told
+    assert "gone (not in the file any more): 1 waiting, for a day at most, 0 given up\n" in told
     assert SECRET not in told
     assert notify(["retry", "7", *options]) == 1
     assert "not among those that were given up: 7" in capsys.readouterr().err
     assert notify(["retry", *options]) == 0
     with closing(Store.reading(tmp_path / "archive.db")) as store:
-        assert [one.key for one in store.due_deliveries()] == ["key"]
+        assert [one.target for one in store.due_deliveries()] == ["t0", "gone"]
 
 
 def test_while_a_server_runs_it_is_the_one_to_be_asked(

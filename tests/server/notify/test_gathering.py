@@ -1,5 +1,6 @@
 """Which events go out when, and which together."""
 
+from rolloutwatch_contract.alerts import Change
 from rolloutwatch_server.notify.gathering import MOST_EVENTS_OF_A_MESSAGE, Gatherer
 from rolloutwatch_server.store import Event
 from tests.server.notify.events import event
@@ -59,6 +60,12 @@ def test_a_digest_waits_a_minute_at_most() -> None:
 def test_what_is_new_does_not_wait_for_what_was_found_late() -> None:
     events = [at(100.0, "old", late=True), at(101.0, "new")]
     assert rules(Gatherer().ready(events, 101.5)) == [["new"]]
+
+
+def test_the_end_of_what_was_found_late_is_not_told_before_it() -> None:
+    events = [at(100.0, "a", late=True), event("a", run="p~r", created_at=100.5, change=Change.RESOLVED)]
+    assert Gatherer().ready(events, 101.0) == []
+    assert rules(Gatherer().ready(events, 102.6)) == [["a", "a"]]
 
 
 def test_a_clock_that_was_set_back_keeps_nothing_back() -> None:

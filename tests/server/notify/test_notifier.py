@@ -14,10 +14,10 @@ from rolloutwatch_contract.severity import Severity
 from rolloutwatch_server.notify.children import surroundings
 from rolloutwatch_server.notify.events import Links
 from rolloutwatch_server.notify.memory import MemoryOutbox
-from rolloutwatch_server.notify.notifier import Notifier, UnderWay
+from rolloutwatch_server.notify.notifier import NOT_IN_THE_FILE, Departed, Notifier, UnderWay
 from rolloutwatch_server.notify.posts import World
 from rolloutwatch_server.notify.targets import Target
-from rolloutwatch_server.store import Event
+from rolloutwatch_server.store import Event, NewDelivery
 from tests.processes import wait_for
 from tests.server.notify.events import apprise, event, webhook
 from tests.server.receiver import Mode, Receiver, always, in_turn, seeded
@@ -107,6 +107,38 @@ def test_each_target_gets_what_it_wants_and_nothing_else(outbox: MemoryOutbox, t
         assert sorted(told(severe)) == [[("bad", "firing"), ("over", "resolved")], [("mine", "firing")]]
         assert told(code) == [[("mine", "firing")]]
         assert sorted(told(no_ends)) == [fired, [("mine", "firing")]]
+
+
+def test_who_is_not_told_of_ends_is_not_told_that_it_fires_what_is_over(
+    outbox: MemoryOutbox, tmp_path: Path
+) -> None:
+    no_ends = f"{PLAIN}\nresolved = false"
+    with Receiver() as hook, Receiver() as service:
+        chat = apprise(f"json://127.0.0.1:{service.port}/", more=no_ends)
+        with notifier(outbox, tmp_path, webhook(hook.url, more=no_ends), chat):
+            outbox.put(now("a"), now("b", severity=Severity.WARNING), now("a", change=Change.RESOLVED))
+            (request,), (text,) = hook.wait(1), service.wait(1)
+    assert [(one["rule"], one["over"]) for one in request.content["events"]] == [("a", True), ("b", False)]
+    assert text.content["title"].startswith("[warning] math/grpo-7b: 2 events at step 412: b, a")
+
+
+def test_what_waits_for_somebody_who_is_not_in_the_file_is_told_and_given_up_after_a_day(
+    tmp_path: Path,
+) -> None:
+    clock = [1000.0]
+    outbox = MemoryOutbox(lambda: clock[0])
+    world = World(Links(""), surroundings(tmp_path, os.environ), clock=lambda: clock[0])
+    outbox.make_deliveries([NewDelivery(key, "gone", "p~r", "[]", 1000.0) for key in "ab"], [])
+    outbox.make_deliveries([NewDelivery("a", "ops", "p~r", "[]", 1000.0)], [])
+    one = Notifier(outbox, [webhook("http://127.0.0.1:1/", more=PLAIN)], world)
+    one.look_after()
+    assert one.departed() == one.standing.departed == [Departed("gone", waiting=2, dead=0)]
+    clock[0] += 24 * 3600.0
+    one.look_after()
+    assert one.departed() == [Departed("gone", waiting=0, dead=2)]
+    assert {dead.error for dead in outbox.deliveries("dead")} == {NOT_IN_THE_FILE}
+    assert [waiting.target for waiting in outbox.deliveries("waiting")] == ["ops"]
+    assert not one.retry(outbox.deliveries("dead")[0].id)
 
 
 def test_nobody_is_told_of_what_is_silenced_and_it_leaves_the_outbox(
@@ -232,10 +264,15 @@ def test_a_test_says_how_it_went_and_one_is_sent_at_a_time(outbox: MemoryOutbox,
     assert base64.b64decode(first.content["picture"]).startswith(b"\x89PNG")
 
 
-def test_an_address_that_apprise_cannot_use_is_told_without_its_secrets(
+def test_an_address_that_apprise_cannot_use_is_told_without_it_and_given_up_at_once(
     outbox: MemoryOutbox, tmp_path: Path
 ) -> None:
+    expected = "Apprise cannot use the URL: expected one such as slack://{token_a}/{token_b}/{token_c}"
     with notifier(outbox, tmp_path, apprise("slack://TokenAAAAA/TokenBBBBB", more=PLAIN)) as one:
         target = one.target("chat")
         assert target is not None
-        assert one.test(target) == "Apprise cannot use the URL: Could not load Slack URL: ***"
+        assert one.test(target).startswith(expected)
+        outbox.put(now("a"))
+        (dead,) = wait_for("it to be given up", lambda: outbox.deliveries("dead") or None)
+    assert dead.error.startswith(expected)
+    assert dead.attempts == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rolloutwatch_contract.alerts import Change
 from rolloutwatch_server.notify.children import Painter, surroundings
 from rolloutwatch_server.notify.events import Content, Links, encode, key_of
 from rolloutwatch_server.notify.memory import MemoryOutbox
@@ -38,8 +39,8 @@ class Desk:
         pictures = Pictures(Painter(environment), self.outbox)
         self.sender = Sender(self.outbox, Post(target, world), pictures, self.clock, jitter=lambda: 0.0)
 
-    def add(self, rule: str) -> str:
-        events = (event(rule),)
+    def add(self, rule: str, **about: object) -> str:
+        events = (event(rule, **about),)
         made = NewDelivery(key_of(events), "ops", events[0].run, encode(Content(events)), self.clock())
         self.outbox.make_deliveries([made], [])
         return made.key
@@ -81,10 +82,10 @@ def test_a_message_is_sent_again_as_it_was_until_it_is_taken(tmp_path: Path) -> 
     assert (done.attempts, done.error) == (3, "")
 
 
-def test_a_message_that_waits_for_its_turn_holds_up_no_other(tmp_path: Path) -> None:
+def test_a_message_that_waits_for_its_turn_holds_up_no_other_run(tmp_path: Path) -> None:
     with Receiver() as receiver:
         one = desk(in_turn(Mode.ERROR, Mode.OK), receiver, tmp_path)
-        first, second = one.add("a"), one.add("b")
+        first, second = one.add("a"), one.add("b", run="p~r")
         assert one.sender.round()
         assert one.sender.round()
         assert [request.key for request in receiver.requests] == [first, second]
@@ -94,7 +95,7 @@ def test_once_one_has_arrived_those_that_wait_follow_at_once(tmp_path: Path) -> 
     """A target that was away for an hour is told of everything when it is back, not within five minutes."""
     with Receiver() as receiver:
         one = desk(always(Mode.ERROR), receiver, tmp_path)
-        keys = [one.add(rule) for rule in "abc"]
+        keys = [one.add(rule, run=f"p~{rule}") for rule in "abc"]
         for _ in range(10):
             for _ in keys:
                 assert one.sender.round()
@@ -102,11 +103,69 @@ def test_once_one_has_arrived_those_that_wait_follow_at_once(tmp_path: Path) -> 
         one.clock.now -= 299.0
         assert not one.sender.round()
         receiver.plan = always(Mode.OK)
-        keys.append(one.add("d"))
+        keys.append(one.add("d", run="p~d"))
         for _ in keys:
             assert one.sender.round()
         assert [request.key for request in receiver.requests[-4:]] == [keys[3], *keys[:3]]
         assert not one.sender.round()
+
+
+def test_the_end_of_an_alert_is_not_told_before_its_beginning(tmp_path: Path) -> None:
+    """It ends while the beginning waits for its next attempt, and the receiver is back by then."""
+    with Receiver() as receiver:
+        one = desk(always(Mode.ERROR), receiver, tmp_path)
+        begin = one.add("a")
+        for _ in range(9):
+            one.next_wait()
+        assert one.sender.round()
+        one.clock.now += 13.0
+        receiver.plan = always(Mode.OK)
+        end = one.add("a", change=Change.RESOLVED)
+        assert one.sender.round()
+        assert one.sender.round()
+        assert not one.sender.round()
+        assert [request.key for request in receiver.requests[-2:]] == [begin, end]
+        assert [done.attempts for done in one.outbox.deliveries("done")] == [1, 11]
+
+
+def test_what_waits_behind_a_message_of_its_run_waits_as_long_as_that_one(tmp_path: Path) -> None:
+    with Receiver() as receiver:
+        one = desk(always(Mode.ERROR), receiver, tmp_path)
+        begin = one.add("a")
+        for _ in range(9):
+            one.next_wait()
+        end = one.add("a", change=Change.RESOLVED)
+        assert one.sender.round()
+        assert not one.sender.round()
+        assert [one.key for one in one.outbox.deliveries("waiting")] == [end, begin]
+        waits = [waiting.next_at - one.clock() for waiting in one.outbox.deliveries("waiting")]
+        assert waits == pytest.approx([51.2, 51.2])
+        assert {request.key for request in receiver.requests} == {begin}
+
+
+def test_what_is_given_up_keeps_nothing_back(tmp_path: Path) -> None:
+    with Receiver() as receiver:
+        one = desk(in_turn(Mode.ERROR, Mode.GONE, Mode.OK), receiver, tmp_path)
+        begin, end = one.add("a"), one.add("a", change=Change.RESOLVED)
+        one.clock.now = one.outbox.deliveries("waiting")[0].next_at
+        assert one.sender.round()
+        one.clock.now += 0.1
+        assert one.sender.round()
+        assert one.sender.round()
+        assert [request.key for request in receiver.requests] == [begin, begin, end]
+
+
+def test_what_waited_behind_a_message_for_a_day_is_given_up_with_it(tmp_path: Path) -> None:
+    """Else a run that goes on telling would fill its queue faster than it is given up."""
+    with Receiver() as receiver:
+        one = desk(always(Mode.ERROR), receiver, tmp_path)
+        for number in range(5):
+            one.add("a", epoch=number)
+        while one.outbox.deliveries("waiting"):
+            one.clock.now = max(one.clock.now, min(each.next_at for each in one.outbox.deliveries("waiting")))
+            assert one.sender.round()
+        assert one.clock.now - 1000.0 <= DAY + 300.0
+        assert len(receiver.requests) == 304
 
 
 def test_a_target_that_asks_to_be_left_alone_is_by_all_messages(tmp_path: Path) -> None:

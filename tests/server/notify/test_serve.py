@@ -95,6 +95,10 @@ def test_a_file_that_cannot_be_used_keeps_the_server_from_starting(tmp_path: Pat
         file = Path(targets(tmp_path, receiver, "severty = 'critical'"))
     said = refused(tmp_path / "data", "--notify-file", str(file))
     assert re.search(r"targets\.toml, target 1: unknown key 'severty'. Did you mean 'severity'\?", said)
+    file.write_text("[[target]]\nname = 'chat'\nurl = 'slak://TokenAAAAA/TokenBBBBB'\n")
+    unknown = refused(tmp_path / "data", "--notify-file", str(file))
+    assert "target chat: Apprise knows no service 'slak': did you mean 'slack'?" in unknown
+    assert "TokenAAAAA" not in unknown
     file.chmod(0o644)
     assert "chmod 600" in refused(tmp_path / "data", "--notify-file", str(file))
     assert SECRET not in said
