@@ -201,6 +201,18 @@ class TargetView(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
+class GivenUpView(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that was given up: for whom it was, of which alerts of a run, when that was, after how many attempts, and why."""
+
+    id: int
+    target: str
+    run: str
+    rules: tuple[str, ...]
+    time: float | None
+    attempts: int
+    error: str
+
+
 class Source(Protocol):
     """Where the dashboard gets its data. Every call may come from any thread."""
 
@@ -246,8 +258,12 @@ class Source(Protocol):
         run: str | None = None,
         rule: str | None = None,
         limit: int = 100,
+        before: str | None = None,
     ) -> Sequence[AlertView]:
-        """Return alerts that fire, or of state "all" all there ever were, those that began last first."""
+        """Return alerts that fire, or of state "all" all there ever were, those that began last first.
+
+        `before` is the id of one: those that follow it are returned.
+        """
 
     def silences(self) -> Sequence[SilenceView]:
         """Return the silences that are not over."""
@@ -263,3 +279,6 @@ class Source(Protocol):
 
     def notifications(self) -> Sequence[TargetView]:
         """Return everybody who is told of alerts."""
+
+    def given_up(self, limit: int = 100) -> Sequence[GivenUpView]:
+        """Return messages that were given up, the newest first."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, Series, Source
 from rolloutwatch_contract.record import MAX_STEP
-from rolloutwatch_dashboard.figures.marks import LINKED
+from rolloutwatch_dashboard.text import LINKED
 
 STEPS_AROUND = 60  # on either side
 LEAST_SEEN = 10  # where figures come less often than at every step, so many of them are to be seen

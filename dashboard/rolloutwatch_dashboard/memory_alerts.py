@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT, DEFAULT_RULES
 from rolloutwatch_contract.protocol import (
+    GivenUpView,
     Origin,
     RuleState,
     RulesView,
@@ -25,6 +26,7 @@ class MemoryAlerts:
         self._rule_states: dict[str, tuple[RuleState, ...]] = {}
         self._broken: dict[str, str] = {}
         self._targets: tuple[TargetView, ...] = ()
+        self._given_up: tuple[GivenUpView, ...] = ()
 
     def add_alert(self, alert: AlertView) -> None:
         """Add an alert, or change one."""
@@ -50,6 +52,10 @@ class MemoryAlerts:
         """Say who is told."""
         self._targets = targets
 
+    def set_given_up(self, *messages: GivenUpView) -> None:
+        """Say which messages were given up."""
+        self._given_up = messages
+
     def alerts(
         self,
         *,
@@ -57,6 +63,7 @@ class MemoryAlerts:
         run: str | None = None,
         rule: str | None = None,
         limit: int = 100,
+        before: str | None = None,
     ) -> Sequence[AlertView]:
         """Return alerts, those that began last first."""
         found = [
@@ -66,7 +73,11 @@ class MemoryAlerts:
             and (rule is None or one.rule == rule)
             and (state == "all" or one.is_firing)
         ]
-        return sorted(found, key=lambda one: -one.firing_time)[:limit]
+        found.sort(key=lambda one: -one.firing_time)
+        if before is not None:
+            known = [one.id for one in found]
+            found = found[known.index(before) + 1 :] if before in known else []
+        return found[:limit]
 
     def silences(self) -> Sequence[SilenceView]:
         """Return the silences that are not over; here none ever is."""
@@ -87,3 +98,7 @@ class MemoryAlerts:
     def notifications(self) -> Sequence[TargetView]:
         """Return everybody who is told of alerts."""
         return self._targets
+
+    def given_up(self, limit: int = 100) -> Sequence[GivenUpView]:
+        """Return messages that were given up."""
+        return self._given_up[:limit]

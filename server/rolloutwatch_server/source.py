@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.protocol import (
+    GivenUpView,
     MarkView,
     RuleState,
     RulesView,
@@ -15,7 +16,8 @@ from rolloutwatch_contract.protocol import (
 )
 from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.alerts.standing import standing
-from rolloutwatch_server.store import Store
+from rolloutwatch_server.notify.events import decode
+from rolloutwatch_server.store import Delivery, Store
 
 
 class DashboardSource:
@@ -69,9 +71,10 @@ class DashboardSource:
         run: str | None = None,
         rule: str | None = None,
         limit: int = 100,
+        before: str | None = None,
     ) -> Sequence[AlertView]:
         """Return alerts that fire, or all there ever were, those that began last first."""
-        return self._store.alerts(state=state, run=run, rule=rule, limit=limit)
+        return self._store.alerts(state=state, run=run, rule=rule, limit=limit, before=before)
 
     def silences(self) -> Sequence[SilenceView]:
         """Return the silences that are not over, those that end first first."""
@@ -93,3 +96,20 @@ class DashboardSource:
     def notifications(self) -> Sequence[TargetView]:
         """Return everybody who is told of alerts."""
         return self._notifications()
+
+    def given_up(self, limit: int = 100) -> Sequence[GivenUpView]:
+        """Return messages that were given up, the newest first."""
+        return [_given_up(one) for one in self._store.deliveries("dead", limit=limit)]
+
+
+def _given_up(one: Delivery) -> GivenUpView:
+    rules = dict.fromkeys(event.rule for event in decode(one.events).events)
+    return GivenUpView(
+        id=one.id,
+        target=one.target,
+        run=one.run,
+        rules=tuple(rules),
+        time=one.done_at,
+        attempts=one.attempts,
+        error=one.error,
+    )

@@ -14,6 +14,7 @@ from rolloutwatch_server.alerts.feed import Fed, Late, Piece, Rewind
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.state import Transition
 from tests.chaos.curves import RULES, Sent
+from tests.server.in_memory import InMemory
 
 Bits = tuple[tuple[str, str], ...]
 
@@ -45,10 +46,11 @@ def bits(values: dict[str, float]) -> Bits:
 def expected(sent: Iterable[Sent]) -> list[Happened]:
     """Return what happens to the alerts of the one run that records are of."""
     alerts, account = RunAlerts(Plan(parse_rules(RULES, "rules").rules)), _Account()
+    memory = InMemory(alerts)
     for one in sent:
         match one.record:
             case StepRecord(step, time, metrics):
-                account.add(one.run, alerts.feed(Piece(step, time, one.attempt, dict(metrics))))
+                account.add(one.run, memory.feed(Piece(step, time, one.attempt, dict(metrics))))
             case RunEnd(time):
                 account.add(one.run, alerts.end(time))
     return account.happened

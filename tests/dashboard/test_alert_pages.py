@@ -9,7 +9,15 @@ from dash import dcc, html
 from rolloutwatch_contract.conditions import parse
 from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT, DEFAULT_RULES
 from rolloutwatch_contract.limits import DEFAULT_LIMITS
-from rolloutwatch_contract.protocol import Origin, Phase, RuleState, RulesView, SilenceView, TargetView
+from rolloutwatch_contract.protocol import (
+    GivenUpView,
+    Origin,
+    Phase,
+    RuleState,
+    RulesView,
+    SilenceView,
+    TargetView,
+)
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard import MemorySource
@@ -138,6 +146,85 @@ def test_silences_and_who_is_told_are_listed() -> None:
     assert "Rule  *  on run  * until somebody ends it by bob End it" in text
     assert "mail  (mailto, from critical on) last told 1 min ago" in text
     assert "chat  (slack, from warning on) has failed for 2 min 2 waiting 1 given up" in text
+
+
+def test_why_a_target_fails_and_what_was_given_up_is_said() -> None:
+    """With the reason as the target gave it, and a way to send what nobody got once more."""
+    source = source_with()
+    source.set_targets(
+        TargetView(
+            name="chat", kind="slack", severity="warning", failing_since=NOW - 60, error="answered 410."
+        ),
+        TargetView(name="mail", kind="mailto", severity="warning", last_success=NOW - 60, error=""),
+    )
+    source.set_given_up(
+        GivenUpView(
+            id=7, target="chat", run=RUN, rules=("kl_high", "a", "b", "c"), time=NOW - 120, attempts=1, error="<b>410</b>",
+        ),
+        GivenUpView(id=8, target="old", run="math~gone", rules=("kl_high",), time=None, attempts=9, error="timed out"),
+    )  # fmt: skip
+    listed = shown(source)
+    text = text_of(listed)
+    assert "chat  (slack, from warning on) has failed for 1 min Send a test answered 410." in text
+    assert "mail  (mailto, from warning on) last told 1 min ago Send a test" in text
+    assert (
+        "To  chat :  kl_high, a, b and 1 more  on  math /  a 2 min ago after 1 attempt Retry <b>410</b>"
+        in text
+    )
+    assert "To  old :  kl_high  on  math /  gone after 9 attempts Retry timed out" in text
+    retried = [one for one in listed._traverse() if getattr(one, "data-act", "") == "retry-message"]
+    assert [getattr(one, "data-message") for one in retried] == ["7", "8"]
+    (banner_of_it,) = banner.banners(source, NOW)
+    assert (
+        text_of(banner_of_it) == "Messages do not reach chat (for 1 min).   Who is told chat: answered 410."
+    )
+
+
+def test_every_past_alert_is_found_page_by_page() -> None:
+    """Also where many fire in between, and where most are of another severity."""
+    ended = {"resolved_step": 15, "resolved_time": NOW}
+    alerts = [
+        alert(
+            f"r{at}",
+            firing_time=NOW - at,
+            severity=Severity.WARNING if at % 3 else Severity.CRITICAL,
+            **({} if at % 2 else ended),
+        )
+        for at in range(1000)
+    ]
+    source = source_with(*alerts)
+
+    def rows(search: str) -> tuple[list[str], dict[str, str]]:
+        component = shown(source, search=search)
+        (table,) = named(component, "past") or [html.Table()]
+        links = {str(one.children): one.href for one in component._traverse() if isinstance(one, dcc.Link)}
+        found = [
+            one.children for one in table._traverse() if isinstance(one, dcc.Link) and "rule=" in one.href
+        ]
+        return found, {name: links[name] for name in ("Older", "Newest") if name in links}
+
+    for search, expected in (
+        ("", [f"r{at}" for at in range(0, 1000, 2)]),
+        ("?severity=critical", [f"r{at}" for at in range(0, 1000, 6)]),
+    ):
+        seen, at = [], search
+        while True:
+            found, ways = rows(at)
+            assert 0 < len(found) <= 100
+            assert ("Newest" in ways) == (at != search)
+            seen += found
+            if "Older" not in ways:
+                break
+            at = ways["Older"].removeprefix("/alerts")
+        assert seen == expected
+    assert text_of(shown(source, search="?before=none")).endswith("There are no older ones here. Newest")
+
+
+def test_an_alert_without_figures_has_no_room_for_them() -> None:
+    """One that fell silent has none."""
+    silent = alert("stalled", condition="silent(60, 10)", values={})
+    shown_run = shown(source_with(silent), f"/runs/{RUN}")
+    assert named(shown_run, "known") == []
 
 
 def test_only_guides_of_our_own_and_web_pages_are_linked() -> None:

@@ -1,6 +1,5 @@
 """A run judged live by the store, and judged again of what the archive shows."""
 
-from rolloutwatch_contract.conditions import by_clock
 from rolloutwatch_server.alerts.comparison import Difference, differences
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.recorded import replay
@@ -31,8 +30,7 @@ def judged_again(store: Store, run: str) -> list[Difference]:
             for _, pairs in replay(judged.pieces(metrics), judged.notes, plans.__getitem__)
             for pair in pairs
         ]
-        clock = {one.name for plan in plans.values() for one in plan.rules if by_clock(one.when.node)}
-        return differences(judged.recorded(), happened, clock)
+        return differences(judged.recorded(), happened, judged.by_clock())
 
 
 def timeline(store: Store, run: str) -> list[tuple[str, str, int, int, float, str]]:

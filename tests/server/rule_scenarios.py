@@ -25,6 +25,7 @@ from rolloutwatch_server.alerts.feed import (
 )
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.state import AlertState, Phase
+from tests.server.in_memory import InMemory
 
 FOLDER = Path(__file__).parent.parent / "rules"
 LETTERS = {Phase.OK: ".", Phase.PENDING: "p", Phase.FIRING: "F"}
@@ -120,24 +121,28 @@ class Played:
 
     def __init__(self, scenario: Scenario, *, restarts: bool = False, figure_by_figure: bool = False) -> None:
         self.rules = scenario.rules
-        self.alerts = RunAlerts(Plan(self.rules))
+        self._memory = InMemory(RunAlerts(Plan(self.rules)))
         self.fed: list[Fed] = []
         self.notes: list[Note] = []
         self._restarts = restarts
         self._splits = figure_by_figure
-        self._pieces: list[Piece] = []
+        self._time = 0.0
         self._kept: dict[str, AlertState] = {}
+
+    @property
+    def alerts(self) -> RunAlerts:
+        return self._memory.alerts
 
     def play(self, row: Row) -> None:
         self.notes = []
         if row.piece is not None:
             for piece in self._split(row.piece) if self._splits and not row.is_whole else [row.piece]:
-                self._pieces.append(piece)
-                self._take(self.alerts.feed(piece))
+                self._time = piece.time
+                self._take(self._memory.feed(piece))
         if row.end is not None:
             self._take(self.alerts.end(row.end))
         if row.rules is not None:
-            self._take(self.alerts.replace(Plan(row.rules), self._pieces[-1].time))
+            self._take(self.alerts.replace(Plan(row.rules), self._time))
         if row.clock is not None:
             self._take(self.alerts.by_clock(*row.clock))
 
@@ -156,8 +161,8 @@ class Played:
             memory = msgspec.msgpack.decode(msgspec.msgpack.encode(self.alerts.memory()), type=Memory)
             packed = msgspec.msgpack.encode(self.alerts.states)
             states = msgspec.msgpack.decode(packed, type=dict[str, AlertState])
-            self.alerts = RunAlerts(self.alerts.plan, states, memory)
-            self.alerts.warm(self._pieces)
+            self._memory.alerts = RunAlerts(self.alerts.plan, states, memory)
+            self.alerts.warm(self._memory.pieces)
 
     @staticmethod
     def _split(piece: Piece) -> list[Piece]:
@@ -184,8 +189,9 @@ def note_line(note: Note) -> str:
             return f"late {step} {' '.join(metrics)} during {during}"
         case Ignored(step, session, metrics):
             return f"ignored {step} {' '.join(metrics)} of {session}"
-        case Rewind(step, _, epochs):
-            return " ".join([f"rewind {step}", *(f"{rule}:{epoch}" for rule, epoch in epochs.items())])
+        case Rewind(step, _, epochs, going_on):
+            counted = (f"{rule}:{epoch}{' goes on' * (rule in going_on)}" for rule, epoch in epochs.items())
+            return " ".join([f"rewind {step}", *counted])
         case RulesChanged(step, _, came):
             return " ".join([f"rules {step}", *came])
         case Ended(step, _):

@@ -16,6 +16,7 @@ from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.state import AlertState, Phase
 from tests.oracle.alerts import Happened, happenings
 from tests.server.alert_strategies import ALIKE, RULES, STEPS, figures
+from tests.server.in_memory import InMemory
 
 Drawn = Sequence[tuple[int, float, dict[str, float]]]
 
@@ -127,7 +128,7 @@ def test_who_judges_a_run_again_tells_it_where_the_run_went_back() -> None:
     one = Rule(name="one", severity=Severity.WARNING, when=parse("ratio_std > 1"))
     alerts = RunAlerts(Plan([one]))
     alerts.feed(Piece(3, 0.0, 1, {"ratio_std": 2.0}))
-    fed = alerts.go_back(2, 5.0, {"one": 7, "former": 3})
+    fed = alerts.go_back(Rewind(2, 5.0, {"one": 7, "former": 3}))
     assert told([fed]) == [Happened("one", "resolved", 1, 2, 5.0, False, "the run went back to step 2")]
     assert alerts.states == fed.states == {"one": AlertState(epoch=7), "former": AlertState(epoch=3)}
     fed = alerts.feed(Piece(2, 6.0, 1, {"ratio_std": 2.0}))
@@ -140,9 +141,25 @@ def test_a_step_behind_which_a_run_goes_back_was_over() -> None:
     alerts = RunAlerts(Plan([one]))
     for step, metric in enumerate(["n_tokens", "ratio_std"]):
         assert told([alerts.feed(Piece(step, float(step), 1, {metric: 2.0}))]) == []
-    fired, ended = told([alerts.go_back(2, 9.0, {"one": 1})])
+    fired, ended = told([alerts.go_back(Rewind(2, 9.0, {"one": 1}))])
     assert fired == Happened("one", "firing", 1, 1, 1.0)
     assert ended == Happened("one", "resolved", 1, 2, 9.0, False, "the run went back to step 2")
+
+
+def test_an_alert_goes_on_where_a_run_goes_back_unless_the_note_of_that_says_otherwise() -> None:
+    """By rules that were not in force then the note tells nothing of alerts, and all that fire go on."""
+    one = Rule(name="one", severity=Severity.WARNING, when=parse("ratio_std > 1"))
+    for to, is_recorded, goes_on in [
+        (Rewind(1, 5.0, {"one": 1}, {"one": False}), True, True),
+        (Rewind(1, 5.0, {"one": 1}), True, False),
+        (Rewind(1, 5.0, {"one": 9}), False, True),
+    ]:
+        alerts = RunAlerts(Plan([one]))
+        alerts.feed(Piece(0, 0.0, 1, {"ratio_std": 2.0}))
+        back = alerts.go_back(to, is_recorded=is_recorded)
+        assert ([one.reason for one in told([back])] == []) == goes_on
+        assert (alerts.state("one").phase is Phase.FIRING) == goes_on
+        assert alerts.state("one").epoch == 1
 
 
 def test_a_step_without_figures_is_none() -> None:
@@ -205,25 +222,55 @@ def test_alerts_begin_and_end_in_turn_whatever_comes(
 
 @settings(deadline=None, max_examples=150)
 @given(RULES, STEPS, STEPS, st.data())
-def test_a_run_that_goes_back_begins_anew_there(
+def test_a_run_that_goes_back_is_judged_as_if_what_is_given_up_had_never_been(
     rules: list[Rule], first: Drawn, again: Drawn, data: st.DataObject
 ) -> None:
-    """From the step it goes back to on, it is judged as if there had been nothing before, but alerts are counted on."""
-    alerts, before = RunAlerts(Plan(rules)), pieces_of(run_of(first))
-    for piece in before:
-        alerts.feed(piece)
-    standing, known = alerts.states, sorted(before[-1].metrics)
-    steps = [Piece(piece.step, piece.time + 1000, 2, piece.metrics) for piece in pieces_of(run_of(again))]
+    """Windows hold what was before; what the note of it tells is all that there is to know of what was given up."""
+    memory, before = InMemory(RunAlerts(Plan(rules))), pieces_of(run_of(first))
+    past = told(memory.feed(piece) for piece in before)
     to_step = data.draw(st.sampled_from([piece.step for piece in before]))
+    moved = pieces_again(before, run_of(again), to_step)
+    back = memory.feed(moved[0])
+    (note,) = (note for note in back.notes if isinstance(note, Rewind))
+    assert set(note.going_on) == going_on(past, to_step)
+    shown = RunAlerts(Plan(rules))
+    for piece in before:
+        if piece.step < to_step:
+            shown.feed(piece)
+    expected = told([shown.go_back(note), *(shown.feed(piece) for piece in moved)])
+    found = told([back, *(memory.feed(piece) for piece in moved[1:])])
+    assert without_ends(found) == without_ends(expected)
+    assert shown.states == {
+        name: msgspec.structs.replace(state, turns=tuple(shifted(state.turns, memory.alerts, shown)))
+        for name, state in memory.alerts.states.items()
+    }
+
+
+def pieces_again(before: Sequence[Piece], again: Drawn, to_step: int) -> list[Piece]:
+    """Steps of another session, the first of them a step that a metric had come at or behind."""
+    steps = [Piece(step, time + 1000, 2, metrics) for step, time, metrics in again]
     moved = [msgspec.structs.replace(piece, step=piece.step - steps[0].step + to_step) for piece in steps]
+    known = sorted(before[-1].metrics)
     moved[0] = msgspec.structs.replace(moved[0], metrics={known[0]: 1.0, **moved[0].metrics})
-    back = alerts.feed(moved[0])
-    firing = [name for name, state in standing.items() if state.phase is Phase.FIRING]
-    ends = [one for one in told([back]) if one.reason.startswith("the run went back")]
-    assert sorted(one.rule for one in ends if one.change == "resolved") == sorted(firing)
-    epochs = {name: state.epoch for name, state in standing.items() if state.epoch}
-    assert back.notes[-1] == Rewind(to_step, moved[0].time, epochs)
-    fresh = RunAlerts(Plan(rules), {name: AlertState(epoch=epoch) for name, epoch in epochs.items()})
-    expected = told(fresh.feed(piece) for piece in moved)
-    found = told([back, *(alerts.feed(piece) for piece in moved[1:])])
-    assert [one for one in found if one not in ends] == expected
+    return moved
+
+
+def going_on(past: Iterable[Happened], to_step: int) -> set[str]:
+    """The rules whose alert began before a step and has not ended."""
+    since: dict[str, int] = {}
+    for one in past:
+        if one.change == "firing":
+            since[one.rule] = one.step
+        elif one.change == "resolved":
+            del since[one.rule]
+    return {rule for rule, step in since.items() if step < to_step}
+
+
+def without_ends(happened: Iterable[Happened]) -> list[Happened]:
+    """Without the ends of alerts for the run's going back: those that are given up with it have none where it is shown."""
+    return [one for one in happened if not one.reason.startswith("the run went back")]
+
+
+def shifted(turns: Iterable[int], live: RunAlerts, shown: RunAlerts) -> list[int]:
+    """Turns as they are without the steps that were given up, which are counted too."""
+    return [turn - live.progress.number + shown.progress.number for turn in turns]

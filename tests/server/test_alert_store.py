@@ -175,6 +175,29 @@ def test_what_is_found_long_after_is_late(store: Store, clock: Clock) -> None:
     assert late == {0: False, 2: True, 3: True}
 
 
+def test_a_run_that_begins_while_the_server_is_away_is_late(path: Path, clock: Clock) -> None:
+    """What comes first of it and tells of more than a minute has waited, whatever its clock says; what follows has not."""
+    clock.now = 5000.0
+    store = Store(path, clock)
+    store.save_rule_set(document(rule("high", "kl > 0.5")), "api", "ada")
+    back = [step(10 * number, kl=float(number % 2)) for number in range(8)]
+    store.archive(STREAM, batch(start(), *back[:4]))  # of 30 s, the clock 4970 s behind
+    store.archive(STREAM.replace("~a", "~b"), batch(start(name="b"), *back))
+    store.archive(STREAM.replace("~a", "~c"), batch(start(name="c", time=1.0), step(70, kl=1.0)))
+    late = {run: {one.late for one in store.transitions(run)} for run in (RUN, "math~b", "math~c")}
+    assert late == {RUN: {False}, "math~b": {True}, "math~c": {True}}
+    for number in range(8, 20):
+        clock.now += 10.0
+        store.archive(
+            STREAM.replace("~a", "~b"), batch(step(10 * number, kl=float(number % 2)), first=number + 2)
+        )
+    assert not any(one.late for one in store.transitions("math~b") if one.step >= 80)
+    assert {one.late for one in store.alerts(state="all", run="math~b")} == {True, False}
+    clock.now += 600.0  # away once more, now that its clock is known
+    store.archive(STREAM.replace("~a", "~b"), batch(step(201, kl=0.0), step(795, kl=1.0), first=30))
+    assert [one.late for one in store.transitions("math~b")][-2:] == [True, False]
+
+
 def test_records_that_were_lost_are_a_figure_and_raise_an_alert(path: Path, clock: Clock) -> None:
     """From the first loss on, as many as since the step before; one that a heartbeat told of comes with the next step."""
     store = Store(path, clock)

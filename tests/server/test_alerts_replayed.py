@@ -1,6 +1,8 @@
 """Alerts are the same however the records of a run are cut into batches, and the archive can say so again."""
 
+import contextlib
 import math
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rolloutwatch_contract import Record, RunEnd, RunStart, StepRecord, stream_key
+from rolloutwatch_contract.alerts import Change
 from rolloutwatch_server.store import Entry, Position, Store
 from tests.server.judging import document, judged_again, rule, timeline
 from tests.server.records import RUN
@@ -22,6 +25,7 @@ FIRST = document(
     rule("gone", "absent(ess, 2)"),
     rule("share", "share(ess > 0.5, 3) >= 0.5"),
     rule("rewarded", "reward > 0.5 or ess > 0.9"),
+    rule("seldom", "absent(reward, 4)"),
 )
 SECOND = document(
     rule("high", "kl > 0.4", clear_steps=2),
@@ -29,6 +33,58 @@ SECOND = document(
     rule("max", "max(kl, 2) > 0.9"),
     rule("rewarded", "reward > 0.5 or ess > 0.9"),
 )
+
+
+def test_what_flaps_is_found_again_with_all_that_is_told_of_it(tmp_path: Path) -> None:
+    """And that it flaps is missed where it is not recorded."""
+    stage = Stage(tmp_path / "archive.db")
+    stage.store.save_rule_set(document(rule("high", "kl > 0.5")), "api", "somebody")
+    turns = [StepRecord(number, float(number), {"kl": float(number % 2)}) for number in range(20)]
+    calm = [StepRecord(number, float(number), {"kl": 0.0}) for number in range(20, 80)]
+    stage.bring([(0, RunStart("math", "a", 0.0)), *((0, one) for one in [*turns, *calm])])
+    changes = [one.change for one in stage.store.transitions(RUN)]
+    assert (changes.count(Change.FLAPPING), changes.count(Change.STABLE)) == (1, 1)
+    assert judged_again(stage.store, RUN) == []
+    stage.store.close()
+    with contextlib.closing(sqlite3.connect(stage.path)) as db:
+        db.execute("DELETE FROM transitions WHERE change = 'flapping'")
+        db.commit()
+    stage.anew()
+    (missing,) = judged_again(stage.store, RUN)
+    assert missing.in_words == "step 6: high flapping, the 3. time: found again, and not recorded"
+
+
+def test_an_alert_that_flaps_when_its_run_goes_back_is_found_again(tmp_path: Path) -> None:
+    """It fires on, and people are told that it does not flap any more."""
+    stage = Stage(tmp_path / "archive.db")
+    stage.store.save_rule_set(document(rule("high", "kl > 0.5")), "api", "somebody")
+    records = [
+        StepRecord(number, float(number), {"kl": float(number % 2 or number > 7)}) for number in range(12)
+    ]
+    stage.bring([(0, RunStart("math", "a", 0.0)), *((0, one) for one in records)])
+    assert [one.flapping for one in stage.store.alerts()] == [True]
+    stage.bring([(1, RunStart("math", "a", 20.0)), (1, StepRecord(10, 30.0, {"kl": 1.0}))])
+    (alert,) = stage.store.alerts()
+    assert (alert.firing_step, alert.flapping) == (7, False)
+    assert stage.store.outbox_events()[-1].change is Change.STABLE
+    assert judged_again(stage.store, RUN) == []
+
+
+def test_a_run_that_goes_back_keeps_its_alerts_and_misses_what_never_comes_again(tmp_path: Path) -> None:
+    """Nobody is told twice of what stood before the checkpoint, and a figure that the new session never brings is missed."""
+    stage = Stage(tmp_path / "archive.db")
+    rules = [rule("high", "kl > 0.5"), rule("mean", "mean(kl, 20) > 0.5"), rule("gone", "absent(ess, 5)")]
+    stage.store.save_rule_set(document(*rules), "api", "somebody")
+    first = [StepRecord(n, float(n), {"kl": float(n >= 10), "ess": 1.0}) for n in range(101)]
+    stage.bring([(0, RunStart("math", "a", 0.0)), *((0, one) for one in first)])
+    again = [StepRecord(n, 200.0 + n, {"kl": 1.0}) for n in range(90, 120)]
+    stage.bring([(1, RunStart("math", "a", 200.0)), *((1, one) for one in again)])
+    assert [(rule, change, epoch, step) for rule, change, epoch, step, *_ in timeline(stage.store, RUN)] == [
+        ("high", "firing", 1, 10),
+        ("mean", "firing", 1, 20),
+        ("gone", "firing", 1, 94),
+    ]
+    assert judged_again(stage.store, RUN) == []
 
 
 class Rules(NamedTuple):

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from rolloutwatch_contract import StepRecord
+from rolloutwatch_contract import Outcome, RunEnd, StepRecord
+from rolloutwatch_contract.written_rules import parse_rules
+from rolloutwatch_server.alerts.trial import try_rules as try_for_page
 from rolloutwatch_server.commands.rules import rules
 from rolloutwatch_server.commands.when import days_and_hours, moment
 from rolloutwatch_server.store import Store, StoreError
@@ -75,7 +77,7 @@ def test_a_program_reads_the_same_as_json(
     assert try_rules(data_dir, str(file), "--json", "--from-step", "6", "--to-step", "8") == 0
     told = json.loads(capsys.readouterr().out)
     assert told == {
-        "run": RUN, "steps": 9, "same_as_recorded": None, "differences": None,
+        "run": RUN, "steps": 9, "compared": None, "by_clock": None, "same_as_recorded": None, "differences": None,
         "rules": [
             {
                 "name": "reward_low", "severity": "critical", "when": "reward < 0.5", "clear": None,
@@ -84,6 +86,7 @@ def test_a_program_reads_the_same_as_json(
                     {
                         "firing_step": 4, "firing_time": 1_700_000_240.0, "values": {"reward": 0.1},
                         "resolved_step": None, "resolved_time": None, "reason": "", "flapping": False,
+                        "by_clock": False,
                     }
                 ],
             }
@@ -106,9 +109,99 @@ def test_without_a_file_a_run_is_judged_again_as_it_was_and_compared(
     assert told.out.splitlines()[2:] == [
         "  step 12 (2023-11-14 22:25:20) and stands: reward 0.25",
         "",
-        "Judged again by the rules that were in force: exactly what was recorded live.",
+        "Judged again by the rules that were in force: 1 alert, exactly what was recorded live.",
         "math~a: 1 alert of 1 of 1 rules over 14 steps.",
     ]
+
+
+def silent_once(data_dir: Path, *documents: str) -> None:
+    """A run that was silent before step 12 by the first rules, and went on by the others."""
+    with contextlib.closing(Store(data_dir / "archive.db")) as store:
+        first = 11
+        for document in documents:
+            store.save_rule_set(document, "api", "ada")
+            more = [
+                StepRecord(n, 1_700_000_000.0 + 60 * n, {"reward": 0.25}) for n in range(first, first + 3)
+            ]
+            store.archive(STREAM, batch(*more, first=first + 2))
+            if first == 11:
+                store.judge_by_clock(RUN, 600.0, 1.0)
+            first += 3
+
+
+SILENT = """
+[[rule]]
+name = "still"
+severity = "critical"
+when = "silent(300)"
+"""
+
+
+def test_what_the_clock_judged_is_listed_as_recorded_and_counted_apart(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    document = 'own_metrics = ["reward"]\n' + RULES + SILENT
+    silent_once(data_dir, document, document)
+    assert try_rules(data_dir) == 0
+    told = capsys.readouterr()
+    still, *_ = [line for line in told.out.splitlines() if "the clock of the server judged it" in line]
+    assert still.startswith("  step 13 (")
+    assert ") until step 14 (" in still
+    assert told.out.splitlines()[-3:] == [
+        "Judged again by the rules that were in force: 1 alert, exactly what was recorded live.",
+        "1 alert of rules that the clock of the server judges is as recorded, and not compared.",
+        "math~a: 2 alerts of 2 of 2 rules over 17 steps.",
+    ]
+    assert told.err == ""
+    assert try_rules(data_dir, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["compared"], report["by_clock"], report["same_as_recorded"]) == (1, 1, True)
+    listed = {rule["name"]: [one["by_clock"] for one in rule["alerts"]] for rule in report["rules"]}
+    assert listed == {"reward_low": [False], "still": [True]}
+
+
+def test_a_rule_that_was_the_clocks_once_is_compared_since_it_is_of_figures(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How often the clock has let it fire does not count."""
+    own = 'own_metrics = ["reward"]\n'
+    silent_once(data_dir, own + SILENT, own + RULES.replace("reward_low", "still"))
+    assert try_rules(data_dir, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["compared"], report["by_clock"], report["differences"]) == (1, 1, [])
+    with contextlib.closing(sqlite3.connect(data_dir / "archive.db")) as db:
+        db.execute("DELETE FROM transitions WHERE rule = 'still' AND epoch = 2")
+        db.commit()
+    assert try_rules(data_dir, "--json") == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["differences"] == ["step 15: still firing: found again, and not recorded"]
+    assert (report["compared"], report["by_clock"]) == (0, 1)
+
+
+def test_of_rules_in_a_file_those_of_the_clock_cannot_be_tried(
+    data_dir: Path, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(RULES + SILENT)
+    assert try_rules(data_dir, str(file)) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "rolloutwatch rules: rule 'still' cannot be tried on a past run: "
+        "the clock of the server judges silent(300), and when nothing came is not recorded."
+    ]
+
+
+def test_steps_are_counted_and_what_is_noted_between_them_is_not(
+    data_dir: Path, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """That a run ended stands behind its last step, that other rules came in force within one."""
+    with contextlib.closing(Store(data_dir / "archive.db")) as store:
+        document = 'own_metrics = ["reward"]\n' + RULES
+        store.save_rule_set(document, "api", "ada")
+        store.save_rule_set(document.replace("0.5", "0.25"), "api", "ada")
+        store.archive(STREAM, batch(RunEnd(1_700_001_000.0, Outcome.FINISHED), first=13))
+        tried = try_for_page(store, RUN, parse_rules(document, "rules").rules)
+        assert (tried.from_step, tried.to_step, tried.steps, tried.complete) == (0, 10, 11, True)
+    assert try_rules(data_dir, str(file), "--json") == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 11
 
 
 def test_what_is_not_as_recorded_is_listed_and_is_the_exit_code(
@@ -148,6 +241,26 @@ def test_rules_that_cannot_fire_say_why(
     assert "rule 'weights': 'rollout_is_mean' is not in this run: it needs rollout_is." in (
         capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    ("metric", "what"),
+    [
+        ("ratio_std", "it comes with every step that the Monitor measures, by correct() or observe()."),
+        ("ratio_std@math", "by correct() or observe(), of sequences of the group 'math'."),
+        ("surprise_gap", "it needs training_entropy."),
+        ("loss", "it comes when the trainer logs it, by Monitor.log(step, {'loss': ...})."),
+    ],
+)
+def test_a_metric_that_the_run_lacks_is_told_with_what_would_bring_it(
+    metric: str, what: str, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "more.toml"
+    file.write_text('own_metrics = ["loss"]\n' + RULES.replace('"reward"', f'"{metric}"'))
+    assert try_rules(data_dir, str(file)) == 0
+    told = capsys.readouterr().err
+    assert f"rule 'reward_low': '{metric}' is not in this run: it " in told
+    assert told.endswith(what + "\n")
 
 
 def test_a_file_is_checked_without_being_put_in_force(

@@ -81,6 +81,8 @@
     "end-silence": (told) => act("DELETE", `${API}/silences/${encodeURIComponent(told.silence)}`, "The silence has ended."),
     "test-target": (told) =>
       act("POST", `${API}/notifications/${encodeURIComponent(told.target)}/test`, `${told.target} has taken the test.`),
+    "retry-message": (told) =>
+      act("POST", `${API}/notifications/dead/${encodeURIComponent(told.message)}/retry`, `The message to ${told.target} is sent again.`),
   };
 
   rolloutwatch.acts = ACTS;
@@ -89,6 +91,13 @@
     const button = event.target.closest && event.target.closest("button[data-act]");
     if (button && Object.hasOwn(ACTS, button.dataset.act)) ACTS[button.dataset.act](button.dataset);
   });
+
+  // What one may not do is not offered; the server refuses it all the same.
+  async function showWhatOneMayDo() {
+    const answer = await rolloutwatch.ask("GET", `${API}/me`);
+    if (answer.ok) document.documentElement.dataset.role = answer.body.role;
+  }
+  addEventListener("DOMContentLoaded", showWhatOneMayDo); // the script that asks is there then
 
   // A choice is an address, which can be kept and sent; dash is told of it as by a link.
   document.addEventListener("change", (event) => {

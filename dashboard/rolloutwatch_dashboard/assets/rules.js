@@ -20,6 +20,9 @@
     }
     if (lines.scrollTop !== area.scrollTop) lines.scrollTop = area.scrollTop;
     name($("rules-editor").dataset.version);
+    if (known.document === undefined) return;
+    offer();
+    rolloutwatch.drafts.keep(area, known);
   }
 
   // What the server calls the rules that the page shows, by which it knows when others were saved meanwhile.
@@ -28,8 +31,9 @@
     known = { version, tag: null };
     const answer = await rolloutwatch.ask("GET", RULES);
     if (!answer.ok) known = {};
-    else if (String(answer.body.version) === version) known.tag = answer.etag;
-    else refresh();
+    else if (String(answer.body.version) === version) {
+      Object.assign(known, { tag: answer.etag, document: answer.body.document });
+    } else refresh();
   }
 
   // the page comes when it comes, and a document may be put there by the server
@@ -37,8 +41,29 @@
   document.addEventListener("input", number);
   document.addEventListener("scroll", number, { capture: true, passive: true });
 
+  // The answer may be below what is seen of the page.
   function tell(kind, ...parts) {
     $("rules-answer").replaceChildren(element("div", { class: kind }, ...parts));
+    $("rules-answer").scrollIntoView({ block: "nearest" });
+  }
+
+  // What was written before, and is not saved, comes back. It is saved against those rules that it was written from.
+  function offer() {
+    const area = $("rules-document");
+    const draft = area && rolloutwatch.drafts.take(area, known);
+    if (!draft) return;
+    const others = draft.tag !== known.tag;
+    known.tag = draft.tag;
+    const discard = element("button", { type: "button", class: "act" }, "Discard");
+    discard.addEventListener("click", () => {
+      rolloutwatch.drafts.drop();
+      known = {};
+      $("rules-answer").replaceChildren();
+      refresh();
+    });
+    const text = `This is what you wrote before. It is not saved${others ? ", and others were saved meanwhile" : ""}.`;
+    // no scrolling: nobody has asked for anything yet
+    $("rules-answer").replaceChildren(element("div", { class: "quiet draft" }, element("p", {}, text), element("div", { class: "acts" }, discard)));
   }
 
   // What is wrong, at its place, which is shown and selected.
@@ -50,18 +75,25 @@
     const caret = wrong.column ? `\n${" ".repeat(wrong.column - 1)}^` : "";
     tell(
       "wrong",
-      element("p", {}, element("strong", {}, `${place}. `), answer.text),
+      element("p", {}, element("strong", {}, `${place}. `), withoutPlace(wrong, answer.text)),
       element("pre", {}, `${line}${caret}`),
       element("p", { class: "quiet" }, "Nothing was changed: the rules in force stay in force."),
     );
     select(wrong.line, wrong.column || 1, wrong.column ? 1 : line.length);
+    $("rules-answer").scrollIntoView({ block: "nearest" });
+  }
+
+  // The text of a refusal begins with its place, which is told already.
+  function withoutPlace(wrong, text) {
+    const place = [wrong.file, `line ${wrong.line}`, wrong.column ? `column ${wrong.column}` : ""].filter(Boolean).join(", ");
+    return text.startsWith(place) ? text.slice(place.length).replace(/^[,:]\s*/, "") : text;
   }
 
   function select(line, column, length) {
     const area = $("rules-document");
     const before = area.value.split("\n").slice(0, line - 1).join("\n");
     const from = before.length + (line > 1 ? 1 : 0) + column - 1;
-    area.focus();
+    area.focus({ preventScroll: true });
     area.setSelectionRange(from, from + length);
     const height = area.scrollHeight / Math.max(area.value.split("\n").length, 1);
     area.scrollTop = Math.max(0, (line - 4) * height);
@@ -80,6 +112,7 @@
     const answer = await rolloutwatch.ask("PUT", RULES, written(), against ? { "if-match": against } : {});
     if (answer.status === 412) return tellOthers();
     if (!answer.ok) return refuse(answer);
+    rolloutwatch.drafts.drop();
     rolloutwatch.say(`Saved. ${rules(answer.body.rules.length)} in force from the next step on.`);
     refresh();
   }
@@ -92,6 +125,7 @@
     const load = element("button", { type: "button", class: "act" }, "Show theirs");
     overwrite.addEventListener("click", () => save(others.etag));
     load.addEventListener("click", () => {
+      rolloutwatch.drafts.drop();
       $("rules-answer").replaceChildren();
       refresh();
     });
@@ -108,6 +142,7 @@
       act: async () => {
         const answer = await rolloutwatch.ask("DELETE", RULES);
         if (!answer.ok) return answer.text;
+        rolloutwatch.drafts.drop();
         rolloutwatch.say("The default rules are in force.");
         refresh();
         return "";
@@ -140,7 +175,7 @@
       ["Step", String(one.step)],
       ["Rule", one.rule],
       ["What", one.reason ? `${one.change}: ${one.reason}` : one.change],
-      ["Figures", Object.entries(one.values || {}).map(([name, value]) => `${name} ${rolloutwatch.number(value)}`).join(", ")],
+      ["Figures", Object.entries(one.values || {}).map(([name, value]) => `${name} ${rolloutwatch.toldNumber(value)}`).join(", ")],
     ];
     const names = ["Step", "Rule", "What", "Figures"];
     const head = element("thead", {}, element("tr", {}, ...names.map((name) => element("th", {}, name))));

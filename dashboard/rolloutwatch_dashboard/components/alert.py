@@ -18,6 +18,11 @@ from rolloutwatch_dashboard.text import age, moment
 from rolloutwatch_dashboard.words import Figure, condition_of, figures_of, lasting
 
 FOR_EVER = 10 * 365 * 86400.0  # whoever waits longer waits until it ends
+# which role a button's act takes, as security/roles.py of the server has it; pages hide what one may not do
+NEEDS = {
+    **dict.fromkeys(("acknowledge", "take-back", "silence", "end-silence"), "operator"),
+    **dict.fromkeys(("test-target", "retry-message", "save-rules", "default-rules"), "admin"),
+}
 SYMBOLS = {Severity.WARNING: "▲", Severity.CRITICAL: "◆"}
 
 
@@ -94,7 +99,7 @@ def row(alert: AlertView, now: float) -> html.Li:
             ),
             html.Div(
                 [
-                    html.Span(", ".join(known), className="known"),
+                    *([html.Span(", ".join(known), className="known")] if known else []),
                     html.Span(since(alert, now), className="since", title=moment(alert.firing_time)),
                     *guide_link(alert.guide),
                     *([acknowledge(alert)] if not is_acknowledged(alert, now) else []),
@@ -209,5 +214,6 @@ def take_back(alert: AlertView) -> html.Button:
 
 def button(text: str, act: str, kind: str = "", **data: str) -> html.Button:
     """Return a button for alerts.js."""
-    known = {f"data-{name}": value for name, value in {"act": act, **data}.items()}
+    needs = {"needs": NEEDS[act]} if act in NEEDS else {}
+    known = {f"data-{name}": value for name, value in {"act": act, **needs, **data}.items()}
     return html.Button(text, type="button", className=f"act {kind}".strip(), **known)

@@ -52,7 +52,9 @@ def banners(source: Source, now: float) -> list[Any]:
         waiting = sum(one.waiting for one in failing)
         rest = f" {waiting} {'message waits' if waiting == 1 else 'messages wait'}." if waiting else ""
         text = f"Messages do not reach {names(told, MOST_NAMED)}.{rest}"
-        found.append(_banner("warning", [text, " ", dcc.Link("Who is told", href="/alerts")]))
+        why = [html.Li(f"{one.name}: {one.error}") for one in failing[:MOST_NAMED] if one.error]
+        detail = [html.Ul(why, className="why")] if why else []
+        found.append(_banner("warning", [text, " ", dcc.Link("Who is told", href="/alerts"), *detail]))
     return found
 
 

@@ -2,20 +2,24 @@
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlencode
 
 from dash import dcc, html
 
 from rolloutwatch_contract.alerts import AlertView
-from rolloutwatch_contract.protocol import SilenceView, Source, TargetView
+from rolloutwatch_contract.protocol import GivenUpView, SilenceView, Source, TargetView
 from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import alert
 from rolloutwatch_dashboard.text import age, moment
-from rolloutwatch_dashboard.words import figures_of, lasting
+from rolloutwatch_dashboard.words import figures_of, lasting, names
 
 MOST_FIRING = 200
 MOST_PAST = 100
+AT_ONCE = 200  # of which some may fire, or be of another severity
+MOST_TURNS = 20
+MOST_GIVEN_UP = 20
+MOST_NAMED = 3
 EVERY = "every"
 LONGEST_QUERY = 2000
 
@@ -26,6 +30,17 @@ class Wanted(NamedTuple):
     run: str | None = None
     rule: str | None = None
     severity: str | None = None
+    before: str | None = None  # of past ones those before this one
+
+    @property
+    def is_choice(self) -> bool:
+        """Tell whether some are wanted and not all."""
+        return any((self.run, self.rule, self.severity))
+
+    def link(self, before: str | None) -> str:
+        """Return the address of past ones before one, or of the page as it begins."""
+        query = {name: value for name, value in self._replace(before=before)._asdict().items() if value}
+        return "/alerts" + (f"?{urlencode(query)}" if query else "")
 
     @classmethod
     def of(cls, query: str) -> "Wanted":
@@ -58,16 +73,16 @@ def listed(source: Source, wanted: Wanted, now: float) -> html.Div:
     """Return what changes: those that fire first, the worst of them first."""
     firing = wanted.those(source.alerts(run=wanted.run, rule=wanted.rule, limit=MOST_FIRING))
     firing.sort(key=lambda one: (not alert.calls(one, now), -one.severity, -one.firing_time))
-    found = wanted.those(
-        source.alerts(state="all", run=wanted.run, rule=wanted.rule, limit=MOST_FIRING + MOST_PAST)
-    )
-    past = [one for one in found if not one.is_firing or one.given_up][:MOST_PAST]
+    past, older = _past_ones(source, wanted)
+    if wanted.before is not None:
+        return html.Div(_past(past, older, wanted, now), **{"data-now": str(now)})
     return html.Div(
         [
             _firing(firing, source, wanted, now),
             _silences(source.silences(), now),
-            _past(past, now),
+            _past(past, older, wanted, now),
             _targets(source.notifications(), now),
+            _given_up(source.given_up(MOST_GIVEN_UP), now),
         ],
         **{"data-now": str(now)},
     )
@@ -76,7 +91,7 @@ def listed(source: Source, wanted: Wanted, now: float) -> html.Div:
 def _firing(firing: Sequence[AlertView], source: Source, wanted: Wanted, now: float) -> html.Section:
     if not firing:
         rules = [rule for rule in source.rules().rules if rule.enabled]
-        among = " of those" if any(wanted) else ""
+        among = " of those" if wanted.is_choice else ""
         watched = f"{len(rules)} {'rule watches' if len(rules) == 1 else 'rules watch'} every new step."
         calm = html.P(
             [html.Strong(f"Nothing{among} fires. "), watched, " ", dcc.Link("See the rules", href="/rules")]
@@ -86,22 +101,36 @@ def _firing(firing: Sequence[AlertView], source: Source, wanted: Wanted, now: fl
     return html.Section([html.H2(f"Firing ({len(firing)})"), html.Div(cards, className="alerts")])
 
 
-def _past(past: Sequence[AlertView], now: float) -> html.Section | None:
-    if not past:
+def _past_ones(source: Source, wanted: Wanted) -> tuple[list[AlertView], str | None]:
+    """Return past alerts, and the id after which there are older ones, None if there are none."""
+    found: list[AlertView] = []
+    last = wanted.before
+    for _ in range(MOST_TURNS):
+        some = source.alerts(state="all", run=wanted.run, rule=wanted.rule, limit=AT_ONCE, before=last)
+        found += [one for one in wanted.those(some) if not one.is_firing or one.given_up]
+        if len(found) > MOST_PAST:
+            return found[:MOST_PAST], found[MOST_PAST - 1].id
+        if len(some) < AT_ONCE:
+            return found, None
+        last = some[-1].id
+    return found, last
+
+
+def _past(past: Sequence[AlertView], older: str | None, wanted: Wanted, now: float) -> html.Section | None:
+    if not past and older is None and wanted.before is None:
         return None
     names = ("Rule", "Run", "Steps", "Lasted", "Began", "Figures", "Ended because")
-    more = (
-        [
-            html.P(
-                f"The newest {MOST_PAST} are listed; /api/v1/alerts has those before them.", className="quiet"
-            )
-        ]
-        if len(past) == MOST_PAST
-        else []
-    )
+    ways = [
+        *([dcc.Link("Newest", href=wanted.link(None))] if wanted.before is not None else []),
+        *([dcc.Link("Older", href=wanted.link(older))] if older is not None else []),
+    ]
+    more = [html.Div(ways, className="acts older")] if ways else []
+    heading = html.H2("Past" if wanted.before is None else "Past, older ones")
+    if not past:
+        return html.Section([heading, html.P("There are no older ones here.", className="quiet"), *more])
     head = html.Thead(html.Tr([html.Th(name) for name in names]))
     rows = html.Tbody([_past_row(one, names, now) for one in past])
-    return html.Section([html.H2("Past"), html.Table([head, rows], className="rows past"), *more])
+    return html.Section([heading, html.Table([head, rows], className="rows past"), *more])
 
 
 def _past_row(one: AlertView, names: Sequence[str], now: float) -> html.Tr:
@@ -179,13 +208,54 @@ def _target(one: TargetView, now: float) -> html.Li:
     ]
     which = f"{one.kind}, from {one.severity} on"
     test = alert.button("Send a test", "test-target", target=one.name)
-    return html.Li([html.Span([html.Strong(one.name), f" ({which})"]), how, *counts, test])
+    why = [html.Span(one.error, className="why")] if one.error and (one.failing_since or one.dead) else []
+    return html.Li([html.Span([html.Strong(one.name), f" ({which})"]), how, *counts, test, *why])
+
+
+def _given_up(messages: Sequence[GivenUpView], now: float) -> html.Section | None:
+    """Return the messages that nobody got, which may be sent again."""
+    if not messages:
+        return None
+    return html.Section(
+        [
+            html.H2("Given up"),
+            html.Ul([_given_up_one(one, now) for one in messages], className="list"),
+            *(
+                [html.P("There may be more: /api/v1/notifications/dead has them.", className="quiet")]
+                if len(messages) == MOST_GIVEN_UP
+                else []
+            ),
+        ]
+    )
+
+
+def _given_up_one(one: GivenUpView, now: float) -> html.Li:
+    when = [] if one.time is None else [html.Span(age(now - one.time), title=moment(one.time))]
+    tries = f"after {one.attempts} {'attempt' if one.attempts == 1 else 'attempts'}"
+    return html.Li(
+        [
+            html.Span(
+                [
+                    "To ",
+                    html.Strong(one.target),
+                    ": ",
+                    names(one.rules, MOST_NAMED),
+                    " on ",
+                    alert.run_link(one.run),
+                ]
+            ),
+            *when,
+            html.Span(tries),
+            alert.button("Retry", "retry-message", message=str(one.id), target=one.target),
+            html.Span(one.error, className="why"),
+        ]
+    )
 
 
 def _filters(source: Source, wanted: Wanted) -> html.Form | None:
     """Return what the choice is among: all that fires or has lately fired."""
     known = source.alerts(state="all", limit=MOST_FIRING + MOST_PAST)
-    if not known and not any(wanted):
+    if not known and not wanted.is_choice:
         return None
     choices = {
         "severity": [one.word for one in reversed(Severity) if one],

@@ -10,11 +10,11 @@ from rolloutwatch_server.alerts.state import Transition
 
 
 class Told(NamedTuple):
-    """A transition, as far as it has to be the same."""
+    """A transition, as far as it has to be the same; `epoch` is None where the clock has counted too."""
 
     rule: str
     change: Change
-    epoch: int
+    epoch: int | None
     step: int
     time: float
     reason: str
@@ -33,10 +33,11 @@ class Difference(NamedTuple):
         one = self.told
         reason = f" ({one.reason})" if one.reason else ""
         found = "recorded, and not found again" if self.is_recorded else "found again, and not recorded"
-        return f"step {one.step}: {one.rule} {one.change.value}, the {one.epoch}. time{reason}: {found}"
+        often = "" if one.epoch is None else f", the {one.epoch}. time"
+        return f"step {one.step}: {one.rule} {one.change.value}{often}{reason}: {found}"
 
 
-def told(rule: str, one: Transition) -> Told | None:
+def told(rule: str, one: Transition, *, is_counted: bool = True) -> Told | None:
     """Return a transition as it has to be the same; None for one that depends on what was given up.
 
     Of an alert that ended because the run went back, whoever was told of it, it counts that it did.
@@ -44,20 +45,23 @@ def told(rule: str, one: Transition) -> Told | None:
     if one.change is Change.REPEAT or (one.change is not Change.RESOLVED and one.reason.startswith(BACK)):
         return None
     quiet = one.quiet and not one.reason.startswith(BACK)
-    return Told(rule, one.change, one.epoch, one.step, one.time, one.reason, quiet)
+    epoch = one.epoch if is_counted else None
+    return Told(rule, one.change, epoch, one.step, one.time, one.reason, quiet)
 
 
 def differences(
     recorded: Iterable[tuple[str, Transition]],
     again: Iterable[tuple[Rule, Transition]],
-    by_clock: Collection[str],
+    clock: Collection[tuple[str, int]] = (),
 ) -> list[Difference]:
-    """Return what is different, in order of steps. Rules that the clock judges are left out.
+    """Return what is different, in order of steps. Alerts that the `clock` judged are left out, each by rule and epoch.
 
     The figures of a recorded transition are those that were known when it was found; when it is found again there may be more.
     """
-    before = _counted((rule, one) for rule, one in recorded if rule not in by_clock)
-    after = _counted((rule.name, one) for rule, one in again if rule.name not in by_clock)
+    # of a rule that the clock judged once, and figures now, only part of the alerts is found again
+    mixed = {rule for rule, _ in clock}
+    before = _counted(((rule, one) for rule, one in recorded if (rule, one.epoch) not in clock), mixed)
+    after = _counted(((rule.name, one) for rule, one in again), mixed)
     found = [Difference(key, is_recorded=True) for key in _lacking(before, after)]
     found += [Difference(key, is_recorded=False) for key in _lacking(after, before)]
     return sorted(found, key=lambda one: (one.told.step, one.told.rule, one.told.change.value))
@@ -66,10 +70,12 @@ def differences(
 Counted = Mapping[Told, list[Mapping[str, float]]]
 
 
-def _counted(happened: Iterable[tuple[str, Transition]]) -> dict[Told, list[Mapping[str, float]]]:
+def _counted(
+    happened: Iterable[tuple[str, Transition]], mixed: Collection[str]
+) -> dict[Told, list[Mapping[str, float]]]:
     found: dict[Told, list[Mapping[str, float]]] = {}
     for rule, one in happened:
-        if (key := told(rule, one)) is not None:
+        if (key := told(rule, one, is_counted=rule not in mixed)) is not None:
             found.setdefault(key, []).append(one.values)
     return found
 

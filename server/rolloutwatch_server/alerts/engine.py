@@ -19,13 +19,11 @@ from rolloutwatch_server.alerts.notes import Began
 from rolloutwatch_server.alerts.overlaps import Overlap
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.recorded import unjudged
-from rolloutwatch_server.alerts.watch import Entry, Watch
+from rolloutwatch_server.alerts.watch import Entry, Watch, warm
 
 log = logging.getLogger(__name__)
 
 MOST_RUNS = 256  # in memory, those that were heard last
-FIRST_LOOK = 256  # steps that are read to fill windows, and each further look so many times as many
-FURTHER = 16
 
 
 class Engine:
@@ -54,14 +52,14 @@ class Engine:
             if overlap is not None:
                 self._overlaps[run] = overlap
 
-    def after(self, book: Book, run: str, entries: Sequence[Entry]) -> None:
-        """Judge what was archived of a run."""
+    def after(self, book: Book, run: str, entries: Sequence[Entry], since: float) -> None:
+        """Judge what was archived of a run; `since` is when the first record that came with it was made."""
         overlap = self._overlaps.pop(run, None)
         if not entries or run in self.broken:
             return
         with self._guarded(book, run):
             watch = self._watch(book, run)
-            watch.take(book, entries, overlap)
+            watch.take(book, entries, overlap, since)
 
     def settle(self, book: Book, runs: Sequence[str]) -> list[str]:
         """Keep how far runs are judged; return those whose alerts have changed."""
@@ -117,13 +115,14 @@ class Engine:
         alerts = RunAlerts(self._plan(book, run, row.rule_set), book.states(run), row.memory)
         if row.broken:
             return self._begin(book, run, row, alerts)
-        _warm(book, run, alerts)
+        warm(book, run, alerts)
         return Watch(run, row, alerts, max(book.noted(run), default=-1))
 
     def _begin(self, book: Book, run: str, row: RunRow, former: RunAlerts | None) -> Watch:
         """Judge a run from here on, as if nothing had been before."""
         assert self._version is not None
         anew = book.new_run(run)
+        anew.memory.floors = (anew.memory.begun,)
         judged_to = -1 if former is None else former.open_step
         note = Began(anew.memory.begun, book.now, self._version, judged_to)
         book.note(run, note)
@@ -171,17 +170,6 @@ class Engine:
             "Alerts of run %s met an error of their own; please report it. Its records are archived, and its alerts "
             "stand still until the server is started anew.", run, exc_info=error, extra={"run": run},
         )  # fmt: skip
-
-
-def _warm(book: Book, run: str, alerts: RunAlerts) -> None:
-    """Fill windows with what was judged before."""
-    memory = alerts.memory()
-    metrics = [metric for metrics in alerts.plan.metrics_of for metric in metrics]
-    first, look = memory.step + 1, FIRST_LOOK
-    while first > memory.begun + 1:
-        first, look = max(memory.begun + 1, memory.step - look), look * FURTHER
-        if alerts.warm(book.pieces(run, metrics, first, memory.step)):
-            return
 
 
 def _is_silent(rule: Rule, seconds: float, seconds_per_step: float) -> bool:

@@ -26,7 +26,7 @@ from rolloutwatch_server.alerts.feed import (
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.sheet import Sheet
 from rolloutwatch_server.alerts.standings import Standings
-from rolloutwatch_server.alerts.state import AlertState, Sample, Transition, end, step
+from rolloutwatch_server.alerts.state import AlertState, Phase, Sample, Transition, end, go_on, step
 
 RUN_ENDED = "the run ended"
 RULE_CHANGED = "the rule was changed"
@@ -92,8 +92,20 @@ class RunAlerts:
         )
         return msgspec.structs.replace(self._memory, last=dict(self._last), undecided=undecided)
 
+    def goes_back(self, piece: Piece) -> bool:
+        """Tell whether a piece is of a run that goes back to its step: `rewind`, then `warm`, before it is fed."""
+        last = self._last
+        came = (last[name] for name in piece.metrics if name in last)
+        return any(piece.session != session and piece.step <= at for at, session, _ in came)
+
+    def rewind(self, piece: Piece) -> Fed:
+        """Go back to the step of a piece. Windows are empty then, until `warm` fills them with what was before."""
+        self._give_up(piece)
+        self._go_back(Rewind(piece.step, piece.time, came=self._missed_before(piece.step)), piece.session)
+        return self._fed()
+
     def feed(self, piece: Piece) -> Fed:
-        """Judge figures that have come."""
+        """Judge figures that have come. Where the run goes back with them, windows begin empty."""
         if piece.metrics:
             self._take(piece)
         return self._fed()
@@ -105,33 +117,44 @@ class RunAlerts:
         if not, call it again with more, down to the step behind that up to which none count.
         """
         kept, open_ = self._memory, self._standings.open.copy()
-        self._memory, self._last, self._judging = Memory(begun=kept.begun), {}, False
+        has_open = kept.step > kept.begun
+        self._memory, self._last, self._judging = Memory(begun=kept.floors[-1]), {}, False
         self._sheet.empty()
         self._sheet.is_warming = True
         for piece in pieces:
             if piece.metrics:
                 self._take(piece)
-        came = self._came() if self._memory.step == kept.step else ()
+        came = self._came() if has_open and self._memory.step == kept.step else ()
         if not came:
             self._sheet.clear()
         self._memory, self._last, self._judging = kept, kept.last, True
         self._sheet.is_warming = False
         self._standings.open[:] = open_
         self._fed()
-        missing = set(self._came()).intersection(self._plan.names).difference(came)
+        missing = set(self._came() if has_open else ()).intersection(self._plan.names).difference(came)
         return not missing and self._sheet.is_warm(self._last)
 
     def end(self, time: float) -> Fed:
         """End all alerts because the run has ended; steps after the open one begin anew."""
-        memory = self._memory
-        self._begin_anew(memory.step, time, RUN_ENDED)
+        memory, standings = self._memory, self._standings
+        self._sheet.empty()
+        standings.open[:] = False
+        for rule, state in enumerate(standings.states):
+            if state != AlertState():
+                self._happened += standings.take(rule, end(state, memory.step, time, RUN_ENDED))
         memory.begun = memory.step
+        memory.floors = (*memory.floors, memory.step)
         self._notes.append(Ended(memory.step, time))
         return self._fed()
 
-    def go_back(self, to_step: int, time: float, epochs: Mapping[str, int] | None = None) -> Fed:
-        """Begin anew at a step, as the run does; `epochs` are how often rules have fired, if that is to be told."""
-        self._go_back(to_step, time, epochs)
+    def go_back(self, to: Rewind, *, is_recorded: bool = True) -> Fed:
+        """Go back to a step behind all that was fed, as was noted of the run when it went back there.
+
+        Unless `is_recorded` the rules are others than those of then, and which alerts go on is not asked of the note.
+        """
+        if to.step > self._memory.step:
+            self._close()  # what was given up is not there to do it
+        self._go_back(to, is_recorded=is_recorded)
         return self._fed()
 
     def replace(self, plan: Plan, time: float) -> Fed:
@@ -179,12 +202,12 @@ class RunAlerts:
             self._close()
             self._open(piece)
             return
-        came = {name: last[name] for name in piece.metrics if name in last}
-        if any(piece.session != session and piece.step <= at for at, session, _ in came.values()):
+        if self.goes_back(piece):
             self._give_up(piece)
-            self._go_back(piece.step, piece.time)
+            self._go_back(Rewind(piece.step, piece.time, came=self._missed_before(piece.step)), piece.session)
             self._open(piece)
             return
+        came = {name: last[name] for name in piece.metrics if name in last}
         again = tuple(name for name, (at, _, _) in came.items() if piece.step <= at)
         if piece.step <= memory.begun:
             again = tuple(piece.metrics)
@@ -222,7 +245,13 @@ class RunAlerts:
         truths = self._sheet.judge(memory.step, self._missed, closed=closed)
         if self._judging:
             self._happened += standings.judge(
-                truths, standings.open, memory.number, memory.step, memory.time, self._sheet.known
+                truths,
+                standings.open,
+                memory.number,
+                memory.step,
+                memory.time,
+                self._sheet.known,
+                memory.step,
             )
 
     def _judge_late(self, piece: Piece, fresh: dict[str, float]) -> None:
@@ -235,7 +264,7 @@ class RunAlerts:
             truths = self._sheet.judge(piece.step, self._missed, only=fresh)
             if self._judging:
                 self._happened += standings.judge(
-                    truths, alone, memory.number, piece.step, piece.time, self._sheet.known
+                    truths, alone, memory.number, piece.step, piece.time, self._sheet.known, memory.step
                 )
 
     def _close(self) -> None:
@@ -258,32 +287,69 @@ class RunAlerts:
                 given_up.setdefault(at, []).append(name)
         self._notes += [Ignored(at, piece.session, tuple(names)) for at, names in sorted(given_up.items())]
 
-    def _go_back(self, to_step: int, time: float, epochs: Mapping[str, int] | None = None) -> None:
+    def _go_back(self, to: Rewind, session: int = 0, *, is_recorded: bool = False) -> None:
+        """Go back to a step; windows keep what they hold if that is all of steps before."""
         memory = self._memory
-        if to_step > memory.step:
-            self._close()
-        self._begin_anew(to_step, time, f"the run went back to step {to_step}")
-        if epochs is not None:
-            self._count_on(epochs)
-        self._last.clear()
-        memory.step = memory.begun = to_step - 1
-        self._notes.append(Rewind(to_step, time, {name: one.epoch for name, one in self.states.items()}))
-
-    def _begin_anew(self, at_step: int, time: float, reason: str) -> None:
-        standings = self._standings
-        self._sheet.empty()
-        standings.open[:] = False
+        going_on: dict[str, bool] = {}
         if self._judging:
-            for rule, state in enumerate(standings.states):
-                if state != AlertState():
-                    self._happened += standings.take(rule, end(state, at_step, time, reason))
+            going_on = self._turn_back(to, is_recorded)
+        if to.step > memory.step:
+            self._sheet.clear()
+        else:
+            self._sheet.empty()
+        self._standings.open[:] = False
+        before = to.step - 1
+        memory.step = memory.begun = before
+        memory.floors = (
+            min(memory.floors[0], before),
+            *(floor for floor in memory.floors[1:] if floor < to.step),
+        )
+        for name, missed in to.came.items():
+            of = self._last[name][1] if missed and name in self._last else session
+            self._last[name] = (before - missed, of, memory.number - missed)
+        epochs = {name: one.epoch for name, one in self.states.items() if one.epoch}
+        self._notes.append(Rewind(to.step, to.time, epochs, going_on, to.came))
+
+    def _missed_before(self, step: int) -> dict[str, int]:
+        """Return for how many steps metrics had not come at the step before one, 0 if that cannot be told."""
+        memory, found = self._memory, {}
+        for name, (at, _, number) in self._last.items():
+            has_each_step = memory.step - at == memory.number - number
+            found[name] = max(0, step - 1 - at) if has_each_step else 0
+        return found
+
+    def _turn_back(self, to: Rewind, is_recorded: bool) -> dict[str, bool]:
+        """Let alerts that fired before a step go on there, and end others; return those, and whether they flapped."""
+        standings, going_on = self._standings, {}
+        reason = f"the run went back to step {to.step}"
+        for rule, state in enumerate(standings.states):
+            if state == AlertState():
+                continue
+            name, goes_on = self._plan.rules[rule].name, state.phase is Phase.FIRING
+            # a rule that came into force behind that step is in force from there on
+            state = msgspec.structs.replace(state, begun=min(state.begun, to.step - 1))
+            if is_recorded:
+                goes_on = goes_on and name in to.going_on
+                state = msgspec.structs.replace(state, flapping=to.going_on.get(name, state.flapping))
+            elif goes_on:
+                goes_on = state.fired < to.step
+            if goes_on:
+                going_on[name] = state.flapping
+                self._happened += standings.take(rule, go_on(state, to.step, to.time))
+            else:
+                self._happened += standings.take(rule, end(state, to.step, to.time, reason))
+        if is_recorded:
+            self._count_on(to.epochs)
+        return going_on
 
     def _count_on(self, epochs: Mapping[str, int]) -> None:
+        standings = self._standings
         for name, epoch in epochs.items():
-            if name in self._plan.index:
-                self._standings.take(self._plan.index[name], (AlertState(epoch=epoch), ()))
+            rule = self._plan.index.get(name)
+            if rule is None:
+                standings.moved[name] = self._gone[name] = AlertState(epoch=epoch)
             else:
-                self._standings.moved[name] = self._gone[name] = AlertState(epoch=epoch)
+                standings.take(rule, (msgspec.structs.replace(standings.states[rule], epoch=epoch), ()))
 
     def _adopt(self, plan: Plan, states: Mapping[str, AlertState], stays: Mapping[int, int]) -> None:
         """Go on with another plan; rules that stay, new to old, keep what they know."""

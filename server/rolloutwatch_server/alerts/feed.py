@@ -32,11 +32,18 @@ class Ignored(msgspec.Struct, frozen=True, tag="ignored"):
 
 
 class Rewind(msgspec.Struct, frozen=True, tag="rewind"):
-    """The run went back to a step, at which every rule began anew; `epochs` is how often each had fired by then."""
+    """The run went back to a step.
+
+    `epochs` is how often each rule had fired by then, `going_on` are those whose alert fires on, having done so before
+    that step, and whether it was flapping. `came` are the metrics that had ever come, with for how many steps they had
+    not: 0 for one that came at that step or behind it, which counts as having come at the step before.
+    """
 
     step: int
     time: float
-    epochs: dict[str, int]
+    epochs: dict[str, int] = {}
+    going_on: dict[str, bool] = {}
+    came: dict[str, int] = {}
 
 
 class RulesChanged(msgspec.Struct, frozen=True, tag="rules"):
@@ -72,7 +79,9 @@ class Memory(msgspec.Struct, omit_defaults=True):
     """How far a run is judged, besides the states of its rules and what windows hold.
 
     `step` is the open one, -1 without any, `time` that of its first record, `number` counts steps up to it.
-    Steps up to `begun` do not count. `last` tells of each metric when it last came: step, session, number of the step.
+    What comes of `begun` or steps before does not count any more. `floors` are steps behind which windows began empty:
+    the one behind which the run began to be judged, then those at which it ended.
+    `last` tells of each metric when it last came: step, session, number of the step.
     `undecided` are rules that the open step may still decide, though some of their figures have come.
     """
 
@@ -80,5 +89,6 @@ class Memory(msgspec.Struct, omit_defaults=True):
     time: float = 0.0
     number: int = 0
     begun: int = -1
+    floors: tuple[int, ...] = (-1,)
     last: dict[str, tuple[int, int, int]] = {}
     undecided: tuple[str, ...] = ()

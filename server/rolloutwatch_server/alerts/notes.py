@@ -40,11 +40,17 @@ class Was(msgspec.Struct, frozen=True, tag="was"):
 
 
 class WentBack(msgspec.Struct, frozen=True, tag="back"):
-    """The run went back to a step, at which every rule began anew; `epochs` is how often each had fired by then."""
+    """The run went back to a step.
+
+    `epochs` is how often each rule had fired by then, `going_on` are those whose alert fires on, and whether it was
+    flapping. `came` are the metrics that had ever come, with for how many steps they had not at the step before.
+    """
 
     step: int
     time: float
     epochs: dict[str, int]
+    going_on: dict[str, bool] = {}
+    came: dict[str, int] = {}
 
 
 class OtherRules(msgspec.Struct, frozen=True, tag="rules"):

@@ -150,7 +150,8 @@ def reach_back(memory: Memory, noted_to: int, records: Sequence[StepRecord]) -> 
             continue
         for metric in record.metrics:
             last = memory.last.get(metric)
-            is_new = step == top if is_ours else last is not None and step > last[0]
+            # behind what comes again the run may have gone back, and what is late then is not judged
+            is_new = not metrics and (step == top if is_ours else last is not None and step > last[0])
             if not is_new or metric in seen or step <= max(noted_to, memory.begun):
                 metrics.add(metric)
                 first = min(first, step)

@@ -8,7 +8,7 @@ import msgspec
 
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.evaluation import RunAlerts
-from rolloutwatch_server.alerts.feed import Fed, Memory, Piece
+from rolloutwatch_server.alerts.feed import Fed, Memory, Piece, Rewind
 from rolloutwatch_server.alerts.notes import (
     TIME,
     Began,
@@ -165,11 +165,16 @@ def late_piece(note: LateFigures) -> Piece:
 
 
 def replay(
-    pieces: Iterable[Piece], notes: Sequence[FeedNote], plan_of: Callable[[int], Plan]
+    pieces: Iterable[Piece],
+    notes: Sequence[FeedNote],
+    plan_of: Callable[[int], Plan],
+    *,
+    is_recorded: bool = True,
 ) -> Iterator[tuple[int, list[Happened]]]:
     """Judge a run again as it was judged; yield each step with what happened to alerts, given up things left out.
 
-    `plan_of` returns the rules of a version. What came before the run began to be judged is left out.
+    `plan_of` returns the rules of a version; unless `is_recorded`, others than those by which the run was judged.
+    What came before the run began to be judged is left out.
     """
     alerts: RunAlerts | None = None
     for one in in_order(pieces, notes):
@@ -180,7 +185,7 @@ def replay(
             happened, alerts = _begin(alerts, one.note, plan_of)
             yield one.at, happened
         elif alerts is not None:
-            yield one.at, _apply(alerts, one.note, plan_of).transitions
+            yield one.at, _apply(alerts, one.note, plan_of, is_recorded).transitions
 
 
 def _begin(
@@ -188,7 +193,8 @@ def _begin(
 ) -> tuple[list[Happened], RunAlerts]:
     happened = [] if former is None else unjudged(former, note.time)
     states = {} if former is None else former.states
-    return happened, RunAlerts(plan_of(note.rule_set), states, Memory(step=note.step, begun=note.step))
+    memory = Memory(step=note.step, begun=note.step, floors=(note.step,))
+    return happened, RunAlerts(plan_of(note.rule_set), states, memory)
 
 
 def unjudged(alerts: RunAlerts, time: float) -> list[Happened]:
@@ -198,12 +204,13 @@ def unjudged(alerts: RunAlerts, time: float) -> list[Happened]:
     ]
 
 
-def _apply(alerts: RunAlerts, note: FeedNote, plan_of: Callable[[int], Plan]) -> Fed:
+def _apply(alerts: RunAlerts, note: FeedNote, plan_of: Callable[[int], Plan], is_recorded: bool) -> Fed:
     match note:
         case LateFigures():
             return alerts.feed(late_piece(note))
         case WentBack():
-            return alerts.go_back(note.step, note.time, note.epochs)
+            back = Rewind(note.step, note.time, note.epochs, note.going_on, note.came)
+            return alerts.go_back(back, is_recorded=is_recorded)
         case OtherRules():
             return alerts.replace(plan_of(note.rule_set), note.time)
         case RunEnded():
@@ -220,7 +227,5 @@ def trial(
     for one in in_order(pieces, kept):
         if isinstance(one, Piece):
             yield one.step, alerts.feed(one).transitions
-        elif isinstance(one.note, WentBack):
-            yield one.at, alerts.go_back(one.note.step, one.note.time).transitions
         else:
-            yield one.at, _apply(alerts, one.note, lambda _: plan).transitions
+            yield one.at, _apply(alerts, one.note, lambda _: plan, is_recorded=False).transitions

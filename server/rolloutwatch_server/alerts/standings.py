@@ -47,9 +47,12 @@ class Standings:
         return np.array([begun < step for begun in self.begun], dtype=np.bool_)
 
     def judge(
-        self, truths: Truths, open_: Flags, number: int, at_step: int, time: float, known: Known
+        self, truths: Truths, open_: Flags, number: int, at_step: int, time: float, known: Known, during: int
     ) -> list[tuple[Rule, Transition]]:
-        """Step the rules that are open, those of them that are decided; they are not open after that."""
+        """Step the rules that are open, those of them that are decided; they are not open after that.
+
+        `during` is the step that is open, `at_step` or a later one.
+        """
         asked = truths[self._asked]
         moving = _MOVES[self._eager + asked]
         moving &= open_
@@ -64,6 +67,7 @@ class Standings:
                 when=_TRUTHS[when],
                 clear=_TRUTHS[clear],
                 values=known(rule),
+                during=during,
             )
             happened += self.take(rule, step(self.plan.rules[rule], self.states[rule], sample))
         return happened

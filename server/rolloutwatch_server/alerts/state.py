@@ -25,6 +25,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """What a rule's conditions come to at a step. `time` is the record's, `values` are the rule's figures that are known.
 
     `number` counts the steps that the run has had; that of the step itself may be of tokens, say.
+    `during` is the step that is open, where that is a later one.
     """
 
     number: int
@@ -33,6 +34,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     when: Truth
     clear: Truth
     values: dict[str, float] = {}
+    during: int = -1
 
 
 class AlertState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -40,6 +42,7 @@ class AlertState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `count` is of steps one after the other that speak for a change: bad ones while pending, since `since_time`,
     and good ones while firing. `epoch` counts how often the rule has fired, and never goes back.
+    `fired` is the step that was open when the alert that fires was found, -1 while none does.
     `turns` are the numbers of recent steps at which it fired or was resolved.
     `begun` is a step up to which it is not judged, because it came into force there.
     """
@@ -48,6 +51,7 @@ class AlertState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     count: int = 0
     since_time: float = 0.0
     epoch: int = 0
+    fired: int = -1
     turns: tuple[int, ...] = ()
     flapping: bool = False
     begun: int = -1
@@ -90,13 +94,21 @@ def step(rule: Rule, state: AlertState, sample: Sample) -> Stepped:
 
 def end(state: AlertState, at_step: int, time: float, reason: str) -> Stepped:
     """Return how a rule stands that begins anew, and what that does to its alert: it ends, and flaps no more."""
-    begun_anew = AlertState(epoch=state.epoch)
+    begun_anew = AlertState(epoch=state.epoch, begun=state.begun)
     happened = []
     if state.phase is Phase.FIRING:
         happened.append(_ended(Change.RESOLVED, state, at_step, time, reason, quiet=False))
     if state.flapping:
         happened.append(_ended(Change.STABLE, state, at_step, time, reason, quiet=bool(happened)))
     return begun_anew, tuple(happened)
+
+
+def go_on(state: AlertState, at_step: int, time: float) -> Stepped:
+    """Return how a rule stands whose alert goes on at a step that the run goes back to: firing, and else as new."""
+    going_on = AlertState(phase=state.phase, epoch=state.epoch, fired=state.fired, begun=state.begun)
+    if not state.flapping:
+        return going_on, ()
+    return going_on, (_ended(Change.STABLE, state, at_step, time, state.phase.value, quiet=False),)
 
 
 def _while_not(rule: Rule, state: AlertState, sample: Sample) -> tuple[AlertState, Change | None]:
@@ -106,26 +118,33 @@ def _while_not(rule: Rule, state: AlertState, sample: Sample) -> tuple[AlertStat
     count = state.count + 1
     if count < rule.for_steps or sample.time - since < rule.for_seconds:
         return _in_phase(state, Phase.PENDING, count, since), None
-    return _in_phase(state, Phase.FIRING, epoch=state.epoch + 1), Change.FIRING
+    fired = max(sample.step, sample.during)
+    return _in_phase(state, Phase.FIRING, epoch=state.epoch + 1, fired=fired), Change.FIRING
 
 
 def _while_firing(rule: Rule, state: AlertState, sample: Sample) -> tuple[AlertState, Change | None]:
     if sample.clear is Truth.FALSE:
-        return _in_phase(state, Phase.FIRING), None
+        return _in_phase(state, Phase.FIRING, fired=state.fired), None
     count = state.count + 1
     if count < rule.clear_steps:
-        return _in_phase(state, Phase.FIRING, count), None
+        return _in_phase(state, Phase.FIRING, count, fired=state.fired), None
     return _in_phase(state, Phase.OK), Change.RESOLVED
 
 
 def _in_phase(
-    state: AlertState, phase: Phase, count: int = 0, since_time: float = 0.0, epoch: int | None = None
+    state: AlertState,
+    phase: Phase,
+    count: int = 0,
+    since_time: float = 0.0,
+    epoch: int | None = None,
+    fired: int = -1,
 ) -> AlertState:
     return AlertState(
         phase=phase,
         count=count,
         since_time=since_time,
         epoch=state.epoch if epoch is None else epoch,
+        fired=fired,
         turns=state.turns,
         flapping=state.flapping,
         begun=state.begun,

@@ -14,6 +14,7 @@ from rolloutwatch_server.alerts.notes import Began
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.recorded import ANY, Happened, replay
 from rolloutwatch_server.alerts.state import Transition
+from rolloutwatch_server.alerts.steps import Steps
 from rolloutwatch_server.store import Store
 from rolloutwatch_server.store.judged import Judged
 from rolloutwatch_server.store.portions import Portion
@@ -67,32 +68,31 @@ def try_rules(
 
 def _try(store: Store, run: str, rules: Sequence[Rule], is_over: Callable[[], bool]) -> Trial:
     plan = Plan(rule for rule in rules if rule.applies_to(run))
-    first = last = None
-    steps, complete = 0, True
+    steps, complete = Steps(), True
     transitions: list[Happened] = []
     with store.judged(run) as judged:
         was_judged = any(isinstance(note, Began) for note in judged.notes)
-        happening = _as_judged(judged, plan) if was_judged else _as_shown(store, run, plan)
+        happening = _as_judged(judged, plan, steps) if was_judged else _as_shown(store, run, plan, steps)
         for step, happened in happening:
-            if is_over() or steps >= MOST_STEPS or len(transitions) >= MOST_TRANSITIONS:
+            if is_over() or steps.count >= MOST_STEPS or len(transitions) >= MOST_TRANSITIONS:
                 complete = False
                 break
             transitions += happened
-            steps += step != last
-            first, last = step if first is None else first, step
-    return Trial(run, first, last, steps, complete, transitions[:MOST_TRANSITIONS])
+            steps.judged(step)
+    return Trial(run, steps.first, steps.last, steps.count, complete, transitions[:MOST_TRANSITIONS])
 
 
-def _as_judged(judged: Judged, plan: Plan) -> Iterator[tuple[int, list[Happened]]]:
+def _as_judged(judged: Judged, plan: Plan, steps: Steps) -> Iterator[tuple[int, list[Happened]]]:
     """Judge what the rules of then were shown, when they were: late figures late, and ends where they were."""
-    yield from replay(judged.pieces(_metrics(plan)), judged.notes, lambda version: plan)
+    pieces = steps.of(judged.pieces(_metrics(plan)))
+    yield from replay(pieces, judged.notes, lambda version: plan, is_recorded=False)
 
 
-def _as_shown(store: Store, run: str, plan: Plan) -> Iterator[tuple[int, list[Happened]]]:
+def _as_shown(store: Store, run: str, plan: Plan, steps: Steps) -> Iterator[tuple[int, list[Happened]]]:
     """Judge what is shown of a run that no rules ever were in force for, one that was imported say."""
     alerts = RunAlerts(plan)
     for portion in store.portions(run, _metrics(plan), steps=STEPS_AT_ONCE, bare=True):
-        for piece in _of(portion):
+        for piece in steps.of(_of(portion)):
             yield piece.step, alerts.feed(piece).transitions
 
 

@@ -4,15 +4,18 @@ from collections.abc import Sequence
 
 from rolloutwatch_contract import RunEnd, StepRecord
 from rolloutwatch_contract.conditions import Truth, by_clock
+from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.book import Book, RunRow
 from rolloutwatch_server.alerts.evaluation import RunAlerts
-from rolloutwatch_server.alerts.feed import Fed, Ignored, Late, Memory, Piece, Rewind
+from rolloutwatch_server.alerts.feed import Fed, Ignored, Late, Memory, Note, Piece, Rewind
 from rolloutwatch_server.alerts.notes import TIME, LateFigures, OtherRules, RunEnded, Was, WentBack
 from rolloutwatch_server.alerts.overlaps import Overlap, Read, reach_back
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.state import AlertState, Phase
 
+FIRST_LOOK = 256  # steps that are read to fill windows, and each further look so many times as many
+FURTHER = 16
 SECONDS_LATE = 60.0  # after which a record tells of the past, by the clock of who finds it
 
 Entry = tuple[StepRecord | RunEnd, int, frozenset[str]]  # a record, its session, and what of it is not shown
@@ -29,6 +32,7 @@ class Watch:
         self._noted_to = noted_to
         self._opened_by = -1
         self._is_dirty = False
+        self._has_waited = False  # what is at hand, of a run whose clock nobody knows
         self._clocks: list[Rule] = []
         self._silent: list[Rule] = []  # of the rules that the clock judges those that fire
         self._look_for_clocks()
@@ -42,8 +46,9 @@ class Watch:
         noted, late = book.noted(self.run, first), book.late(self.run, first)
         return Overlap(self._reader(book), metrics, first, noted, late)
 
-    def take(self, book: Book, entries: Sequence[Entry], overlap: Overlap | None) -> None:
-        """Judge a batch that was written."""
+    def take(self, book: Book, entries: Sequence[Entry], overlap: Overlap | None, since: float) -> None:
+        """Judge a batch that was written; `since` is when the first record that came with it was made."""
+        self._compare_clocks(book, [record.time for record, _, _ in entries], since)
         rank = book.ranks(self.run) if overlap else {}
         for record, session, hidden in entries:
             if isinstance(record, RunEnd):
@@ -54,19 +59,20 @@ class Watch:
                 metrics = {metric: value for metric, value in metrics.items() if metric not in hidden}
             if overlap is not None:
                 metrics = overlap.to_be_fed(self._memory, rank, session, record.step, metrics)
-            self._hear(book, record.time)
+            self._hear(book)
             if metrics:
-                before = self.alerts.open_step
-                fed = self._feed(book, Piece(record.step, record.time, session, metrics))
-                if overlap is None and (back := _went_back_to(fed)) is not None:
+                before, piece = self.alerts.open_step, Piece(record.step, record.time, session, metrics)
+                goes_back = self.alerts.goes_back(piece)
+                if goes_back and overlap is None:
                     # by a figure that the server made, which nobody saw coming; from there on nothing was judged yet
-                    overlap, rank = Overlap(lambda _, __: {}, (), back, {}, ()), book.ranks(self.run)
+                    overlap, rank = Overlap(lambda _, __: {}, (), piece.step, {}, ()), book.ranks(self.run)
+                notes = self._go_back(book, piece, overlap) if goes_back else []
+                notes += self._feed(book, piece).notes
                 if overlap is not None:
-                    self._follow(
-                        book, overlap, Piece(record.step, record.time, session, metrics), fed, before
-                    )
+                    self._follow(book, overlap, piece, notes, before)
         if overlap is not None:
             self._note_differences(book, overlap)
+        self._has_waited = False
 
     def replace(self, book: Book, plan: Plan, version: int) -> None:
         """Put the rules of another version in force."""
@@ -103,11 +109,27 @@ class Watch:
         self._clocks = [rule for rule in self.alerts.plan.rules if by_clock(rule.when.node)]
         self._silent = [rule for rule, is_firing in self.silent_rules() if is_firing]
 
-    def _hear(self, book: Book, time: float) -> None:
-        row = self.row
-        row.heard_at, row.ended, self._is_dirty = book.now, False, True
-        ahead = book.now - time
-        row.skew = ahead if row.skew is None else min(row.skew, ahead)
+    def _compare_clocks(self, book: Book, times: Sequence[float], since: float) -> None:
+        """Find out how far the server's clock is ahead of the trainer's, at least.
+
+        A run that tells first of more than a minute at once has waited for the server: that says nothing of its clock.
+        """
+        row, ahead = self.row, book.now - max(times)
+        self._has_waited = row.skew is None and max(times) - since > SECONDS_LATE
+        if not self._has_waited:
+            row.skew = ahead if row.skew is None else min(row.skew, ahead)
+
+    def _hear(self, book: Book) -> None:
+        self.row.heard_at, self.row.ended, self._is_dirty = book.now, False, True
+
+    def _go_back(self, book: Book, piece: Piece, overlap: Overlap | None) -> list[Note]:
+        """Go back to the step of a piece, with windows as they were before it."""
+        fed = self.alerts.rewind(piece)
+        self._keep(book, fed)
+        if overlap is not None:  # windows take what was judged, if not all of that is shown any more
+            self._note_differences(book, overlap, piece.step)
+        warm(book, self.run, self.alerts)
+        return fed.notes
 
     def _feed(self, book: Book, piece: Piece) -> Fed:
         before = self.alerts.open_step
@@ -117,7 +139,7 @@ class Watch:
             for rule in self._silent[:]:
                 self.judge_by_clock(book, rule, Truth.FALSE)
         elif piece.step == before and piece.session != self._opened_by and piece.time < self._memory.time:
-            former = book.noted(self.run).get(piece.step, Was(piece.step, {}))
+            former = book.noted(self.run, piece.step).get(piece.step, Was(piece.step, {}))
             book.note(self.run, Was(piece.step, {TIME: self._memory.time, **former.figures}))
             self._noted_to = max(self._noted_to, piece.step)
         if fed.transitions or fed.states or fed.notes:
@@ -130,7 +152,7 @@ class Watch:
         for note in fed.notes:
             if isinstance(note, Rewind):
                 book.go_back(self.run, birth, note.step, note.time)
-                book.note(self.run, WentBack(note.step, note.time, note.epochs))
+                book.note(self.run, WentBack(note.step, note.time, note.epochs, note.going_on, note.came))
                 self.has_changed = True
             elif isinstance(note, Late) and piece is not None:
                 during = note.during
@@ -140,7 +162,7 @@ class Watch:
             book.save_states(self.run, fed.states)
             self._silent = [rule for rule, is_firing in self.silent_rules() if is_firing]
         for rule, transition in fed.transitions:
-            late = book.now - transition.time - (self.row.skew or 0.0) > SECONDS_LATE
+            late = self._has_waited or book.now - transition.time - (self.row.skew or 0.0) > SECONDS_LATE
             book.happened(self.run, birth, rule, transition, late, during=during)
             self.has_changed = True
 
@@ -154,26 +176,34 @@ class Watch:
             self._keep(book, fed)
         self.row.ended, self._is_dirty = True, True
 
-    def _follow(self, book: Book, overlap: Overlap, piece: Piece, fed: Fed, before: int) -> None:
+    def _follow(self, book: Book, overlap: Overlap, piece: Piece, notes: Sequence[Note], before: int) -> None:
         """Let an overlap know what became of a piece; `before` is the step that was open."""
-        backs = [note.step for note in fed.notes if isinstance(note, Rewind)]
+        backs = [note.step for note in notes if isinstance(note, Rewind)]
         for step in backs:
             overlap.went_back(step, book.metrics(self.run))
         overlap.fed(piece, is_new=bool(backs) or piece.step > before)
-        for note in fed.notes:
+        for note in notes:
             if isinstance(note, Late):
                 overlap.judged_late(note.step, note.metrics)
             elif isinstance(note, Ignored) and not backs:
                 overlap.not_judged(note.step, note.metrics)
 
-    def _note_differences(self, book: Book, overlap: Overlap) -> None:
+    def _note_differences(self, book: Book, overlap: Overlap, before: int = MAX_STEP + 1) -> None:
         for was in overlap.differences(self._reader(book), book.noted(self.run, overlap.first)):
-            book.note(self.run, was)
-            self._noted_to = max(self._noted_to, was.step)
+            if was.step < before:
+                book.note(self.run, was)
+                self._noted_to = max(self._noted_to, was.step)
 
     def _reader(self, book: Book) -> Read:
         return lambda metrics, first: book.shown(self.run, metrics, first)
 
 
-def _went_back_to(fed: Fed) -> int | None:
-    return next((note.step for note in fed.notes if isinstance(note, Rewind)), None)
+def warm(book: Book, run: str, alerts: RunAlerts) -> None:
+    """Fill windows with what was judged before."""
+    memory = alerts.memory()
+    metrics = [metric for metrics in alerts.plan.metrics_of for metric in metrics]
+    first, look, lowest = memory.step + 1, FIRST_LOOK, memory.floors[-1] + 1
+    while first > lowest:
+        first, look = max(lowest, memory.step - look), look * FURTHER
+        if alerts.warm(book.pieces(run, metrics, first, memory.step)):
+            return

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from rolloutwatch_contract.conditions import by_clock
+from rolloutwatch_contract.alerts import Change
 from rolloutwatch_contract.protocol import RunDetail
 from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_contract.rules import Rule
@@ -18,8 +18,9 @@ from rolloutwatch_server.alerts.files import load_rules
 from rolloutwatch_server.alerts.found import put_together
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.recorded import Happened, replay, trial
+from rolloutwatch_server.alerts.steps import Steps
 from rolloutwatch_server.commands.progress import Bar
-from rolloutwatch_server.commands.rules_report import Report, as_json, as_text, warnings
+from rolloutwatch_server.commands.rules_report import Compared, Report, as_json, as_text, warnings
 from rolloutwatch_server.settings import SETTINGS
 from rolloutwatch_server.store import Store, StoreError
 from rolloutwatch_server.store.database import ARCHIVE
@@ -27,6 +28,8 @@ from rolloutwatch_server.store.judged import Judged
 
 DIFFERENT = 1  # the exit code if what is found is not what was recorded
 WRONG = 2
+
+BEHIND_ALL_STEPS = MAX_STEP + 1  # where it stands that a run has ended
 
 _DATA_DIR = next(setting for setting in SETTINGS if setting.name == "data_dir")
 
@@ -121,12 +124,12 @@ def _test(asked: argparse.Namespace) -> int:
             report = _report(judged, detail, written, asked)
     finally:
         store.close()
-    for warning in warnings(report.rules, detail):
+    for warning in warnings(report, detail):
         print(f"rolloutwatch rules: {warning}", file=sys.stderr)
     print(
         json.dumps(as_json(report), indent=2, allow_nan=False) if asked.json else "\n".join(as_text(report))
     )
-    return DIFFERENT if report.differences else 0
+    return DIFFERENT if report.compared is not None and report.compared.differences else 0
 
 
 def _report(
@@ -134,55 +137,63 @@ def _report(
 ) -> Report:
     first = 0 if asked.from_step is None else asked.from_step
     last = MAX_STEP if asked.to_step is None else asked.to_step
-    steps = _Counted(detail.summary.first_step or 0, detail.summary.last_step or 0)
+    judging = _Judging(detail.summary.first_step or 0, detail.summary.last_step or 0)
+    comparison = None
     if written is None:
-        chosen, happened, different = _again(judged, steps)
+        chosen, happened, comparison = _again(judged, judging)
     else:
         chosen = tuple(rule for rule in written if rule.applies_to(asked.run))
-        plan, different = Plan(chosen), None
-        pieces = judged.pieces(_metrics([plan]), last)
-        happened = steps.flat(trial(pieces, judged.notes, plan), last)
+        plan = Plan(chosen)
+        pieces = judging.steps.of(judged.pieces(_metrics([plan]), last))
+        happened = judging.flat(trial(pieces, judged.notes, plan), last)
     alerts = [alert for alert in put_together(happened) if alert.stands_within(first, last)]
-    return Report(asked.run, chosen, alerts, steps.count, different)
+    return Report(asked.run, chosen, alerts, judging.steps.count, comparison)
 
 
-def _again(judged: Judged, steps: "_Counted") -> tuple[Sequence[Rule], list[Happened], list[str]]:
-    """Judge a run again by the rules that were in force; return the last of these, what happened, and what differs."""
+def _again(judged: Judged, judging: "_Judging") -> tuple[Sequence[Rule], list[Happened], Compared]:
+    """Judge a run again by the rules that were in force; return the last of these, what happened, and what was compared.
+
+    What the clock of the server judged is as recorded.
+    """
     if not judged.versions:
         raise _CannotTest(
             f"nobody has judged run {judged.run!r} yet: a server does so when it runs. "
             "Name a file of rules to try those."
         )
     plans = {version: Plan(judged.rules_of(version)) for version in judged.versions}
-    pieces = judged.pieces(_metrics(plans.values()))
-    happened = steps.flat(replay(pieces, judged.notes, plans.__getitem__), MAX_STEP)
-    clock = {rule.name for plan in plans.values() for rule in plan.rules if by_clock(rule.when.node)}
-    different = [one.in_words for one in differences(judged.recorded(), happened, clock)]
-    return plans[judged.versions[-1]].rules, happened, different
+    pieces = judging.steps.of(judged.pieces(_metrics(plans.values())))
+    happened = judging.flat(replay(pieces, judged.notes, plans.__getitem__))
+    recorded, clock = judged.recorded(), judged.by_clock()
+    by_clock = [(clock[name, one.epoch], one) for name, one in recorded if (name, one.epoch) in clock]
+    fired = sum(one.change is Change.FIRING for _, one in recorded)
+    fired_by_clock = sum(one.change is Change.FIRING for _, one in by_clock)
+    different = [one.in_words for one in differences(recorded, happened, clock)]
+    compared = Compared(fired - fired_by_clock, fired_by_clock, different)
+    return plans[judged.versions[-1]].rules, by_clock + happened, compared
 
 
 def _metrics(plans: Iterable[Plan]) -> set[str]:
     return {metric for plan in plans for metrics in plan.metrics_of for metric in metrics}
 
 
-class _Counted:
-    """Counts steps, and tells how far it is."""
+class _Judging:
+    """Judges step by step, and tells how far it is."""
 
     def __init__(self, first: int, last: int) -> None:
         self._first = first
         self._whole = last - first + 1
-        self.count = 0
+        self.steps = Steps()
 
-    def flat(self, judged: Iterator[tuple[int, list[Happened]]], last: int) -> list[Happened]:
+    def flat(
+        self, judged: Iterator[tuple[int, list[Happened]]], last: int = BEHIND_ALL_STEPS
+    ) -> list[Happened]:
         """Return what happened up to a step."""
         found: list[Happened] = []
-        seen = -1
         with Bar("Judging", "steps") as bar:
             for step, happened in takewhile(lambda one: one[0] <= last, judged):
-                self.count += step > seen
-                seen = max(step, seen)
+                self.steps.judged(step)
                 found += happened
-                if self.count % 256 == 0:
+                if self.steps.count % 256 == 0:
                     bar.show(step - self._first, self._whole)
         return found
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from rolloutwatch_contract import METRICS
-from rolloutwatch_contract.conditions import metrics_of
+from rolloutwatch_contract.conditions import by_clock, metrics_of
 from rolloutwatch_contract.protocol import RunDetail
 from rolloutwatch_contract.reach import why_never
 from rolloutwatch_contract.rules import Rule
@@ -17,35 +17,61 @@ from rolloutwatch_server.commands.when import days_and_hours, moment
 MOST_SHOWN = 20  # alerts of one rule, and differences, on a terminal
 
 
-class Report(msgspec.Struct, frozen=True):
-    """What rules say of a run, of which so many steps were looked at.
+class Compared(msgspec.Struct, frozen=True):
+    """How many recorded alerts were compared with what is found again, and how many were not, as the clock judged them.
 
-    `differences` are from what was recorded live, one line each; None where nothing was compared.
+    `differences` are one line each.
+    """
+
+    alerts: int
+    by_clock: int
+    differences: Sequence[str]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What rules say of a run, of which so many steps were looked at; `compared` is None where nothing was recorded of them.
+
+    Of rules that the clock judges the alerts are those recorded.
     """
 
     run: str
     rules: Sequence[Rule]
     alerts: Sequence[FoundAlert]
     steps: int
-    differences: Sequence[str] | None
+    compared: Compared | None
 
 
-def warnings(rules: Sequence[Rule], detail: RunDetail) -> Iterator[str]:
-    """Yield what is to be known of rules that cannot fire."""
-    for rule in rules:
+def warnings(report: Report, detail: RunDetail) -> Iterator[str]:
+    """Yield what is to be known of rules that cannot fire, or cannot be tried."""
+    for rule in report.rules:
+        if by_clock(rule.when.node) and report.compared is None:
+            yield (
+                f"rule {rule.name!r} cannot be tried on a past run: the clock of the server judges {rule.when.text}, "
+                "and when nothing came is not recorded."
+            )
+            continue
         if (why := why_never(rule, detail.config, detail.metrics)) is not None:
             yield f"rule {rule.name!r} cannot fire: {why}"
             continue
         for metric in metrics_of(rule.when.node):
             if metric not in detail.metrics:
-                needs = METRICS[metric].needs if metric in METRICS else ""
-                yield f"rule {rule.name!r}: {metric!r} is not in this run" + (
-                    f": it needs {needs}." if needs else "."
-                )
+                yield f"rule {rule.name!r}: {metric!r} is not in this run: {_what_brings(metric)}."
+
+
+def _what_brings(metric: str) -> str:
+    """Return what would bring a metric, that of a group too."""
+    name, _, group = metric.partition("@")
+    of_group = f", of sequences of the group {group!r}" if group else ""
+    if name not in METRICS:
+        return f"it comes when the trainer logs it, by Monitor.log(step, {{{metric!r}: ...}})"
+    if METRICS[name].needs:
+        return f"it needs {METRICS[name].needs}{of_group}"
+    return f"it comes with every step that the Monitor measures, by correct() or observe(){of_group}"
 
 
 def as_json(report: Report) -> dict[str, Any]:
     """Return what a program reads."""
+    compared = report.compared
     known = {rule.name: rule for rule in [*report.rules, *(alert.rule for alert in report.alerts)]}
     return {
         "run": report.run,
@@ -54,8 +80,10 @@ def as_json(report: Report) -> dict[str, Any]:
             _rule(rule) | {"alerts": [_alert(alert) for alert in _of(report, rule)]}
             for rule in known.values()
         ],
-        "same_as_recorded": None if report.differences is None else not report.differences,
-        "differences": report.differences,
+        "compared": None if compared is None else compared.alerts,
+        "by_clock": None if compared is None else compared.by_clock,
+        "same_as_recorded": None if compared is None else not compared.differences,
+        "differences": None if compared is None else compared.differences,
     }
 
 
@@ -71,23 +99,30 @@ def as_text(report: Report) -> Iterator[str]:
             if len(alerts) > MOST_SHOWN:
                 yield f"  ... and {len(alerts) - MOST_SHOWN} more; --json prints all."
             yield ""
-    yield from _compared(report)
+    if report.compared is not None:
+        yield from _compared(report.compared)
     count = len(report.alerts)
     fired = len({alert.rule.name for alert in report.alerts})
     yield f"{report.run}: {count} alert{'s' * (count != 1)} of {fired} of {len(known)} rules over {report.steps} steps."
 
 
-def _compared(report: Report) -> Iterator[str]:
-    if report.differences is None:
-        return
-    if not report.differences:
-        yield "Judged again by the rules that were in force: exactly what was recorded live."
-        return
-    yield f"Judged again by the rules that were in force, {len(report.differences)} things are not what was recorded live:"
-    yield from (f"  {line}" for line in report.differences[:MOST_SHOWN])
-    if len(report.differences) > MOST_SHOWN:
-        yield f"  ... and {len(report.differences) - MOST_SHOWN} more; --json prints all."
-    yield ""
+def _compared(compared: Compared) -> Iterator[str]:
+    count, clock, lines = compared.alerts, compared.by_clock, compared.differences
+    if not lines:
+        alerts = f"{count} alert{'s' * (count != 1)}, " if count else "no alert, "
+        yield f"Judged again by the rules that were in force: {alerts}exactly what was recorded live."
+    else:
+        yield f"Judged again by the rules that were in force, {len(lines)} things are not what was recorded live:"
+        yield from (f"  {line}" for line in lines[:MOST_SHOWN])
+        if len(lines) > MOST_SHOWN:
+            yield f"  ... and {len(lines) - MOST_SHOWN} more; --json prints all."
+    if clock:
+        yield (
+            f"{clock} alert{'s' * (clock != 1)} of rules that the clock of the server judges "
+            f"{'is' if clock == 1 else 'are'} as recorded, and not compared."
+        )
+    if lines:
+        yield ""
 
 
 def _of(report: Report, rule: Rule) -> list[FoundAlert]:
@@ -116,6 +151,7 @@ def _alert(alert: FoundAlert) -> dict[str, Any]:
         "resolved_time": None if end is None else _finite(end.time),
         "reason": "" if end is None else end.reason,
         "flapping": alert.is_flapping,
+        "by_clock": by_clock(alert.rule.when.node),
     }
 
 
@@ -135,6 +171,8 @@ def _line(alert: FoundAlert) -> str:
     )
     reason = f", when {end.reason}" if end is not None and end.reason else ""
     quiet = ", flapping" if alert.is_flapping else ""
+    if by_clock(alert.rule.when.node):
+        return f"step {begin.step} ({moment(begin.time)}) {until}{reason}{quiet}: as recorded, the clock of the server judged it"
     return f"step {begin.step} ({moment(begin.time)}) {until}{reason}{quiet}: {values or 'without figures'}"
 
 

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from rolloutwatch_contract.conditions import by_clock
 from rolloutwatch_contract.protocol import Series
 from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_contract.rules import Rule
@@ -109,6 +110,17 @@ class Judged:
     def pieces(self, metrics: Collection[str], last: int = MAX_STEP) -> Iterator[Piece]:
         """Yield what is shown of each step, for `recorded.replay`, up to a step."""
         return shown_pieces(self._db, self.run, metrics, 0, last, noted_steps(self.notes))
+
+    def by_clock(self) -> dict[tuple[str, int], Rule]:
+        """Return the alerts that the clock judged, each by rule and epoch, with the rule as it was then."""
+        rules = {
+            (rule.name, rule.when.text): rule
+            for version in self.versions
+            for rule in self.rules_of(version)
+            if by_clock(rule.when.node)
+        }
+        rows = self._db.execute("SELECT rule, epoch, condition FROM alerts WHERE run = ?", (self.run,))
+        return {(rule, epoch): rules[rule, text] for rule, epoch, text in rows if (rule, text) in rules}
 
     def recorded(self) -> list[tuple[str, Transition]]:
         """Return what happened to alerts, given up things left out, each with the name of its rule."""

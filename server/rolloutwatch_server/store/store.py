@@ -76,7 +76,8 @@ class Store(Watching):
             for one in fresh
             if isinstance(one.content, StepRecord | RunEnd)
         ]
-        self._engine.after(book, run, judged)
+        times = [one.content.time for one in fresh if not isinstance(one.content, DeadLetter)]
+        self._engine.after(book, run, judged, min(times, default=book.now))
         return fresh
 
     def archived_to(self, stream: str) -> int:

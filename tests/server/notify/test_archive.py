@@ -13,6 +13,7 @@ from rolloutwatch_server.notify.events import Links
 from rolloutwatch_server.notify.notifier import Notifier
 from rolloutwatch_server.notify.posts import World
 from rolloutwatch_server.notify.targets import Target
+from rolloutwatch_server.source import DashboardSource
 from rolloutwatch_server.store import NewDelivery
 from tests.processes import wait_for
 from tests.server.alerting import BEGIN, Judged
@@ -196,6 +197,9 @@ def test_messages_that_were_given_up_are_listed_and_sent_anew(judged: Judged, re
         assert [event["rule"] for event in dead["events"]] == ["kl"]
         assert "answered 410" in dead["error"]
         assert [view.error for view in one.failing()] == [dead["error"]]
+        (shown,) = DashboardSource(judged.store, judged.book).given_up()
+        assert (shown.id, shown.target, shown.run, shown.rules) == (dead["id"], "ops", RUN, ("kl",))
+        assert (shown.time, shown.attempts, shown.error) == (dead["given_up_at"], 1, dead["error"])
         again = asking.ask(f"/api/v1/notifications/dead/{dead['id']}/retry", "POST")
         assert again.json() == {"retried": 1}
         wait_for("it to be given up again", lambda: len(receiver.requests) == 2 or None)
