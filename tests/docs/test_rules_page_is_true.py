@@ -105,7 +105,7 @@ def test_windows_go_on_or_begin_empty_as_the_page_says() -> None:
     ("more", "ends"),
     [
         ("for_steps = 2", True), ("for_seconds = 2", True), ("clear_steps = 2", True), ("clear = 'a < 1'", True),
-        ("summary = 'x'", False), ("cure = 'x'", False), ("guide = 'x'", False),
+        ("summary = 'x'", False), ("cure = 'x'", False), ("guide = 'https://wiki.example/x'", False),
     ],
 )  # fmt: skip
 def test_a_rule_begins_anew_when_what_decides_changes(more: str, ends: bool) -> None:

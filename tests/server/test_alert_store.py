@@ -165,6 +165,56 @@ def test_rules_that_change_end_their_alerts_at_once_and_one_that_stays_goes_on(s
     assert judged_again(store, RUN) == []
 
 
+@pytest.mark.parametrize("change", ["enabled = false", 'runs = ["code~*"]'])
+def test_a_rule_that_watches_a_run_no_more_ends_its_alert_as_one_that_is_gone(
+    store: Store, change: str
+) -> None:
+    store.archive(STREAM, batch(*kl(0.75)))
+    store.save_rule_set(f"{HIGH}{change}\n", "api", "ada")
+    (alert,) = store.alerts(state="all")
+    assert (alert.resolved_step, alert.reason) == (0, "the rule was removed")
+    assert [one.change for one in store.outbox_events()] == [Change.FIRING, Change.RESOLVED]
+    store.archive(STREAM, batch(*kl(0.75, first=1), first=2))
+    assert store.alerts() == []
+    store.save_rule_set(HIGH, "api", "ada")
+    store.archive(STREAM, batch(*kl(0.75, first=2), first=3))
+    assert [(one.epoch, one.firing_step) for one in store.alerts()] == [(2, 2)]
+    assert judged_again(store, RUN) == []
+
+
+def test_other_rules_cost_a_run_nothing_until_it_speaks_again_unless_they_end_its_alert(
+    path: Path, store: Store
+) -> None:
+    """Nor do other words, or another severity: such a rule goes on, and it is not even noted."""
+    both = HIGH + rule("low", "kl < -0.5", for_steps=3)
+
+    def noted() -> list[tuple[str, int]]:
+        with contextlib.closing(sqlite3.connect(path)) as db:
+            query = "SELECT run, step FROM feed_notes WHERE kind = 'rules' ORDER BY id"
+            return db.execute(query).fetchall()
+
+    streams = {name: STREAM.replace("~a", f"~{name}") for name in "abc"}
+    store.save_rule_set(both, "api", "ada")
+    store.archive(streams["a"], batch(start(name="a"), *kl(0.75)))
+    store.archive(streams["b"], batch(start(name="b"), *kl(0.0)))
+    store.archive(streams["c"], batch(start(name="c"), *kl(0.75), RunEnd(1.0)))
+    worded = both.replace("It is high.", "Far too high.").replace('"warning"', '"critical"')
+    store.save_rule_set(worded, "api", "ada")
+    store.archive(streams["a"], batch(*kl(0.75, first=1), first=3))
+    assert noted() == []
+    changes = store.alert_changes
+    store.save_rule_set(worded.replace("-0.5", "-0.4"), "api", "ada")  # no alert is of this one
+    assert noted() == []
+    store.save_rule_set(worded.replace("> 0.5", "> 0.6"), "api", "ada")
+    assert noted() == [("math~a", 1)]
+    assert store.runs_with_changed_alerts(changes) == {"math~a"}
+    for name, first in (("b", 3), ("c", 4)):
+        store.archive(streams[name], batch(*kl(0.55, 0.65, first=1), first=first))
+    assert noted() == [("math~a", 1), ("math~b", 0), ("math~c", 0)]
+    assert [(one.run, one.firing_step) for one in store.alerts()] == [("math~c", 2), ("math~b", 2)]
+    assert [judged_again(store, f"math~{name}") for name in "abc"] == [[], [], []]
+
+
 def test_what_is_found_long_after_is_late(store: Store, clock: Clock) -> None:
     """Because the server was away; a trainer whose clock goes wrong is not late."""
     clock.now = 5000.0

@@ -104,5 +104,8 @@ class Book(Protocol):
     def is_alive(self, run: str) -> bool:
         """Tell whether a session of a run is at work."""
 
-    def runs_with_states(self) -> list[str]:
-        """Return the runs that have a rule which does not stand as at the beginning."""
+    def firing(self) -> Mapping[str, Collection[str]]:
+        """Return the runs that have alerts which fire, with the rules that these are of."""
+
+    def rule_set_of(self, run: str) -> int:
+        """Return the version of the rules that a run is judged by."""

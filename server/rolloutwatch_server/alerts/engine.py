@@ -7,7 +7,7 @@ begins with it anew. What the engine remembers between batches is what the archi
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from rolloutwatch_contract import StepRecord
 from rolloutwatch_contract.conditions import Truth
@@ -15,6 +15,7 @@ from rolloutwatch_contract.conditions.nodes import Silent
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.book import Book, RunRow
 from rolloutwatch_server.alerts.evaluation import RunAlerts
+from rolloutwatch_server.alerts.held import MOST_BYTES, Held
 from rolloutwatch_server.alerts.notes import Began
 from rolloutwatch_server.alerts.overlaps import Overlap
 from rolloutwatch_server.alerts.plan import Plan
@@ -23,22 +24,24 @@ from rolloutwatch_server.alerts.watch import Entry, Watch, warm
 
 log = logging.getLogger(__name__)
 
-MOST_RUNS = 256  # in memory, those that were heard last
-
 
 class Engine:
-    """Judges all runs. `broken` names those that are not judged any more, with the reason."""
+    """Judges all runs. `broken` names those that are not judged any more, with the reason.
 
-    def __init__(self) -> None:
+    Args:
+        most_bytes: About how much memory the runs may take that are held between batches.
+    """
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self.broken: dict[str, str] = {}
-        self._watches: dict[str, Watch] = {}
+        self._held = Held(most_bytes)
         self._plans: dict[tuple[int, tuple[str, ...]], Plan] = {}
         self._version: int | None = None
         self._overlaps: dict[str, Overlap] = {}
 
     def forget(self) -> None:
         """Remember nothing, as after a transaction that was undone."""
-        self._watches.clear()
+        self._held.clear()
         self._overlaps.clear()
         self._version = None
         self.broken = {}
@@ -65,7 +68,7 @@ class Engine:
         """Keep how far runs are judged; return those whose alerts have changed."""
         changed = []
         for run in runs:
-            watch = self._watches.get(run)
+            watch = self._held.get(run)
             if watch is None:
                 continue
             with self._guarded(book, run):
@@ -73,17 +76,36 @@ class Engine:
             if watch.has_changed:
                 changed.append(run)
                 watch.has_changed = False
-        self._let_go()
+        self._held.let_go(book.now)
         return changed
 
     def rules_changed(self, book: Book) -> list[str]:
-        """End alerts of rules that have changed or gone; return the runs whose alerts have changed."""
-        self._version = None
-        runs = [run for run in book.runs_with_states() if run not in self.broken]
-        for run in runs:
-            with self._guarded(book, run):
-                self._watch(book, run)
-        return self.settle(book, runs)
+        """End alerts of rules that have changed or gone; return the runs whose alerts have changed.
+
+        Everything else about rules is left until a run speaks again, which most never do.
+        """
+        self._version = book.version_in_force()
+        in_force = {rule.name: rule for rule in book.rules_of(self._version)}
+        ending = []
+        for run, names in book.firing().items():
+            if run not in self.broken:
+                with self._guarded(book, run):
+                    if self._ends_one(book, run, names, in_force):
+                        ending.append(run)
+                        self._watch(book, run)
+        return self.settle(book, ending)
+
+    def _ends_one(self, book: Book, run: str, names: Collection[str], in_force: Mapping[str, Rule]) -> bool:
+        """Tell whether other rules that came into force end one of the alerts of a run."""
+        watch = self._held.get(run)
+        version = book.rule_set_of(run) if watch is None else watch.row.rule_set
+        former = {rule.name: rule.fingerprint for rule in book.rules_of(version)}
+        return any(
+            name not in in_force
+            or not in_force[name].applies_to(run)
+            or in_force[name].fingerprint != former.get(name)
+            for name in names
+        )
 
     def judge_by_clock(self, book: Book, run: str, silent_seconds: float, seconds_per_step: float) -> bool:
         """Judge a run that nothing came of for so long; tell whether its alerts have changed."""
@@ -100,10 +122,10 @@ class Engine:
         """Return a run as it stands, by the rules in force."""
         if self._version is None:
             self._version = book.version_in_force()
-        watch = self._watches.pop(run, None) or self._read(book, run)
-        self._watches[run] = watch  # the one that was heard last is the last
+        watch = self._held.get(run) or self._read(book, run)
         if watch.row.rule_set != self._version:
             watch.replace(book, self._plan(book, run, self._version), self._version)
+        self._held.put(run, watch)
         return watch
 
     def _read(self, book: Book, run: str) -> Watch:
@@ -144,11 +166,6 @@ class Engine:
             self._plans[key] = Plan(rules)
         return self._plans[key]
 
-    def _let_go(self) -> None:
-        """Keep no more runs in memory than are heard at a time."""
-        for run in list(self._watches)[: max(len(self._watches) - MOST_RUNS, 0)]:
-            del self._watches[run]
-
     @contextlib.contextmanager
     def _guarded(self, book: Book, run: str) -> Iterator[None]:
         """Undo what a mistake in judging has done, and let the records be archived all the same."""
@@ -162,7 +179,7 @@ class Engine:
 
     def _break_off(self, book: Book, run: str, error: Exception) -> None:
         """Judge a run no more."""
-        self._watches.pop(run, None)
+        self._held.pop(run)
         self._overlaps.pop(run, None)
         self.broken[run] = f"{type(error).__name__}: {error}"
         book.mark_broken(run, self.broken[run])

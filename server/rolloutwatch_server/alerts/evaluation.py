@@ -26,7 +26,8 @@ from rolloutwatch_server.alerts.feed import (
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.sheet import Sheet
 from rolloutwatch_server.alerts.standings import Standings
-from rolloutwatch_server.alerts.state import AlertState, Phase, Sample, Transition, end, go_on, step
+from rolloutwatch_server.alerts.state import AlertState, Sample, Transition, end, step
+from rolloutwatch_server.alerts.turning_back import go_behind, missed_before, turn_back
 
 RUN_ENDED = "the run ended"
 RULE_CHANGED = "the rule was changed"
@@ -101,7 +102,9 @@ class RunAlerts:
     def rewind(self, piece: Piece) -> Fed:
         """Go back to the step of a piece. Windows are empty then, until `warm` fills them with what was before."""
         self._give_up(piece)
-        self._go_back(Rewind(piece.step, piece.time, came=self._missed_before(piece.step)), piece.session)
+        self._go_back(
+            Rewind(piece.step, piece.time, came=missed_before(self._memory, piece.step)), piece.session
+        )
         return self._fed()
 
     def feed(self, piece: Piece) -> Fed:
@@ -204,7 +207,9 @@ class RunAlerts:
             return
         if self.goes_back(piece):
             self._give_up(piece)
-            self._go_back(Rewind(piece.step, piece.time, came=self._missed_before(piece.step)), piece.session)
+            self._go_back(
+                Rewind(piece.step, piece.time, came=missed_before(self._memory, piece.step)), piece.session
+            )
             self._open(piece)
             return
         came = {name: last[name] for name in piece.metrics if name in last}
@@ -289,58 +294,20 @@ class RunAlerts:
 
     def _go_back(self, to: Rewind, session: int = 0, *, is_recorded: bool = False) -> None:
         """Go back to a step; windows keep what they hold if that is all of steps before."""
-        memory = self._memory
         going_on: dict[str, bool] = {}
         if self._judging:
-            going_on = self._turn_back(to, is_recorded)
-        if to.step > memory.step:
+            going_on, happened = turn_back(self._standings, to, is_recorded=is_recorded)
+            self._happened += happened
+            if is_recorded:
+                self._count_on(to.epochs)
+        if to.step > self._memory.step:
             self._sheet.clear()
         else:
             self._sheet.empty()
         self._standings.open[:] = False
-        before = to.step - 1
-        memory.step = memory.begun = before
-        memory.floors = (
-            min(memory.floors[0], before),
-            *(floor for floor in memory.floors[1:] if floor < to.step),
-        )
-        for name, missed in to.came.items():
-            of = self._last[name][1] if missed and name in self._last else session
-            self._last[name] = (before - missed, of, memory.number - missed)
+        go_behind(self._memory, to, session)
         epochs = {name: one.epoch for name, one in self.states.items() if one.epoch}
         self._notes.append(Rewind(to.step, to.time, epochs, going_on, to.came))
-
-    def _missed_before(self, step: int) -> dict[str, int]:
-        """Return for how many steps metrics had not come at the step before one, 0 if that cannot be told."""
-        memory, found = self._memory, {}
-        for name, (at, _, number) in self._last.items():
-            has_each_step = memory.step - at == memory.number - number
-            found[name] = max(0, step - 1 - at) if has_each_step else 0
-        return found
-
-    def _turn_back(self, to: Rewind, is_recorded: bool) -> dict[str, bool]:
-        """Let alerts that fired before a step go on there, and end others; return those, and whether they flapped."""
-        standings, going_on = self._standings, {}
-        reason = f"the run went back to step {to.step}"
-        for rule, state in enumerate(standings.states):
-            if state == AlertState():
-                continue
-            name, goes_on = self._plan.rules[rule].name, state.phase is Phase.FIRING
-            # a rule that came into force behind that step is in force from there on
-            state = msgspec.structs.replace(state, begun=min(state.begun, to.step - 1))
-            if is_recorded:
-                goes_on = goes_on and name in to.going_on
-                state = msgspec.structs.replace(state, flapping=to.going_on.get(name, state.flapping))
-            elif goes_on:
-                goes_on = state.fired < to.step
-            if goes_on:
-                going_on[name] = state.flapping
-                self._happened += standings.take(rule, go_on(state, to.step, to.time))
-            else:
-                self._happened += standings.take(rule, end(state, to.step, to.time, reason))
-        if is_recorded:
-            self._count_on(to.epochs)
-        return going_on
 
     def _count_on(self, epochs: Mapping[str, int]) -> None:
         standings = self._standings

@@ -36,6 +36,11 @@ _COMPARE: dict[str, Any] = {
 _JOIN: dict[str, Any] = {"and": np.minimum, "or": np.maximum}
 _FIXED = {"given": Truth.UNKNOWN, "true": Truth.TRUE, "false": Truth.FALSE}
 
+# of memory, in bytes, with some room to spare
+_OF_A_RUN, _OF_A_RULE = 20_000, 200
+_OF_A_VALUE = {"mean": 40, "change": 40, "min": 100, "max": 100, "rate": 130}
+_OF_A_SHARE = 12  # of each of its steps
+
 
 class Joined(NamedTuple):
     """Conditions made of others: where these stand, where those of each begin among them, and where it goes."""
@@ -88,12 +93,24 @@ class Plan:
             for when, clear in zip(layout.whens, layout.clears, strict=True)
         )
         self.stages = tuple(_stages(layout, order, places))
+        self.weight = _weight(self)
         self._by_figures = tuple(number for number, rule in enumerate(self.rules) if needs_only_figures(rule))
+
+    def decides_like(self, other: "Plan") -> bool:
+        """Tell whether another plan decides the same: words and severity of rules may differ."""
+        return self.fingerprints == other.fingerprints and self.index == other.index
 
     def rules_of(self, metrics: Iterable[str]) -> list[int]:
         """Return the rules that can be judged with these metrics of a step alone."""
         there = frozenset(metrics)
         return [number for number in self._by_figures if self.metrics_of[number] <= there]
+
+
+def _weight(plan: Plan) -> int:
+    """Return about how many bytes a run takes in memory whose windows are full."""
+    values = sum(_OF_A_VALUE[window.function] * window.samples for window in plan.windows)
+    shares = sum(_OF_A_SHARE * share.steps for share in plan.shares)
+    return _OF_A_RUN + _OF_A_RULE * len(plan.rules) + values + shares
 
 
 def _places(numbers: Iterable[int]) -> Places:

@@ -76,11 +76,15 @@ class Watch:
 
     def replace(self, book: Book, plan: Plan, version: int) -> None:
         """Put the rules of another version in force."""
+        self.row.rule_set, self._is_dirty = version, True
+        if plan.decides_like(self.alerts.plan):
+            self._keep(book, self.alerts.replace(plan, book.now))
+            self._look_for_clocks()
+            return
         memory = self._memory
         came = tuple(name for name, (at, _, _) in memory.last.items() if at == memory.step)
         book.note(self.run, OtherRules(memory.step, book.now, came, version))
         fed = self.alerts.replace(plan, book.now)
-        self.row.rule_set = version
         self._look_for_clocks()
         self._keep(book, fed)
 

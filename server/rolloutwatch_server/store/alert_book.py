@@ -202,9 +202,17 @@ class AlertBook(Changes):
         row = self._db.execute(query, (run, self.now - SECONDS_UNTIL_STALLED)).fetchone()
         return row is not None
 
-    def runs_with_states(self) -> list[str]:
-        """Return the runs that have a rule which does not stand as at the beginning."""
-        return [run for (run,) in self._db.execute("SELECT DISTINCT run FROM alert_states ORDER BY run")]
+    def firing(self) -> dict[str, set[str]]:
+        """Return the runs that have alerts which fire, with the rules that these are of."""
+        found: dict[str, set[str]] = {}
+        for run, rule in self._db.execute(f"SELECT run, rule FROM alerts WHERE {FIRING} ORDER BY run"):
+            found.setdefault(run, set()).add(rule)
+        return found
+
+    def rule_set_of(self, run: str) -> int:
+        """Return the version of the rules that a run is judged by."""
+        (version,) = self._db.execute("SELECT rule_set FROM alert_runs WHERE run = ?", (run,)).fetchone()
+        return int(version)
 
 
 DEFAULT = "default"  # the origin of the default rules
