@@ -677,6 +677,9 @@ CORE_METRICS: tuple[str, ...] = (
     "n_sequences",
 )
 
+# Made by the server of what a trainer says that it lost; no correction measures them.
+MADE_BY_SERVER = ("dropped_records", "unmeasured_steps")
+
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in (*_METRICS, *REJECTION_METRICS)}
 
 

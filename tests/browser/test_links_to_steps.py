@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from rolloutwatch_contract import RunEnd, StepRecord
+from rolloutwatch_dashboard.shell import HERE
 from tests.browser.site import HEALTHY, Site
 from tests.browser.test_alerts import RULE, VETOED, card
 from tests.browser.test_marks import OVERFLOW, wait_for_paths
@@ -114,3 +115,19 @@ def test_an_alert_that_fires_leads_to_its_step(site: Site, page: Page) -> None:
     card(page).get_by_role("link", name="Run at step 102").click()
     wait_for_range(page, 42, 162)
     expect(page.locator("#chart-veto .textpoint", has_text="step 102")).to_be_visible()
+
+
+def test_what_is_looked_at_closely_is_not_thinned_again(page: Page) -> None:
+    """A page that has become long fetches its series anew, with fewer points; those around the step stay."""
+    for script in ("figures.js", "chart.js"):
+        page.add_script_tag(content=(HERE / "assets" / script).read_text())
+    found = page.evaluate("""() => {
+        const chart = new rolloutwatch.LiveChart({ metrics: ["a"] }, "p", new rolloutwatch.Marks([], 1), {}, [100, 200]);
+        const steps = Array.from({ length: 3500 }, (_, step) => step);
+        chart.columns = [new rolloutwatch.Column(steps, steps)];
+        const wasLong = chart.isLong();
+        chart.replace({ a: { step: [0, 1000, 2000, 3499], value: [0, 1000, 2000, 3499] } });
+        return [wasLong, chart.columns[0].step, chart.columns[0].value, chart.isLong()];
+    }""")
+    kept = [0, *range(100, 201), 1000, 2000, 3499]
+    assert found == [True, kept, kept, False]

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from rolloutwatch_contract.protocol import MarkView, Series
-from rolloutwatch_dashboard.figures.marks import MOST_LINES, PX_BETWEEN_TICKS, Placed, place_marks
+from rolloutwatch_dashboard.figures.marks import (
+    HEIGHT_OF_ROW,
+    MOST_LINES,
+    PX_BETWEEN_TICKS,
+    Placed,
+    place_marks,
+)
 from rolloutwatch_dashboard.figures.timeseries import Chart, timeseries
 from rolloutwatch_dashboard.text import mark_label, mark_text
 
@@ -74,8 +80,8 @@ def test_labels_do_not_touch() -> None:
     placed = place(*close)
     assert [(step, row) for step, row, *_ in placed.labels] == [
         (54, 1.0),
-        (52, 1 - 0.085),
-        (53, 1 - 2 * 0.085),
+        (52, 1.0),
+        (53, 1 - 0.085),
     ]
     apart = place(mark(0), mark(50), mark(100))
     assert names(apart) == [(0, "sync"), (50, "sync"), (100, "sync")]
@@ -134,3 +140,18 @@ def test_a_mark_that_only_looks_like_one_of_the_servers_is_drawn_as_a_trainers()
     placed = place(mark(50, "contested"), found(51, "takeover"), found(20, "rollback"))
     assert set(placed.paths) == {"marks", "takeover", "rollback"}
     assert names(placed) == [(51, "takeover"), (20, "rollback")]
+
+
+def test_a_label_is_not_crossed_by_the_line_of_another_alert() -> None:
+    """Of two that began close together one has its label on either side; of three the one between has to bear it."""
+
+    def sides(*marks: MarkView) -> dict[int, tuple[float, str]]:
+        return {step: (height, side) for step, height, _, side in place(*marks).labels}
+
+    mild, grave = found(50, "alert_warning"), found(54, "alert_critical")
+    assert sides(mild, grave) == {54: (1.0, "bottom right"), 50: (1.0, "bottom left")}
+    assert sides(mild, found(52, "restart"), grave) == {
+        54: (1.0, "bottom right"),
+        52: (1.0, "bottom left"),
+        50: (1 - HEIGHT_OF_ROW, "bottom left"),
+    }

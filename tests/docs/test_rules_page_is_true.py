@@ -95,8 +95,13 @@ def test_windows_go_on_or_begin_empty_as_the_page_says() -> None:
     alerts = RunAlerts(Plan([rule("mean(a, 3) == 1")]))
     assert play(alerts, [1, 1]) == []
     assert play(alerts, [1], first=2, session=2) == ["2 firing"]
-    assert "They begin empty where a run goes back to an earlier step and after it has ended" in PAGE
-    assert play(alerts, [1, 1, 1], first=2, session=3) == ["2 resolved", "4 firing"]
+    assert "Where a run goes back to an earlier step, windows hold what is shown from before it" in PAGE
+    again = Piece(2, 2.0, 3, {"n_tokens": 1.0, "a": 1.0})
+    assert alerts.goes_back(again)
+    assert [one.change.value for _, one in alerts.rewind(again).transitions] == ["resolved"]
+    alerts.warm(Piece(step, float(step), 1, {"n_tokens": 1.0, "a": 1.0}) for step in (0, 1))
+    assert play(alerts, [1], first=2, session=3) == ["2 firing"]
+    assert "Windows begin empty after a run has ended" in PAGE
     assert [one.change.value for _, one in alerts.end(9.0).transitions] == ["resolved"]
     assert play(alerts, [1, 1, 1], first=5, session=4) == ["7 firing"]
 
@@ -105,7 +110,7 @@ def test_windows_go_on_or_begin_empty_as_the_page_says() -> None:
     ("more", "ends"),
     [
         ("for_steps = 2", True), ("for_seconds = 2", True), ("clear_steps = 2", True), ("clear = 'a < 1'", True),
-        ("summary = 'x'", False), ("cure = 'x'", False), ("guide = 'x'", False),
+        ("summary = 'x'", False), ("cure = 'x'", False), ("guide = 'https://wiki.example/x'", False),
     ],
 )  # fmt: skip
 def test_a_rule_begins_anew_when_what_decides_changes(more: str, ends: bool) -> None:

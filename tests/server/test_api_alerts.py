@@ -159,7 +159,7 @@ def test_patterns_are_silenced_and_heard_again(api: Asking, judged: Judged) -> N
     again = api.ask(f"/api/v1/silences/{made['id']}", "DELETE")
     assert again.status_code == 404
     ended = {**made, "ended_at": judged.now, "ended_by": "anybody"}
-    other = post(api, "/silences", '{"run": "*", "minutes": 10}')
+    other = post(api, "/silences", '{"rule": "s*", "minutes": 10}')
     assert api.get("/silences", state="all") == {"silences": [other, ended]}
     assert api.get("/silences", state="all", before=other["id"]) == {"silences": [ended]}
     assert api.get("/silences", before=other["id"]) == {"silences": []}

@@ -77,8 +77,9 @@
     }
 
     isLong() {
-      const thinned = (column) => (this.ends ? column.step.filter((step) => !this.isInView(step)) : column.step);
-      return Boolean(this.columns) && this.columns.some((column) => column.step.length > LONG && thinned(column).length > LONG);
+      // what is looked at closely stays whole, however much that is
+      const count = (column) => (this.ends ? column.step.filter((step) => !this.isInView(step)).length : column.step.length);
+      return Boolean(this.columns) && this.columns.some((column) => column.step.length > LONG && count(column) > LONG);
     }
 
     isInView(step) {

@@ -292,23 +292,30 @@
     const rank = (mark) => (isStrong(mark) ? STRONG.indexOf(mark.kind) : 9);
     const ordered = marks.slice().sort((one, other) => rank(one) - rank(other) || one.step - other.step);
     const [taken, found, told] = [[], [], new Set()];
+    const lines = marks.filter(isStrong).map((mark) => (mark.step - first) * scale);
     for (const mark of ordered) {
       const text = rolloutwatch.markLabel(mark);
       if (told.has(`${mark.step} ${text}`)) continue;
       told.add(`${mark.step} ${text}`);
       const at = (mark.step - first) * scale;
       const long = PX_PER_LETTER * text.length + PX_BETWEEN_LABELS;
-      const side = at + long <= width ? "right" : "left";
-      const left = side === "right" ? at : at - long;
-      const isFree = (row) => taken.every(([other, begin, end]) => row !== other || left >= end || left + long <= begin);
-      const rows = Array.from({ length: isStrong(mark) ? MOST_ROWS : 1 }, (_, row) => row);
-      const row = rows.find(isFree);
-      if (row === undefined) continue;
+      const isFree = ([row, left]) => taken.every(([other, begin, end]) => row !== other || left >= end || left + long <= begin);
+      const isClear = ([, left]) => !lines.some((line) => line !== at && left < line && line < left + long);
+      const free = placesOf(at, long, width, isStrong(mark)).filter(isFree);
+      if (!free.length) continue;
+      const [row, left] = free.find(isClear) || free[0];
       taken.push([row, left, left + long]);
+      const side = left === at ? "right" : "left";
       const apart = side === "right" ? `\u00a0${plain(text)}` : `${plain(text)}\u00a0`;
       found.push([mark.step, 1 - HEIGHT_OF_ROW * row, apart, `bottom ${side}`]);
     }
     return found;
+  }
+
+  function placesOf(at, long, width, strong) {
+    const sides = [...(at + long <= width ? [at] : []), ...(at >= long || at + long > width ? [at - long] : [])];
+    const rows = Array.from({ length: strong ? MOST_ROWS : 1 }, (_, row) => row);
+    return strong ? rows.flatMap((row) => sides.map((left) => [row, left])) : [[0, sides[0]]];
   }
 
   function wordsOf(marks, steps) {

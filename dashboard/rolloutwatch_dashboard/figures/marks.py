@@ -105,10 +105,14 @@ def _ticks(steps: Sequence[int], scale: float) -> list[int]:
 def _labels(
     marks: Sequence[MarkView], first: float, scale: float, width: float
 ) -> list[tuple[int, float, str, str]]:
-    """Return labels that do not touch, right of their lines, or left where there is no room; strong marks first."""
+    """Return labels that do not touch, right of their lines, or left where there is no room; strong marks first.
+
+    A strong mark's label stands where no line of another one crosses it, if there is such a place.
+    """
     taken: list[tuple[int, float, float]] = []  # row, from, to
     found = []
     told: set[tuple[int, str]] = set()
+    lines = [(mark.step - first) * scale for mark in marks if _is_strong(mark)]
     for mark in sorted(
         marks, key=lambda mark: (STRONG.index(mark.kind) if _is_strong(mark) else 9, mark.step)
     ):
@@ -117,15 +121,29 @@ def _labels(
             continue
         told.add((mark.step, text))
         at, long = (mark.step - first) * scale, PX_PER_LETTER * len(text) + PX_BETWEEN_LABELS
-        side = "right" if at + long <= width else "left"
-        left = at if side == "right" else at - long
-        for row in range(MOST_ROWS if _is_strong(mark) else 1):
-            if all(row != other or left >= end or left + long <= begin for other, begin, end in taken):
-                taken.append((row, left, left + long))
-                spaced = f"\u00a0{plain(text)}" if side == "right" else f"{plain(text)}\u00a0"
-                found.append((mark.step, 1 - HEIGHT_OF_ROW * row, spaced, f"bottom {side}"))
-                break
+        free = [
+            (row, left)
+            for row, left in _places(at, long, width, _is_strong(mark))
+            if all(row != other or left >= end or left + long <= begin for other, begin, end in taken)
+        ]
+        clear = [
+            one for one in free if not any(one[1] < line < one[1] + long for line in lines if line != at)
+        ]
+        if not free:
+            continue
+        row, left = (clear or free)[0]
+        taken.append((row, left, left + long))
+        side, spaced = ("right", f"\u00a0{plain(text)}") if left == at else ("left", f"{plain(text)}\u00a0")
+        found.append((mark.step, 1 - HEIGHT_OF_ROW * row, spaced, f"bottom {side}"))
     return found
+
+
+def _places(at: float, long: float, width: float, is_strong: bool) -> list[tuple[int, float]]:
+    """Return the places that a label may have, the best first: row, and where it begins."""
+    sides = [*([at] if at + long <= width else []), *([at - long] if at >= long or at + long > width else [])]
+    if not is_strong:
+        return [(0, sides[0])]
+    return [(row, left) for row in range(MOST_ROWS) for left in sides]
 
 
 def _words(marks: Sequence[MarkView], steps: Sequence[int]) -> list[tuple[int, str]]:

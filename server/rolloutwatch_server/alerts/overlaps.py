@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from rolloutwatch_contract import StepRecord
+from rolloutwatch_contract.catalogue import MADE_BY_SERVER
 from rolloutwatch_server.alerts.feed import Memory, Piece
 from rolloutwatch_server.alerts.notes import TIME, Was
 
@@ -14,7 +15,6 @@ Figures = dict[tuple[int, str], float]
 Read = Callable[
     [Collection[str], int], Figures
 ]  # what is shown of metrics from a step on, by step and metric
-MADE_HERE = ("dropped_records", "unmeasured_steps")  # that the server adds to what comes
 
 
 class Overlap:
@@ -157,7 +157,7 @@ def reach_back(memory: Memory, noted_to: int, records: Sequence[StepRecord]) -> 
                 first = min(first, step)
         seen = {*seen, *record.metrics}
         top = max(top, step)
-    return (metrics | set(MADE_HERE), int(first)) if metrics else None
+    return (metrics | set(MADE_BY_SERVER), int(first)) if metrics else None
 
 
 def _all_same(these: Mapping[str, float | None], those: Mapping[str, float | None]) -> bool:

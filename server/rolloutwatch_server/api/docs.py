@@ -17,7 +17,7 @@ _PAGE = """<!doctype html>
 <title>Rolloutwatch API</title>
 <style>
 :root {{ color-scheme: light dark }}
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere }}
 h3 {{ font-size: inherit; margin: .6rem 0 0 }}
 code {{ font: 14px ui-monospace, monospace; overflow-wrap: anywhere }}
 pre {{ margin: .2rem 0 .8rem 1.5rem; white-space: pre-wrap; opacity: .85 }}

@@ -36,7 +36,8 @@ def inspect(url: str) -> Finding:
 
     # what it complains of has parts of the URL in it
     logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
-    services, name = NotificationManager(), url.partition("://")[0].lower()
+    manager: Any = NotificationManager  # which has no types
+    services, name = manager(), url.partition("://")[0].lower()
     if name not in services:
         near = difflib.get_close_matches(name, list(services.schemas()), 1)
         meant = (

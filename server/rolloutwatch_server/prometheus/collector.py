@@ -160,9 +160,11 @@ class ServerCollector(Collector):
         dead = _gauge("notify_dead", "Messages for a target that were given up.", labels=["target"])
         for target in targets:
             failing.add_metric([target.name], float(target.failing_since is not None))
-        for one in (*targets, *departed):
-            waiting.add_metric([one.name], one.waiting)
-            dead.add_metric([one.name], one.dead)
+        counts = [(one.name, one.waiting, one.dead) for one in targets]
+        counts += [(one.name, one.waiting, one.dead) for one in departed]
+        for name, waits, given_up in counts:
+            waiting.add_metric([name], waits)
+            dead.add_metric([name], given_up)
         yield from (failing, waiting, dead)
 
     def _of_viewers(self) -> Iterator[Metric]:

@@ -9,11 +9,11 @@ import sqlite3
 from collections.abc import Callable, Mapping
 
 from rolloutwatch_contract import StepRecord
+from rolloutwatch_contract.catalogue import MADE_BY_SERVER
 from rolloutwatch_contract.drops import lost_records, unmeasured_steps
 from rolloutwatch_server.store.lineage import Lineage
 
-DROPPED_RECORDS = "dropped_records"
-UNMEASURED_STEPS = "unmeasured_steps"
+DROPPED_RECORDS, UNMEASURED_STEPS = MADE_BY_SERVER
 
 _COUNTS: Mapping[str, Callable[[Mapping[str, int]], int]] = {
     DROPPED_RECORDS: lost_records,
