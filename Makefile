@@ -3,7 +3,7 @@
 #          STEPS=2000           to train, 0 = until stopped
 #          FAULT=stale          to break something on purpose; an unknown one is told those there are
 #          DATA=.rolloutwatch   the folder of the archive; demos at the same time need one each
-# test   all tests, against a real Redis-protocol server and in a real browser
+# test   all tests, against a real Redis-protocol server and in a real browser; two files at a time, or as many as WORKERS= says
 # chaos  100,000 records each while Redis, server or trainer are killed, hung, wiped or full, and alerts with them: eight minutes; it can be told
 #          SEED=7               to do the same again at the same steps
 #          SCENARIOS=redis-full which ones, all if none
@@ -18,6 +18,7 @@ PYTHON ?= python3
 PORT ?= 8050
 STEPS ?= 2000
 FAULT ?=
+WORKERS ?= 2
 DATA ?= .rolloutwatch
 BIN := .venv/bin
 PARTS := contract correction client dashboard server
@@ -35,7 +36,7 @@ demo: .venv/installed
 	@$(BIN)/python examples/demo.py --port '$(PORT)' --steps '$(STEPS)' --data-dir '$(DATA)' $(if $(FAULT),--fault '$(FAULT)')
 
 test: .venv/installed-tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n '$(WORKERS)' --dist loadfile
 
 chaos: .venv/installed-tests
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed '$(SEED)') $(SCENARIOS)
