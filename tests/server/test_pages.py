@@ -78,6 +78,7 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         "/api/v1/notifications/dead/retry",
         "/api/v1/notifications/dead/{message}/retry",
         "/api/v1/catalogue",
+        "/api/v1/me",
         "/api/v1/dead-letters",
         "/healthz",
         "/readyz",
