@@ -87,6 +87,35 @@ def test_a_run_that_goes_back_keeps_its_alerts_and_misses_what_never_comes_again
     assert judged_again(stage.store, RUN) == []
 
 
+Brought = Sequence[tuple[int, int, float, dict[str, float]]]  # session, step, time and figures of records
+
+
+@pytest.mark.parametrize(
+    "brought",
+    [
+        [(0, 0, 0.0, {"kl": 0.0, "ess": 0.0}), (0, 1, 1.0, {"kl": 0.0}), (0, 2, 2.0, {"kl": 0.0}),
+         (0, 3, 3.0, {"kl": 0.0}), (0, 2, 3.5, {"ess": 0.0}), (0, 3, 4.0, {"reward": 0.0}), (0, 4, 5.0, {"kl": 1.0})],
+        [(0, 1, 0.5, {"kl": 0.0, "ess": 0.0, "reward": 0.0}), (0, 2, 1.0, {"kl": 0.0}),
+         (1, 1, 1.5, {"kl": 0.0}), (1, 2, 2.0, {"kl": 1.0}), (1, 3, 2.5, {"kl": 0.0})],
+        [(0, 1, 0.5, {"kl": 0.0, "ess": 0.0}), (0, 2, 1.0, {"kl": 1.0}), (1, 2, 1.5, {"ess": 0.0}),
+         (1, 3, 2.0, {"kl": 0.0})],
+    ],
+    ids=["late in the midst of a step", "a figure that never comes again", "a session that takes over within a step"],
+)  # fmt: skip
+def test_what_was_judged_is_found_again_whatever_came_in_between(tmp_path: Path, brought: Brought) -> None:
+    stage = Stage(tmp_path / "archive.db")
+    rules = [rule("high", "kl > 0.5"), rule("gone", "absent(ess, 2)")]
+    stage.store.save_rule_set(document(*rules), "api", "somebody")
+    heard: set[int] = set()
+    for session, number, time, metrics in brought:
+        if session not in heard:
+            stage.bring([(session, RunStart("math", "a", time))])
+            heard.add(session)
+        stage.bring([(session, StepRecord(number, time, metrics))])
+    assert any(one.rule == "high" for one in stage.store.transitions(RUN))
+    assert judged_again(stage.store, RUN) == []
+
+
 class Rules(NamedTuple):
     """Somebody saves rules."""
 

@@ -241,6 +241,7 @@ class RunAlerts:
         self._came_at(piece, fresh, memory.number - 1)
         self._notes.append(Late(piece.step, tuple(fresh), memory.step))
         self._judge_late(piece, fresh)
+        self._judge()  # what has come late is not absent any more, which the open step may have waited for
 
     def _came_at(self, piece: Piece, metrics: Iterable[str], number: int) -> None:
         self._last.update(dict.fromkeys(metrics, (piece.step, piece.session, number)))

@@ -116,8 +116,8 @@ class Overlap:
             judged = self._judged.get(at)
             if step < self._from.get(metric, step + 1) or at in self._late or _same(judged, shown.get(at)):
                 continue
-            if metric != TIME or judged is not None:
-                found.setdefault(step, {})[metric] = judged
+            # when a step was made of which nothing was judged yet: it may be that of a session that does not make it
+            found.setdefault(step, {})[metric] = judged
         nothing = Was(-1, {})
         return [
             Was(step, figures)
@@ -151,7 +151,7 @@ def reach_back(memory: Memory, noted_to: int, records: Sequence[StepRecord]) -> 
         for metric in record.metrics:
             last = memory.last.get(metric)
             # behind what comes again the run may have gone back, and what is late then is not judged
-            is_new = not metrics and (step == top if is_ours else last is not None and step > last[0])
+            is_new = not metrics and step == top and (is_ours or (last is not None and step > last[0]))
             if not is_new or metric in seen or step <= max(noted_to, memory.begun):
                 metrics.add(metric)
                 first = min(first, step)

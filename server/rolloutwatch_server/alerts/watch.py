@@ -136,19 +136,25 @@ class Watch:
         return fed.notes
 
     def _feed(self, book: Book, piece: Piece) -> Fed:
-        before = self.alerts.open_step
+        before, last = self.alerts.open_step, self._memory.last
+        # then the former session may have no part any more in when the step was made
+        takes_over = any(last[name][1] != piece.session for name in piece.metrics if name in last)
         fed = self.alerts.feed(piece)
         if self._memory.step != before:
             self._opened_by = piece.session
             for rule in self._silent[:]:
                 self.judge_by_clock(book, rule, Truth.FALSE)
-        elif piece.step == before and piece.session != self._opened_by and piece.time < self._memory.time:
+        elif piece.step == before and (takes_over or self._is_made_earlier(piece)):
             former = book.noted(self.run, piece.step).get(piece.step, Was(piece.step, {}))
             book.note(self.run, Was(piece.step, {TIME: self._memory.time, **former.figures}))
             self._noted_to = max(self._noted_to, piece.step)
         if fed.transitions or fed.states or fed.notes:
             self._keep(book, fed, piece)
         return fed
+
+    def _is_made_earlier(self, piece: Piece) -> bool:
+        """Tell whether another session made its part of the open step before that was opened."""
+        return piece.session != self._opened_by and piece.time < self._memory.time
 
     def _keep(self, book: Book, fed: Fed, piece: Piece | None = None) -> None:
         self._is_dirty = True
