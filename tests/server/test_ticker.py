@@ -292,17 +292,40 @@ def test_a_run_that_starts_is_held_against_the_rules_once(
     assert told.startswith(f"1 of the rules can never fire on run {OTHER}: mean: ")
 
 
+def said_in(redis: RedisProcess) -> tuple[int, list[str]]:
+    with redis.client() as client:
+        text = client.get(alerts_key(RUN))
+    assert text is not None
+    told = decode_firing(text)
+    return told.step, [alert.rule for alert in told.alerts]
+
+
+@pytest.mark.redis
+def test_what_a_former_server_said_of_a_run_that_has_ended_since_does_not_stay(
+    tmp_path: Path, redis: RedisProcess
+) -> None:
+    """A trainer that resumes the run would take it for what fires now."""
+    judged = Judged(tmp_path, redis_url=redis.url)
+    judged.start()
+    judged.step(1, mismatch_k3_kl=1.0)
+    judged.pass_time(1)
+    assert said_in(redis) == (1, ["kl"])
+    judged.close()
+    judged.open()
+    judged.step(2, mismatch_k3_kl=1.0)
+    judged.put(RunEnd(judged.now, Outcome.FINISHED))
+    judged.pass_time(1)
+    assert said_in(redis) == (2, [])
+    judged.close()
+
+
 @pytest.mark.redis
 def test_a_trainer_finds_what_fires_in_redis(tmp_path: Path, redis: RedisProcess) -> None:
     """From the first step that was judged until after the end, with the step that was judged last."""
     judged = Judged(tmp_path, redis_url=redis.url)
 
     def said() -> tuple[int, list[str]]:
-        with redis.client() as client:
-            text = client.get(alerts_key(RUN))
-        assert text is not None
-        told = decode_firing(text)
-        return told.step, [alert.rule for alert in told.alerts]
+        return said_in(redis)
 
     judged.start()
     judged.step(1, mismatch_k3_kl=0.1)

@@ -13,7 +13,7 @@ from typing import Protocol
 from rolloutwatch_contract.alerts import FiringAlerts
 from rolloutwatch_contract.conditions.nodes import Silent
 from rolloutwatch_contract.rules import Rule
-from rolloutwatch_server.alerts.publishing import Publisher
+from rolloutwatch_server.alerts.publishing import SECONDS_KEPT, Publisher
 from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.alerts.silence import is_silent, usual_seconds
 from rolloutwatch_server.alerts.standing import tell_what_cannot_fire
@@ -159,9 +159,9 @@ class Ticker:
         there = {run.run for run in runs}
         # once more of a run that has ended: that nothing of it fires any more
         self._ended = {run: until for run, until in self._ended.items() if until > now and run not in there}
-        self._ended |= dict.fromkeys(
-            self._firing.keys() - there - self._ended.keys(), now + SECONDS_AFTER_THE_END
-        )
+        is_first = self._changes is None  # what a former server has said still stands in Redis
+        ended = set(self._store.ended_runs(now - SECONDS_KEPT)) if is_first else self._firing.keys() - there
+        self._ended |= dict.fromkeys(ended - self._ended.keys(), now + SECONDS_AFTER_THE_END)
         self._firing = dict(self._told(runs, changed))
         self._changes = changes
         self.counts = Counter(alert.severity for one in self._firing.values() for alert in one.alerts)

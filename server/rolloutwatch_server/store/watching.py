@@ -40,6 +40,12 @@ class Watching(Ruling):
         with self._database.read() as db:
             return [JudgedRun(*row) for row in db.execute(query)]
 
+    def ended_runs(self, since: float) -> list[str]:
+        """Return the runs that have ended and of which figures came at a time or later."""
+        query = "SELECT run FROM alert_runs WHERE ended = 1 AND open_step IS NOT NULL AND heard_at >= ? ORDER BY run"
+        with self._database.read() as db:
+            return [run for (run,) in db.execute(query, (since,))]
+
     def last_transition(self) -> int:
         """Return the number of the newest transition, 0 if there is none."""
         with self._database.read() as db:
