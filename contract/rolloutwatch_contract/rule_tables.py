@@ -34,10 +34,15 @@ def is_table(written: object) -> bool:
 
 
 class RuleTable:
-    """What is written of one rule, the `number`th of its file."""
+    """What is written of one rule, the `number`th of its file; without `metrics` what it names is taken as it stands."""
 
     def __init__(
-        self, file: str, number: int, written: Mapping[str, object], places: Places, metrics: KnownMetrics
+        self,
+        file: str,
+        number: int,
+        written: Mapping[str, object],
+        places: Places,
+        metrics: "KnownMetrics | None",
     ) -> None:
         self._file = file
         self._number = number
@@ -101,7 +106,7 @@ class RuleTable:
         if not isinstance(said, str):
             raise self.wrong(key, f"a condition such as {_EXAMPLES['when']}")
         try:
-            return parse(said, self._metrics.refuse)
+            return parse(said, None if self._metrics is None else self._metrics.refuse)
         except ConditionError as error:
             raise self._no_condition(key, error) from error
 
@@ -121,7 +126,7 @@ class RuleTable:
 
     def _short(self) -> Condition:
         metric = self._name("metric")
-        if refused := self._metrics.refuse(metric):
+        if self._metrics is not None and (refused := self._metrics.refuse(metric)):
             raise self.wrong("metric", *refused)
         above, below = self._limit("above", math.inf), self._limit("below", -math.inf)
         if not math.isfinite(above) and not math.isfinite(below):
@@ -204,7 +209,7 @@ class RuleTable:
 
     def _guide(self) -> str:
         guide = self._text("guide")
-        if not guides.is_there(guide):
+        if self._metrics is not None and not guides.is_there(guide):
             near = guides.nearest(guide)
             raise self.wrong(
                 "guide",

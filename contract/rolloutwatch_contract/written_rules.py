@@ -58,13 +58,14 @@ class RuleSet(msgspec.Struct, frozen=True):
     own_metrics: tuple[str, ...] = ()
 
 
-def parse_rules(text: str, file: str, known: Collection[str] = ()) -> RuleSet:
+def parse_rules(text: str, file: str, known: "Collection[str] | None" = ()) -> RuleSet:
     """Return the rules of a TOML text; RuleError with line and column if it is none, or a rule in it cannot be.
 
     Args:
         text: The document.
         file: What to call it in errors.
         known: Names of metrics that may be used beside the catalogue's and those that the document declares.
+            None for a document that was checked when it was saved: metrics and guides that it names may have gone since.
     """
     text = text.removeprefix("\ufeff")  # a byte order mark, which some editors put there
     try:
@@ -77,12 +78,15 @@ def parse_rules(text: str, file: str, known: Collection[str] = ()) -> RuleSet:
 
 
 def read_rules(
-    document: Mapping[str, object], file: str, known: Collection[str] = (), places: "Places | None" = None
+    document: Mapping[str, object],
+    file: str,
+    known: "Collection[str] | None" = (),
+    places: "Places | None" = None,
 ) -> RuleSet:
-    """Return the rules of a document that has been parsed; RuleError if anything in it is wrong."""
+    """Return the rules of a document that has been parsed, as `parse_rules` does; RuleError if anything in it is wrong."""
     places = places or Places("")
     own = _own_metrics(document, file, places)
-    metrics = KnownMetrics(known, own)
+    metrics = None if known is None else KnownMetrics(known, own)
     rules: dict[str, Rule] = {}
     for number, table in enumerate(_tables(document, file, places), 1):
         one = RuleTable(file, number, table, places, metrics)

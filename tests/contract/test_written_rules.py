@@ -415,3 +415,16 @@ def test_one_bad_rule_refuses_the_file_whole() -> None:
     sound = '[[rule]]\nname = "two"\nseverity = "warning"\nwhen = "mismatch_kl > 1"\n'
     assert len(parse_rules(sound, "rules.toml").rules) == 1
     assert refused(sound + HEAD[30:] + 'when = "x"\n').rule == "one"
+
+
+def test_rules_that_were_checked_when_they_were_saved_are_read_whatever_has_gone_since() -> None:
+    """A metric or a guide that a later version does not have keeps no server from reading what is in its archive."""
+    text = '[[rule]]\nname = "r"\nseverity = "warning"\nwhen = "gone > 1"\nguide = "docs/guides/gone.md"\n'
+    with pytest.raises(RuleError, match='"gone"'):
+        parse_rules(text, "rules.toml")
+    (rule,) = parse_rules(text, "rules.toml", None).rules
+    assert (rule.when.text, rule.guide) == ("gone > 1", "docs/guides/gone.md")
+    with pytest.raises(RuleError, match="guide is"):
+        parse_rules(text, "rules.toml", ["gone"])
+    short = text.replace('when = "gone > 1"', 'metric = "gone"\nabove = 1')
+    assert parse_rules(short, "rules.toml", None).rules[0].when.text == "gone > 1"

@@ -1,7 +1,9 @@
 """Which rules are in force: those of a file that somebody edits, well or badly, while the server runs, or those saved."""
 
+import contextlib
 import logging
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -212,3 +214,22 @@ def test_without_its_file_what_it_said_last_stays_until_somebody_says_otherwise(
     assert names(book) == ["own"]
     assert "--rules-file" in caplog.text
     assert book.save(BETTER, "alice").origin is Origin.API
+
+
+def test_saved_rules_that_name_what_is_gone_since_are_in_force_and_can_be_replaced(
+    store: Store, path: Path
+) -> None:
+    """As by a later version, which has another catalogue and other guides: its server judges on, and is told new rules."""
+    gone = GOOD.replace("mismatch_k3_kl", "gone") + 'guide = "docs/guides/gone.md"\n'
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute(
+            "INSERT INTO rule_sets (time, author, origin, document) VALUES (1, 'alice', 'api', ?)", (gone,)
+        )
+    book = Rulebook(store)
+    assert [(rule.name, rule.when.text) for rule in book.rules()] == [("own", "gone > 0.5")]
+    store.archive(STREAM, batch(start(), step(1, gone=1.0)))
+    assert [alert.rule for alert in store.alerts()] == ["own"]
+    with pytest.raises(RuleError, match="guide is"):
+        book.save(gone, "alice")
+    assert book.save(BETTER, "alice").rules[0].when.text == "mismatch_k3_kl > 0.7"
+    assert store.broken_alerts == {}

@@ -7,7 +7,6 @@ reads the same as who shows them. A set that cannot be is refused whole, and wha
 import logging
 from pathlib import Path
 
-from rolloutwatch_contract.conditions import metrics_of
 from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT
 from rolloutwatch_contract.protocol import Origin, RulesView
 from rolloutwatch_contract.rule_errors import RuleError
@@ -63,14 +62,7 @@ class Rulebook:
 
     def check(self, document: str, file: str = SENT) -> RuleSet:
         """Return what a document says; RuleError if it cannot be in force."""
-        in_force = {
-            metric
-            for rule in self.rules()
-            for condition in (rule.when, rule.clear)
-            if condition is not None
-            for metric in metrics_of(condition.node)
-        }
-        return parse_rules(document, file, self._store.known_metrics() | in_force)
+        return parse_rules(document, file, self._store.known_metrics())
 
     def save(self, document: str, author: str, expected_version: int | None = None) -> RulesView:
         """Put other rules in force.

@@ -1,7 +1,6 @@
 """What the engine reads of alerts and writes, in the transaction of the records that make it."""
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
@@ -40,12 +39,10 @@ class Documents:
     def rules_of(self, db: sqlite3.Connection, version: int) -> tuple[Rule, ...]:
         """Return the rules of a version; LookupError if there is none."""
         if version not in self._rules:
-            row = db.execute("SELECT document, known FROM rule_sets WHERE id = ?", (version,)).fetchone()
+            row = db.execute("SELECT document FROM rule_sets WHERE id = ?", (version,)).fetchone()
             if row is None:
                 raise LookupError(f"there are no rules of version {version}.")
-            self._rules[version] = parse_rules(
-                row[0], f"rules of version {version}", json.loads(row[1])
-            ).rules
+            self._rules[version] = parse_rules(row[0], f"rules of version {version}", None).rules
         return self._rules[version]
 
 
@@ -78,7 +75,7 @@ class AlertBook(Changes):
         one = read_rule_set(self._db)
         if one.version and not (one.origin == DEFAULT and one.document != DEFAULT_DOCUMENT):
             return one.version
-        return add_rule_set(self._db, self.now, DEFAULT_DOCUMENT, DEFAULT, "", ())
+        return add_rule_set(self._db, self.now, DEFAULT_DOCUMENT, DEFAULT, "")
 
     def rules_of(self, version: int) -> tuple[Rule, ...]:
         """Return the rules of a version."""
@@ -218,15 +215,10 @@ class AlertBook(Changes):
 DEFAULT = "default"  # the origin of the default rules
 
 
-def add_rule_set(
-    db: sqlite3.Connection, now: float, document: str, origin: str, author: str, known: Collection[str]
-) -> int:
-    """Keep rules as those in force; `known` are metrics beside the catalogue's that they speak of. Return their version."""
-    query = (
-        "INSERT INTO rule_sets (time, author, origin, document, known) VALUES (?, ?, ?, ?, ?) RETURNING id"
-    )
-    row = (now, author, origin, document, json.dumps(sorted(known)))
-    return int(db.execute(query, row).fetchone()[0])
+def add_rule_set(db: sqlite3.Connection, now: float, document: str, origin: str, author: str) -> int:
+    """Keep rules as those in force; return their version."""
+    query = "INSERT INTO rule_sets (time, author, origin, document) VALUES (?, ?, ?, ?) RETURNING id"
+    return int(db.execute(query, (now, author, origin, document)).fetchone()[0])
 
 
 def read_rule_set(db: sqlite3.Connection) -> RuleSetView:

@@ -1,7 +1,6 @@
 """The rules in force, and what the clock does to alerts."""
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -33,9 +32,9 @@ class Ruling(Alerting):
             return read_rule_set(db)
 
     def known_metrics(self) -> frozenset[str]:
-        """Return the names of all figures that any run has."""
+        """Return what rules may speak of beside the catalogue: figures that any run has, and those of the rules in force."""
         with self._database.read() as db:
-            return frozenset(metric for (metric,) in db.execute("SELECT DISTINCT metric FROM beginnings"))
+            return _known_metrics(db)
 
     def save_rule_set(
         self, document: str, origin: str, author: str, expected_version: int | None = None
@@ -50,21 +49,14 @@ class Ruling(Alerting):
                 version = read_rule_set(db).version
                 if expected_version not in (None, version):
                     raise RulesChanged(version)
-                known = self._check(db, document, origin)
-                saved = add_rule_set(db, self._clock(), document, origin, author, known)
+                parse_rules(document, origin, _known_metrics(db))
+                saved = add_rule_set(db, self._clock(), document, origin, author)
                 changed = self._engine.rules_changed(self._book(db))
         except BaseException:
             self._forget()
             raise
         self._alert_news.note(*changed)
         return saved
-
-    def _check(self, db: sqlite3.Connection, document: str, file: str) -> set[str]:
-        """Return the metrics that rules speak of; RuleError if they cannot be what is written."""
-        in_force = parse_rules(*_in_force(db))
-        known = {metric for (metric,) in db.execute("SELECT DISTINCT metric FROM beginnings")}
-        rules = parse_rules(document, file, known | _metrics_of(in_force.rules)).rules
-        return _metrics_of(rules)
 
     @contextlib.contextmanager
     def judged(self, run: str) -> Iterator[Judged]:
@@ -140,11 +132,11 @@ class Ruling(Alerting):
         return told
 
 
-def _in_force(db: sqlite3.Connection) -> tuple[str, str, list[str]]:
-    """Return the rules in force as `parse_rules` takes them."""
+def _known_metrics(db: sqlite3.Connection) -> frozenset[str]:
     one = read_rule_set(db)
-    row = db.execute("SELECT known FROM rule_sets WHERE id = ?", (one.version,)).fetchone()
-    return one.document, f"rules of version {one.version}", [] if row is None else json.loads(row[0])
+    in_force = parse_rules(one.document, f"rules of version {one.version}", None)
+    came = {metric for (metric,) in db.execute("SELECT DISTINCT metric FROM beginnings")}
+    return frozenset(came | _metrics_of(in_force.rules))
 
 
 def _metrics_of(rules: Iterable[Rule]) -> set[str]:

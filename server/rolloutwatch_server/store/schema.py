@@ -93,7 +93,7 @@ CREATE INDEX removals_of_run ON removals (run);
 _ALERTS = """
 CREATE TABLE rule_sets (
     id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, author TEXT NOT NULL, origin TEXT NOT NULL,
-    document TEXT NOT NULL, known TEXT NOT NULL DEFAULT '[]'
+    document TEXT NOT NULL
 );
 CREATE TABLE alert_runs (
     run TEXT PRIMARY KEY, open_step INTEGER, rule_set INTEGER NOT NULL DEFAULT 0, begun INTEGER NOT NULL DEFAULT -1,
