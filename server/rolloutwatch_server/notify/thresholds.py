@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from rolloutwatch_contract.conditions import Condition, ConditionError, Node, metrics_of, parse, walk
-from rolloutwatch_contract.conditions.nodes import Comparison, Metric, Negative, Number, Over, Silent
+from rolloutwatch_contract.conditions.nodes import Comparison, Metric, Negative, Number, Over
 
 _WORDS = {">": "above", ">=": "at least", "<": "below", "<=": "at most", "==": "exactly", "!=": "not"}
 _TURNED = {">": "<", ">=": "<=", "<": ">", "<=": ">=", "==": "==", "!=": "!="}
@@ -39,12 +39,6 @@ def metrics(text: str) -> tuple[str, ...]:
     """Return the metrics that a condition asks for."""
     condition = read(text)
     return () if condition is None else metrics_of(condition.node)
-
-
-def is_silence(text: str) -> bool:
-    """Tell whether a condition is that of a run that says nothing any more."""
-    condition = read(text)
-    return condition is not None and isinstance(condition.node, Silent)
 
 
 def _threshold(node: Node) -> Threshold | None:

@@ -53,12 +53,6 @@ class Outgoing(Keeping):
             )
             return [Delivery(*row) for row in rows]
 
-    def next_delivery_at(self) -> float | None:
-        """Return when the next message is due; None if none waits."""
-        with self._database.read() as db:
-            row = db.execute("SELECT min(next_at) FROM deliveries WHERE state = 'waiting'").fetchone()
-        return None if row[0] is None else float(row[0])
-
     def delivery_done(self, delivery: int) -> None:
         """Note that a message arrived."""
         self._settle(delivery, "state = 'done', done_at = :now, attempts = attempts + 1, error = ''")

@@ -8,7 +8,7 @@ import pytest
 
 from rolloutwatch_server import __version__
 from rolloutwatch_server.notify.events import Content, Links
-from rolloutwatch_server.notify.signature import is_signed, sign
+from rolloutwatch_server.notify.signature import sign
 from rolloutwatch_server.notify.webhook import Outcome, Webhook, payload
 from tests.server.notify.events import SECRET, event, webhook
 from tests.server.receiver import CERTIFICATE, Mode, Receiver, always
@@ -65,23 +65,19 @@ def test_a_request_has_its_key_and_a_signature_that_its_receiver_can_check() -> 
     assert request.key == "a-key"
     assert request.headers["content-type"] == "application/json"
     assert request.headers["user-agent"] == f"Rolloutwatch/{__version__}"
-    header = request.headers["x-rolloutwatch-signature"]
-    assert header.startswith("t=1000,v1=")
-    assert is_signed(header, SECRET, 1100.0, request.body)
+    assert request.headers["x-rolloutwatch-signature"] == sign(SECRET, 1000, request.body)
 
 
-def test_a_signature_is_good_for_one_body_one_secret_and_five_minutes() -> None:
+def test_a_signature_is_of_one_body_one_secret_and_one_time() -> None:
     header = sign(SECRET, 1000, b"body")
     # of `printf 1000.body | openssl dgst -sha256 -hmac a-secret-of-these-tests`
     assert header == "t=1000,v1=636e721c3ea0022ac52d9efb15ab897b8429cbacf00baddcdb3bdd4ed87a1897"
-    assert is_signed(header, SECRET, 1299.0, b"body")
-    assert not is_signed(header, SECRET, 1301.0, b"body")
-    assert not is_signed(header, SECRET, 699.0, b"body")
-    assert not is_signed(header, SECRET, 1000.0, b"Body")
-    assert not is_signed(header, "another secret of some length", 1000.0, b"body")
-    assert not is_signed(header.replace("t=1000", "t=1001"), SECRET, 1000.0, b"body")
-    assert not is_signed("", SECRET, 1000.0, b"body")
-    assert not is_signed("t=1000,v1=é" + "0" * 63, SECRET, 1000.0, b"body")
+    others = [
+        (SECRET, 1001, b"body"),
+        (SECRET, 1000, b"Body"),
+        ("another secret of some length", 1000, b"body"),
+    ]
+    assert header.partition(",")[2] not in {sign(*one).partition(",")[2] for one in others}
 
 
 @pytest.mark.parametrize("mode", [Mode.OK, Mode.SLOW, Mode.HUGE])
