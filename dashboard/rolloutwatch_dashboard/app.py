@@ -68,6 +68,21 @@ def create_dashboard(
         ]
     )
 
+    _answer_with_pages(app, source, limits, clock)
+    _keep_up_to_date(app, source, clock)
+    app.clientside_callback(
+        ClientsideFunction("rolloutwatch", "follow"),
+        Output(ids.FOLLOWING, "data"),
+        Input(ids.FOLLOWED, "data"),
+    )
+    return app
+
+
+def _answer_with_pages(
+    app: Dash, source: Source, limits: Sequence[Limit] | None, clock: Callable[[], float]
+) -> None:
+    """Let addresses be answered with pages, and the table of runs be made anew while it is looked at."""
+
     @app.callback(
         Output(ids.PAGE, "children"),
         Output(ids.FOLLOWED, "data"),
@@ -81,6 +96,10 @@ def create_dashboard(
     @app.callback(Output(ids.RUNS, "children"), Input(ids.TICK, "n_intervals"), prevent_initial_call=True)
     async def look(_ticks: int) -> Any:
         return await asyncio.to_thread(lambda: runs.table(source, limits_by_run(source, limits), clock()))
+
+
+def _keep_up_to_date(app: Dash, source: Source, clock: Callable[[], float]) -> None:
+    """Let what is said of alerts be said anew, at the top of all pages and on those that list them."""
 
     @app.callback(
         Output(ids.BADGE, "children"),
@@ -110,13 +129,6 @@ def create_dashboard(
     )
     async def watch_run(_watch: object, path: object) -> Any:
         return await asyncio.to_thread(run_alerts.alerts_of, _parts(_text(path))[1], source, clock())
-
-    app.clientside_callback(
-        ClientsideFunction("rolloutwatch", "follow"),
-        Output(ids.FOLLOWING, "data"),
-        Input(ids.FOLLOWED, "data"),
-    )
-    return app
 
 
 def page(

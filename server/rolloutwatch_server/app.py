@@ -8,7 +8,6 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.gzip import GZipMiddleware
 
-from rolloutwatch_contract.protocol import TargetView
 from rolloutwatch_dashboard import create_dashboard, kept_assets, script_hashes
 from rolloutwatch_server import __version__
 from rolloutwatch_server.alerts.rulebook import Rulebook
@@ -106,7 +105,7 @@ def create_app(
     app.add_middleware(MistakesAreProblems)
     app.add_middleware(GZipMiddleware, minimum_size=1000, compresslevel=GZIP_LEVEL)
     app.add_middleware(RefuseForeignCallbacks)
-    told = notifier.views if notifier is not None else tuple[TargetView, ...]
+    told = (list) if notifier is None else notifier.views
     dashboard = create_dashboard(
         DashboardSource(store, rulebook, told), server=app, asks_for_login=app.state.asks_for_login
     )

@@ -101,10 +101,7 @@ class RunAlerts:
 
     def rewind(self, piece: Piece) -> Fed:
         """Go back to the step of a piece. Windows are empty then, until `warm` fills them with what was before."""
-        self._give_up(piece)
-        self._go_back(
-            Rewind(piece.step, piece.time, came=missed_before(self._memory, piece.step)), piece.session
-        )
+        self._rewind(piece)
         return self._fed()
 
     def feed(self, piece: Piece) -> Fed:
@@ -206,10 +203,7 @@ class RunAlerts:
             self._open(piece)
             return
         if self.goes_back(piece):
-            self._give_up(piece)
-            self._go_back(
-                Rewind(piece.step, piece.time, came=missed_before(self._memory, piece.step)), piece.session
-            )
+            self._rewind(piece)
             self._open(piece)
             return
         came = {name: last[name] for name in piece.metrics if name in last}
@@ -284,6 +278,11 @@ class RunAlerts:
     def _missed(self, metric: str) -> int | None:
         came = self._last.get(metric)
         return None if came is None else self._memory.number - came[2]
+
+    def _rewind(self, piece: Piece) -> None:
+        self._give_up(piece)
+        to = Rewind(piece.step, piece.time, came=missed_before(self._memory, piece.step))
+        self._go_back(to, piece.session)
 
     def _give_up(self, piece: Piece) -> None:
         """Note what of the session that goes back has come before it was seen to do so."""
