@@ -89,6 +89,26 @@ def test_what_is_marked_at_every_step_does_not_hide_the_figures(width: int, site
     assert page.evaluate(OVERFLOW) == 0
 
 
+@pytest.mark.parametrize("query", ["", "?step=50"])
+def test_who_looks_closer_at_once_sees_it_too(query: str, site: Site, page: Page) -> None:
+    """Also before the page has begun to follow the run."""
+    page.add_init_script("""
+        new MutationObserver((_, observer) => {
+            const graph = document.querySelector("#chart-ess .js-plotly-plot");
+            if (!graph?.once) return;
+            observer.disconnect();
+            graph.once("plotly_afterplot", () => Plotly.relayout(graph, { "xaxis.range[0]": 40, "xaxis.range[1]": 44 }));
+        }).observe(document, { childList: true, subtree: true });
+    """)
+    site.begin(RUN)
+    for step in range(100):
+        site.step(RUN, step, HEALTHY)
+        site.put(RUN, mark(step, version=step))
+    page.goto(f"{site.url}/runs/{RUN}{query}")
+    lines = "".join(f"M{step},0L{step},1" for step in range(40, 45))
+    wait_for_paths(page, {"mark: marks": lines})
+
+
 def test_a_resumed_run_is_marked_where_it_went_on(site: Site, page: Page) -> None:
     """Also if it went on exactly where it had stopped; nobody calls it contested."""
     site.begin(RUN)

@@ -26,6 +26,11 @@
     return { "xaxis.autorangeoptions.clipmin": first, "xaxis.autorangeoptions.clipmax": last };
   }
 
+  // timeseries.range_of
+  function rangeOf([first, last]) {
+    return first < last ? [first, last] : [first - 1, first + 1];
+  }
+
   rolloutwatch.LiveChart = class {
     // page: which drawing of the page the figure has to belong to; the one before it may still be there
     // marks: what is marked in the run, shared by its charts; styles: how each style of line is drawn
@@ -148,6 +153,9 @@
       this.limits = (graph.layout.shapes || []).filter((shape) => !isMark(shape));
       // drawn for a usual width, and this is the real one
       if (this.allMarks().length) this.changed = true;
+      // somebody may have been quicker
+      const axis = graph._fullLayout.xaxis;
+      this.isZoomed = this.ends ? axis.range.join() !== rangeOf(this.ends).join() : axis.autorange === false;
       graph.on("plotly_relayout", (change) => this.zoomed(change));
       return true;
     }
