@@ -38,6 +38,11 @@ def assets(pattern: str) -> list[str]:
     return [asset(file.name) for file in sorted((HERE / "assets").glob(pattern))]
 
 
+def scripts() -> list[str]:
+    """Return the URLs of the scripts, with what all pages have before what is some page's own."""
+    return sorted(assets("*.js"), key=lambda url: not url.startswith("/assets/page.js?"))
+
+
 def kept_assets() -> frozenset[str]:
     """Return the URLs whose content never changes, which browsers may keep for good."""
     return frozenset([*assets("*.js"), *assets("*.css"), asset(LIBRARY)])

@@ -5,20 +5,15 @@
 
   const WORDS = ["healthy", "warning", "critical"];
   const CLASSES = ["ok", "warning", "critical"];
-  const COLORS = { ok: "#0a9467", warning: "#d98e04", critical: "#d5371e", unknown: "#888888" };
   const LEAST_MS_BETWEEN_PAINTS = 250;
   const SHARE_OF_TIME = 4; // painting takes at most one part in so many of the browser's time
   const STEPS_OF_TREND = 60;
   const SECONDS_FOR_SPEED = 20;
   const MOST_RIVALS = 4; // that are named beside the one that is shown
   const MS_FOR_REBUILDING = 5000;
-  const TITLE = "Rolloutwatch";
 
   const $ = (id) => document.getElementById(id);
-
-  function say(element, text) {
-    if (element && element.textContent !== text) element.textContent = text;
-  }
+  const { TITLE, say, notice, paintIcon } = rolloutwatch.head;
 
   class RunPage {
     constructor(told) {
@@ -406,12 +401,6 @@
     return `${count} ${count === 1 ? "step" : "steps"}`;
   }
 
-  function notice(text) {
-    const element = $("notice");
-    say(element, text);
-    element.hidden = !text;
-  }
-
   // A reason is a list: its state, what is wrong, what that means, what helps.
   function reason({ rule, value, at, times, of }, column) {
     const limit = rule.above !== null && value > rule.above ? rule.above : rule.below;
@@ -486,51 +475,5 @@
     say(element.querySelector("span"), ARROWS[rolloutwatch.trend(values)]);
   }
 
-  function paintIcon(state) {
-    const icon = $("icon");
-    const drawing = `<svg xmlns="${SVG}" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6" fill="${COLORS[state]}"/></svg>`;
-    const href = `data:image/svg+xml,${encodeURIComponent(drawing)}`;
-    if (icon && icon.href !== href) icon.href = href;
-  }
-
-  // Other pages ask for what they show anew by themselves; here is only said when that fails.
-  class OtherPage {
-    constructor(told) {
-      document.title = told ? `${told.title} · ${TITLE}` : TITLE;
-      document.body.classList.remove("out-of-date");
-      paintIcon("unknown");
-      notice("");
-      this.clock = setInterval(() => this.look(), 1000);
-    }
-
-    look() {
-      const shown = document.querySelector("#runs [data-now], #alerts [data-now]");
-      if (!shown) return notice("");
-      if (shown.dataset.now !== this.shown) [this.shown, this.since] = [shown.dataset.now, Date.now()];
-      const late = Date.now() - this.since > 10000;
-      if (late && !this.late) rolloutwatch.leaveIfUnknown("/api/v1/runs");
-      this.late = late;
-      document.body.classList.toggle("out-of-date", late);
-      notice(late ? "The server does not answer; trying again. What you see is the past." : "");
-    }
-
-    close() {
-      clearInterval(this.clock);
-    }
-  }
-
-  let page = null;
-
-  rolloutwatch.follow = function (told) {
-    if (page) page.close();
-    page = told && told.run ? new RunPage(told) : new OtherPage(told);
-    return told && told.run ? told.run : "";
-  };
-
-  // Whether the server answers, as far as the page knows.
-  rolloutwatch.isConnected = function () {
-    return !page || page.connected !== false;
-  };
-
-  window.dash_clientside = Object.assign({}, window.dash_clientside, { rolloutwatch });
+  rolloutwatch.pages.run = RunPage;
 })();

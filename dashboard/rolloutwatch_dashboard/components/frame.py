@@ -1,6 +1,7 @@
 """What stands around every page."""
 
 from typing import Any
+from urllib.parse import quote
 
 from dash import dcc, html
 
@@ -8,6 +9,9 @@ from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.shell import NAVIGATION
 
 SERVED_WHOLE = ("/guides", "/docs")  # by the server, not in the place of another page
+
+# the pages of a run, in this order
+RUN_PAGES = (("Run", "/runs/{run}"),)
 
 
 def top(title: str, *, asks_for_login: bool = False) -> html.Header:
@@ -22,6 +26,15 @@ def _way(text: str, href: str) -> Any:
     if href == "/alerts":
         return html.Span([dcc.Link(text, href=href), html.Span(id=ids.BADGE)], className="counted")
     return (html.A if href in SERVED_WHOLE else dcc.Link)(text, href=href)
+
+
+def run_tabs(run: str, here: str) -> html.Nav:
+    """Return the ways between the pages of a run; `here` is the one that is shown."""
+    ways = [
+        dcc.Link(text, href=href.format(run=quote(run)), **({"aria-current": "page"} if text == here else {}))
+        for text, href in RUN_PAGES
+    ]
+    return html.Nav(ways, className="tabs", **{"aria-label": "Pages of this run"})
 
 
 def message(heading: str, *body: object) -> html.Section:

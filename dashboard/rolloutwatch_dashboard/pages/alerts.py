@@ -1,10 +1,12 @@
 """The page of alerts: what fires, what is silenced, who is told, and what has fired."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlencode
 
-from dash import dcc, html
+from dash import Dash, Input, Output, State, dcc, html
+from dash.development.base_component import Component
 
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.protocol import GivenUpView, SilenceView, Source, TargetView
@@ -12,6 +14,7 @@ from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import alert
 from rolloutwatch_dashboard.text import age, moment
+from rolloutwatch_dashboard.visit import Shown, Visit
 from rolloutwatch_dashboard.words import figures_of, lasting, names
 
 MOST_FIRING = 200
@@ -54,19 +57,40 @@ class Wanted(NamedTuple):
         return [one for one in found if self.severity in (None, one.severity.word)]
 
 
-def layout(source: Source, wanted: Wanted, now: float) -> html.Div:
+def show(visit: Visit) -> Shown:
     """Return the page; alerts.js sees to it that it stays as things are."""
+    wanted = Wanted.of(visit.query)
     head = html.Div(
         [html.H1("Alerts"), alert.button("New silence", "silence", run="*", rule="*")], className="page-head"
     )
-    return html.Div(
+    page = html.Div(
         [
             head,
             dcc.Store(id=ids.ALERTS_WATCH, data=0),
-            _filters(source, wanted),
-            html.Div(listed(source, wanted, now), id=ids.ALERTS),
+            _filters(visit.source, wanted),
+            html.Div(listed(visit.source, wanted, visit.now), id=ids.ALERTS),
         ]
     )
+    return page, {"title": "Alerts"}
+
+
+def parts() -> list[Component]:
+    """Return what the callbacks name."""
+    return [dcc.Store(id=ids.ALERTS_WATCH), html.Div(id=ids.ALERTS)]
+
+
+def register(app: Dash, visit: Callable[[object], Visit]) -> None:
+    """Let what changes be said anew when alerts.js finds that it is time."""
+
+    @app.callback(
+        Output(ids.ALERTS, "children"),
+        Input(ids.ALERTS_WATCH, "data"),
+        State(ids.LOCATION, "search"),
+        prevent_initial_call=True,
+    )
+    async def watch(_watch: object, search: object) -> Any:
+        asked = visit(search)
+        return await asyncio.to_thread(listed, asked.source, Wanted.of(asked.query), asked.now)
 
 
 def listed(source: Source, wanted: Wanted, now: float) -> html.Div:

@@ -11,14 +11,19 @@ from rolloutwatch_contract.rules import Rule
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import alert
 from rolloutwatch_dashboard.text import age, moment
+from rolloutwatch_dashboard.visit import Shown, Visit
 from rolloutwatch_dashboard.words import beginning, ending
 
 MOST_FIRING = 1000
 MOST_RUNS = 50
 
 
-def layout(source: Source, now: float) -> html.Div:
+def show(visit: Visit) -> Shown:
     """Return the page. It stays as it is while somebody writes on it."""
+    return _layout(visit.source, visit.now), {"title": "Rules"}
+
+
+def _layout(source: Source, now: float) -> html.Div:
     rules = source.rules()
     firing = Counter(one.rule for one in source.alerts(limit=MOST_FIRING))
     return html.Div(

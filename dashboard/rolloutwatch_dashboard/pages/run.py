@@ -27,6 +27,7 @@ from rolloutwatch_dashboard.pages.run_alerts import (
     never,
 )
 from rolloutwatch_dashboard.text import number, where
+from rolloutwatch_dashboard.visit import Shown, Visit
 
 POINTS = 1500  # of a series on the page; more than twice as many are fetched anew, thinned
 MARKS = 500  # of each kind; what is marked at every step of a long run is a row of ticks
@@ -37,10 +38,12 @@ CHART_HEIGHT = "220px"
 Charts = Mapping[str, Sequence[Chart]]
 
 
-def show(
-    run: RunDetail, source: Source, limits: Sequence[Limit], now: float, query: str = ""
-) -> tuple[html.Div, dict[str, Any]]:
+def show(visit: Visit, name: str) -> Shown | None:
     """Return the page, and what run.js needs to keep it up to date; charts around the step that a query asks for."""
+    run, source, now, query = visit.source.run(name), visit.source, visit.now, visit.query
+    if run is None:
+        return None
+    limits = visit.limits(name)
     most = charts_of(run, SHOWN_WHEN_NOT_ZERO)
     drawn = [metric for group in most.values() for chart in group for metric in chart.metrics]
     judged = ({rule.metric for rule in limits} & set(run.metrics)) | {*TILES, UNREADABLE}
@@ -146,6 +149,7 @@ def followed(
     """Return what run.js needs: where figures go, how they are judged, and the most recent ones."""
     summary = run.summary
     return {
+        "kind": "run",
         "run": summary.id,
         "name": summary.name,
         "state": summary.state.value,

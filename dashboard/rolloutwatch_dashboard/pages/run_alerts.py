@@ -1,16 +1,21 @@
 """What the page of a run shows of its alerts: those that fire, where all of them began, and rules that never can."""
 
+import asyncio
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
+from urllib.parse import unquote
 
-from dash import html
+from dash import Dash, Input, Output, State, dcc, html
+from dash.development.base_component import Component
 
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.protocol import MarkView, RuleState, Source, Value, json_fields
+from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import alert
 from rolloutwatch_dashboard.figures.marks import ALERTS
 from rolloutwatch_dashboard.figures.timeseries import Chart
+from rolloutwatch_dashboard.visit import Visit
 from rolloutwatch_dashboard.words import metrics_of
 
 ALERTS_SHOWN = 6  # whether the run is healthy is seen without scrolling
@@ -38,6 +43,26 @@ def alerts_of(run: str, source: Source, now: float) -> html.Div:
         [html.P(alert.alerts_link(f"{more} more fire", run=run), className="more-alerts")] if more > 0 else []
     )
     return html.Div(shown, **{"data-marks": json.dumps(marks)})
+
+
+def parts() -> list[Component]:
+    """Return what the callbacks name."""
+    return [dcc.Store(id=ids.RUN_WATCH), html.Div(id=ids.RUN_ALERTS)]
+
+
+def register(app: Dash, visit: Callable[[], Visit]) -> None:
+    """Let the alerts be said anew when alerts.js finds that it is time."""
+
+    @app.callback(
+        Output(ids.RUN_ALERTS, "children"),
+        Input(ids.RUN_WATCH, "data"),
+        State(ids.LOCATION, "pathname"),
+        prevent_initial_call=True,
+    )
+    async def watch(_watch: object, path: object) -> Any:
+        # the address may be another one by now, and is the browser's to choose
+        run = unquote(str(path).partition("/runs/")[2])
+        return await asyncio.to_thread(alerts_of, run, visit().source, visit().now)
 
 
 def alert_marks(source: Source, run: str) -> list[tuple[MarkView, Collection[str]]]:

@@ -1,11 +1,13 @@
 """The page of all runs."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-from dash import dcc, html
+from dash import Dash, Input, Output, dcc, html
+from dash.development.base_component import Component
 
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.alerts import AlertView
@@ -17,9 +19,11 @@ from rolloutwatch_dashboard.charts import TILES, UNREADABLE
 from rolloutwatch_dashboard.components import alert, badge, frame
 from rolloutwatch_dashboard.judgement import health, is_past, verdict, with_voids
 from rolloutwatch_dashboard.text import age, number
+from rolloutwatch_dashboard.visit import Shown, Visit
 
 Limits = Callable[[str], Sequence[Limit]]  # of a run
 
+SECONDS_BETWEEN_LOOKS = 3.0
 MOST_RUNS = 100
 MOST_ALERTS = 1000
 STEPS_BACK = 300  # in which a figure is looked for; one that comes less often is shown on the run's page
@@ -39,10 +43,27 @@ for step in range(steps):
 monitor.close()"""
 
 
-def layout(source: Source, limits: Limits, now: float, seconds: float) -> html.Div:
-    """Return the page, which looks anew every so many seconds."""
-    tick = dcc.Interval(id=ids.TICK, interval=1000 * seconds)
-    return html.Div([tick, html.Div(table(source, limits, now), id=ids.RUNS)])
+def show(visit: Visit) -> Shown:
+    """Return the page, which looks anew while it is open."""
+    tick = dcc.Interval(id=ids.TICK, interval=1000 * SECONDS_BETWEEN_LOOKS)
+    return html.Div([tick, html.Div(_table(visit), id=ids.RUNS)]), None
+
+
+def parts() -> list[Component]:
+    """Return what the callbacks name."""
+    return [dcc.Interval(id=ids.TICK), html.Div(id=ids.RUNS)]
+
+
+def register(app: Dash, visit: Callable[[], Visit]) -> None:
+    """Let the table be made anew while it is looked at."""
+
+    @app.callback(Output(ids.RUNS, "children"), Input(ids.TICK, "n_intervals"), prevent_initial_call=True)
+    async def look(_ticks: int) -> Any:
+        return await asyncio.to_thread(lambda: _table(visit()))
+
+
+def _table(visit: Visit) -> Any:
+    return table(visit.source, visit.limits, visit.now)
 
 
 def table(source: Source, limits: Limits, now: float) -> Any:
