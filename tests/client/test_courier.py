@@ -40,7 +40,7 @@ def test_what_others_left_is_let_go_of_while_nothing_can_be_delivered() -> None:
     """Else it would be kept when room is made on disk, and what is newer would go."""
     outbox, others = Outbox(Ledger()), OtherSessions()
     courier = Courier(Delivery(outbox, ClosedSink, Ledger()), Ledger(), others)
-    thread = threading.Thread(target=courier.run)
+    thread = threading.Thread(target=courier.run, daemon=True)
     thread.start()
     wait_for("a session of somebody else", lambda: others.at_hand)
     state = random.getstate()
