@@ -16,7 +16,8 @@
       this.drawn = new Set(told.charts.flatMap((chart) => chart.metrics));
       this.marks = new rolloutwatch.Marks(told.marks, told.most_marks);
       this.charts = told.charts.map((chart) => new rolloutwatch.LiveChart(chart, told.page, this.marks, told.mark_styles, told.ends));
-      const wanted = new Set([...this.drawn, ...Object.keys(told.recent)]);
+      this.groups = new rolloutwatch.Groups(told, this.charts, (charts) => this.follow(charts));
+      const wanted = new Set([...this.following().flatMap((chart) => chart.told.metrics), ...Object.keys(told.recent)]);
       this.feed = new rolloutwatch.Feed(told.run, told.generation, [...wanted], told.points, told.step, {
         run: (summary) => this.began(summary),
         step: (step, metrics, time) => this.stepped(step, metrics, time),
@@ -35,6 +36,7 @@
 
     close() {
       this.feed.close();
+      this.groups.close();
       clearInterval(this.clock);
       clearTimeout(this.timer);
       removeEventListener("scroll", this.onScroll);
@@ -76,7 +78,7 @@
     }
 
     isConnected(yes) {
-      this.live.connected = yes;
+      this.live.isConnected(yes);
       this.schedule();
     }
 
@@ -85,8 +87,20 @@
       const isNews = ([metric, value]) => !this.known.has(metric) || this.isToBeShown(metric, value);
       if (Object.entries(metrics).some(isNews)) this.rebuild();
       const leftOut = this.live.leftOut(metrics);
-      for (const chart of this.charts) chart.put(step, metrics, leftOut);
+      for (const chart of this.following()) chart.put(step, metrics, leftOut);
       this.schedule();
+    }
+
+    // The charts that somebody has looked at, or is about to.
+    following() {
+      return this.groups.following();
+    }
+
+    // These are about to be drawn: from now on they need what comes.
+    follow(charts) {
+      for (const metric of charts.flatMap((chart) => chart.told.metrics)) {
+        if (!this.feed.metrics.includes(metric)) this.feed.metrics.push(metric);
+      }
     }
 
     isToBeShown(metric, value) {
@@ -125,7 +139,12 @@
     // The alerts of the run, as the server has put them above its figures.
     takeAlerts() {
       const shown = document.querySelector("#run-alerts [data-marks]");
-      if (!shown || shown.dataset.marks === this.alerts) return;
+      if (!shown) return;
+      if (shown.dataset.firing !== this.firing) {
+        this.firing = shown.dataset.firing;
+        this.live.alerts = JSON.parse(this.firing);
+      }
+      if (shown.dataset.marks === this.alerts) return;
       this.alerts = shown.dataset.marks;
       const marks = JSON.parse(this.alerts);
       for (const chart of this.charts) chart.alerted(marks);
@@ -141,13 +160,16 @@
     // All but the charts.
     paintWords() {
       this.takeAlerts();
+      this.groups.look(this.live.connected);
       rolloutwatch.paintTiles(this.live);
       rolloutwatch.paintHead(this.live);
+      rolloutwatch.paintTab(this.live);
+      this.groups.paint(this.live.broken());
     }
 
     async paintNow() {
       this.paintWords();
-      for (const chart of this.charts) {
+      for (const chart of this.following()) {
         if (this.closed) return;
         await chart.paint();
         if (chart.isLong()) await this.shorten();
@@ -158,7 +180,8 @@
     async shorten() {
       try {
         const series = await this.feed.series(0);
-        for (const chart of this.charts) chart.replace(series);
+        const isThere = (chart) => chart.told.metrics.every((metric) => Object.hasOwn(series, metric));
+        for (const chart of this.following()) if (isThere(chart)) chart.replace(series); // others were asked for meanwhile
       } catch {
         return; // the feed finds out by itself that the server is gone
       }

@@ -1,13 +1,16 @@
-// The head of a run: its health in words, its state, step, speed and age; the title and the icon of the page, and the notice above it.
+// The head of a run: its health in a word and in a sentence, its state, step, speed and age.
+// For those who look elsewhere the title and the icon of the page say the same, and a notice stands above it.
 (function () {
   "use strict";
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
 
   const MOST_RIVALS = 4; // that are named beside the one that is shown
+  const MS_OF_GOOD_NEWS = 5000;
   const { TITLE, say, notice, paintIcon } = rolloutwatch.head;
 
   const $ = (id) => document.getElementById(id);
 
+  // What is said of a run as it stands, or stood.
   rolloutwatch.paintHead = function (standing) {
     const broken = standing.broken();
     let [word, state] = standing.health(broken);
@@ -16,6 +19,7 @@
     if (standing.isOver()) [word, state] = [state === "unknown" ? word : `was ${word}`, "unknown"];
     say(element, word);
     element.className = `health ${state}`;
+    say($("headline"), standing.headline(broken));
     const shown = standing.connected ? standing.state : "disconnected";
     say($("state"), shown);
     $("state").className = `state state-${shown}`;
@@ -23,17 +27,25 @@
     say($("step"), standing.step === null ? "" : `step ${standing.step}`);
     say($("speed"), standing.speed());
     say($("age"), `updated ${rolloutwatch.age((Date.now() - standing.heard) / 1000)}`);
+    $("age").title = `began ${rolloutwatch.moment(standing.told.started_at)}, last heard of ${rolloutwatch.moment(standing.heard / 1000)}`;
     rolloutwatch.paintReasons($("reasons"), rolloutwatch.reasonsOf(standing, broken));
+    document.body.classList.toggle("out-of-date", standing.isOver());
+  };
+
+  // What is said to those who look elsewhere: how the run stands now.
+  rolloutwatch.paintTab = function (standing) {
+    const [word, state] = standing.health(standing.broken());
     notice(noticeOf(standing));
+    const shown = standing.connected ? standing.state : "disconnected";
     const first = standing.isOver() ? shown : state === "unknown" ? "" : word;
     document.title = [first, standing.told.name, TITLE].filter(Boolean).join(" · ");
-    paintIcon(state);
-    document.body.classList.toggle("out-of-date", standing.isOver());
+    paintIcon(standing.isOver() ? "unknown" : state);
   };
 
   function noticeOf(standing) {
     const ago = rolloutwatch.age((Date.now() - standing.heard) / 1000);
     if (!standing.connected) return "The server does not answer; trying again. What you see is the past.";
+    if (Date.now() - standing.cameBack < MS_OF_GOOD_NEWS) return "The server answers again; what was missed has been fetched.";
     if (standing.rivals.length) return contest(standing.rivals);
     if (standing.state === "stalled") {
       const since = standing.step === null ? "No record yet" : `No record since step ${standing.step}`;
