@@ -149,9 +149,12 @@ def charts_of(run: RunDetail, not_zero: Iterable[str] = ()) -> Sequence[ChartGro
 
 def catalogued() -> Mapping[Group, tuple[str, Sequence[_Row]]]:
     """Return where each figure of the catalogue is drawn: rows of figures by group."""
-    rejection = [row for option in ("", *OPTIONS) for row in _rejection(option)]
-    heading = _ROWS[Group.REJECTION][0]
-    return {**_ROWS, Group.REJECTION: (heading, rejection)}
+    rows = [row for option in ("", *OPTIONS) for row in _rejection(option)]
+    known = [
+        row._replace(metrics={metric: label for metric, label in row.metrics.items() if metric in METRICS})
+        for row in rows  # only k1 can be too low
+    ]
+    return {**_ROWS, Group.REJECTION: (_ROWS[Group.REJECTION][0], known)}
 
 
 def _rejection(option: str) -> Iterator[_Row]:
