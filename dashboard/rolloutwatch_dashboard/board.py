@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,8 +12,17 @@ from rolloutwatch_contract.protocol import RunSummary, Source
 from rolloutwatch_dashboard.rows import Lately, Row, row
 
 MOST_ALERTS = 1000
+SECONDS_OF_A_LOOK = 0.3  # of computing, for which rows are made anew; what is left is for the next look
 
 Limits = Callable[[str], Sequence[Limit]]  # of a run
+
+
+class _Of(NamedTuple):
+    """What a row is made of beside the run itself: versions of what it has come to and of the rules in force, and alerts."""
+
+    version: str
+    rules: int
+    firing: Sequence[AlertView]
 
 
 class _Kept(NamedTuple):
@@ -20,16 +30,17 @@ class _Kept(NamedTuple):
 
     row: Row
     since: int
-    lately: Lately
-    version: tuple[str, int]  # of what the run has come to, and of the rules in force
     summary: RunSummary
-    firing: Sequence[AlertView]
+    of: _Of
+    lately: Lately
 
 
 class Board:
     """All rows as they are at the last look. Safe to use from any thread; one looks at a time, and the next one has it easy."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = SECONDS_OF_A_LOOK) -> None:
+        self._seconds = seconds
+        self._left = 0
         self._name = secrets.token_hex(4)  # another server, or this one started anew, counts looks of its own
         self._lock = threading.Lock()
         self._look = 0
@@ -40,7 +51,7 @@ class Board:
         """Return the rows that have changed since the look that was `seen`, all of them if that is none of this board's.
 
         `gone` are the ids of runs that are there no more, `seen` is what to ask with next time;
-        with `whole` the rows are all there are.
+        with `whole` the rows are all there are, but for so many as are `left`: not read yet, so that it is well to ask again.
         """
         with self._lock:
             self._update(source, limits)
@@ -48,6 +59,7 @@ class Board:
             return {
                 "seen": f"{self._name}.{self._look}",
                 "whole": since < 0,
+                "left": self._left,
                 "rows": [one.row for one in self._kept.values() if one.since > since],
                 "gone": [run for run, look in self._gone.items() if look > since >= 0],
             }
@@ -64,31 +76,30 @@ class Board:
             firing.setdefault(one.run, []).append(one)
         self._look += 1
         former, self._kept = self._kept, {}
+        changed: list[tuple[_Kept | None, RunSummary, _Of]] = []
         for run in runs:
-            version = versions.get(run.id, ""), rules
-            fires = firing.get(run.id, [])
-            self._kept[run.id] = self._as_it_is(former.get(run.id), source, limits, run, version, fires)
+            kept, of = former.get(run.id), _Of(versions.get(run.id, ""), rules, firing.get(run.id, []))
+            if kept is not None:
+                self._kept[run.id] = kept
+            if kept is None or (kept.summary, kept.of) != (run, of):
+                changed.append((kept, run, of))
+        # those that nobody has seen come first, then those that are longest as they are
+        changed.sort(key=lambda one: -1 if one[0] is None else one[0].since)
+        end = time.thread_time() + self._seconds
+        for at, (kept, run, of) in enumerate(changed):
+            if at and time.thread_time() > end:
+                break
+            self._kept[run.id] = self._made(kept, source, limits, run, of)
+        self._left = len(runs) - len(self._kept)
         for gone in former.keys() - self._kept.keys():
             self._gone[gone] = self._look
         for back in self._gone.keys() & self._kept.keys():
             del self._gone[back]
 
-    def _as_it_is(
-        self,
-        kept: _Kept | None,
-        source: Source,
-        limits: Limits,
-        run: RunSummary,
-        version: tuple[str, int],
-        firing: Sequence[AlertView],
-    ) -> _Kept:
-        is_known = kept is not None and kept.version == version
-        if kept is not None and is_known and kept.summary == run and kept.firing == firing:
-            return kept
+    def _made(self, kept: _Kept | None, source: Source, limits: Limits, run: RunSummary, of: _Of) -> _Kept:
         judged = limits(run.id)
+        is_known = kept is not None and (kept.of.version, kept.of.rules) == (of.version, of.rules)
         lately = kept.lately if kept is not None and is_known else Lately(source, run, judged)
-        made = row(run, lately, judged, firing)
-        is_same = kept is not None and made == kept.row
-        return _Kept(
-            made, kept.since if kept is not None and is_same else self._look, lately, version, run, firing
-        )
+        made = row(run, lately, judged, of.firing)
+        since = kept.since if kept is not None and made == kept.row else self._look
+        return _Kept(made, since, run, of, lately)

@@ -36,8 +36,10 @@ class Lately:
         last = self.detail.summary.last_step or 0
         self.steps = max(self.detail.summary.first_step or 0, last - STEPS_BACK), last
         read = source.series(run.id, _judged(self.detail, limits), from_step=self.steps[0])
+        has_voids = bool((read[UNREADABLE].value >= 1.0).any())
         self.series = {
-            name: with_voids(one, read[UNREADABLE]) if name in METRICS else one for name, one in read.items()
+            name: with_voids(one, read[UNREADABLE]) if has_voids and name in METRICS else one
+            for name, one in read.items()
         }
 
 

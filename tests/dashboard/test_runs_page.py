@@ -140,6 +140,28 @@ def test_a_board_asks_for_the_figures_of_what_has_changed_alone(source: MemorySo
     assert counting.asked[100:] == ["math~7"]
 
 
+def test_a_look_at_many_runs_is_shared_out_and_brings_them_all() -> None:
+    """One row at least with each; who looks is told how many are left; what has changed meanwhile is as it was until then."""
+    source, board = MemorySource(), Board(seconds=0.0)
+    for number in range(3):
+        source.add_run(f"math~{number}", updated_at=-float(number))
+
+    def look(seen: object) -> tuple[list[str], int, str]:
+        found = board.look(source, lambda run: DEFAULT_LIMITS, seen)
+        return [row["name"] for row in found["rows"]], found["left"], found["seen"]
+
+    names, left, seen = look(None)
+    assert (names, left) == (["0"], 2)
+    source.add_step("math~0", 1, {"mismatch_k3_kl": 0.5})
+    names, left, seen = look(seen)
+    assert (names, left) == (["1"], 1)
+    names, left, seen = look(seen)
+    assert (names, left) == (["2"], 0)
+    names, left, seen = look(seen)
+    assert (names, left) == (["0"], 0)
+    assert look(seen)[:2] == ([], 0)
+
+
 def spark(values: Sequence[float], chart: Chart, steps: Sequence[int] | None = None) -> dict[str, Any]:
     at = list(range(len(values))) if steps is None else list(steps)
     series = Series(np.array(at, dtype=np.int64), np.array(values, dtype=np.float64))

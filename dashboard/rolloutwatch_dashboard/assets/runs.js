@@ -252,6 +252,8 @@
       for (const row of news.rows) this.rows.set(row.id, row);
       // what stands there for an archive without a run, or with some, is made by the server
       if (this.isEmpty !== !this.rows.size) return window.dash_clientside.set_props("refresh", { data: Date.now() });
+      this.left = news.left;
+      if (this.left) setTimeout(() => window.dash_clientside.set_props("runs-ask", { data: Date.now() }));
       if (!this.isEmpty) this.draw();
     }
 
@@ -368,7 +370,8 @@
       this.paintRest(asked.length - shown.length, asked.length);
       const whole = this.view.archived ? all.length : all.filter((row) => !row.archived).length;
       const some = asked.length < whole ? `${asked.length} of ` : "";
-      say($("runs-count"), `${some}${whole} ${whole === 1 ? "run" : "runs"}`);
+      const left = this.left ? `, ${this.left} to be read` : "";
+      say($("runs-count"), `${some}${whole} ${whole === 1 ? "run" : "runs"}${left}`);
       this.paintAges();
       const { kind, title } = rolloutwatch.worstOfRuns(all);
       document.title = [title, TITLE].filter(Boolean).join(" · ");

@@ -1,27 +1,34 @@
 """A figure over the last steps in the room of a word: its path, its limits, and its end, as SVG has them."""
 
 import itertools
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import Series
 from rolloutwatch_dashboard.figures.timeseries import (
+    GAP,
     LARGEST,
+    USUAL_SHARE,
     Chart,
     drawn,
     sides_of,
     value_range,
-    visible,
-    with_gaps,
 )
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 
 WIDTH, HEIGHT = 90, 24
 COLUMNS = 31  # of each the lowest and the highest value is drawn, so that no spike of one step is lost
 EDGE = 2  # free above and below, for the width of the line
 
-Point = tuple[int, float | None]  # the column, and where it stands on the value axis
+Stroke = list[tuple[int, int]]
+Axis = Callable[[FloatArray], FloatArray]  # from values to heights
 
 
 def sparkline(
@@ -34,57 +41,72 @@ def sparkline(
     `far` has a dot at the edge for each column with an infinite one, `limits` the heights of limits with their severity,
     `end` is where the last value stands.
     """
-    steps, values = visible(series)
-    if not steps:
+    if not len(series.step):
         return None
     shown = [limit for limit in limits if limit.metric in chart.metrics]
-    places = drawn(values, chart)
-    axis = value_range(places, sides_of(shown), chart)
-    at, value = with_gaps(steps, places)
-    points = [
-        (_column(step, first, last), _height(one, axis, chart)) for step, one in zip(at, value, strict=True)
-    ]
-    known = [point for point in points if point[1] is not None]
+    is_far = np.abs(series.value) > LARGEST
+    is_good = np.isfinite(series.value) & ~is_far
+    known = series.value[is_good]
+    ends = [float(known.min()), float(known.max())] if len(known) else []
+    height = _axis(value_range(drawn(ends, chart), sides_of(shown), chart), chart)
+    places = _places(series.step, first, last)
+    heights = np.rint(height(np.where(is_good, series.value, chart.floor))).astype(np.int64)
+    strokes = list(_strokes(places, heights, is_good, _gaps(series.step)))
+    edges = zip(places[is_far].tolist(), (series.value[is_far] > 0).tolist(), strict=True)
     return {
-        "line": "".join(_path(stroke) for stroke in _strokes(points)),
-        "far": "".join(_far(series, first, last)),
-        "limits": _limits(shown, axis, chart),
-        "end": [_x(known[-1][0]), round(known[-1][1] or 0.0)] if known else None,
+        "line": "".join(_path(stroke) for stroke in strokes),
+        "far": "".join(f"M{x} {EDGE if is_high else HEIGHT - EDGE}h0" for x, is_high in sorted(set(edges))),
+        "limits": _limits(shown, height, chart),
+        "end": list(strokes[-1][-1]) if strokes else None,
     }
 
 
-def _column(step: int, first: int, last: int) -> int:
-    """Return the column of a step; one that is alone stands at the end, where the newest one is looked for."""
-    share = (step - first) / (last - first) if last > first else 1.0
-    return round(min(max(share, 0.0), 1.0) * (COLUMNS - 1))
+def _places(steps: IntArray, first: int, last: int) -> IntArray:
+    """Return where steps stand, by columns; one that is alone stands at the end, where the newest one is looked for."""
+    share = (steps - first) / (last - first) if last > first else np.ones(len(steps))
+    columns = np.rint(share.clip(0.0, 1.0) * (COLUMNS - 1)).astype(np.int64)
+    return columns * WIDTH // (COLUMNS - 1)
 
 
-def _x(column: int) -> int:
-    return column * WIDTH // (COLUMNS - 1)
+def _axis(ends: tuple[float, float], chart: Chart) -> Axis:
+    low, high = ends
+    room = HEIGHT - 2 * EDGE
+
+    def height(values: FloatArray) -> FloatArray:
+        seen = np.log10(np.maximum(values, chart.floor)) if chart.log else values
+        heights: FloatArray = HEIGHT - EDGE - (seen - low) / (high - low) * room
+        return heights
+
+    return height
 
 
-def _height(value: float | None, axis: tuple[float, float], chart: Chart) -> float | None:
-    if value is None:
-        return None
-    low, high = axis
-    share = ((math.log10(value) if chart.log else value) - low) / (high - low)
-    return HEIGHT - EDGE - share * (HEIGHT - 2 * EDGE)
+def _gaps(steps: IntArray) -> IntArray:
+    """Return the places of values before which none came for a while, as `with_gaps` has it."""
+    distances = np.diff(steps)
+    if not len(distances):
+        return distances
+    usual = np.sort(distances)[int(USUAL_SHARE * (len(distances) - 1))]
+    gaps: IntArray = np.flatnonzero(distances > GAP * usual) + 1
+    return gaps
 
 
-def _strokes(points: Sequence[Point]) -> Iterator[list[tuple[int, int]]]:
+def _strokes(places: IntArray, heights: IntArray, is_good: BoolArray, gaps: IntArray) -> Iterator[Stroke]:
     """Yield what is drawn without lifting the pen: of each column the two extremes, in the order in which they came."""
-    for is_gap, run in itertools.groupby(points, key=lambda point: point[1] is None):
-        if is_gap:
+    ends = np.unique(np.concatenate([[0], np.flatnonzero(np.diff(is_good)) + 1, gaps, [len(places)]]))
+    xs, ys = places.tolist(), heights.tolist()
+    for begin, end in itertools.pairwise(ends.tolist()):
+        if not is_good[begin]:
             continue
-        stroke: list[tuple[int, int]] = []
-        for column, of_column in itertools.groupby(run, key=lambda point: point[0]):
-            heights = [height for _, height in of_column if height is not None]
-            ends = sorted({heights.index(min(heights)), heights.index(max(heights))})
-            stroke += dict.fromkeys((_x(column), round(heights[at])) for at in ends)
+        stroke: Stroke = []
+        columns = np.flatnonzero(np.diff(places[begin:end])) + begin + 1
+        for one, other in itertools.pairwise([begin, *columns.tolist(), end]):
+            of_column = ys[one:other]
+            ends_of_column = sorted({of_column.index(min(of_column)), of_column.index(max(of_column))})
+            stroke += [(xs[one], of_column[at]) for at in ends_of_column]
         yield _without_middles(stroke)
 
 
-def _without_middles(stroke: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _without_middles(stroke: Stroke) -> Stroke:
     """Return a stroke without the points between two others of the same height, which add nothing but bytes."""
     around = [None, *(y for _, y in stroke), None]
     return [point for at, point in enumerate(stroke) if not around[at] == point[1] == around[at + 2]]
@@ -108,23 +130,12 @@ def _path(stroke: Sequence[tuple[int, int]]) -> str:
     return f"M{x} {y}l{text.lstrip()}"
 
 
-def _far(series: Series, first: int, last: int) -> Iterator[str]:
-    """Yield a dot at the edge, once for each column and edge, where values are beyond what an axis can count to."""
-    seen = {
-        (_x(_column(step, first, last)), EDGE if value > 0 else HEIGHT - EDGE)
-        for step, value in zip(series.step.tolist(), series.value.tolist(), strict=True)
-        if abs(value) > LARGEST
-    }
-    for x, y in sorted(seen):
-        yield f"M{x} {y}h0"
-
-
-def _limits(limits: Sequence[Limit], axis: tuple[float, float], chart: Chart) -> list[list[Any]]:
+def _limits(limits: Sequence[Limit], height: Axis, chart: Chart) -> list[list[Any]]:
     """Return the heights of the limits that are in view, each with the word of its severity."""
     found = []
     for limit in limits:
-        for side in sides_of([limit]):
-            height = _height(side, axis, chart) if side > 0 or not chart.log else None
-            if height is not None and 0 <= height <= HEIGHT:
-                found.append([round(height), limit.severity.word])
+        sides = [side for side in sides_of([limit]) if side > 0 or not chart.log]
+        for at in height(np.array(sides, dtype=np.float64)).tolist():
+            if 0 <= at <= HEIGHT:
+                found.append([round(at), limit.severity.word])
     return sorted(found)
