@@ -14,7 +14,8 @@ from rolloutwatch_contract.protocol import Series, Source
 
 VALUES = 50  # before the step, that are finite
 LEAST = 8  # fewer say nothing of what is usual
-OF_A_NORMAL = 1.4826  # times the median distance from the median of values that are normally distributed is their standard deviation
+# so many times the median distance from their median is the standard deviation of normally distributed values
+OF_A_NORMAL = 1.4826
 SPREADS = 3.0  # either side of the median are usual
 FIRST_LOOK = 64  # steps, and each further look so many times as far
 FURTHER = 10
@@ -22,20 +23,22 @@ FARTHEST = 6400
 
 
 class Usual(NamedTuple):
-    """Median and spread of `count` values, and the range around it that is usual; `spread` is 0 where all are about equal."""
+    """Median and spread of so many `values`, and the range around it that is usual; `spread` is 0 where all are about equal."""
 
     center: float
     spread: float
     low: float
     high: float
-    count: int
+    values: int
 
     def off(self, value: float) -> float:
         """Return how far a value is from the median, in spreads; NaN where that cannot be said."""
         if not math.isfinite(value):
             return math.nan
         distance = value - self.center
-        return distance / self.spread if self.spread else math.copysign(math.inf, distance) if distance else 0.0
+        return (
+            distance / self.spread if self.spread else math.copysign(math.inf, distance) if distance else 0.0
+        )
 
 
 class Compared(NamedTuple):
@@ -59,7 +62,7 @@ def usual(values: npt.NDArray[np.float64], metric: str = "") -> Usual | None:
     that a few wild ones do not move. The range is three spreads to either side, and does not leave what such figures can be.
 
     >>> usual(np.array([1.0, 2.0, 3.0, 2.0, 2.0, 1.0, 3.0, 900.0]))
-    Usual(center=2.0, spread=1.4826, low=0.0, high=6.4478, count=8)
+    Usual(center=2.0, spread=1.4826, low=0.0, high=6.4478, values=8)
     """
     known = values[np.isfinite(values)][-VALUES:]
     if len(known) < LEAST:
