@@ -68,7 +68,8 @@ _FIGURES = {
     "kept": "kept_fraction",
 }
 DEFAULT = "share"
-KEPT, PARTLY, VETOED, REJECTED, EMPTY, UNKNOWN = "kept", "partly kept", "vetoed", "rejected", "empty", ""
+FATES = KEPT, PARTLY, VETOED, REJECTED, EMPTY = "kept", "partly kept", "vetoed", "rejected", "empty"
+UNKNOWN = ""
 
 
 class Asked(NamedTuple):

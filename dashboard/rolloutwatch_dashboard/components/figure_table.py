@@ -22,14 +22,19 @@ HEADS = ("Figure", "Value", "Usual", "Off", "Limit")
 
 
 def outstanding(found: Sequence[Compared]) -> list[Compared]:
-    """Return what breaks a limit, the worst first, and then what is far from usual, the farthest first."""
-    some = [one for one in found if one.broken is not None or abs(one.off) >= OUTSTANDING]
-    some.sort(key=lambda one: (-(one.broken.severity if one.broken else 0), -abs(_sortable(one.off))))
+    """Return what breaks a limit, the worst first, then what is no finite number, then what is farthest from usual."""
+    some = [one for one in found if is_outstanding(one)]
+    some.sort(key=lambda one: (-(one.broken.severity if one.broken else 0), -_far(one)))
     return some
 
 
-def _sortable(off: float) -> float:
-    return 0.0 if math.isnan(off) else off
+def is_outstanding(one: Compared) -> bool:
+    """Tell whether a figure breaks a limit, is no finite number, or is far from where it was before."""
+    return one.broken is not None or not math.isfinite(one.value) or abs(one.off) >= OUTSTANDING
+
+
+def _far(one: Compared) -> float:
+    return math.inf if math.isnan(one.off) else abs(one.off)
 
 
 def table(found: Sequence[Compared], limits: Sequence[Limit]) -> html.Table:
@@ -85,7 +90,7 @@ def _row(one: Compared, limits: Sequence[Limit]) -> html.Tr:
             html.Td(number(one.value), className=f"figure {severity}".strip(), **{"data-label": HEADS[1]}),
             html.Td(_usual(one.usual), className="figure", **{"data-label": HEADS[2]}),
             html.Td(_off(one), className="figure off", **{"data-label": HEADS[3]}),
-            html.Td(_limits(own), **{"data-label": HEADS[4]}),
+            html.Td(_limits(own), className="" if own else "none", **{"data-label": HEADS[4]}),
         ]
     )
 

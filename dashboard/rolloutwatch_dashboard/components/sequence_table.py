@@ -9,6 +9,7 @@ from dash import html
 from rolloutwatch_dashboard.sequences import (
     COLUMNS,
     DEFAULT,
+    FATES,
     LETTERS_OF_A_GROUP,
     PARTLY,
     Asked,
@@ -111,9 +112,19 @@ def _extreme(value: float, at: float) -> html.Td:
     return html.Td([_figure(value), *place], className="figure")
 
 
+def fates(rows: Sequence[Row]) -> list[html.Span]:
+    """Return what became of sequences, each with its symbol, where it is not the same with all of them."""
+    found = [fate for fate in FATES if any(one.fate == fate for one in rows)]
+    return [_fate(fate) for fate in found] if len(found) > 1 else []
+
+
+def _fate(fate: str, share: str = "") -> html.Span:
+    return html.Span(f"{fate or '–'}{share}", className=f"fate {fate.replace(' ', '-')}".strip())
+
+
 def _kept(one: Row) -> html.Td:
     share = f" {told_share(one.kept)}" if one.fate == PARTLY else ""
-    return html.Td(html.Span(f"{one.fate or '–'}{share}", className=f"fate {one.fate.replace(' ', '-')}"))
+    return html.Td(_fate(one.fate, share))
 
 
 def _figure(value: float) -> str:

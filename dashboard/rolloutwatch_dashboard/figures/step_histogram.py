@@ -15,6 +15,7 @@ from rolloutwatch_dashboard.thresholds import Threshold
 FLOOR = 0.6  # of the axis of counts: a single token is a bar, and none is not
 LEAST_DECADES = 1.2
 ROOM_OF_A_LABEL = 16  # bins
+LEAST_ROOM = 70  # bins: farther left a label has no room on its outer side
 
 
 def histogram_of(counts: Sequence[int], thresholds: Sequence[Threshold]) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def histogram_of(counts: Sequence[int], thresholds: Sequence[Threshold]) -> dict
     labels = {
         "type": "scatter", "mode": "text", "yaxis": "y2", "hoverinfo": "skip", "x": at, "y": _heights(at),
         "text": [one.label for one in thresholds],
-        "textposition": ["middle left" if one < 0 else "middle right" for one in at], "textfont": {"size": 10},
+        "textposition": ["middle left" if -LEAST_ROOM < one < 0 else "middle right" for one in at], "textfont": {"size": 10},
     }  # fmt: skip
     return {
         "data": [bars, labels],

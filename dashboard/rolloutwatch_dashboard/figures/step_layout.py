@@ -31,7 +31,7 @@ def layout(
         "dragmode": "zoom",
         "uirevision": name,
         "showlegend": False,
-        "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom", "font": {"size": 11}},
+        "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom", "font": {"size": 11}, "itemsizing": "constant"},
         "xaxis": {"gridcolor": theme.GRID, "zeroline": False, **xaxis},
         "yaxis": {"gridcolor": theme.GRID, "zeroline": False, **yaxis},
         **more,

@@ -25,6 +25,7 @@ LITTLE, MUCH = "#7d93a8", "#d55e00"
 SCALE = ((0.0, LITTLE), (1.0, MUCH))
 SYMBOLS = {KEPT: "circle", PARTLY: "square", VETOED: "x", REJECTED: "diamond", UNKNOWN: "circle"}
 MOST_GROUPS = 12
+LETTERS_OF_A_NAME = 16
 NO_GROUP = "no group"
 OTHERS = "others"
 NAME_OF_UNKNOWN = "sequences"
@@ -47,7 +48,6 @@ def scatter_of(rows: Sequence[Row], chosen: int | None = None) -> dict[str, Any]
             {"title": {"text": "tokens of the sequence"}, "rangemode": "tozero", "hoverformat": "d"},
             {"title": {"text": "mean log ratio"}, "zeroline": True, "zerolinecolor": "rgba(128, 128, 128, 0.5)"},
             nothing="" if drawn else f"{left} without a token" if left else "no sequence",
-            showlegend=len(fates) > 1,
         ),
     }  # fmt: skip
 
@@ -105,12 +105,12 @@ def groups_of(rows: Sequence[Row]) -> dict[str, Any]:
         bars.append((f"{len(rest)} {OTHERS}", sum(mismatch[n] for n in rest), sum(tokens[n] for n in rest)))
     all_tokens = sum(tokens.values()) or 1.0
     bars.reverse()  # the first one stands on top
-    names = [plain(cut(name, 18)) for name, *_ in bars]
+    names = [plain(cut(name, LETTERS_OF_A_NAME)) for name, *_ in bars]
     at = list(range(len(bars)))
     return {
         "data": [
-            _bars(at, [count / all_tokens for *_, count in bars], names, "of the tokens", FEWER),
-            _bars(at, [share for _, share, _ in bars], names, "of the mismatch", MORE),
+            _bars(at, [count / all_tokens for *_, count in bars], names, "tokens", FEWER),
+            _bars(at, [share for _, share, _ in bars], names, "mismatch", MORE),
         ],
         "layout": layout(
             "step groups",
@@ -126,8 +126,8 @@ def groups_of(rows: Sequence[Row]) -> dict[str, Any]:
 
 def _bars(at: list[int], shares: list[float], names: list[str], what: str, color: str) -> dict[str, Any]:
     return {
-        "type": "bar", "orientation": "h", "name": what, "y": at, "x": shares, "marker": {"color": color},
-        "customdata": [f"{name}: {told_share(share)} {what}" for name, share in zip(names, shares, strict=True)],
+        "type": "bar", "orientation": "h", "name": what, "y": at, "x": shares, "marker": {"color": color, "line": {"width": 0}},
+        "customdata": [f"{name}: {told_share(share)} of the {what}" for name, share in zip(names, shares, strict=True)],
         "hovertemplate": HOVER,
     }  # fmt: skip
 
@@ -135,8 +135,8 @@ def _bars(at: list[int], shares: list[float], names: list[str], what: str, color
 def positions_of(rows: Sequence[Row], thresholds: Sequence[Threshold]) -> dict[str, Any]:
     """Describe at which token of its response each sequence has its lowest and its highest log ratio."""
     sides = (
-        ("lowest of a sequence", FEWER, [(one, one.lowest_at, one.lowest) for one in rows]),
-        ("highest of a sequence", MORE, [(one, one.highest_at, one.highest) for one in rows]),
+        ("lowest", FEWER, [(one, one.lowest_at, one.lowest) for one in rows]),
+        ("highest", MORE, [(one, one.highest_at, one.highest) for one in rows]),
     )
     found = [(name, color, [one for one in side if one[1] >= 0]) for name, color, side in sides]
     return {

@@ -69,8 +69,8 @@ def along_of(tokens: TokensView, thresholds: Sequence[Threshold]) -> dict[str, A
     """Describe the log ratio of each token along the response in plotly's JSON."""
     values = tokens.log_ratios.tolist()
     sides = (
-        ("less likely in training", FEWER, [at for at, value in enumerate(values) if value <= 0]),
-        ("more likely in training", MORE, [at for at, value in enumerate(values) if value > 0]),
+        ("less likely", FEWER, [at for at, value in enumerate(values) if value <= 0]),
+        ("more likely", MORE, [at for at, value in enumerate(values) if value > 0]),
     )
     return {
         "data": [

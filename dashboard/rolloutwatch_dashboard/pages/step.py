@@ -100,15 +100,22 @@ def _missing(run: RunDetail, missing: NoStep, attempt: str | None) -> html.Secti
     )  # fmt: skip
 
 
+def _calm(found: Sequence[Compared]) -> str:
+    """Return what is said where no figure stands out, and of how many nothing can be said."""
+    count = f"{len(found)} {'figure' if len(found) == 1 else 'figures'}"
+    new = sum(one.usual is None for one in found)
+    if new == len(found):
+        return f"No limit is broken by the {count}; too few steps came before to say what is usual."
+    rest = f", and {new} came too seldom before to say so" if new else ""
+    return f"Nothing: of {count} each is within its limits and about where it was before{rest}."
+
+
 def _figures(found: Sequence[Compared], limits: Sequence[Limit], absent: Sequence[str]) -> list[html.Section]:
     if not found:
         return [html.Section([html.H2("Figures"), html.P("No figure came at this step.", className="quiet")])]
     some = figure_table.outstanding(found)
     shown = some[: figure_table.MOST_OUTSTANDING]
-    calm = html.P(
-        f"Nothing: each of {len(found)} figures is within its limits and about where it was before.",
-        className="quiet",
-    )
+    calm = html.P(_calm(found), className="quiet")
     left = [html.P(f"{len(some) - len(shown)} more, among all figures below.", className="quiet")]
     gone = ", ".join(title(one) for one in absent[:MOST_ABSENT])
     rest = f" and {len(absent) - MOST_ABSENT} more" if len(absent) > MOST_ABSENT else ""

@@ -95,7 +95,7 @@ def sequences(run: RunDetail, looked: Looked) -> list[html.Section]:
     thresholds = looked.thresholds
     cards = [
         *histogram,
-        _card(WHICH, scatter_of(rows, looked.chosen), ids.STEP_SCATTER),
+        _card(WHICH, scatter_of(rows, looked.chosen), ids.STEP_SCATTER, *sequence_table.fates(rows)),
         _card(WHERE, positions_of(rows, thresholds), ids.STEP_POSITIONS),
     ]
     if any(one.group is not None for one in rows):
