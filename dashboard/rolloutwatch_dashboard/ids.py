@@ -69,3 +69,15 @@ RULES_DOCUMENT = "rules-document"  # *
 RULES_LINES = "rules-lines"  # *
 RULES_ANSWER = "rules-answer"  # *
 RULES_RUN = "rules-run"  # *
+
+# one step of a run; step.js knows those with a star
+STEP_ASKED = (
+    "step-asked"  # * the address, once it asks for another order or for the tokens of another sequence
+)
+STEP_CHOICE = "step-choice"  # table and tokens
+STEP_TEXT = "step-text"  # * where tokens are written
+STEP_TOKEN = "step-token"  # * what is said of one of them
+STEP_WORDS = "step-words"  # what step.js writes there
+STEP_WRITTEN = "step-written"  # where the callback that has it written leaves its answer
+STEP_SCATTER = "step-scatter"  # *
+STEP_POSITIONS = "step-positions"  # *
