@@ -44,3 +44,11 @@ RULES_DOCUMENT = "rules-document"  # *
 RULES_LINES = "rules-lines"  # *
 RULES_ANSWER = "rules-answer"  # *
 RULES_RUN = "rules-run"  # *
+
+# what if; whatif.js knows all of them
+WHATIF_CONTROLS = "whatif-controls"  # *
+WHATIF_YAML = "whatif-yaml"  # *
+WHATIF_STATUS = "whatif-status"  # *
+WHATIF_TABLE = "whatif-table"  # *
+WHATIF_NOTES = "whatif-notes"  # *
+WHATIF_CHARTS = "whatif-charts"  # *

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from dash import Dash
 from dash.development.base_component import Component
 
-from rolloutwatch_dashboard.pages import alerts, missing, rules, run, run_alerts, runs
+from rolloutwatch_dashboard.pages import alerts, missing, rules, run, run_alerts, runs, whatif
 from rolloutwatch_dashboard.visit import Shown, Visit
 
 
@@ -27,6 +27,7 @@ ROUTES: tuple[tuple[str, Callable[..., Shown | None]], ...] = (
     ("alerts", alerts.show),
     ("rules", rules.show),
     ("runs/*", run.show),
+    ("runs/*/whatif", whatif.show),
 )
 WITH_CALLBACKS: tuple[WithCallbacks, ...] = (runs, alerts, run_alerts)
 
