@@ -18,7 +18,7 @@
     seq_max_k2: ["", "42.4"], seq_max_k3: ["", "10"],
   };
   const COMPARED = {
-    token: "tokens", sequence: "sequences, by their product", geometric: "sequences, by their geometric mean", seq_max: "sequences, by their worst token",
+    token: "tokens, each by itself", sequence: "sequences, by their product", geometric: "sequences, by their geometric mean", seq_max: "sequences, by their worst token",
   };
   const USUAL_VETO = "0.0001";
 
@@ -98,10 +98,10 @@
       const mode = set.rollout_is_mode || "truncate";
       const kind = set.rollout_is === "geometric" ? "mean" : "ratio";
       const rows = [
-        this.choice("rollout_is_mode", "Out of bounds", mode, [["truncate", "truncate"], ["mask", "weigh 0"]], (value) => (set.rollout_is_mode = value)),
+        this.choice("rollout_is_mode", "Out of bounds", mode, [["truncate", "truncate"], ["mask", "mask"]], (value) => (set.rollout_is_mode = value)),
         this.bound("rollout_is_threshold", "Upper bound", `${kind} upper`, set.rollout_is_threshold, (said) => (set.rollout_is_threshold = said)),
         this.lower("rollout_is_threshold_lower", kind, set.rollout_is_threshold, set.rollout_is_threshold_lower, (said) => (set.rollout_is_threshold_lower = said)),
-        mode === "truncate" ? element("p", { class: "quiet" }, "Weights are cut at the upper bound alone; the lower one is for figures.") : null,
+        element("p", { class: "quiet" }, mode === "mask" ? "Weights out of bounds are 0." : "Weights are cut at the upper bound; the lower one is for figures alone."),
         this.check("rollout_is_batch_normalize", "Normalise over the batch", "Divides by the mean; changes none of these figures."),
       ];
       const levels = [["", "none"], ["token", "token"], ["sequence", "sequence"], ["geometric", "geometric"]];
@@ -112,7 +112,7 @@
     rejection() {
       const { set } = this;
       const kind = !set.options.length ? "" : ALONE.includes(set.options[0]) && set.options.length === 1 ? set.options[0] : "combined";
-      const kinds = [["", "none"], ...ALONE.map((name) => [name, name]), ["combined", "others"]];
+      const kinds = [["", "none"], ...ALONE.map((name) => [name, name]), ["combined", "k1, k2, k3"]];
       const choose = (value) => this.choose(value === "combined" ? ["seq_mean_k3"] : value ? [value] : []);
       const level = this.choice("rollout_rs", "By", kind, kinds, choose);
       const shown = set.options.filter((name) => Object.hasOwn(this.told.rejections, name));
@@ -149,8 +149,9 @@
       const kind = level === "geometric" ? "mean" : "ratio";
       const upper = this.bound("rollout_rs_threshold", `Upper bound, ${name}`, hasLower ? `${kind} upper` : "divergence", bounds.upper, (said) => (bounds.upper = said), name);
       const lower = hasLower ? this.lower("rollout_rs_threshold", kind, bounds.upper, bounds.lower, (said) => (bounds.lower = said), name) : null;
-      const rejects = statistic === "ratio" || statistic === "k1" ? "outside" : "above";
-      return element("div", { class: "of-option" }, element("p", { class: "quiet" }, `${name}: rejects ${COMPARED[level]}, ${rejects}`), upper, lower);
+      const rejects = `Rejects ${COMPARED[level]}, ${hasLower ? "out of these bounds" : "above this bound"}.`;
+      const heading = ALONE.includes(name) ? null : element("strong", {}, name);
+      return element("div", { class: "of-option" }, heading, element("p", { class: "quiet" }, rejects), upper, lower);
     }
 
     veto() {

@@ -6,7 +6,8 @@
 
   // figures/whatif.between
   whatif.between = function (low, high) {
-    return low === high ? rolloutwatch.number(low) : `${rolloutwatch.number(low)} to ${rolloutwatch.number(high)}`;
+    const [least, most] = [low, high].map(rolloutwatch.number);
+    return least === most ? least : `${least} to ${most}`;
   };
 
   // figures/whatif._stretches

@@ -5,7 +5,7 @@
   const whatif = (rolloutwatch.whatif = rolloutwatch.whatif || {});
   const { element } = rolloutwatch;
 
-  const COLUMNS = ["Figure", "Was, mean", "Was, worst", "Would have been, mean", "Would have been, worst"];
+  const COLUMNS = ["Figure", "Was", "Would have been"]; // mean and worst step of each
   const steps = (count) => `${count} ${count === 1 ? "step" : "steps"}`;
   const range = (first, last) => (first === last ? `step ${first}` : `steps ${first} to ${last}`);
 
@@ -19,7 +19,7 @@
     const { metric } = panel;
     const [was, would] = [found.recorded[metric], found.summary[metric]];
     const never = told.brought.includes(metric) || metric.endsWith("kept_fraction") ? "not recorded" : "off";
-    const cells = [...side(told, was, panel.ideal, never), ...side(told, would, panel.ideal, would ? "unknown" : "off")];
+    const cells = [side(told, was, panel.ideal, never), side(told, would, panel.ideal, would ? "unknown" : "off")];
     const isOff = never === "off" && !was && !would;
     return element(
       "tr",
@@ -32,9 +32,11 @@
   // Mean and worst step of one side, or why there are none.
   function side(told, summary, ideal, otherwise) {
     const worst = whatif.worst(summary, ideal);
-    if (!worst) return [[element("span", { class: "quiet" }, otherwise)], [element("span", { class: "quiet" }, "–")]];
-    const at = worst.step === null ? [] : [" at ", element("a", { href: `/runs/${encodeURIComponent(told.run)}/steps/${worst.step}` }, `step ${worst.step}`)];
-    return [[whatif.between(summary.mean_low, summary.mean_high)], [whatif.between(worst.low, worst.high), ...at]];
+    if (!worst) return [element("span", { class: "quiet" }, otherwise)];
+    const mean = element("strong", { title: `mean of ${steps(summary.steps)}` }, whatif.between(summary.mean_low, summary.mean_high));
+    if (worst.step === null) return [mean, element("span", { class: "quiet" }, " at every step")];
+    const link = element("a", { href: `/runs/${encodeURIComponent(told.run)}/steps/${worst.step}` }, `step ${worst.step}`);
+    return [mean, element("span", { class: "quiet" }, ` mean, worst ${whatif.between(worst.low, worst.high)} at `, link)];
   }
 
   whatif.notes = function (told, found) {

@@ -36,8 +36,8 @@ def _kept(name: str, title: str, metric: str) -> Chart:
 
 # each has one metric, by the names of what the server answers
 PANELS = (
-    _panel("whatif-ess", "Effective sample size of weights", "rollout_is_eff_sample_size", 0.0, 1.0),
-    _panel("whatif-mean", "Weight, mean", "rollout_is_mean"),
+    _panel("whatif-ess", "ESS of weights", "rollout_is_eff_sample_size", 0.0, 1.0),
+    _panel("whatif-mean", "Mean weight", "rollout_is_mean"),
     _kept("whatif-kept", "Tokens kept", "kept_fraction"),
     _kept("whatif-seq-kept", "Sequences kept whole", "seq_kept_fraction"),
     _panel("whatif-rejected", "Tokens rejected", "rollout_rs_masked_fraction", 0.0, 0.1),
@@ -182,12 +182,13 @@ def words_of(would: Would) -> list[str]:
 
 
 def between(low: float, high: float) -> str:
-    """Return a figure that lies between two bounds; JavaScript does the same.
+    """Return a figure that lies between two bounds, one number where both are written alike; JavaScript does the same.
 
     >>> between(0.5, 0.5), between(0.25, 0.5)
     ('0.5', '0.25 to 0.5')
     """
-    return number(low) if low == high else f"{number(low)} to {number(high)}"
+    least, most = number(low), number(high)
+    return least if least == most else f"{least} to {most}"
 
 
 def was_of(series: Mapping[str, Series], metric: str, taken: str, measured: str) -> Series:
