@@ -10,6 +10,7 @@
   const STEPS_OF_A_PORTION = 4000;
   const LEAST_POINTS = 40; // of a portion
   const [AREA, DOTS, WORDS] = [2, 3, 4]; // traces of figures/whatif.figure_of
+  const SHOWN = ["whatif-charts", "whatif-table", "whatif-yaml"]; // what is of the configuration that was asked about last
   const $ = (id) => document.getElementById(id);
 
   class WhatIfPage {
@@ -45,6 +46,7 @@
       const query = whatif.toQuery(this.controls.keys(), own);
       history.replaceState(history.state, "", location.pathname + (query ? `?${query}` : ""));
       this.turn += 1;
+      this.tellProgress(null);
       clearTimeout(this.soon);
       this.soon = setTimeout(() => this.ask(), MS_OF_PATIENCE);
     }
@@ -89,8 +91,7 @@
 
     // What was shown before stays until there is something else.
     tellProgress(from) {
-      $("whatif-charts").classList.add("is-old");
-      $("whatif-table").classList.add("is-old");
+      for (const id of SHOWN) $(id).classList.add("is-old");
       if (from === null) return head.say($("whatif-status"), "Asking …");
       const last = this.told.last_step;
       const bar = element("progress", { max: Math.max(last, 1), value: from, "aria-label": "Steps looked at" });
@@ -100,20 +101,25 @@
     refuse(answer) {
       if (answer.status === 422) {
         this.controls.refuse(answer.text);
-        head.say($("whatif-status"), "What is set cannot be, so what is shown is of the one before.");
-        return;
+        return head.say($("whatif-status"), `What is set cannot be.${this.before()}`);
       }
       const again = element("button", { type: "button", class: "act" }, "Ask again");
       again.addEventListener("click", () => this.ask());
-      const text = answer.status === 0 ? "The server does not answer. What is shown is of the one before." : answer.text;
+      const text = answer.status === 0 ? `The server does not answer.${this.before()}` : answer.text;
       $("whatif-status").replaceChildren(element("span", { class: "bad" }, text), " ", again);
     }
 
+    before() {
+      return this.shown ? " What is shown is of the one before." : "";
+    }
+
     show(found) {
-      for (const id of ["whatif-charts", "whatif-table"]) $(id).classList.remove("is-old");
+      for (const id of SHOWN.slice(1)) $(id).classList.remove("is-old");
+      this.shown = true;
       head.say($("whatif-status"), this.reached(found));
       this.showYaml(found.yaml);
-      $("whatif-table").replaceChildren(whatif.table(this.told, found));
+      $("whatif-table").replaceChildren(...(found.steps ? [whatif.table(this.told, found)] : []));
+      $("whatif-charts").hidden = !found.steps;
       $("whatif-notes").replaceChildren(...whatif.notes(this.told, found).map((text) => element("li", {}, text)));
       if (this.told.is_live) $("whatif-notes").append(element("li", {}, "The run goes on. ", this.lookAgain()));
     }
@@ -145,6 +151,7 @@
         if (isOver()) return;
         this.showOrHide(graph, would);
       }
+      $("whatif-charts").classList.remove("is-old");
     }
 
     // The figure that came with the page, as soon as plotly has drawn it.

@@ -17,8 +17,10 @@
     seq_mean_k1: ["0.999", "1.001"], seq_mean_k2: ["", "0.01"], seq_mean_k3: ["", "0.01"],
     seq_max_k2: ["", "42.4"], seq_max_k3: ["", "10"],
   };
-  const COMPARED = {
-    token: "tokens, each by itself", sequence: "sequences, by their product", geometric: "sequences, by their geometric mean", seq_max: "sequences, by their worst token",
+  // what is compared, of ratios, and of divergences, which are added up
+  const OF_RATIOS = { token: "tokens, each by itself", sequence: "sequences, by their product", geometric: "sequences, by their geometric mean" };
+  const OF_DIVERGENCES = {
+    token: "tokens, each by itself", sequence: "sequences, by their sum", geometric: "sequences, by their mean", seq_max: "sequences, by their worst token",
   };
   const USUAL_VETO = "0.0001";
 
@@ -149,7 +151,7 @@
       const kind = level === "geometric" ? "mean" : "ratio";
       const upper = this.bound("rollout_rs_threshold", `Upper bound, ${name}`, hasLower ? `${kind} upper` : "divergence", bounds.upper, (said) => (bounds.upper = said), name);
       const lower = hasLower ? this.lower("rollout_rs_threshold", kind, bounds.upper, bounds.lower, (said) => (bounds.lower = said), name) : null;
-      const rejects = `Rejects ${COMPARED[level]}, ${hasLower ? "out of these bounds" : "above this bound"}.`;
+      const rejects = `Rejects ${(hasLower ? OF_RATIOS : OF_DIVERGENCES)[level]}, ${hasLower ? "out of these bounds" : "above this bound"}.`;
       const heading = ALONE.includes(name) ? null : element("strong", {}, name);
       return element("div", { class: "of-option" }, heading, element("p", { class: "quiet" }, rejects), upper, lower);
     }
@@ -162,7 +164,7 @@
       const level = this.choice("veto", "Veto", isOn ? "on" : "", [["", "off"], ["on", "on"]], choose);
       const row = this.bound(key, "A ratio below", "veto", this.set[key], (said) => (this.set[key] = said));
       const said = element("p", { class: "quiet" }, "A single token below it takes out its sequence.");
-      return this.group("Veto", key, level, ...(isOn || this.isTypingVeto ? [row, said] : []));
+      return this.group("Veto", key, level, ...(isOn ? [row, said] : []));
     }
 
     loss() {
