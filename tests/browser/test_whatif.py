@@ -125,9 +125,7 @@ def test_every_control_leads_to_figures_that_the_server_tells(recorded: Site, pa
     row = page.locator("#whatif-table tr", has_text="Sequences vetoed")
     expect(row.locator("td").nth(2).locator("a")).to_have_attribute("href", f"/runs/{RUN}/steps/{worst}")
     assert was in range(STEPS)
-    mean = page.evaluate(
-        "rolloutwatch.number", told["summary"]["rollout_rs_seq_masked_fraction"]["mean_low"]
-    )
+    mean = page.evaluate("rolloutwatch.number", told["summary"]["rollout_rs_seq_masked_fraction"]["mean_low"])
     expect(
         page.locator("#whatif-table tr", has_text="Sequences rejected from").locator("strong").last
     ).to_have_text(mean)
@@ -215,11 +213,9 @@ def test_an_answer_in_portions_is_the_answer(recorded: Site, page: Page) -> None
     """Put together in the browser: figures, means, worst steps, and what was."""
     page.goto(recorded.url)
     keys = {"rollout_is": "token", "rollout_rs": "geometric", "rollout_rs_threshold": 1.01}
-    whole, parts, start = asked(recorded, keys), [], None
-    while not parts or start is not None:
-        more = {} if start is None else {"from_step": start}
-        parts.append(asked(recorded, keys, most=5, **more))
-        start = parts[-1]["next_step"]
+    whole, parts = asked(recorded, keys), [asked(recorded, keys, most=5)]
+    while parts[-1]["next_step"] is not None:
+        parts.append(asked(recorded, keys, most=5, from_step=parts[-1]["next_step"]))
     assert len(parts) == 3
     merged = page.evaluate(
         "(parts) => parts.reduce((all, one) => rolloutwatch.whatif.merged(all, one), null)", parts
@@ -251,7 +247,7 @@ def test_areas_dots_and_words_are_those_of_python(blank: Page) -> None:
         Would([0, 1], [0.12345, 1e-9], [0.123451, 2e7]),
     ]
     columns = [{"step": list(one.step), "low": list(one.low), "high": list(one.high)} for one in asked]
-    ask = "(all) => all.map((one) => [rolloutwatch.whatif.band(one), rolloutwatch.whatif.dotsOf(one), rolloutwatch.whatif.wordsOf(one)])"
+    ask = "(all) => all.map((one) => ['band', 'dotsOf', 'wordsOf'].map((name) => rolloutwatch.whatif[name](one)))"
     expected = [
         [[list(side) for side in band(one)], [list(side) for side in dots_of(one)], words_of(one)]
         for one in asked
@@ -348,10 +344,24 @@ def test_the_yaml_is_copied(recorded: Site, page: Page) -> None:
     assert page.evaluate("navigator.clipboard.readText()") == asked(recorded, OWN.as_dict())["yaml"]
 
 
+def test_a_run_that_goes_on_is_looked_at_again_with_what_is_set(recorded: Site, page: Page) -> None:
+    answered(opened(recorded, page, f"?{VETO}=0.5"))
+    recorded.put(RUN, record(STEPS))
+    page.get_by_role("button", name="Look again").click()
+    answered(page, f"{STEPS + 1} steps looked at.")
+    expect(page.locator(f"#whatif-{VETO}-")).to_have_value("0.5")
+    assert drawn(page, "chart-whatif-kept", 0)["x"] == list(range(STEPS + 1))
+    assert drawn(page, "chart-whatif-vetoed", 4)["x"] == list(range(STEPS + 1))
+
+
 def test_who_zooms_into_one_chart_sees_those_steps_in_all(recorded: Site, page: Page) -> None:
+    """And all of them again when that is taken back."""
     answered(opened(recorded, page))
-    ranges = "() => Array.from(document.querySelectorAll('#whatif-charts .js-plotly-plot'), (one) => one._fullLayout.xaxis.range.join())"
-    page.evaluate(
-        "() => Plotly.relayout(document.querySelector('#chart-whatif-kept .js-plotly-plot'), { 'xaxis.range[0]': 2, 'xaxis.range[1]': 5 })"
+    charts = "Array.from(document.querySelectorAll('#whatif-charts .js-plotly-plot'))"
+    zoom = "(change) => Plotly.relayout(document.querySelector('#chart-whatif-kept .js-plotly-plot'), change)"
+    page.evaluate(zoom, {"xaxis.range[0]": 2, "xaxis.range[1]": 5})
+    page.wait_for_function(f"() => {charts}.every((one) => one._fullLayout.xaxis.range.join() === '2,5')")
+    page.evaluate(zoom, {"xaxis.autorange": True})
+    page.wait_for_function(
+        f"() => {charts}.every((one) => one._fullLayout.xaxis.range.join() === '0,{STEPS - 1}')"
     )
-    page.wait_for_function(f"() => ({ranges})().every((range) => range === '2,5')")

@@ -30,8 +30,8 @@ def test_every_preset_is_written_so_that_it_is_read_back() -> None:
 
 
 def test_what_is_off_is_left_out_and_numbers_are_numbers() -> None:
-    config = CorrectionConfig(
-        rollout_is="token", rollout_is_threshold="0.5_5.0", rollout_token_veto_threshold=1e-4
+    config = CorrectionConfig.from_mapping(
+        {"rollout_is": "token", "rollout_is_threshold": "0.5_5.0", "rollout_token_veto_threshold": 1e-4}
     )
     assert as_verl_yaml(config) == (
         "algorithm:\n"

@@ -13,6 +13,7 @@ from rolloutwatch_contract.tables import SEQUENCE_COLUMNS
 from rolloutwatch_correction import histogram_of
 from rolloutwatch_server.store import Store
 from rolloutwatch_server.whatif import history
+from rolloutwatch_server.whatif.summary import OverSteps
 from tests.server.asking import Asking, refuse
 from tests.server.records import RUN, STREAM, batch, start, step
 from tests.server.test_whatif import random_batch
@@ -177,7 +178,7 @@ def test_the_extremes_of_both_bounds_stay() -> None:
     steps = np.arange(1000)
     low, high = np.ones(1000), np.full(1000, 2.0)
     low[437], high[611] = 0.5, 3.0
-    thinned = history._thinned(history.OverSteps(steps, low, high), 20)
+    thinned = history._thinned(OverSteps(steps, low, high), 20)
     assert len(thinned.step) < 60
     assert {437, 611} <= set(thinned.step.tolist())
     assert (thinned.low.min(), thinned.high.max()) == (0.5, 3.0)

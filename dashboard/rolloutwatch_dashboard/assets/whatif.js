@@ -40,15 +40,21 @@
       this.ask();
     }
 
-    // The address says what is set, and the server is asked once that rests.
+    // The server is asked once a slider rests; browsers refuse an address that changes as often as one moves.
     changed() {
-      const own = whatif.write(whatif.read(this.told.own));
-      const query = whatif.toQuery(this.controls.keys(), own);
-      history.replaceState(history.state, "", location.pathname + (query ? `?${query}` : ""));
       this.turn += 1;
       this.tellProgress(null);
       clearTimeout(this.soon);
-      this.soon = setTimeout(() => this.ask(), MS_OF_PATIENCE);
+      this.soon = setTimeout(() => {
+        this.putIntoAddress();
+        this.ask();
+      }, MS_OF_PATIENCE);
+    }
+
+    putIntoAddress() {
+      const own = whatif.write(whatif.read(this.told.own));
+      const query = whatif.toQuery(this.controls.keys(), own);
+      history.replaceState(history.state, "", location.pathname + (query ? `?${query}` : ""));
     }
 
     async ask() {

@@ -5,7 +5,7 @@
   const whatif = (rolloutwatch.whatif = rolloutwatch.whatif || {});
 
   const SWITCHES = ["rollout_is_batch_normalize", "bypass_mode"];
-  const LONGEST = 200; // of what an address says of one key
+  const LONGEST = 500; // of what an address says of one key
 
   const text = (value) => (value === null || value === undefined ? "" : String(value));
   const orNull = (said) => (said === "" ? null : said);

@@ -20,10 +20,9 @@
     const [was, would] = [found.recorded[metric], found.summary[metric]];
     const never = told.brought.includes(metric) || metric.endsWith("kept_fraction") ? "not recorded" : "off";
     const cells = [side(told, was, panel.ideal, never), side(told, would, panel.ideal, would ? "unknown" : "off")];
-    const isOff = never === "off" && !was && !would;
     return element(
       "tr",
-      { class: isOff ? "off" : "" },
+      {},
       element("td", { title: panel.meaning }, panel.title),
       ...cells.map((content, at) => element("td", { class: "figure", "data-label": COLUMNS[at + 1] }, ...content)),
     );

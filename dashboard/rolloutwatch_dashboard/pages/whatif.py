@@ -11,7 +11,7 @@ from dash import dcc, html
 from rolloutwatch_contract.config import CorrectionConfig
 from rolloutwatch_contract.figure_bounds import figures_under
 from rolloutwatch_contract.presets import PRESETS, Preset
-from rolloutwatch_contract.protocol import RunDetail, Series, Source
+from rolloutwatch_contract.protocol import RunDetail, RunState, Series, Source
 from rolloutwatch_contract.values import REJECTIONS
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import badge, frame
@@ -61,7 +61,7 @@ def followed(run: RunDetail) -> dict[str, Any]:
         "panels": [_followed_panel(panel) for panel in PANELS],
         "points": POINTS,
         "last_step": run.summary.last_step,
-        "is_live": run.summary.state.value == "live",
+        "is_live": run.summary.state is RunState.LIVE,
         "tables_from": run.tables_from,
     }
 
@@ -71,7 +71,10 @@ def own_of(run: RunDetail) -> tuple[CorrectionConfig, str]:
     known = CorrectionConfig().as_dict()
     keys = {name: value for name, value in run.config.items() if name in known}
     if not keys:
-        return CorrectionConfig(), "The run has not said which correction it has: taken is that it only measures."
+        return (
+            CorrectionConfig(),
+            "The run has not said which correction it has: taken is that it only measures.",
+        )
     try:
         return CorrectionConfig.from_mapping(keys), ""
     except ValueError as error:
@@ -123,7 +126,7 @@ def _said() -> html.P:
         [
             "What another correction would have done at the steps that are recorded, beside what was. ",
             "What the run would have become it does not tell: with another correction the policy would have been another one. ",
-            html.A("More", href="/guides/more/choosing-a-correction"),
+            html.A("What can be told, and how exactly", href="/guides/more/replay"),
         ],
         className="quiet",
     )

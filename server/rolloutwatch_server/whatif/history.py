@@ -133,9 +133,7 @@ def _portions(
         yield steps, tables
 
 
-def _recorded(
-    series: Mapping[str, Series], steps: Sequence[int], tables: Sequence[StepTables]
-) -> Recorded:
+def _recorded(series: Mapping[str, Series], steps: Sequence[int], tables: Sequence[StepTables]) -> Recorded:
     wanted = np.array(steps, dtype=np.int64)
     return recorded(steps, tables, {name: _at(series[name], wanted) for name in FIGURES})
 
