@@ -81,3 +81,10 @@ STEP_WORDS = "step-words"  # what step.js writes there
 STEP_WRITTEN = "step-written"  # where the callback that has it written leaves its answer
 STEP_SCATTER = "step-scatter"  # *
 STEP_POSITIONS = "step-positions"  # *
+# what if; whatif.js knows all of them
+WHATIF_CONTROLS = "whatif-controls"  # *
+WHATIF_YAML = "whatif-yaml"  # *
+WHATIF_STATUS = "whatif-status"  # *
+WHATIF_TABLE = "whatif-table"  # *
+WHATIF_NOTES = "whatif-notes"  # *
+WHATIF_CHARTS = "whatif-charts"  # *

@@ -17,6 +17,7 @@ from rolloutwatch_dashboard.pages import (
     runs,
     step,
     step_sequences,
+    whatif,
 )
 from rolloutwatch_dashboard.visit import Shown, Visit
 
@@ -38,6 +39,7 @@ ROUTES: tuple[tuple[str, Callable[..., Shown | None]], ...] = (
     ("rules", rules.show),
     ("runs/*", run.show),
     ("runs/*/steps/*", step.show),
+    ("runs/*/whatif", whatif.show),
 )
 WITH_CALLBACKS: tuple[WithCallbacks, ...] = (runs, alerts, run_alerts, run_charts, step_sequences)
 
