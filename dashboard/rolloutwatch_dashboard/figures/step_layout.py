@@ -6,9 +6,8 @@ from typing import Any
 from rolloutwatch_dashboard import theme
 from rolloutwatch_dashboard.figures.timeseries import TEMPLATE
 
-FEWER, MORE = (
-    theme.SERIES
-)  # a token that training finds less likely than the rollout did, and one it finds more likely
+# a token that training finds less likely than the rollout did, and one it finds more likely
+FEWER, MORE = theme.SERIES[:2]
 NEITHER = "#8a94a0"
 HOVER = "%{customdata}<extra></extra>"
 
