@@ -6,13 +6,15 @@ import time
 from pathlib import Path
 
 import httpx
+import numpy as np
 
 from benchmarks.client_cost.servers import free_port
-from benchmarks.server.content import FIGURES, FOUR
+from benchmarks.server import event_files
+from benchmarks.server.content import FIGURES, FOUR, LongRun
 from rolloutwatch_server.transport import HOST
 
 PYTHON = "ROLLOUTWATCH_TENSORBOARD_PYTHON"  # names the Python of an environment that has TensorBoard
-WRITER = Path(__file__).with_name("event_files.py")
+NO_TENSORBOARD = f"TensorBoard is not compared with: {PYTHON} may name a Python that has it, see benchmarks/README.md."
 SECONDS_TO_READ = 300.0
 SECONDS_BETWEEN_LOOKS = 0.1
 ROUNDS = 20
@@ -21,8 +23,8 @@ ROUNDS = 20
 class TensorBoard:
     """A TensorBoard on a free port of this host, which has read all of a run of forty scalars when the block begins."""
 
-    def __init__(self, python: str, folder: Path, steps: int) -> None:
-        self._python, self._folder, self._steps = python, folder, steps
+    def __init__(self, python: str, folder: Path, run: LongRun) -> None:
+        self._python, self._folder, self._run = python, folder, run
         self._process: subprocess.Popen[bytes] | None = None
         self._port = free_port()
         self._client = httpx.Client(timeout=60)
@@ -30,8 +32,9 @@ class TensorBoard:
         self.seconds_to_read = 0.0
 
     def __enter__(self) -> "TensorBoard":
-        run = self._folder / "long"
-        subprocess.run([self._python, "-I", str(WRITER), str(run), str(self._steps), *FIGURES], check=True)
+        of = np.arange(self._run.steps)
+        columns = {name: self._run.column(number, of) for number, name in enumerate(FIGURES)}
+        event_files.write(self._folder / "long", columns)
         command = [
             self._python, "-I", "-m", "tensorboard.main", "--logdir", str(self._folder),
             "--host", HOST, "--port", str(self._port),
@@ -49,6 +52,11 @@ class TensorBoard:
         self._process.terminate()
         self._process.wait()
         self._client.close()
+
+    @property
+    def page(self) -> str:
+        """Return the address of the page with all charts."""
+        return f"{self.url}/#timeseries"
 
     def series_ms(self) -> float:
         """Return the median milliseconds that four scalars take."""
@@ -75,8 +83,8 @@ class TensorBoard:
                 series = self._series(FOUR[-1])
             except httpx.TransportError:
                 series = []
-            if series and series[-1][1] == self._steps - 1:
+            if series and series[-1][1] == self._run.steps - 1:
                 self.seconds_to_read = time.perf_counter() - began
                 return
             time.sleep(SECONDS_BETWEEN_LOOKS)
-        raise RuntimeError(f"TensorBoard did not read {self._steps} steps within {SECONDS_TO_READ:.0f} s.")
+        raise RuntimeError(f"TensorBoard did not read {self._run.steps} steps within {SECONDS_TO_READ:.0f} s.")
