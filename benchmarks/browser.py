@@ -57,9 +57,7 @@ def _browser(kind: Any, path: str) -> Iterator[Any]:
         browser.close()
 
 
-def first_charts(
-    launch: Launch, pages: Mapping[str, tuple[str, str]], rounds: int
-) -> dict[str, float]:
+def first_charts(launch: Launch, pages: Mapping[str, tuple[str, str]], rounds: int) -> dict[str, float]:
     """Return the median seconds until the first chart of each page is there, browser after browser in turn.
 
     A page is its address, and what is true once the chart is there.
@@ -88,4 +86,6 @@ def redrawn(page: Any, push: Callable[[int], float], steps: range, seconds_a_ste
         pushed[step] = push(step)
     page.wait_for_function(f"() => {steps[-1]} in window.drawn")
     drawn = {int(step): at for step, at in page.evaluate("() => window.drawn").items()}
-    return {step: next(at for of, at in sorted(drawn.items()) if of >= step) - pushed[step] for step in pushed}
+    return {
+        step: next(at for of, at in sorted(drawn.items()) if of >= step) - pushed[step] for step in pushed
+    }

@@ -1,7 +1,10 @@
 """TensorBoard, where there is one, with a run of its own."""
 
+import importlib.util
+import os
 import statistics
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,10 +17,21 @@ from benchmarks.server.content import FIGURES, FOUR, LongRun
 from rolloutwatch_server.transport import HOST
 
 PYTHON = "ROLLOUTWATCH_TENSORBOARD_PYTHON"  # names the Python of an environment that has TensorBoard
-NO_TENSORBOARD = f"TensorBoard is not compared with: {PYTHON} may name a Python that has it, see benchmarks/README.md."
 SECONDS_TO_READ = 300.0
 SECONDS_BETWEEN_LOOKS = 0.1
 ROUNDS = 20
+
+
+def python_with_tensorboard(reasons: list[str]) -> str | None:
+    """Return a Python that has TensorBoard, the named one or this one; if there is none, None, and why among the reasons."""
+    found = importlib.util.find_spec("tensorboard")
+    here = sys.executable if found and found.origin else None
+    python = os.environ.get(PYTHON) or here
+    if python is None:
+        reasons.append(
+            f"TensorBoard is not compared with: {PYTHON} may name a Python that has it, see benchmarks/README.md."
+        )
+    return python
 
 
 class TensorBoard:
@@ -87,4 +101,6 @@ class TensorBoard:
                 self.seconds_to_read = time.perf_counter() - began
                 return
             time.sleep(SECONDS_BETWEEN_LOOKS)
-        raise RuntimeError(f"TensorBoard did not read {self._run.steps} steps within {SECONDS_TO_READ:.0f} s.")
+        raise RuntimeError(
+            f"TensorBoard did not read {self._run.steps} steps within {SECONDS_TO_READ:.0f} s."
+        )

@@ -1,14 +1,13 @@
 """What a person sees: the first chart of a long run, and a chart that is drawn anew, in a real headless browser."""
 
 import contextlib
-import os
 import statistics
 import time
 from pathlib import Path
 
 from benchmarks.browser import OURS, THEIRS, Launch, browsers, first_charts, redrawn
 from benchmarks.report import Figures
-from benchmarks.server.board import NO_TENSORBOARD, PYTHON, TensorBoard
+from benchmarks.server.board import TensorBoard, python_with_tensorboard
 from benchmarks.server.content import FIGURES, LONG, PROJECT, LongRun, figures, start
 from benchmarks.server.servers import Server
 from rolloutwatch_contract import StepRecord, encode, run_id, stream_key
@@ -55,14 +54,12 @@ def _first(launch: Launch, server: Server, steps: int, folder: Path, reasons: li
     with contextlib.ExitStack() as stack:
         pages = {"first_chart_s": (f"{server.url}/runs/{LONG}", OURS)}
         found: Figures = {}
-        if python := os.environ.get(PYTHON):
+        if python := python_with_tensorboard(reasons):
             shorter = LongRun(steps // 10, as_columns=True)
             board = stack.enter_context(TensorBoard(python, folder / "tensorboard", shorter))
             pages["first_chart_tensorboard_s"] = (board.page, THEIRS)
             found["tensorboard_ingest_steps_per_s"] = steps // 10 / board.seconds_to_read
             found["tensorboard_series_median_ms"] = board.series_ms()
-        else:
-            reasons.append(NO_TENSORBOARD)
         found |= first_charts(launch, pages, ROUNDS)
     ours, theirs = found["first_chart_s"], found.get("first_chart_tensorboard_s")
     return found | {"first_chart_vs_tensorboard": ours / theirs if ours and theirs else None}
