@@ -1,0 +1,62 @@
+// The head of a run: its health in words, its state, step, speed and age; the title and the icon of the page, and the notice above it.
+(function () {
+  "use strict";
+  const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
+
+  const MOST_RIVALS = 4; // that are named beside the one that is shown
+  const { TITLE, say, notice, paintIcon } = rolloutwatch.head;
+
+  const $ = (id) => document.getElementById(id);
+
+  rolloutwatch.paintHead = function (standing) {
+    const broken = standing.broken();
+    let [word, state] = standing.health(broken);
+    const element = $("health");
+    if (!element) return;
+    if (standing.isOver()) [word, state] = [state === "unknown" ? word : `was ${word}`, "unknown"];
+    say(element, word);
+    element.className = `health ${state}`;
+    const shown = standing.connected ? standing.state : "disconnected";
+    say($("state"), shown);
+    $("state").className = `state state-${shown}`;
+    $("contested").hidden = !standing.rivals.length;
+    say($("step"), standing.step === null ? "" : `step ${standing.step}`);
+    say($("speed"), standing.speed());
+    say($("age"), `updated ${rolloutwatch.age((Date.now() - standing.heard) / 1000)}`);
+    rolloutwatch.paintReasons($("reasons"), rolloutwatch.reasonsOf(standing, broken));
+    notice(noticeOf(standing));
+    const first = standing.isOver() ? shown : state === "unknown" ? "" : word;
+    document.title = [first, standing.told.name, TITLE].filter(Boolean).join(" · ");
+    paintIcon(state);
+    document.body.classList.toggle("out-of-date", standing.isOver());
+  };
+
+  function noticeOf(standing) {
+    const ago = rolloutwatch.age((Date.now() - standing.heard) / 1000);
+    if (!standing.connected) return "The server does not answer; trying again. What you see is the past.";
+    if (standing.rivals.length) return contest(standing.rivals);
+    if (standing.state === "stalled") {
+      const since = standing.step === null ? "No record yet" : `No record since step ${standing.step}`;
+      return `${since}, ${ago}: the trainer hangs, was killed, or does not reach Redis.`;
+    }
+    if (standing.state === "crashed") return `The trainer ended with an error after step ${standing.step}, ${ago}.`;
+    return "";
+  }
+
+  function who(rival) {
+    if (!rival.host) return `session ${rival.session}`;
+    return `host ${rival.host}${rival.pid ? `, process ${rival.pid}` : ""}`;
+  }
+
+  function contest(rivals) {
+    const others = rivals.slice(0, -1).slice(-MOST_RIVALS).map(who);
+    const left = rivals.length - 1 - others.length;
+    const all = [...others, ...(left ? [`${left} more`] : [])].join("; ");
+    const [count, rest] = rivals.length === 2 ? ["Two", "the other brings"] : [rivals.length, "the others bring"];
+    return (
+      `${count} trainers write to this run: ${all}, and ${who(rivals[rivals.length - 1])}. ` +
+      `Shown is the one named last, because it began last; what ${rest} is kept and not shown. ` +
+      "Stop one of them, or give it a run name of its own."
+    );
+  }
+})();
