@@ -13,9 +13,13 @@ from tests.server.asking import Asking
 from tests.server.records import OTHER_SESSION, RUN, STREAM, batch, start, step
 
 HIGH = """
+own_metrics = ["kl"]
+
 [[rule]]
 name = "high"
 severity = "critical"
+summary = "It is high."
+cure = "Lower it."
 when = "kl > 0.5"
 """
 
