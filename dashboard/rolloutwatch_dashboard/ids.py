@@ -44,3 +44,13 @@ RULES_DOCUMENT = "rules-document"  # *
 RULES_LINES = "rules-lines"  # *
 RULES_ANSWER = "rules-answer"  # *
 RULES_RUN = "rules-run"  # *
+
+# replay; replay_bar.js and replay.js know those with a star
+REPLAY = "replay"  # *
+REPLAY_TRACK = "replay-track"  # * where the slider and its ticks stand
+REPLAY_STEP = "replay-step"  # *
+REPLAY_TIME = "replay-time"  # *
+REPLAY_PACE = "replay-pace"  # *
+REPLAY_NOTE = "replay-note"  # *
+REPLAY_ALERTS = "replay-alerts"  # *
+REPLAY_WATCH = "replay-watch"  # * which step and time replay.js asks the alerts of

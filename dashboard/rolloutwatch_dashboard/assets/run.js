@@ -26,6 +26,7 @@
         rewound: () => this.rebuild(),
         connected: (yes) => this.isConnected(yes),
       });
+      this.replay = new rolloutwatch.Replay(this);
       this.clock = setInterval(() => this.tick(), 1000);
       this.onScroll = () => this.schedule();
       addEventListener("scroll", this.onScroll, { passive: true });
@@ -35,6 +36,7 @@
 
     close() {
       this.feed.close();
+      this.replay.leave();
       clearInterval(this.clock);
       clearTimeout(this.timer);
       removeEventListener("scroll", this.onScroll);
@@ -134,6 +136,7 @@
 
     // Once a second: ages, and whatever was not there yet when it was to be painted.
     tick() {
+      this.replay.tick();
       this.paintWords();
       if (this.charts.some((chart) => chart.isWaiting())) this.schedule();
     }
@@ -141,14 +144,17 @@
     // All but the charts.
     paintWords() {
       this.takeAlerts();
-      rolloutwatch.paintTiles(this.live);
-      rolloutwatch.paintHead(this.live);
+      const standing = this.replay.past || this.live;
+      rolloutwatch.paintTiles(standing);
+      rolloutwatch.paintHead(standing);
+      rolloutwatch.paintTab(this.live);
     }
 
     async paintNow() {
       this.paintWords();
       for (const chart of this.charts) {
         if (this.closed) return;
+        chart.until(this.replay.step);
         await chart.paint();
         if (chart.isLong()) await this.shorten();
       }

@@ -8,6 +8,7 @@
 
   const $ = (id) => document.getElementById(id);
 
+  // What is said of a run as it stands, or stood.
   rolloutwatch.paintHead = function (standing) {
     const broken = standing.broken();
     let [word, state] = standing.health(broken);
@@ -22,13 +23,19 @@
     $("contested").hidden = !standing.rivals.length;
     say($("step"), standing.step === null ? "" : `step ${standing.step}`);
     say($("speed"), standing.speed());
-    say($("age"), `updated ${rolloutwatch.age((Date.now() - standing.heard) / 1000)}`);
+    say($("age"), standing.age());
     rolloutwatch.paintReasons($("reasons"), rolloutwatch.reasonsOf(standing, broken));
+    document.body.classList.toggle("out-of-date", standing.isOver());
+  };
+
+  // What is said to those who look elsewhere, in the title and the icon, and the notice: how the run stands now.
+  rolloutwatch.paintTab = function (standing) {
+    const [word, state] = standing.health(standing.broken());
     notice(noticeOf(standing));
+    const shown = standing.connected ? standing.state : "disconnected";
     const first = standing.isOver() ? shown : state === "unknown" ? "" : word;
     document.title = [first, standing.told.name, TITLE].filter(Boolean).join(" · ");
-    paintIcon(state);
-    document.body.classList.toggle("out-of-date", standing.isOver());
+    paintIcon(standing.isOver() ? "unknown" : state);
   };
 
   function noticeOf(standing) {

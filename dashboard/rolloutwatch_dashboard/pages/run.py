@@ -14,7 +14,7 @@ from rolloutwatch_contract.protocol import RuleState, RunDetail, Series, Session
 from rolloutwatch_dashboard import ids, theme
 from rolloutwatch_dashboard.around import Around, around, united
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, SMALL_PRINT, TILES, UNREADABLE, charts_of
-from rolloutwatch_dashboard.components import badge
+from rolloutwatch_dashboard.components import badge, replay
 from rolloutwatch_dashboard.components.tile import off, tile
 from rolloutwatch_dashboard.figures.timeseries import Chart, figure_of, sides_of
 from rolloutwatch_dashboard.judgement import is_off, with_voids
@@ -122,8 +122,11 @@ def layout(
     return html.Div(
         [
             _head(run),
+            replay.bar(drawing),
             dcc.Store(id=ids.RUN_WATCH, data=0),
+            dcc.Store(id=ids.REPLAY_WATCH),
             html.Div(alerts_of(run.summary.id, source, now), id=ids.RUN_ALERTS),
+            html.Div(id=ids.REPLAY_ALERTS, hidden=True),
             html.Div(_tiles(), className="tiles"),
             html.Ul(id=ids.REASONS),
             *_looked_at(run, looked_at),
@@ -184,6 +187,7 @@ def _head(run: RunDetail) -> html.Div:
             html.Span(id=ids.STEP),
             html.Span(id=ids.SPEED),
             html.Span(id=ids.AGE),
+            replay.opener(),
         ],
         className="head",
     )
