@@ -85,7 +85,7 @@
       if (came) this.setPace(came.pace);
       this.bar.show(true, this.pace);
       this.paint();
-      this.archive = new rolloutwatch.Archive(this.page.told.run, this.page.feed.metrics);
+      this.archive = new rolloutwatch.Archive(this.page.told.run, this.page.feed.metrics, () => this.page.live.state === "live");
       return this.trying(async () => {
         const [about, whole] = await Promise.all([this.archive.about(), this.archive.all(), this.fetchAlerts()]);
         [this.first, this.whole] = [about.first_step || 0, whole];

@@ -7,10 +7,12 @@
   const STEPS_BEHIND = 4096; // at most
   const LEAST_BEHIND = 128;
   const FURTHER = 16;
-  const MOST_TRIES = 12;
+  const MOST_TRIES = 200; // of few steps each, where they are far apart
   const STEPS_BACK = 120; // of a figure that is judged
   const METRICS_AT_ONCE = 100;
   const WINDOWS_KEPT = 4;
+  const STEPS_LATE = 50; // a figure may be logged some steps late
+  const MS_OF_NEWS = 2000; // for so long the newest steps of a run that goes on are taken as whole
   const STEPS_KEPT = 8192; // of a stretch that is made longer at its other end
   const POINTS_OF_ALL = 400;
   const ALERTS_AT_ONCE = 1000;
@@ -28,7 +30,9 @@
   }
 
   rolloutwatch.Archive = class {
-    constructor(run, metrics) {
+    // goesOn(): whether more may come
+    constructor(run, metrics, goesOn) {
+      this.goesOn = goesOn;
       this.path = `/api/v1/runs/${encodeURIComponent(run)}`;
       this.metrics = metrics;
       this.stretch = null; // recorded steps one after the other, with those before and after them
@@ -80,23 +84,27 @@
       this.take({ ...joined(kept, more), previous: left ? old.step[left - 1] : old.previous, next: more.next });
     }
 
-    // Nobody knows how close steps are: too many and too few are found out.
     async lengthenBehind() {
       const old = this.stretch;
-      const last = old.previous;
-      for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const more = await this.stepsBefore(old.previous);
+      if (this.stretch !== old) return;
+      const kept = { step: old.step.slice(0, STEPS_KEPT), time: old.time.slice(0, STEPS_KEPT) };
+      const next = old.step.length > STEPS_KEPT ? old.step[STEPS_KEPT] : old.next;
+      this.take({ ...joined(more, kept), previous: more.previous, next });
+    }
+
+    // Some recorded steps up to one. Nobody knows how close they are: where few are found one looks further back,
+    // and where that are too many, those few have to do.
+    async stepsBefore(last) {
+      for (let few = null; ; ) {
         const first = Math.max(0, last - this.width);
         const more = await this.steps({ from_step: first, to_step: last, most: STEPS_BEHIND });
         const isCut = more.next !== null && more.next <= last;
         const isShort = more.step.length < LEAST_BEHIND && more.previous !== null;
-        if (isCut) this.width = Math.max(LEAST_BEHIND, Math.floor(this.width / FURTHER));
-        else if (isShort && tries + 1 < MOST_TRIES) this.width *= FURTHER;
-        else {
-          const kept = { step: old.step.slice(0, STEPS_KEPT), time: old.time.slice(0, STEPS_KEPT) };
-          const next = old.step.length > STEPS_KEPT ? old.step[STEPS_KEPT] : old.next;
-          if (this.stretch === old) this.take({ ...joined(more, kept), previous: more.previous, next });
-          return;
-        }
+        if (!isCut && !isShort) return more;
+        this.width = isCut ? Math.max(LEAST_BEHIND, Math.floor(this.width / FURTHER)) : this.width * FURTHER;
+        if (isCut && few) return few;
+        if (isShort) few = more;
       }
     }
 
@@ -113,14 +121,17 @@
       const found = await this.around(step, STEPS_BACK, ahead);
       const at = rolloutwatch.placeOf(found.step, step);
       const begin = found.step[Math.max(0, at - STEPS_BACK)];
-      const kept = this.windows.find((one) => one.first <= begin && step <= one.last);
+      const isFresh = (one) => one.until > performance.now() || !this.goesOn();
+      const kept = this.windows.find((one) => one.first <= begin && step <= one.last && isFresh(one));
       if (kept) return kept.series;
       const first = found.step[Math.max(0, at - STEPS_BACK - ahead)];
       const end = Math.min(at + ahead, found.step.length - 1);
       const last = found.step[end];
       const count = end - Math.max(0, at - STEPS_BACK - ahead) + 1;
       const series = await this.series({ from_step: first, to_step: last, points: Math.max(4, count) });
-      this.windows = [{ first, last, series }, ...this.windows].slice(0, WINDOWS_KEPT);
+      const isNews = found.next === null && end + STEPS_LATE >= found.step.length;
+      const until = isNews ? performance.now() + MS_OF_NEWS : Infinity;
+      this.windows = [{ first, last, series, until }, ...this.windows].slice(0, WINDOWS_KEPT);
       return series;
     }
 
@@ -130,7 +141,7 @@
     }
 
     async series(query) {
-      const found = {};
+      const found = Object.create(null); // by names that a run chose, "__proto__" say
       for (let at = 0; at < this.metrics.length; at += METRICS_AT_ONCE) {
         const asked = new URLSearchParams(query);
         this.metrics.slice(at, at + METRICS_AT_ONCE).forEach((metric) => asked.append("metric", metric));

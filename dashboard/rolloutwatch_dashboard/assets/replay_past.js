@@ -22,6 +22,11 @@
     return low - 1;
   };
 
+  const NONE = { step: [], value: [] };
+
+  // A series of those that there are; a run may call its metrics anything, "constructor" say.
+  const seriesOf = (all, metric) => (Object.hasOwn(all, metric) ? all[metric] : NONE);
+
   // What had come of a series by a step.
   function upTo({ step, value }, last) {
     const count = rolloutwatch.placeOf(step, last) + 1;
@@ -31,14 +36,14 @@
   // The newest figures at a step, by metric: exact ones of a window that ends there or later, and before it, of those
   // that come seldom, what is known of the whole run. A figure that is missing because no log-prob was finite is null.
   rolloutwatch.recentAt = function (step, window, whole, told) {
-    const found = Object.create(null); // by names that a run chose, "constructor" say
-    const unreadable = upTo(window[told.unreadable] || { step: [], value: [] }, step);
+    const found = Object.create(null);
+    const unreadable = upTo(seriesOf(window, told.unreadable), step);
     const voids = unreadable.step.filter((_, at) => unreadable.value[at] >= 1);
     for (const metric of Object.keys(window)) {
       const lately = upTo(window[metric], step);
       const column = new rolloutwatch.Column(lately.step, lately.value);
-      if (column.step.length < LEAST_OF_TREND && whole[metric]) {
-        const earlier = upTo(whole[metric], step);
+      if (column.step.length < LEAST_OF_TREND) {
+        const earlier = upTo(seriesOf(whole, metric), column.step.length ? column.step[0] - 1 : step);
         const first = Math.max(0, earlier.step.length - 2 * LEAST_OF_TREND);
         earlier.step.slice(first).forEach((one, at) => column.put(one, earlier.value[first + at]));
       }
@@ -115,7 +120,7 @@
   // What is not finite has no size, and is not compared.
   rolloutwatch.worstStep = function (rules, series) {
     const pairs = (metric, size) => {
-      const { step, value } = series[metric] || { step: [], value: [] };
+      const { step, value } = seriesOf(series, metric);
       return step.map((one, at) => [one, size(value[at])]);
     };
     const limits = rules.filter((rule) => rule.severity === CRITICAL);
