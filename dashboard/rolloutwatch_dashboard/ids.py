@@ -1,5 +1,7 @@
 """Every id on a page, once. The scripts in assets/ know those marked with a star."""
 
+from typing import Any
+
 LOCATION = "location"
 PAGE = "page"
 TICK = "tick"
@@ -12,6 +14,7 @@ THEME = "theme"  # *
 ICON = "icon"  # *
 NOTICE = "notice"  # *
 HEALTH = "health"  # *
+HEADLINE = "headline"  # * what is wrong, in a sentence
 REASONS = "reasons"  # *
 STATE = "state"  # *
 CONTESTED = "contested"  # *
@@ -24,6 +27,21 @@ AROUND = "around"  # what is said of the step that an address asks for
 def chart(name: str) -> str:
     """Return the id of a chart."""
     return f"chart-{name}"
+
+
+def group(name: str) -> str:
+    """Return the id of a group of charts. *"""
+    return f"group-{name}"
+
+
+def charts(part: Any) -> dict[str, Any]:
+    """Return the id of a part of a group of charts; `part` is its name, or what matches any."""
+    return {"type": "charts", "part": part}
+
+
+def wanted(part: Any) -> dict[str, Any]:
+    """Return the id of what run_groups.js writes into when a part is to be drawn. *"""
+    return {"type": "wanted", "part": part}
 
 
 def tile(metric: str) -> str:

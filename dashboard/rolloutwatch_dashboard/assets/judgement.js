@@ -21,10 +21,16 @@
       this.madeAt = Date.now();
       this.heard = this.madeAt - 1000 * told.seconds_since_update;
       this.arrivals = [];
+      this.alerts = []; // that fire: {severity, rule, summary, step}
       this.recent = Object.create(null); // by names that a run chose, "constructor" say
       for (const [metric, one] of Object.entries(told.recent)) {
         this.recent[metric] = new rolloutwatch.Column(one.step, one.value);
       }
+    }
+
+    isConnected(yes) {
+      if (yes && !this.connected) this.cameBack = Date.now();
+      this.connected = yes;
     }
 
     began(summary) {
@@ -131,9 +137,10 @@
       return this.told.tiles.filter((tile) => !this.recent[tile.metric] && !tile.off);
     }
 
-    // Health in a word, with its colour.
+    // Health in a word, with its colour: the worst of what is judged here, and of what alerts say.
     health(broken) {
-      if (broken.length) return [WORDS[broken[0].rule.severity], CLASSES[broken[0].rule.severity]];
+      const severity = Math.max(0, ...broken.map(({ rule }) => rule.severity), ...this.alerts.map((one) => one.severity));
+      if (severity) return [WORDS[severity], CLASSES[severity]];
       if (this.judged().length === 0) {
         if (this.failed().length) return ["not measured", "critical"];
         if (this.step !== null) return ["not measured", "unknown"];
@@ -143,6 +150,26 @@
       if (this.rivals.length) return ["partly shown", "unknown"];
       // the head is not healthier than its tiles
       return this.unknown().length || this.unmeasured().length ? ["partly measured", "unknown"] : ["healthy", "ok"];
+    }
+
+    // Why it is so, in a sentence: of the worst alert, which knows since when, else of the worst figure.
+    headline(broken) {
+      const worst = rolloutwatch.worstAlert(this.alerts);
+      if (worst && (!broken.length || worst.severity >= broken[0].rule.severity)) {
+        return rolloutwatch.alertText(worst, this.alerts.length - 1);
+      }
+      if (broken.length) return rolloutwatch.verdictText(broken[0]);
+      if (this.judged().length === 0) return this.silence();
+      if (this.rivals.length) return "Of two trainers that write to this run one is shown.";
+      const missing = [...this.unknown(), ...this.unmeasured()].map((tile) => tile.title);
+      if (missing.length) return `${missing.join(", ")} ${missing.length === 1 ? "has" : "have"} no value now; the rest is within its limits.`;
+      return "Every figure that is judged is within its limits.";
+    }
+
+    // Why nothing is judged.
+    silence() {
+      if (this.step !== null) return `No figure that is judged has a value at step ${this.step}.`;
+      return this.state === "live" ? "The trainer is there; its first step has not come yet." : "The trainer ended before its first step.";
     }
 
     // By the trainer's clock: records that waited somewhere do not come faster than they were made.

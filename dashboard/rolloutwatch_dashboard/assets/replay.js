@@ -243,6 +243,7 @@
     // that the same ones have become older can wait.
     tellAlerts() {
       const stood = this.past ? rolloutwatch.alertsAt(this.alerts, this.past.step) : [];
+      if (this.past) this.past.stood(stood);
       const key = stood.map((one) => one.id).join();
       const shown = document.getElementById("replay-alerts");
       if (shown) shown.hidden = !stood.length;

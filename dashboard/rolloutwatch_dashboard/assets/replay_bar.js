@@ -47,7 +47,7 @@
     show(isOpen, pace) {
       this.isOpen = isOpen;
       const bar = $("replay");
-      if (!bar || bar.dataset.page !== this.page) return;
+      if (!bar || bar.closest("[data-page]").dataset.page !== this.page) return;
       bar.hidden = !isOpen;
       button("open").setAttribute("aria-expanded", String(isOpen));
       if (isOpen && !(this.slider && this.slider.isConnected)) this.build(pace);

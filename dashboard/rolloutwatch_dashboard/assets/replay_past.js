@@ -8,8 +8,7 @@
   const SECONDS_OF_A_GAP = 60; // what a longer pause is cut to, or
   const STEPS_OF_A_GAP = 10; // so many steps' time, where that is longer
   const WORST_WITHOUT_LIMITS = "mismatch_k3_kl";
-  const CRITICAL = 2;
-  const TIME = { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit" };
+  const SEVERITIES = { warning: 1, critical: 2 };
 
   // The place of the last of ascending steps that is not after this one; -1 if all are.
   rolloutwatch.placeOf = function (steps, step) {
@@ -54,14 +53,6 @@
     return found;
   };
 
-  // A moment in the viewer's zone.
-  rolloutwatch.momentText = function (seconds) {
-    if (seconds === null || seconds === undefined) return "at an unknown time";
-    moments = moments || new Intl.DateTimeFormat(undefined, TIME); // to make one takes longer than to use it
-    return moments.format(new Date(1000 * seconds));
-  };
-  let moments = null;
-
   // How a run stood when a step had come. What was lost, and who else wrote to it, is known of the whole run alone.
   rolloutwatch.PastStanding = class extends rolloutwatch.Standing {
     // steps, times: some that were recorded up to this one, which is the last of them
@@ -82,9 +73,15 @@
       return "";
     }
 
-    // When the step was made.
+    // When the step was made, in words.
     moment() {
-      return rolloutwatch.momentText(this.times[this.times.length - 1]);
+      const time = this.times[this.times.length - 1];
+      return time === null ? "at an unknown time" : rolloutwatch.moment(time);
+    }
+
+    // These alerts stood, as /alerts tells them.
+    stood(alerts) {
+      this.alerts = alerts.map(({ severity, rule, summary, firing_step: step }) => ({ severity: SEVERITIES[severity], rule, summary, step }));
     }
 
     speed() {
@@ -123,7 +120,7 @@
       const { step, value } = seriesOf(series, metric);
       return step.map((one, at) => [one, size(value[at])]);
     };
-    const limits = rules.filter((rule) => rule.severity === CRITICAL);
+    const limits = rules.filter((rule) => rule.severity === SEVERITIES.critical);
     const beyond = limits.flatMap((rule) => pairs(rule.metric, (value) => rolloutwatch.surplus(rule, value))).filter(([, by]) => by > 0);
     const known = beyond.length ? beyond : pairs(WORST_WITHOUT_LIMITS, (value) => value).filter(([, value]) => value !== null);
     const isWorse = ([step, by], [other, most]) => by > most || (by === most && step < other);

@@ -16,7 +16,8 @@
       this.drawn = new Set(told.charts.flatMap((chart) => chart.metrics));
       this.marks = new rolloutwatch.Marks(told.marks, told.most_marks);
       this.charts = told.charts.map((chart) => new rolloutwatch.LiveChart(chart, told.page, this.marks, told.mark_styles, told.ends));
-      const wanted = new Set([...this.drawn, ...Object.keys(told.recent)]);
+      this.groups = new rolloutwatch.Groups(told, this.charts, (charts) => this.follow(charts));
+      const wanted = new Set([...this.following().flatMap((chart) => chart.told.metrics), ...Object.keys(told.recent)]);
       this.feed = new rolloutwatch.Feed(told.run, told.generation, [...wanted], told.points, told.step, {
         run: (summary) => this.began(summary),
         step: (step, metrics, time) => this.stepped(step, metrics, time),
@@ -37,6 +38,7 @@
     close() {
       this.feed.close();
       this.replay.leave();
+      this.groups.close();
       clearInterval(this.clock);
       clearTimeout(this.timer);
       removeEventListener("scroll", this.onScroll);
@@ -78,7 +80,7 @@
     }
 
     isConnected(yes) {
-      this.live.connected = yes;
+      this.live.isConnected(yes);
       this.schedule();
     }
 
@@ -87,8 +89,20 @@
       const isNews = ([metric, value]) => !this.known.has(metric) || this.isToBeShown(metric, value);
       if (Object.entries(metrics).some(isNews)) this.rebuild();
       const leftOut = this.live.leftOut(metrics);
-      for (const chart of this.charts) chart.put(step, metrics, leftOut);
+      for (const chart of this.following()) chart.put(step, metrics, leftOut);
       this.schedule();
+    }
+
+    // The charts that somebody has looked at, or is about to.
+    following() {
+      return this.groups.following();
+    }
+
+    // These are about to be drawn: from now on they need what comes.
+    follow(charts) {
+      for (const metric of charts.flatMap((chart) => chart.told.metrics)) {
+        if (!this.feed.metrics.includes(metric)) this.feed.metrics.push(metric);
+      }
     }
 
     isToBeShown(metric, value) {
@@ -127,7 +141,12 @@
     // The alerts of the run, as the server has put them above its figures.
     takeAlerts() {
       const shown = document.querySelector("#run-alerts [data-marks]");
-      if (!shown || shown.dataset.marks === this.alerts) return;
+      if (!shown) return;
+      if (shown.dataset.firing !== this.firing) {
+        this.firing = shown.dataset.firing;
+        this.live.alerts = JSON.parse(this.firing);
+      }
+      if (shown.dataset.marks === this.alerts) return;
       this.alerts = shown.dataset.marks;
       const marks = JSON.parse(this.alerts);
       for (const chart of this.charts) chart.alerted(marks);
@@ -144,15 +163,17 @@
     // All but the charts.
     paintWords() {
       this.takeAlerts();
+      this.groups.look(this.live.connected);
       const standing = this.replay.past || this.live;
       rolloutwatch.paintTiles(standing);
       rolloutwatch.paintHead(standing);
       rolloutwatch.paintTab(this.live);
+      this.groups.paint(standing.broken());
     }
 
     async paintNow() {
       this.paintWords();
-      for (const chart of this.charts) {
+      for (const chart of this.following()) {
         if (this.closed) return;
         chart.until(this.replay.step);
         await chart.paint();
@@ -164,7 +185,8 @@
     async shorten() {
       try {
         const series = await this.feed.series(0);
-        for (const chart of this.charts) chart.replace(series);
+        const isThere = (chart) => chart.told.metrics.every((metric) => Object.hasOwn(series, metric));
+        for (const chart of this.following()) if (isThere(chart)) chart.replace(series); // others were asked for meanwhile
       } catch {
         return; // the feed finds out by itself that the server is gone
       }

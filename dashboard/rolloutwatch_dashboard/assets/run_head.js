@@ -1,9 +1,11 @@
-// The head of a run: its health in words, its state, step, speed and age; the title and the icon of the page, and the notice above it.
+// The head of a run: its health in a word and in a sentence, its state, step, speed and age.
+// For those who look elsewhere the title and the icon of the page say the same, and a notice stands above it.
 (function () {
   "use strict";
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
 
   const MOST_RIVALS = 4; // that are named beside the one that is shown
+  const MS_OF_GOOD_NEWS = 5000;
   const { TITLE, say, notice, paintIcon } = rolloutwatch.head;
 
   const $ = (id) => document.getElementById(id);
@@ -17,6 +19,7 @@
     if (standing.isOver()) [word, state] = [state === "unknown" ? word : `was ${word}`, "unknown"];
     say(element, word);
     element.className = `health ${state}`;
+    say($("headline"), standing.headline(broken));
     const shown = standing.connected ? standing.state : "disconnected";
     say($("state"), shown);
     $("state").className = `state state-${shown}`;
@@ -24,11 +27,12 @@
     say($("step"), standing.step === null ? "" : `step ${standing.step}`);
     say($("speed"), standing.speed());
     say($("age"), standing.age());
+    $("age").title = `began ${rolloutwatch.moment(standing.told.started_at)}, last heard of ${rolloutwatch.moment(standing.heard / 1000)}`;
     rolloutwatch.paintReasons($("reasons"), rolloutwatch.reasonsOf(standing, broken));
     document.body.classList.toggle("out-of-date", standing.isOver());
   };
 
-  // What is said to those who look elsewhere, in the title and the icon, and the notice: how the run stands now.
+  // What is said to those who look elsewhere: how the run stands now.
   rolloutwatch.paintTab = function (standing) {
     const [word, state] = standing.health(standing.broken());
     notice(noticeOf(standing));
@@ -41,6 +45,7 @@
   function noticeOf(standing) {
     const ago = rolloutwatch.age((Date.now() - standing.heard) / 1000);
     if (!standing.connected) return "The server does not answer; trying again. What you see is the past.";
+    if (Date.now() - standing.cameBack < MS_OF_GOOD_NEWS) return "The server answers again; what was missed has been fetched.";
     if (standing.rivals.length) return contest(standing.rivals);
     if (standing.state === "stalled") {
       const since = standing.step === null ? "No record yet" : `No record since step ${standing.step}`;

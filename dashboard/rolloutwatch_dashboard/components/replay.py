@@ -22,8 +22,8 @@ def opener() -> html.Button:
     )
 
 
-def bar(drawing: str) -> html.Section:
-    """Return the bar of a drawing of the page, by whose name the scripts tell it from one that is about to be replaced."""
+def bar() -> html.Section:
+    """Return the bar, without the slider, for which Dash has no element."""
     moving = html.Div(
         [
             _button("back", "‹", title="One step back (←)", label="One step back"),
@@ -51,7 +51,7 @@ def bar(drawing: str) -> html.Section:
         [moving, html.Div(id=ids.REPLAY_TRACK), where, more],
         id=ids.REPLAY,
         hidden=True,
-        **{"data-page": drawing, "aria-label": "Replay"},
+        **{"aria-label": "Replay"},
     )
 
 

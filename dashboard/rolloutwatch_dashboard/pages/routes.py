@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from dash import Dash
 from dash.development.base_component import Component
 
-from rolloutwatch_dashboard.pages import alerts, missing, replay_alerts, rules, run, run_alerts, runs
+from rolloutwatch_dashboard.pages import alerts, missing, replay_alerts, rules, run, run_alerts, run_charts, runs
 from rolloutwatch_dashboard.visit import Shown, Visit
 
 
@@ -28,7 +28,7 @@ ROUTES: tuple[tuple[str, Callable[..., Shown | None]], ...] = (
     ("rules", rules.show),
     ("runs/*", run.show),
 )
-WITH_CALLBACKS: tuple[WithCallbacks, ...] = (runs, alerts, run_alerts, replay_alerts)
+WITH_CALLBACKS: tuple[WithCallbacks, ...] = (runs, alerts, run_alerts, run_charts, replay_alerts)
 
 
 def shown(path: str, visit: Visit) -> Shown:
