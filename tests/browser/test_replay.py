@@ -59,7 +59,7 @@ def press(page: Page, name: str) -> None:
 def test_all_of_the_page_goes_back_to_the_step_that_is_chosen_and_comes_forth_again(
     site: Site, page: Page
 ) -> None:
-    """Charts, tiles, head, reasons and alerts at the first alert, at the worst step, and before all that; the address says where."""
+    """Charts, tiles, head, reasons and alerts: at the first one, at the worst step, and before all that; the address says it."""
     finished(site)
     follow(page, site)
     expect(page.locator("#health")).to_have_text("healthy")

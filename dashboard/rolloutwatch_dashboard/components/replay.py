@@ -68,8 +68,13 @@ def _button(
 
 
 def _paces() -> list[Any]:
-    steps = [html.Option(f"{count} steps/s" if count > 1 else "1 step/s", value=f"s{count}") for count in STEPS_A_SECOND]
-    times = [html.Option("as it was" if by == 1 else f"as it was, × {by}", value=f"x{by}") for by in TIMES_AS_FAST]
+    steps = [
+        html.Option(f"{count} steps/s" if count > 1 else "1 step/s", value=f"s{count}")
+        for count in STEPS_A_SECOND
+    ]
+    times = [
+        html.Option("as it was" if by == 1 else f"as it was, × {by}", value=f"x{by}") for by in TIMES_AS_FAST
+    ]
     return [
         html.Optgroup(steps, label="So many steps a second"),
         html.Optgroup(times, label="As time passed"),

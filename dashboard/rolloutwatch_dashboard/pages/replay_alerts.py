@@ -38,8 +38,9 @@ def register(app: Dash, visit: Callable[[], Visit]) -> None:
 
 
 def alerts_then(run: str, source: Source, asked: object) -> html.Div | None:
-    """Return the alerts that stood, with what had been said of them by then, as ages of that time; None if nothing sensible is asked.
+    """Return the alerts that stood, as old as they were, with what had been said of them by then.
 
+    None if nothing sensible is asked:
     `asked` is what a browser sends, which may be anything: {"step", "time"}, the time None where it is not known.
     """
     step, time = (asked.get("step"), asked.get("time")) if isinstance(asked, dict) else (None, None)

@@ -7,7 +7,16 @@ from urllib.parse import unquote
 from dash import Dash
 from dash.development.base_component import Component
 
-from rolloutwatch_dashboard.pages import alerts, missing, replay_alerts, rules, run, run_alerts, run_charts, runs
+from rolloutwatch_dashboard.pages import (
+    alerts,
+    missing,
+    replay_alerts,
+    rules,
+    run,
+    run_alerts,
+    run_charts,
+    runs,
+)
 from rolloutwatch_dashboard.visit import Shown, Visit
 
 

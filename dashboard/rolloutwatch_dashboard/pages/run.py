@@ -47,6 +47,7 @@ def layout(groups: Sequence[ChartGroup], drawing: Drawing, now: float) -> html.D
             dcc.Store(id=ids.RUN_WATCH, data=0),
             dcc.Store(id=ids.REPLAY_WATCH),
             html.Div(alerts_of(run.summary.id, source, now), id=ids.RUN_ALERTS),
+            html.Div(id=ids.REPLAY_ALERTS, hidden=True),
             html.Div(_tiles(groups), className="tiles"),
             html.Ul(id=ids.REASONS),
             *_looked_at(run, drawing.looked_at),

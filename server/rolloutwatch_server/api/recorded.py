@@ -47,7 +47,9 @@ def get_steps(
     """
     first, last = from_step or 0, MAX_STEP if to_step is None else to_step
     if first > last:
-        raise HTTPException(422, f"from_step is {first} and to_step is {last}: expected from_step <= to_step.")
+        raise HTTPException(
+            422, f"from_step is {first} and to_step is {last}: expected from_step <= to_step."
+        )
     detail = find_run(request, run)
     tag = etag(detail, request.url.query)
     if is_known(request, tag):
