@@ -16,6 +16,9 @@ from rolloutwatch_dashboard.pages import (
     run_alerts,
     run_charts,
     runs,
+    step,
+    step_sequences,
+    whatif,
 )
 from rolloutwatch_dashboard.visit import Shown, Visit
 
@@ -36,8 +39,17 @@ ROUTES: tuple[tuple[str, Callable[..., Shown | None]], ...] = (
     ("alerts", alerts.show),
     ("rules", rules.show),
     ("runs/*", run.show),
+    ("runs/*/steps/*", step.show),
+    ("runs/*/whatif", whatif.show),
 )
-WITH_CALLBACKS: tuple[WithCallbacks, ...] = (runs, alerts, run_alerts, run_charts, replay_alerts)
+WITH_CALLBACKS: tuple[WithCallbacks, ...] = (
+    runs,
+    alerts,
+    run_alerts,
+    run_charts,
+    replay_alerts,
+    step_sequences,
+)
 
 
 def shown(path: str, visit: Visit) -> Shown:
