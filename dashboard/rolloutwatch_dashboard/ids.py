@@ -6,6 +6,13 @@ LOCATION = "location"
 PAGE = "page"
 TICK = "tick"
 RUNS = "runs"  # *
+RUNS_COUNT = "runs-count"  # *
+RUNS_TOOLS = "runs-tools"  # *
+RUNS_ROWS = "runs-rows"  # *
+RUNS_REST = "runs-rest"  # *
+RUNS_ASK = "runs-ask"  # * counted up by runs.js when somebody has changed a run
+RUNS_NEWS = "runs-news"  # what has changed, which runs.js is told
+RUNS_SEEN = "runs-seen"  # up to where runs.js knows of it
 REFRESH = "refresh"  # * counted up by run.js when a page has to be built anew
 FOLLOWED = "followed"  # what run.js is to follow
 FOLLOWING = "following"  # where the callback that tells it so leaves its answer
@@ -62,3 +69,22 @@ RULES_DOCUMENT = "rules-document"  # *
 RULES_LINES = "rules-lines"  # *
 RULES_ANSWER = "rules-answer"  # *
 RULES_RUN = "rules-run"  # *
+
+# one step of a run; step.js knows those with a star
+STEP_ASKED = (
+    "step-asked"  # * the address, once it asks for another order or for the tokens of another sequence
+)
+STEP_CHOICE = "step-choice"  # table and tokens
+STEP_TEXT = "step-text"  # * where tokens are written
+STEP_TOKEN = "step-token"  # * what is said of one of them
+STEP_WORDS = "step-words"  # what step.js writes there
+STEP_WRITTEN = "step-written"  # where the callback that has it written leaves its answer
+STEP_SCATTER = "step-scatter"  # *
+STEP_POSITIONS = "step-positions"  # *
+# what if; whatif.js knows all of them
+WHATIF_CONTROLS = "whatif-controls"  # *
+WHATIF_YAML = "whatif-yaml"  # *
+WHATIF_STATUS = "whatif-status"  # *
+WHATIF_TABLE = "whatif-table"  # *
+WHATIF_NOTES = "whatif-notes"  # *
+WHATIF_CHARTS = "whatif-charts"  # *

@@ -350,9 +350,18 @@ def test_the_table_of_runs_names_the_worst_alert_of_each() -> None:
     """Beside its health, with how many others there are."""
     source = source_with(alert("mild", severity=Severity.WARNING), alert("grave"), alert("third"))
     source.add_run("math~calm", updated_at=NOW - 20)
-    fires = named(shown(source, "/"), "fires")
-    assert [text_of(one) for one in fires] == ["◆ grave and 2 more"]
-    assert fires[0].children.href == "/alerts?run=math~a"
+    rows = page("/", source, DEFAULT_LIMITS, NOW)[1]["rows"]
+    assert {row["id"]: row["fires"] for row in rows} == {
+        "math~a": {
+            "symbol": "◆",
+            "rule": "grave",
+            "others": " and 2 more",
+            "href": "/alerts?run=math~a",
+            "kind": "critical",
+            "title": "More than one sequence in ten is vetoed.",
+        },
+        "math~calm": None,
+    }
 
 
 def test_tiles_and_charts_show_the_limits_of_the_rules_in_force() -> None:
