@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rolloutwatch_contract.alerts import AlertView
+from rolloutwatch_contract.protocol_steps import NoStep, StepView
 from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_contract.rules import Rule
 
@@ -256,6 +257,9 @@ class Source(Protocol):
         Of a kind that a trainer has marked more often than `most` times about so many are returned,
         spread over the steps. Restarts and contests, which are found and not sent, are always all there.
         """
+
+    def step(self, run: str, step: int, attempt: str | None = None) -> StepView | NoStep:
+        """Return all of one step but its marks; with `attempt`, the id of a session, as that one did it."""
 
     def alerts(
         self,

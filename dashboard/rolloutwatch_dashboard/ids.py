@@ -1,5 +1,7 @@
 """Every id on a page, once. The scripts in assets/ know those marked with a star."""
 
+from typing import Any
+
 LOCATION = "location"
 PAGE = "page"
 TICK = "tick"
@@ -19,6 +21,7 @@ THEME = "theme"  # *
 ICON = "icon"  # *
 NOTICE = "notice"  # *
 HEALTH = "health"  # *
+HEADLINE = "headline"  # * what is wrong, in a sentence
 REASONS = "reasons"  # *
 STATE = "state"  # *
 CONTESTED = "contested"  # *
@@ -31,6 +34,21 @@ AROUND = "around"  # what is said of the step that an address asks for
 def chart(name: str) -> str:
     """Return the id of a chart."""
     return f"chart-{name}"
+
+
+def group(name: str) -> str:
+    """Return the id of a group of charts. *"""
+    return f"group-{name}"
+
+
+def charts(part: Any) -> dict[str, Any]:
+    """Return the id of a part of a group of charts; `part` is its name, or what matches any."""
+    return {"type": "charts", "part": part}
+
+
+def wanted(part: Any) -> dict[str, Any]:
+    """Return the id of what run_groups.js writes into when a part is to be drawn. *"""
+    return {"type": "wanted", "part": part}
 
 
 def tile(metric: str) -> str:
@@ -51,3 +69,22 @@ RULES_DOCUMENT = "rules-document"  # *
 RULES_LINES = "rules-lines"  # *
 RULES_ANSWER = "rules-answer"  # *
 RULES_RUN = "rules-run"  # *
+
+# one step of a run; step.js knows those with a star
+STEP_ASKED = (
+    "step-asked"  # * the address, once it asks for another order or for the tokens of another sequence
+)
+STEP_CHOICE = "step-choice"  # table and tokens
+STEP_TEXT = "step-text"  # * where tokens are written
+STEP_TOKEN = "step-token"  # * what is said of one of them
+STEP_WORDS = "step-words"  # what step.js writes there
+STEP_WRITTEN = "step-written"  # where the callback that has it written leaves its answer
+STEP_SCATTER = "step-scatter"  # *
+STEP_POSITIONS = "step-positions"  # *
+# what if; whatif.js knows all of them
+WHATIF_CONTROLS = "whatif-controls"  # *
+WHATIF_YAML = "whatif-yaml"  # *
+WHATIF_STATUS = "whatif-status"  # *
+WHATIF_TABLE = "whatif-table"  # *
+WHATIF_NOTES = "whatif-notes"  # *
+WHATIF_CHARTS = "whatif-charts"  # *

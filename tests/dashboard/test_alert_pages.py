@@ -339,7 +339,8 @@ def test_rules_that_can_never_fire_are_listed_with_the_configuration() -> None:
     ]
     assert "never fire" not in text_of(shown(source, f"/runs/{RUN}"))
     source.set_rule_states(RUN, states)
-    facts = next(one for one in shown(source, f"/runs/{RUN}")._traverse() if isinstance(one, html.Details))
+    everything = shown(source, f"/runs/{RUN}")._traverse()
+    facts = next(one for one in everything if getattr(one, "className", "") == "facts")
     assert text_of(facts).endswith(
         "Rules that can never fire under this configuration weights_spread weights are at most 2"
     )
