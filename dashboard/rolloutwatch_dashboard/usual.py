@@ -12,11 +12,11 @@ from rolloutwatch_contract.limits import Limit, worst
 from rolloutwatch_contract.metric import FRACTION
 from rolloutwatch_contract.protocol import Series, Source
 
-VALUES = 50  # before the step, that are finite
-LEAST = 8  # fewer say nothing of what is usual
+VALUES = 60  # before the step, that are finite
+LEAST = 20  # fewer say nothing of what is usual
 # so many times the median distance from their median is the standard deviation of normally distributed values
 OF_A_NORMAL = 1.4826
-SPREADS = 3.0  # either side of the median are usual
+SPREADS = 4.0  # either side of the median are usual
 FIRST_LOOK = 64  # steps, and each further look so many times as far
 FURTHER = 10
 FARTHEST = 6400
@@ -59,10 +59,11 @@ def usual(values: npt.NDArray[np.float64], metric: str = "") -> Usual | None:
     """Return what is usual among the last VALUES finite values; None if there are fewer than LEAST.
 
     That is their median, and as spread their median distance from it times 1.4826, a standard deviation of normal values
-    that a few wild ones do not move. The range is three spreads to either side, and does not leave what such figures can be.
+    that a few wild ones do not move. The range is four spreads to either side, and does not leave what such figures can be.
 
-    >>> usual(np.array([1.0, 2.0, 3.0, 2.0, 2.0, 1.0, 3.0, 900.0]))
-    Usual(center=2.0, spread=1.4826, low=0.0, high=6.4478, values=8)
+    >>> found = usual(np.array([4.0, 5.0, 6.0, 5.0, 5.0, 4.0, 6.0] * 3 + [900.0, np.nan]))
+    >>> [round(one, 4) for one in found]
+    [5.0, 1.4826, 0.0, 10.9304, 22]
     """
     known = values[np.isfinite(values)][-VALUES:]
     if len(known) < LEAST:

@@ -10,7 +10,7 @@ from dash import html
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_dashboard.text import number, where
-from rolloutwatch_dashboard.usual import LEAST, SPREADS, Compared, Usual
+from rolloutwatch_dashboard.usual import LEAST, SPREADS, VALUES, Compared, Usual
 from rolloutwatch_dashboard.words import title
 
 OUTSTANDING = 5.0  # spreads
@@ -147,7 +147,7 @@ def _limits(limits: Sequence[Limit]) -> Any:
 def explanation() -> str:
     """Return what the columns mean."""
     return (
-        "Usual is the median of up to 50 values before this step, with the range of "
+        f"Usual is the median of up to {VALUES} values before this step, with the range of "
         f"{number(SPREADS)} spreads to either side; off is how many spreads this value is away. "
         "A spread is 1.4826 times the median distance from the median: a standard deviation that wild values do not move."
     )
