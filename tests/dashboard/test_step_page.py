@@ -118,8 +118,8 @@ def test_alerts_that_stood_and_marks_are_told(source: MemorySource) -> None:
 def test_sequences_stand_by_their_share_of_the_mismatch(source: MemorySource) -> None:
     one = shown(source, 30)
     assert cells(one) == [
-        ["50 %", "9", "–", "30", "-1", "-12  at 5", "vetoed", "Tokens"],
-        ["25 %", "7", "x", "10", "0.1", "-0.5  at 3", "kept", "Tokens"],
+        ["50 %", "9", "–", "30", "-1", "-12  at 5", "vetoed", "Read"],
+        ["25 %", "7", "x", "10", "0.1", "-0.5  at 3", "kept", "Read"],
         ["25 %", "8", "y", "20", "-0.2", "-2  at 4", "partly kept 50 %", ""],
     ]
     heads = [text_of(each) for each in one._traverse() if type(each).__name__ == "Th"]
