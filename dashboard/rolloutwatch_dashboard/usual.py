@@ -23,7 +23,7 @@ FARTHEST = 6400
 
 
 class Usual(NamedTuple):
-    """Median and spread of so many `values`, and the range around it that is usual; `spread` is 0 where all are about equal."""
+    """Median and spread of so many `values`, and the range that is usual; `spread` is 0 where most of them are equal."""
 
     center: float
     spread: float
@@ -32,13 +32,15 @@ class Usual(NamedTuple):
     values: int
 
     def off(self, value: float) -> float:
-        """Return how far a value is from the median, in spreads; NaN where that cannot be said."""
+        """Return how far a value is from the median, in spreads; NaN where that cannot be said.
+
+        Where most values are equal it is 0 within all that came, and infinite beyond.
+        """
         if not math.isfinite(value):
             return math.nan
-        distance = value - self.center
-        return (
-            distance / self.spread if self.spread else math.copysign(math.inf, distance) if distance else 0.0
-        )
+        if self.spread:
+            return (value - self.center) / self.spread
+        return 0.0 if self.low <= value <= self.high else math.copysign(math.inf, value - self.center)
 
 
 class Compared(NamedTuple):
@@ -59,7 +61,8 @@ def usual(values: npt.NDArray[np.float64], metric: str = "") -> Usual | None:
     """Return what is usual among the last VALUES finite values; None if there are fewer than LEAST.
 
     That is their median, and as spread their median distance from it times 1.4826, a standard deviation of normal values
-    that a few wild ones do not move. The range is four spreads to either side, and does not leave what such figures can be.
+    that a few wild ones do not move. The range is four spreads to either side, and does not leave what such figures can be;
+    where most values are equal, and the spread is 0, it is all that came.
 
     >>> found = usual(np.array([4.0, 5.0, 6.0, 5.0, 5.0, 4.0, 6.0] * 3 + [900.0, np.nan]))
     >>> [round(one, 4) for one in found]
@@ -70,6 +73,8 @@ def usual(values: npt.NDArray[np.float64], metric: str = "") -> Usual | None:
         return None
     center = float(np.median(known))
     spread = OF_A_NORMAL * float(np.median(np.abs(known - center)))
+    if not spread:
+        return Usual(center, spread, float(known.min()), float(known.max()), len(known))
     low, high = center - SPREADS * spread, center + SPREADS * spread
     if known.min() >= 0:
         low = max(low, 0.0)

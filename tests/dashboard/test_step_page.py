@@ -67,7 +67,7 @@ def test_a_figure_stands_beside_what_is_usual_and_beside_its_limit(source: Memor
     """Of 1e-3, 2e-3, 3e-3 and so on the median is 2e-3 and the spread 1.4826e-3."""
     said = text_of(shown(source, 30))
     assert "KL (K3) 0.2 0.002  (0 to 0.0079) +133.5 warning > 0.01 critical > 0.1" in said
-    assert "reward 0.5 always about 0.5 0" in said
+    assert "reward 0.5 always 0.5 0" in said
     assert "Came just before and not at this step: loss." in said
     assert "All 2 figures of the step" in said
 
@@ -78,7 +78,7 @@ def test_a_calm_step_says_so_and_a_new_run_says_that_nobody_knows(source: Memory
     )
     assert "No limit is broken by the 3 figures; too few steps came before" in text_of(shown(source, 3))
     source.add_step(RUN, 41, {"reward": math.nan})
-    assert "What stands out Figure Value Usual Off Limit reward NaN always about 0.5 –" in text_of(
+    assert "What stands out Figure Value Usual Off Limit reward NaN always 0.5 –" in text_of(
         shown(source, 41)
     )
 

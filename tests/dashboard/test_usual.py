@@ -55,8 +55,17 @@ def test_how_far_a_figure_is_off_is_counted_in_spreads() -> None:
     )
     [changed] = compared({"b": 5.5}, former, [])
     assert changed.off == math.inf
+    [beyond] = compared({"b": 4.5}, former, [])
+    assert beyond.off == -math.inf
     [broken] = compared({"a": math.nan}, former, [])
     assert math.isnan(broken.off)
+
+
+def test_where_most_values_are_equal_all_that_came_is_usual() -> None:
+    """A step in ten with a veto is nothing new, though the median distance from 0 is 0."""
+    vetoes = usual(np.array([0.0] * 18 + [0.01, 0.02]))
+    assert vetoes == (0.0, 0.0, 0.0, 0.02, 20)
+    assert [vetoes.off(one) for one in (0.0, 0.015, 0.03)] == [0.0, 0.0, math.inf]
 
 
 def test_a_figure_that_comes_seldom_is_looked_for_farther_back() -> None:
