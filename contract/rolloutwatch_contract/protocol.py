@@ -34,6 +34,7 @@ class RunSummary(msgspec.Struct, frozen=True):
     """A run in one line. Steps are None before the first one; times are seconds since 1970.
 
     It is `contested` while two trainers write to it at once.
+    People have given it `tags`, and have put it away if it is `archived`: lists leave it out unless it is asked for.
     """
 
     id: str
@@ -45,6 +46,8 @@ class RunSummary(msgspec.Struct, frozen=True):
     started_at: float
     updated_at: float
     contested: bool = False
+    tags: tuple[str, ...] = ()
+    archived: bool = False
 
 
 class SessionView(msgspec.Struct, frozen=True):
@@ -219,6 +222,9 @@ class Source(Protocol):
 
     def runs(self) -> Sequence[RunSummary]:
         """Return all runs, the most recently updated first."""
+
+    def versions(self) -> Mapping[str, str]:
+        """Return a word for each run that stays as long as its figures, its configuration and its losses do."""
 
     def run(self, run: str) -> RunDetail | None:
         """Return one run, None if there is none of that id."""

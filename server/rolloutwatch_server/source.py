@@ -39,6 +39,10 @@ class DashboardSource:
         """Return all runs, the most recently updated first."""
         return self._store.runs()
 
+    def versions(self) -> Mapping[str, str]:
+        """Return a word for each run that stays as long as what it has come to does."""
+        return self._store.versions()
+
     def run(self, run: str) -> RunDetail | None:
         """Return one run, None if there is none of that id."""
         return self._store.run(run)
