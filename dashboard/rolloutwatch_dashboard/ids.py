@@ -89,8 +89,9 @@ STEP_TEXT = "step-text"  # * where tokens are written
 STEP_TOKEN = "step-token"  # * what is said of one of them
 STEP_WORDS = "step-words"  # what step.js writes there
 STEP_WRITTEN = "step-written"  # where the callback that has it written leaves its answer
-STEP_SCATTER = "step-scatter"  # *
-STEP_POSITIONS = "step-positions"  # *
+STEP_SCATTER = "step-scatter"
+STEP_POSITIONS = "step-positions"
+
 # what if; whatif.js knows all of them
 WHATIF_CONTROLS = "whatif-controls"  # *
 WHATIF_YAML = "whatif-yaml"  # *

@@ -87,7 +87,7 @@ def _worst(firing: Sequence[AlertView]) -> dict[str, str] | None:
 
 
 def _figures(run: RunSummary, lately: Lately, limits: Sequence[Limit]) -> list[Row]:
-    charts = [chart for group in charts_of(lately.detail).values() for chart in group]
+    charts = [chart for group in charts_of(lately.detail) for chart in group.charts]
     found = []
     for metric in TILES:
         chart = next((one for one in charts if metric in one.metrics), None)

@@ -11,7 +11,7 @@ from rolloutwatch_contract.protocol import RuleState, RunDetail
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.around import Around
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, TILES, ChartGroup, charts_of
-from rolloutwatch_dashboard.components import badge, replay
+from rolloutwatch_dashboard.components import badge, frame, replay
 from rolloutwatch_dashboard.components.tile import tile
 from rolloutwatch_dashboard.pages.run_alerts import alerts_of, never
 from rolloutwatch_dashboard.pages.run_charts import POINTS, Drawing, drawing_of, groups_layout
@@ -43,6 +43,7 @@ def layout(groups: Sequence[ChartGroup], drawing: Drawing, now: float) -> html.D
     return html.Div(
         [
             _head(run),
+            frame.run_tabs(run.summary.id, "Run"),
             replay.bar(),
             dcc.Store(id=ids.RUN_WATCH, data=0),
             dcc.Store(id=ids.REPLAY_WATCH),
