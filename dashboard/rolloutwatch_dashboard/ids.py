@@ -44,3 +44,6 @@ RULES_DOCUMENT = "rules-document"  # *
 RULES_LINES = "rules-lines"  # *
 RULES_ANSWER = "rules-answer"  # *
 RULES_RUN = "rules-run"  # *
+
+# the heat map of the log ratio; heatmap.js knows it, and what is named after it
+HEATMAP = "heatmap"  # *

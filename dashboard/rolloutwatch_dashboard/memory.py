@@ -7,9 +7,10 @@ import numpy as np
 from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, RunSummary, Series, SessionView
 from rolloutwatch_dashboard.memory_alerts import MemoryAlerts
+from rolloutwatch_dashboard.memory_histograms import MemoryHistograms
 
 
-class MemorySource(MemoryAlerts):
+class MemorySource(MemoryHistograms, MemoryAlerts):
     """Keeps runs in dictionaries.
 
     >>> source = MemorySource()

@@ -28,6 +28,7 @@ MARKS: Mapping[str, dict[str, Any]] = {
     "linked": {**_MARK, "line": {"color": "#0b5cad", "width": 2}},
     "contested": {**_MARK, "line": {"color": "#c0392b", "width": 1.5, "dash": "dash"}},
 }
+THRESHOLD = "#7a5cc2"  # of the correction; limits, which call for somebody, have the colour of their severity
 IDEAL = "rgba(0, 158, 115, 0.75)"
 CLEAR = "rgba(0, 0, 0, 0)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"

@@ -34,6 +34,7 @@
       }
       this.marks = new rolloutwatch.Marks(told.marks, told.most_marks);
       this.charts = told.charts.map((chart) => new rolloutwatch.LiveChart(chart, told.page, this.marks, told.mark_styles, told.ends));
+      if (told.heatmap) this.charts.push(new rolloutwatch.HeatMap(told.run, told.heatmap, told.ends));
       const wanted = new Set([...this.drawn, ...Object.keys(told.recent)]);
       this.feed = new rolloutwatch.Feed(told.run, told.generation, [...wanted], told.points, told.step, {
         run: (summary) => this.began(summary),
@@ -53,6 +54,7 @@
 
     close() {
       this.feed.close();
+      for (const chart of this.charts) if (chart.close) chart.close();
       clearInterval(this.clock);
       clearTimeout(this.timer);
       removeEventListener("scroll", this.onScroll);

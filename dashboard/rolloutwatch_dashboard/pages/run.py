@@ -14,7 +14,7 @@ from rolloutwatch_contract.protocol import RuleState, RunDetail, Series, Session
 from rolloutwatch_dashboard import ids, theme
 from rolloutwatch_dashboard.around import Around, around, united
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, SMALL_PRINT, TILES, UNREADABLE, charts_of
-from rolloutwatch_dashboard.components import badge
+from rolloutwatch_dashboard.components import badge, heatmap
 from rolloutwatch_dashboard.components.tile import off, tile
 from rolloutwatch_dashboard.figures.timeseries import Chart, figure_of, sides_of
 from rolloutwatch_dashboard.judgement import is_off, with_voids
@@ -127,10 +127,19 @@ def layout(
             html.Div(_tiles(), className="tiles"),
             html.Ul(id=ids.REASONS),
             *_looked_at(run, looked_at),
-            *groups,
+            *groups[:1],
+            *_log_ratio(run),
+            *groups[1:],
             _facts(run, source.rule_states(run.summary.id)),
         ]
     )
+
+
+def _log_ratio(run: RunDetail) -> list[html.Section]:
+    """Return the histogram of the log ratio over the steps, of a run that has one."""
+    if not heatmap.has_heatmap(run):
+        return []
+    return [html.Section([html.H2("Log ratio by step"), html.Div([heatmap.card(run)], className="charts")])]
 
 
 def _looked_at(run: RunDetail, looked_at: Around | str | None) -> list[html.P]:
@@ -167,6 +176,7 @@ def followed(
         "updated_at": summary.updated_at,
         "seconds_since_update": now - summary.updated_at,
         "points": POINTS,
+        "heatmap": heatmap.followed(run) if heatmap.has_heatmap(run) else None,
         "charts": [_followed_chart(chart, limits) for group in charts.values() for chart in group],
         "tiles": [_followed_tile(run, metric, title) for metric, title in TILES.items()],
         "rules": [_followed_limit(limit) for limit in limits],
