@@ -66,7 +66,9 @@ def _of_rejection(rejection: Rejection) -> list[Threshold]:
 def _sides(lower: float | None, upper: float, label: str, what: str) -> list[Threshold]:
     """Return thresholds of ratios, as far as there is something beyond them."""
     sides = [] if not lower else [Threshold(math.log(lower), label, f"{what} below {number(lower)}")]
-    return sides if upper <= 0 else [*sides, Threshold(math.log(upper), label, f"{what} above {number(upper)}")]
+    return (
+        sides if upper <= 0 else [*sides, Threshold(math.log(upper), label, f"{what} above {number(upper)}")]
+    )
 
 
 def _k3_reaches(bound: float, sign: int) -> float:

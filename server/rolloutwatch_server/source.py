@@ -64,9 +64,7 @@ class DashboardSource:
         width: int = 1,
     ) -> Histograms:
         """Return the histograms of the log ratio."""
-        return self._store.histograms(
-            run, from_step=from_step, to_step=to_step, columns=columns, width=width
-        )
+        return self._store.histograms(run, from_step=from_step, to_step=to_step, columns=columns, width=width)
 
     def marks(
         self,

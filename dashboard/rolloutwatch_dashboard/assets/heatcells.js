@@ -9,6 +9,7 @@
   const AIR = 4;
   const LEAST_ROWS = 40;
   const MOST_DECADES = 7;
+  const STEPS_WITH_TICKS = 8;
 
   const sum = (numbers) => numbers.reduce((total, one) => total + one, 0);
 
@@ -118,16 +119,23 @@
     const rows = cells.z.length ? [cells.low, cells.low + cells.z.length] : null;
     const whole = cells.x.length ? [cells.x[0], cells.x[cells.x.length - 1]] : [0, 1];
     const seen = ends ? { range: ends[0] < ends[1] ? ends : [ends[0] - 1, ends[0] + 1], autorange: false } : { range: whole };
+    const shortly = seen.range[1] - seen.range[0] < STEPS_WITH_TICKS ? { tick0: 0, dtick: 1 } : {};
     const { layout } = figure;
     return {
       data: [{ ...trace, x: cells.x, y, z: cells.z, zmin: cells.colors[0], zmax: cells.colors[1] }, ...rest],
       layout: {
         ...layout,
-        xaxis: { ...layout.xaxis, ...seen },
+        shapes: [...layout.shapes, ...gaps(cells, layout.yaxis.gridcolor)],
+        xaxis: { ...layout.xaxis, ...seen, ...shortly },
         yaxis: { ...layout.yaxis, range: heat.rowsInView(rows, thresholds, bins) },
       },
     };
   };
+
+  function gaps({ x, column }, fillcolor) {
+    const shade = { type: "rect", name: "no histogram", xref: "x", yref: "paper", y0: 0, y1: 1, layer: "below" };
+    return column.flatMap((one, at) => (one === null ? [{ ...shade, x0: x[at], x1: x[at + 1], fillcolor, line: { width: 0 } }] : []));
+  }
 
   // The log ratios of a bin in words; the outer ones are open.
   heat.binText = function (edges, bin) {

@@ -35,6 +35,7 @@
     }
   }
 
+  const isFinger = () => matchMedia("(hover: none)").matches;
   const nothing = () => ({ columns: [], width: 1 });
 
   rolloutwatch.HeatMap = class {
@@ -161,7 +162,7 @@
       const whole = heat.cells(columns, bins);
       const cells = this.limit === null ? whole : this.upTo(this.limit, whole);
       this.cells = cells;
-      $(`${this.told.id}-empty`).hidden = columns.length > 0;
+      $(`${this.told.id}-card`).classList.toggle("empty", !columns.length);
       const Plotly = await window.Plotly;
       const graph = $(this.told.id);
       if (this.closed || !graph) return;
@@ -171,7 +172,7 @@
       this.adopt(graph);
       this.paintScale(whole.colors);
       $(`${this.told.id}-all`).hidden = !this.isZoomed();
-      if (this.at) this.point(...this.at);
+      this.point(...(this.at || [null]));
     }
 
     // The cells of the past, where all others are empty.
@@ -235,7 +236,7 @@
       const way = $(`${this.told.id}-card`).querySelector("[data-open]");
       const cursor = $(`${this.told.id}-cursor`);
       way.hidden = cursor.hidden = !found;
-      if (!found) return say(text, this.told.hint);
+      if (!found) return say(text, isFinger() ? this.told.hints[1] : this.told.hints[0]);
       say(text, heat.cellText(found, this.cells.low + row, this.edges));
       way.href = `${this.path}/steps/${found.first}`;
       say(way, found.first === found.last ? `Open step ${found.first}` : "Open the step with most of it");
@@ -260,8 +261,7 @@
       const place = this.placeOf(point);
       this.point(...place);
       // a finger has not pointed at anything before; it finds the way below
-      const isFinger = event && (event.pointerType === "touch" || matchMedia("(hover: none)").matches);
-      if (!this.at || isFinger) return;
+      if (!this.at || isFinger()) return;
       const isElsewhere = event && (event.ctrlKey || event.metaKey);
       clearTimeout(this.opening);
       // a double click takes the zoom back

@@ -14,7 +14,7 @@ from rolloutwatch_dashboard.thresholds import Threshold, correction_of, token_th
 
 TITLE = "Log ratio of tokens"
 COLUMNS = 600  # of steps, at the most; half as many at the least, in a long run
-HINT = "Point at a cell to read it; a click opens the step. Drag to zoom."
+HINTS = ("Point at a cell to read it; a click opens the step. Drag to zoom.", "Tap a cell to read it.")
 MEANING = (
     "How many tokens of each step have which log ratio, training − rollout. The axis is logarithmic to both sides of 0. "
     "Of many steps those that stand together are summed."
@@ -52,7 +52,7 @@ def card(run: RunDetail) -> html.Div:
         [
             html.Div(id=name, className="heat"),
             html.Div(id=f"{name}-cursor", className="heat-cursor", hidden=True),
-            html.P(_nothing(run), id=f"{name}-empty", className="heat-empty", hidden=True),
+            html.P(_nothing(run), id=f"{name}-empty", className="heat-empty"),
         ],
         className="heat-plot",
         tabIndex=0,
@@ -61,14 +61,14 @@ def card(run: RunDetail) -> html.Div:
     )
     foot = html.Div(
         [
-            html.Span(HINT, id=f"{name}-text", role="status"),
+            html.Span(id=f"{name}-text", role="status"),
             html.A("Open", hidden=True, **{"data-open": ""}),
             html.Button("Show all", id=f"{name}-all", className="act", type="button", hidden=True, **{"data-show": "all"}),
             *([html.Span(_of_sequences(config))] if isinstance(config, CorrectionConfig) else []),
         ],
         className="heat-foot",
     )  # fmt: skip
-    return html.Div([head, plot, foot], id=f"{name}-card", className="card wide")
+    return html.Div([head, plot, foot], id=f"{name}-card", className="card wide heat-card")
 
 
 def followed(run: RunDetail) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def followed(run: RunDetail) -> dict[str, Any]:
         "figure": frame(thresholds),
         "thresholds": at,
         "columns": COLUMNS,
-        "hint": HINT,
+        "hints": HINTS,
     }
 
 
@@ -94,7 +94,11 @@ def _of_sequences(config: CorrectionConfig) -> str:
     weights = config.rollout_is in ("sequence", "geometric")
     rejection = any(each.level not in ("token", "seq_max") for each in config.rejections)
     keys = [key for key, is_it in (("rollout_is", weights), ("rollout_rs", rejection)) if is_it]
-    return f"{' and '.join(keys)} {'looks' if len(keys) == 1 else 'look'} at whole sequences: no line here." if keys else ""
+    return (
+        f"{' and '.join(keys)} {'looks' if len(keys) == 1 else 'look'} at whole sequences: no line here."
+        if keys
+        else ""
+    )
 
 
 def _nothing(run: RunDetail) -> str:

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from rolloutwatch_contract.histograms import Histograms
 from rolloutwatch_contract.tables import HISTOGRAM_BINS
 from rolloutwatch_dashboard import theme
-from rolloutwatch_dashboard.figures.log_ratio_axis import END, LABELS, TICKS, places
+from rolloutwatch_dashboard.figures.log_ratio_axis import END, places
 from rolloutwatch_dashboard.figures.timeseries import GAP, USUAL_SHARE, range_of
 from rolloutwatch_dashboard.thresholds import Threshold
 
@@ -16,11 +18,14 @@ from rolloutwatch_dashboard.thresholds import Threshold
 AIR = 4
 LEAST_ROWS = 40
 MOST_DECADES = 7  # of the colour: what is rarer than the last of them has its colour
+LABELS = ("-10", "-1", "-0.1", "-0.01", "-1e-3", "-1e-4", "0", "1e-4", "1e-3", "0.01", "0.1", "1", "10")
+STEPS_WITH_TICKS = 8  # fewer than these have a tick each, none at halves
+GAP_NAME = "no histogram"
 ROWS_BETWEEN_LABELS = 7  # of thresholds, which stand where ticks do
 
 # Light is rare and dark is plenty; style.css turns it around on dark ground. The lightness falls evenly, so that it can be
 # read without seeing hues, and what is rare stands out from a white card.
-COLORS = ("#a6cfe0", "#6fb3c9", "#4191b3", "#2f6d9c", "#314a80", "#2a2a5c", "#190f33")
+COLORS = ("#85c1d9", "#5aa5c6", "#3d86b0", "#2f6597", "#2f4479", "#272659", "#190f33")
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,15 @@ def frame(thresholds: Sequence[Threshold]) -> dict[str, Any]:
         "hovermode": "closest",
         "dragmode": "zoom",
         "showlegend": False,
-        "xaxis": {"showgrid": False, "zeroline": False, "range": [0, 1]},
+        "xaxis": {"showgrid": False, "zeroline": False, "ticks": "", "range": [0, 1]},
         "yaxis": {
-            "title": {"text": "log ratio"}, "gridcolor": theme.GRID, "zeroline": False, "fixedrange": True,
-            "tickvals": places(TICKS), "ticktext": list(LABELS), "range": list(rows_in_view(None, at)),
+            "title": {"text": "log ratio", "standoff": 8}, "gridcolor": theme.GRID, "zeroline": False, "fixedrange": True,
+            "tickvals": places([float(one) for one in LABELS]), "ticktext": list(LABELS), "ticks": "",
+            "range": list(rows_in_view(None, at)),
         },
         "yaxis2": {
             "overlaying": "y", "matches": "y", "side": "right", "showgrid": False, "zeroline": False, "fixedrange": True,
-            "tickvals": [at[one] for one in named], "ticktext": [thresholds[one].label for one in named], "ticks": "",
+            "tickvals": [at[one] for one in named], "ticktext": [f"\u00a0{thresholds[one].label}" for one in named], "ticks": "",
         },
     }  # fmt: skip
     trace = {
@@ -82,10 +88,7 @@ def frame(thresholds: Sequence[Threshold]) -> dict[str, Any]:
 
 
 def filled(
-    figure: dict[str, Any],
-    found: Cells,
-    thresholds: Sequence[Threshold],
-    ends: tuple[int, int] | None = None,
+    figure: dict[str, Any], found: Cells, thresholds: Sequence[Threshold], ends: tuple[int, int] | None = None
 ) -> dict[str, Any]:
     """Return a frame with cells in it; heatmap.js does the same."""
     at = [place for place in places([one.at for one in thresholds]) if place is not None]
@@ -93,13 +96,16 @@ def filled(
     rows = (found.low, found.low + len(found.z)) if found.z else None
     trace, *rest = figure["data"]
     y = [bin_ - END - 0.5 for bin_ in range(found.low, found.low + len(found.z) + 1)]
-    seen = {"range": [found.x[0], found.x[-1]] if found.x else [0, 1]} if ends is None else range_of(ends)
+    whole = {"range": [found.x[0], found.x[-1]] if found.x else [0, 1]}
+    seen: dict[str, Any] = whole if ends is None else range_of(ends)
+    is_short = seen["range"][1] - seen["range"][0] < STEPS_WITH_TICKS
     layout = figure["layout"]
     return {
         "data": [{**trace, "x": found.x, "y": y, "z": found.z, "zmin": low, "zmax": high}, *rest],
         "layout": {
             **layout,
-            "xaxis": {**layout["xaxis"], **seen},
+            "shapes": [*layout["shapes"], *_gaps(found)],
+            "xaxis": {**layout["xaxis"], **seen, **({"tick0": 0, "dtick": 1} if is_short else {})},
             "yaxis": {**layout["yaxis"], "range": list(rows_in_view(rows, at))},
         },
     }
@@ -111,7 +117,7 @@ def cells(histograms: Histograms) -> Cells:
     A column reaches halfway to the next one; where histograms stopped coming for a while there is a gap.
     """
     x, column = edges_of(histograms.first.tolist(), histograms.last.tolist())
-    there = histograms.counts.any(axis=0).nonzero()[0]
+    there = np.flatnonzero(histograms.counts.sum(axis=0))
     if not len(there):
         return Cells(x, [], END, column)
     low, high = int(there[0]), int(there[-1]) + 1
@@ -125,6 +131,24 @@ def cells(histograms: Histograms) -> Cells:
         for row in counts
     ]  # fmt: skip
     return Cells(x, z, low, column)
+
+
+def _gaps(found: Cells) -> list[dict[str, Any]]:
+    """Return a shade where no histogram came, which is not the same as no token."""
+    shade = {
+        "type": "rect",
+        "name": GAP_NAME,
+        "xref": "x",
+        "yref": "paper",
+        "y0": 0,
+        "y1": 1,
+        "layer": "below",
+    }
+    return [
+        {**shade, "x0": found.x[at], "x1": found.x[at + 1], "fillcolor": theme.GRID, "line": {"width": 0}}
+        for at, column in enumerate(found.column)
+        if column is None
+    ]
 
 
 def edges_of(first: Sequence[int], last: Sequence[int]) -> tuple[list[float], list[int | None]]:

@@ -21,7 +21,9 @@ from rolloutwatch_server.store.lineage import Lineage
 from rolloutwatch_server.store.news import News
 
 STEPS_AT_ONCE = 512
-MOST_TOKENS = 2**40  # in a bin of a step: no trainer has so many, and a sum of any number of steps is a number still
+MOST_TOKENS = (
+    2**40
+)  # in a bin of a step: no trainer has so many, and a sum of any number of steps is a number still
 BLOCK = 128  # steps; columns at least as wide are made of blocks that are kept in memory
 MOST_BLOCKS = 16_384  # of all runs together, 23 MB
 
@@ -83,12 +85,14 @@ def _counts_of_usual(raw: Sequence[bytes]) -> tuple[npt.NDArray[np.int64], npt.N
         return np.zeros((len(raw), HISTOGRAM_BINS), dtype=np.int64), np.zeros(len(raw), dtype=np.bool_)
     packed = np.frombuffer(b"".join(raw), dtype=np.uint8).reshape(len(raw), size)
     counts = np.ascontiguousarray(packed[:, len(_HEAD) :]).view("<i8").astype(np.int64, copy=False)
-    return counts, (packed[:, : len(_HEAD)] == _HEAD).all(axis=1)
+    heads: npt.NDArray[np.bool_] = packed[:, : len(_HEAD)] == _HEAD
+    return counts, np.all(heads, axis=1)
 
 
 def _counts_of_any(raw: Sequence[bytes]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """Return the same of histograms of any shape and kind, one by one."""
-    counts = np.full((len(raw), HISTOGRAM_BINS), -1, dtype=np.int64)
+    counts = np.zeros((len(raw), HISTOGRAM_BINS), dtype=np.int64)
+    is_one = np.zeros(len(raw), dtype=np.bool_)
     for at, one in enumerate(raw):
         try:
             array = _unpack(one).numpy()
@@ -96,7 +100,8 @@ def _counts_of_any(raw: Sequence[bytes]) -> tuple[npt.NDArray[np.int64], npt.NDA
             raise DamagedArchive(f"the histogram of a step is not what was written ({error})") from error
         if array.shape == (HISTOGRAM_BINS,) and (np.abs(array) <= MOST_TOKENS).all():
             counts[at] = array
-    return counts, (counts >= 0).all(axis=1)
+            is_one[at] = True
+    return counts, is_one
 
 
 @dataclass
@@ -112,8 +117,9 @@ class _Kept:
 class HistogramSums:
     """Reads histograms, and keeps what of long runs is read again and again. Safe to use from any thread."""
 
-    def __init__(self, news: News) -> None:
+    def __init__(self, news: News, most: int = MOST_BLOCKS) -> None:
         self._news = news
+        self._most = most
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
 
@@ -121,23 +127,23 @@ class HistogramSums:
         self, db: sqlite3.Connection, run: str, first: int, last: int, columns: int, width: int
     ) -> Histograms:
         """Return the histograms of steps `first` to `last`, in columns of `width` or of more if there were too many."""
-        ends = (_end(db, "min", run, first, last), _end(db, "max", run, first, last))
-        if ends[0] is None or ends[1] is None:
+        low, high = (_end(db, which, run, first, last) for which in ("min", "max"))
+        if low is None or high is None:
             return Histograms.joined([], width)
-        width = max(width, width_of(ends[0], ends[1], columns))
+        width = max(width, width_of(low, high, columns))
         lineage = Lineage.read(db, run)
         if width < BLOCK:
-            return read_histograms(db, run, lineage, *ends, width)
+            return read_histograms(db, run, lineage, low, high, width)
         with self._lock:  # who comes second finds what the first one has read
             kept = self._up_to_date(db, run, lineage)
             self._let_go()
-        begin, stop = -(-ends[0] // BLOCK) * BLOCK, min(kept.end, (ends[1] + 1) // BLOCK * BLOCK)
+        begin, stop = -(-low // BLOCK) * BLOCK, min(kept.end, (high + 1) // BLOCK * BLOCK)
         if begin >= stop:
-            return read_histograms(db, run, lineage, *ends, width)
+            return read_histograms(db, run, lineage, low, high, width)
         parts = [
-            read_histograms(db, run, lineage, ends[0], begin - 1, width),
+            read_histograms(db, run, lineage, low, begin - 1, width),
             kept.blocks.between(begin, stop - 1).wider(width),
-            read_histograms(db, run, lineage, stop, ends[1], width),
+            read_histograms(db, run, lineage, stop, high, width),
         ]
         return Histograms.joined(parts, width)
 
@@ -159,7 +165,7 @@ class HistogramSums:
 
     def _let_go(self) -> None:
         """Keep no more than there is room for, of the runs that were asked for last."""
-        while sum(len(one.blocks.first) for one in self._kept.values()) > MOST_BLOCKS:
+        while sum(len(one.blocks.first) for one in self._kept.values()) > self._most:
             self._kept.popitem(last=False)
 
 
