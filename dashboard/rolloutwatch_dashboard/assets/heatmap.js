@@ -10,13 +10,15 @@
   const MS_OF_A_DOUBLE_CLICK = 320;
   const COLUMNS_AT_ONCE = 2000; // when a step is looked for
   const PX_NEAR = 200;
+  const MS_OF_A_LOOK = 300; // who scrolls past does not look
+  const MS_WITHOUT_CHARTS = 3000; // a page whose charts are not there yet is shorter than it will be
 
   const $ = (id) => document.getElementById(id);
 
   // Zoom that all charts share where there is such a thing, and else of this one alone.
   class OwnView {
-    constructor(ends) {
-      this.now = { from: ends ? ends[0] : null, to: ends ? ends[1] : null };
+    constructor() {
+      this.now = { from: null, to: null };
       this.listeners = new Set();
     }
 
@@ -43,8 +45,8 @@
     constructor(run, told, ends) {
       this.path = `/runs/${encodeURIComponent(run)}`;
       this.told = told;
-      this.view = rolloutwatch.view || new OwnView(ends);
-      this.ends = ends; // where the page is drawn around a step, and the shared zoom says nothing
+      this.view = rolloutwatch.view || new OwnView();
+      this.ends = ends; // where the page is drawn around a step; zoom goes before that
       this.limit = null;
       this.forget();
       this.unsubscribe = this.view.subscribe(() => this.viewed());
@@ -102,7 +104,7 @@
     }
 
     isWaiting() {
-      return Boolean(this.isSeen() && (!this.isDrawn || (this.news && this.isDue())));
+      return Boolean(this.isLookedAt() && (!this.isDrawn || (this.news && this.isDue())));
     }
 
     isDue() {
@@ -116,9 +118,18 @@
       return box.height > 0 && box.bottom > -PX_NEAR && box.top < innerHeight + PX_NEAR;
     }
 
+    // Whether somebody looks at it, and not only at the place where it is as long as other charts are not there.
+    isLookedAt() {
+      const now = performance.now();
+      if (!this.isSeen()) this.seenFrom = null;
+      else if (!this.seenFrom) [this.seenFrom] = [now, setTimeout(() => this.paint(), MS_OF_A_LOOK + 1)];
+      const isThere = document.querySelector(".js-plotly-plot .main-svg");
+      return Boolean(this.seenFrom) && now - this.seenFrom > (isThere ? MS_OF_A_LOOK : MS_WITHOUT_CHARTS);
+    }
+
     // Whoever paints the page does not wait for the server.
     async paint() {
-      if (!this.isSeen()) return;
+      if (!this.isLookedAt()) return;
       if (this.news && this.isDue()) this.ask();
       if (!this.isDrawn && this.after !== null) await this.draw();
     }
@@ -144,7 +155,7 @@
       } finally {
         this.asking = false;
       }
-      if (this.isSeen()) await this.draw();
+      await this.paint(); // what came, or what was wished for meanwhile
     }
 
     async fetch(query) {
