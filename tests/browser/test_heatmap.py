@@ -176,7 +176,7 @@ def test_a_cell_is_read_and_a_click_opens_its_step(site: Site, page: Page) -> No
     see(page, f"{site.url}/runs/{RUN}")
     page.mouse.move(*cell(page, 801.5, FAR))
     expect(page.locator("#heatmap-text")).to_have_text(
-        "Steps 800 to 803: log ratio -10 to -8, 0.1057 % of tokens (3 of 2843)"
+        "Steps 800 to 803: log ratio -10 to -8, 0.1055 % of tokens (3 of 2843)"
     )
     expect(page.locator("#heatmap-cursor")).to_be_visible()
     page.mouse.move(*cell(page, 801.5, FAR + 3))
