@@ -7,6 +7,7 @@
   const { say } = rolloutwatch.head;
 
   const MS_BETWEEN_ANSWERS = 3000;
+  const SHARE_OF_TIME = 20; // drawing takes at most one part in so many of the browser's time
   const MS_OF_A_DOUBLE_CLICK = 320;
   const COLUMNS_AT_ONCE = 2000; // when a step is looked for
   const PX_NEAR = 200;
@@ -48,6 +49,7 @@
       this.view = rolloutwatch.view || new OwnView();
       this.ends = ends; // where the page is drawn around a step; zoom goes before that
       this.limit = null;
+      this.drawingMs = 0;
       this.forget();
       this.unsubscribe = this.view.subscribe(() => this.viewed());
     }
@@ -108,7 +110,7 @@
     }
 
     isDue() {
-      return !this.asking && performance.now() - this.askedAt > MS_BETWEEN_ANSWERS;
+      return !this.asking && performance.now() - this.askedAt > Math.max(MS_BETWEEN_ANSWERS, SHARE_OF_TIME * this.drawingMs);
     }
 
     isSeen() {
@@ -179,7 +181,9 @@
       if (this.closed || !graph) return;
       const figure = heat.filled(this.told.figure, cells, this.told.thresholds, bins, this.range());
       const config = { displayModeBar: false, responsive: true, doubleClick: false, scrollZoom: false };
+      const began = performance.now();
       await Plotly.react(graph, figure.data, figure.layout, config);
+      this.drawingMs = performance.now() - began;
       this.adopt(graph);
       this.paintScale(whole.colors);
       $(`${this.told.id}-all`).hidden = !this.isZoomed();
