@@ -100,7 +100,15 @@ def test_the_browser_draws_what_python_does(blank: Page) -> None:
     rng = np.random.default_rng(7)
     thresholds = token_thresholds(CorrectionConfig(rollout_is="token", rollout_token_veto_threshold=1e-4))
     at = places([one.at for one in thresholds])
-    kinds = [[], [7], [0, 1, 2, 90, 91], [*range(0, 400, 10)], sorted(rng.choice(5000, 60, replace=False))]
+    kinds = [
+        [],
+        [7],
+        [0, 1, 2, 90, 91],
+        [0, 1, 2, 6, 7],
+        [0, 1, 2, 5, 6],
+        [*range(0, 400, 10)],
+        sorted(rng.choice(5000, 60, replace=False)),
+    ]
     cases: list[tuple[int, tuple[int, int] | None]] = [(1, None), (8, (3, 50)), (64, (9, 9))]
     for steps in kinds:
         tokens = rng.poisson(rng.exponential(size=(len(steps), HISTOGRAM_BINS)))

@@ -83,13 +83,26 @@ def test_only_what_is_shown_is_counted(store: Store) -> None:
     assert_same(store.histograms(RUN, width=BLOCK), expected.wider(BLOCK))
 
 
+def test_of_two_sessions_that_both_speak_for_a_step_the_later_one_is_counted(store: Store) -> None:
+    """As of all that goes along with a step, though it has nothing there: a table without a histogram is one."""
+    store.archive(STREAM, batch(start(), *(record(number, kl=1.0) for number in range(3))))
+    table = Array.of(np.zeros((1, 15), dtype=np.float32))
+    others = [record(0, counts(7), other=1.0), StepRecord(1, 1.0, {"other": 1.0}, sequences=table)]
+    store.archive(OTHER_SESSION, batch(start(time=9999.0), *others))
+    shown = {at: one.histogram for at, one in store.tables(RUN)}
+    expected = {at: one.numpy() for at, one in shown.items() if one is not None}
+    assert_same(store.histograms(RUN), Histograms.of(list(expected), list(expected.values())))
+    assert expected[0].tolist() == counts(7).tolist()
+    assert list(expected) == [0, 2]
+
+
 def test_a_run_that_is_there_anew_has_nothing_of_the_one_before(store: Store) -> None:
     store.archive(STREAM, batch(start(), *map(record, range(2 * BLOCK)), first=1))
     assert len(store.histograms(RUN, width=BLOCK).first) == 2
     with store._database.write() as db:
         store._delete(db, RUN, "a test")
-    store.archive(OTHER_SESSION, batch(start(), record(3)))
-    assert_same(store.histograms(RUN, width=BLOCK), sums([3], BLOCK))
+    store.archive(OTHER_SESSION, batch(start(), record(BLOCK + 3), record(2 * BLOCK)))
+    assert_same(store.histograms(RUN, width=BLOCK), sums([BLOCK + 3, 2 * BLOCK], BLOCK))
 
 
 def test_tables_that_were_let_go_of_are_not_counted() -> None:

@@ -149,18 +149,18 @@ class HistogramSums:
 
     def _up_to_date(self, db: sqlite3.Connection, run: str, lineage: Lineage) -> _Kept:
         """Return all whole blocks of a run, of which only those are read that are new or have changed."""
-        row = db.execute("SELECT changes, tables_from FROM runs WHERE id = ?", (run,)).fetchone()
+        changes = db.execute("SELECT changes FROM runs WHERE id = ?", (run,)).fetchone()[0]
         # the first session tells a run from another one of the same id, that began when it was deleted
-        history = (row[1], min(lineage.order, default=0), lineage.takeovers())
+        history = (min(lineage.order, default=0), lineage.takeovers())
         kept = self._kept.pop(run, None)
         if kept is None or kept.history != history:
-            kept = _Kept(history, row[0], Histograms.joined([], BLOCK), 0)
-        changed_from = kept.end if kept.changes == row[0] else self._news.since(run, kept.changes)
+            kept = _Kept(history, changes, Histograms.joined([], BLOCK), 0)
+        changed_from = kept.end if kept.changes == changes else self._news.since(run, kept.changes)
         valid = min(kept.end, changed_from // BLOCK * BLOCK)
         last = _end(db, "max", run, 0, 2**62)
         end = max(valid, (0 if last is None else last + 1) // BLOCK * BLOCK)
         parts = [kept.blocks.between(0, valid - 1), read_histograms(db, run, lineage, valid, end - 1, BLOCK)]
-        self._kept[run] = _Kept(history, row[0], Histograms.joined(parts, BLOCK), end)
+        self._kept[run] = _Kept(history, changes, Histograms.joined(parts, BLOCK), end)
         return self._kept[run]
 
     def _let_go(self) -> None:
