@@ -192,7 +192,7 @@ def test_the_source_in_memory_gives_columns_as_the_server_does() -> None:
     source = MemorySource()
     source.add_run("math~a")
     for step in range(10):
-        source.add_histogram("math~a", step, [step, *[0] * (HISTOGRAM_BINS - 1)])
+        source.add_along("math~a", step, histogram=[step, *[0] * (HISTOGRAM_BINS - 1)])
     found_ = source.histograms("math~a", from_step=1, columns=3)
     assert (found_.width, found_.counts[:, 0].tolist()) == (4, [6, 22, 17])
     assert source.histograms("math~nobody").counts.shape == (0, HISTOGRAM_BINS)

@@ -12,6 +12,7 @@ from rolloutwatch_dashboard.figures.heatmap import COLORS, frame
 from rolloutwatch_dashboard.figures.log_ratio_axis import places
 from rolloutwatch_dashboard.thresholds import Threshold, correction_of, token_thresholds
 
+GROUP, HEADING = "log-ratio", "Log ratio by step"
 TITLE = "Log ratio of tokens"
 COLUMNS = 600  # of steps, at the most; half as many at the least, in a long run
 HINTS = ("Point at a cell to read it; a click opens the step. Drag to zoom.", "Tap a cell to read it.")
@@ -77,6 +78,8 @@ def followed(run: RunDetail) -> dict[str, Any]:
     at = [place for place in places([one.at for one in thresholds]) if place is not None]
     return {
         "id": ids.HEATMAP,
+        "group": ids.group(GROUP),
+        "metrics": [],  # it has no series
         "figure": frame(thresholds),
         "thresholds": at,
         "columns": COLUMNS,

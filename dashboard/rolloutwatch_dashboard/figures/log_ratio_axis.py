@@ -11,8 +11,8 @@ from rolloutwatch_dashboard import theme
 
 END = len(HISTOGRAM_EDGES) // 2  # the place of the last bin, which is open
 AIR = 1.5
-TICKS = (-10.0, -1.0, -0.1, -0.01, 0.0, 0.01, 0.1, 1.0, 10.0)
-LABELS = ("-10", "-1", "-0.1", "-0.01", "0", "0.01", "0.1", "1", "10")
+TICKS = (-10.0, -1.0, -0.1, -0.001, 0.0, 0.001, 0.1, 1.0, 10.0)
+LABELS = ("-10", "-1", "-0.1", "-0.001", "0", "0.001", "0.1", "1", "10")  # few enough for a phone
 
 _EDGES = np.array(HISTOGRAM_EDGES)
 _PLACES = np.arange(len(HISTOGRAM_EDGES)) - (len(HISTOGRAM_EDGES) - 1) / 2
