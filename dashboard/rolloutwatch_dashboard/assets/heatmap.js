@@ -10,7 +10,7 @@
   const SHARE_OF_TIME = 20; // drawing takes at most one part in so many of the browser's time
   const MS_OF_A_DOUBLE_CLICK = 320;
   const COLUMNS_AT_ONCE = 2000; // when a step is looked for
-  const PX_NEAR = 200;
+  const PX_SEEN = 60; // so much of it is seen by whoever looks at it
   const MS_OF_A_LOOK = 300; // who scrolls past does not look
   const MS_WITHOUT_CHARTS = 3000; // a page whose charts are not there yet is shorter than it will be
 
@@ -117,7 +117,7 @@
       const element = $(this.told.id);
       if (!element || this.closed) return false;
       const box = element.getBoundingClientRect();
-      return box.height > 0 && box.bottom > -PX_NEAR && box.top < innerHeight + PX_NEAR;
+      return box.height > 0 && box.bottom > PX_SEEN && box.top < innerHeight - PX_SEEN;
     }
 
     // Whether somebody looks at it, and not only at the place where it is as long as other charts are not there.

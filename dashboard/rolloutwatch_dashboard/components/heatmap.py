@@ -45,7 +45,7 @@ def card(run: RunDetail) -> html.Div:
     head = html.Div(
         [
             html.H3(TITLE, title=MEANING),
-            html.Div([*(html.Span(one, className="threshold") for one in words), scale], className="limits"),
+            html.Div([*(html.Span(one, className="threshold") for one in words), scale], className="limits thresholds"),
         ],
         className="card-head",
     )
