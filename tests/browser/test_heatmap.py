@@ -156,6 +156,11 @@ def test_an_answer_takes_the_place_of_what_it_is_newer_than(blank: Page) -> None
     assert [one["total"] for one in known["columns"]] == expected.counts.sum(axis=1).tolist()
 
 
+def test_the_ends_of_the_legend_are_written_shortly(blank: Page) -> None:
+    found = blank.evaluate("[0, -1, -4, -5, -6, -9].map(rolloutwatch.heat.percentOfPower)")
+    assert found == ["100 %", "10 %", "0.01 %", "0.001 %", "1e-4 %", "1e-7 %"]
+
+
 def test_it_is_asked_for_when_it_is_seen_and_grows_with_the_run(site: Site, page: Page) -> None:
     """Not before: a page that nobody scrolls loads as quickly as ever. What is drawn is what the archive has."""
     long_run(site)

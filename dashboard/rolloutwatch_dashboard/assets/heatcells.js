@@ -144,8 +144,11 @@
     return `${rolloutwatch.number(edges[bin - 1])} to ${rolloutwatch.number(edges[bin])}`;
   };
 
-  // A share of tokens in percent, of a power of ten too.
+  // A share of tokens in percent.
   heat.percent = (share) => `${rolloutwatch.number(100 * share)} %`;
+
+  // The same of a power of ten.
+  heat.percentOfPower = (power) => (power < -5 ? `1e${power + 2} %` : heat.percent(10 ** power));
 
   // A cell in words.
   heat.cellText = function (column, bin, edges) {

@@ -333,8 +333,8 @@
 
     paintScale([low, high]) {
       const [from, , to] = $(`${this.told.id}-scale`).children;
-      say(from, heat.percent(10 ** low));
-      say(to, heat.percent(10 ** high));
+      say(from, heat.percentOfPower(low));
+      say(to, heat.percentOfPower(high));
     }
   };
 })();
