@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rolloutwatch_contract.alerts import AlertView
+from rolloutwatch_contract.histograms import Histograms
 from rolloutwatch_contract.protocol_steps import NoStep, StepView
 from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_contract.rules import Rule
@@ -242,6 +243,21 @@ class Source(Protocol):
 
         More than `points` values are thinned to about that many, keeping every column's minimum and maximum.
         A metric the run does not have gives an empty series.
+        """
+
+    def histograms(
+        self,
+        run: str,
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+        columns: int = 500,
+        width: int = 1,
+    ) -> Histograms:
+        """Return the histograms of the log ratio of steps `from_step` to `to_step` inclusive, each token counted once.
+
+        They come in columns of `width` steps, a power of two, or of the least more of which there are
+        no more than `columns`. A run that has none, or that there is none of, gives none.
         """
 
     def marks(

@@ -70,6 +70,8 @@ RULES_LINES = "rules-lines"  # *
 RULES_ANSWER = "rules-answer"  # *
 RULES_RUN = "rules-run"  # *
 
+# the heat map of the log ratio; heatmap.js knows it, and what is named after it
+HEATMAP = "heatmap"  # *
 # one step of a run; step.js knows those with a star
 STEP_ASKED = (
     "step-asked"  # * the address, once it asks for another order or for the tokens of another sequence

@@ -8,10 +8,11 @@ import numpy as np
 from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, RunSummary, Series, SessionView
 from rolloutwatch_dashboard.memory_alerts import MemoryAlerts
+from rolloutwatch_dashboard.memory_histograms import MemoryHistograms
 from rolloutwatch_dashboard.memory_steps import MemorySteps
 
 
-class MemorySource(MemorySteps, MemoryAlerts):
+class MemorySource(MemoryHistograms, MemorySteps, MemoryAlerts):
     """Keeps runs in dictionaries.
 
     >>> source = MemorySource()

@@ -21,6 +21,7 @@ from rolloutwatch_server.api import (
     exports,
     guides,
     health,
+    histograms,
     imports,
     live,
     me,
@@ -93,7 +94,7 @@ def create_app(
         notifier=notifier,
         of_runs=metrics_runs,
     )
-    nouns = (runs, steps, live, replay, whatif, alerts, silences, rules, notifications)
+    nouns = (runs, histograms, steps, live, replay, whatif, alerts, silences, rules, notifications)
     for noun in (*nouns, exports, imports, catalogue, dead_letters, archive, me):
         app.include_router(noun.router, prefix=API)
     for noun in (health, metrics, docs, guides):

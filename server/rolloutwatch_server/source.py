@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from rolloutwatch_contract.alerts import AlertView
+from rolloutwatch_contract.histograms import Histograms
 from rolloutwatch_contract.protocol import (
     GivenUpView,
     MarkView,
@@ -58,6 +59,18 @@ class DashboardSource:
     ) -> Mapping[str, Series]:
         """Return the series asked for."""
         return self._store.series(run, metrics, from_step=from_step, to_step=to_step, points=points)
+
+    def histograms(
+        self,
+        run: str,
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+        columns: int = 500,
+        width: int = 1,
+    ) -> Histograms:
+        """Return the histograms of the log ratio."""
+        return self._store.histograms(run, from_step=from_step, to_step=to_step, columns=columns, width=width)
 
     def marks(
         self,
