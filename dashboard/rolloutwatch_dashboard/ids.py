@@ -44,3 +44,10 @@ RULES_DOCUMENT = "rules-document"  # *
 RULES_LINES = "rules-lines"  # *
 RULES_ANSWER = "rules-answer"  # *
 RULES_RUN = "rules-run"  # *
+
+# runs compared; compare.js knows those with a star
+COMPARED = "compared"  # *
+COMPARED_WATCH = "compared-watch"  # * counted up by compare.js when its tables are to be made anew
+COMPARED_TABLES = "compared-tables"  # *
+COMPARED_ZONE = "compared-zone"  # *
+COMPARED_ALL = "compared-all"  # *

@@ -10,6 +10,10 @@ from typing import Any
 from rolloutwatch_contract.severity import Severity
 
 SERIES = ("#0072b2", "#d55e00")  # style.css brightens them on dark ground
+# of runs that are laid over each other: as far apart as can be, also for who sees no red, green or blue;
+# compare.css has those for dark ground. After the sixth run they come again, dashed.
+RUNS = ("#0072b2", "#d55e00", "#7d2ef4", "#5a0a0a", "#ac7575", "#14145e")
+DASHES = ("solid", "6px,3px")
 SEVERITY_LINE = {Severity.WARNING: "#b8860b", Severity.CRITICAL: "#c0392b"}
 SEVERITY_FILL = {Severity.WARNING: "rgba(230, 159, 0, 0.09)", Severity.CRITICAL: "rgba(213, 55, 30, 0.10)"}
 GRID = "rgba(128, 128, 128, 0.18)"

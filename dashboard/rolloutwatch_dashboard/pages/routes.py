@@ -7,7 +7,7 @@ from urllib.parse import unquote
 from dash import Dash
 from dash.development.base_component import Component
 
-from rolloutwatch_dashboard.pages import alerts, missing, rules, run, run_alerts, runs
+from rolloutwatch_dashboard.pages import alerts, compare, missing, rules, run, run_alerts, runs
 from rolloutwatch_dashboard.visit import Shown, Visit
 
 
@@ -25,10 +25,11 @@ class WithCallbacks(Protocol):
 ROUTES: tuple[tuple[str, Callable[..., Shown | None]], ...] = (
     ("", runs.show),
     ("alerts", alerts.show),
+    ("compare", compare.show),
     ("rules", rules.show),
     ("runs/*", run.show),
 )
-WITH_CALLBACKS: tuple[WithCallbacks, ...] = (runs, alerts, run_alerts)
+WITH_CALLBACKS: tuple[WithCallbacks, ...] = (runs, alerts, run_alerts, compare)
 
 
 def shown(path: str, visit: Visit) -> Shown:

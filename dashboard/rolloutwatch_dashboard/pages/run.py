@@ -75,7 +75,7 @@ def show(visit: Visit, name: str) -> Shown | None:
     )
 
 
-def _read(source: Source, run: RunDetail, metrics: Sequence[str], **which: int) -> Mapping[str, Series]:
+def _read(source: Source, run: RunDetail, metrics: Sequence[str], **which: Any) -> Mapping[str, Series]:
     """Read series, with NaN where a figure did not come because no log-prob was finite."""
     return _voided(source.series(run.summary.id, metrics, **which))
 
