@@ -94,10 +94,6 @@ class Asked:
         query += [("same", "1")] if self.same else []
         return PATH + (f"?{urlencode(query, safe='~/:@')}" if query else "")
 
-    def with_runs(self, runs: Sequence[str]) -> "Asked":
-        """Return the same of other runs."""
-        return replace(self, runs=tuple(runs))
-
     def aligned_by(self, align: Align, mark: str = "", number: int = 1) -> "Asked":
         """Return the same aligned by something else, of which all is in view."""
         return replace(self, align=align, mark=mark, number=number, ends=None)

@@ -72,7 +72,7 @@ def show(visit: Visit) -> Shown:
         [
             _head(visit.source, asked, details),
             *_notes(notes),
-            _legend(asked, details),
+            _legend(details),
             _cards(charts, compared, axis, limits, asked, drawing),
             dcc.Store(id=ids.COMPARED_WATCH, data=0),
             html.Div(tables(visit, asked, details, metrics), id=ids.COMPARED_TABLES),
@@ -145,8 +145,19 @@ def tables(visit: Visit, asked: Asked, details: Sequence[RunDetail], metrics: Se
             differences(details),
             *_several_sessions(details),
         ],
-        **{"data-now": str(visit.now), "data-runs": json.dumps(runs)},
+        **{"data-now": str(visit.now), "data-runs": json.dumps(runs), "data-worst": _worst(columns)},
     )
+
+
+def _worst(columns: Sequence[Column]) -> str:
+    """Return the colour of the icon: of the worst alert that fires on a run that is not over."""
+    firing = [
+        alert.severity
+        for one in columns
+        for alert in one.alerts
+        if alert.is_firing and not _is_over(one.detail)
+    ]
+    return max(firing).word if firing else "unknown"
 
 
 def _several_sessions(details: Sequence[RunDetail]) -> list[html.P]:
@@ -279,13 +290,12 @@ def _not_drawn(asked: Asked, compared: Sequence[Compared]) -> list[str]:
     return found
 
 
-def _legend(asked: Asked, details: Sequence[RunDetail]) -> html.Ul:
+def _legend(details: Sequence[RunDetail]) -> html.Ul:
     items = []
     for at, one in enumerate(details):
-        others = [other.summary.id for other in details if other is not one]
         words = f"Take {one.summary.name} out"
-        cross = [html.Span("×", **{"aria-hidden": "true"}), html.Span(words, className="hidden")]
-        away = dcc.Link(cross, href=asked.with_runs(others).address, className="away", title=words)
+        about = {"title": words, "aria-label": words, "data-away": one.summary.id}
+        away = html.Button("×", type="button", className="away", **about)
         items.append(html.Li([swatch(at), run_link(one), away], **{"data-run": str(at)}))
     return html.Ul(items, className="legend", **{"aria-label": "Runs and their lines"})
 
