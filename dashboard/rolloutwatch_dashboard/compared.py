@@ -169,7 +169,7 @@ def with_voids(series: Series, unreadable: Series) -> Series:
     return _ordered(Series(step, value, time))
 
 
-def axis_of(asked: Asked, details: Sequence[RunDetail]) -> Axis:
+def axis_of(asked: Asked, compared: Sequence[Compared]) -> Axis:
     """Return what stands below the charts."""
     match asked.align:
         case Align.STEP:
@@ -179,14 +179,26 @@ def axis_of(asked: Asked, details: Sequence[RunDetail]) -> Axis:
         case Align.TIME:
             return Axis("%{x|%Y-%m-%d %H:%M:%S}", unit=1e-3, timed=True, dated=True)
         case Align.RELATIVE:
-            name, size = unit_of(asked, details)
-            return Axis(f"%{{x:.4~g}} {name} after the run began", unit=size, timed=True)
+            name, size = unit_of(_span(asked, compared))
+            return Axis(f"%{{x:.4~g}} {name} after the run began", f" {name}", unit=size, timed=True)
 
 
-def unit_of(asked: Asked, details: Sequence[RunDetail]) -> tuple[str, float]:
-    """Return the unit in which time is told, and its seconds."""
-    spans = [one.summary.updated_at - one.summary.started_at for one in details]
-    span = asked.ends[1] - asked.ends[0] if asked.ends else max(spans, default=0.0)
+def _span(asked: Asked, compared: Sequence[Compared]) -> float:
+    """Return how many seconds there are to be seen."""
+    if asked.ends:
+        return asked.ends[1] - asked.ends[0]
+    known = [
+        (one, series.time) for one in compared for series in one.whole.values() if series.time is not None
+    ]
+    return max((float(time.max()) - (one.origin or 0.0) for one, time in known if len(time)), default=0.0)
+
+
+def unit_of(span: float) -> tuple[str, float]:
+    """Return the unit in which so many seconds are told, and its seconds.
+
+    >>> [unit_of(one)[0] for one in (0, 179, 180, 10_800, 300_000)]
+    ['s', 's', 'min', 'h', 'd']
+    """
     return next((one for one in reversed(UNITS) if span >= LEAST_UNITS * one[1]), UNITS[0])
 
 

@@ -134,8 +134,14 @@
       if (this.closed || this.quiet) return;
       if ("yaxis.range[0]" in change) chart.isStretched = true;
       if ("xaxis.range[0]" in change) {
-        this.look([0, 1].map((end) => Number(rounded(chart.toPlace(change[`xaxis.range[${end}]`])))));
+        const ends = [0, 1].map((end) => chart.toPlace(change[`xaxis.range[${end}]`]));
+        // steps are whole
+        this.look(this.told.axis.timed ? ends.map((end) => Number(rounded(end))) : [Math.floor(ends[0]), Math.ceil(ends[1])]);
       }
+    }
+
+    point(x) {
+      if (!this.closed) for (const chart of this.charts) chart.point(x);
     }
 
     // Show a part of the axis on all charts, or with null all of it.

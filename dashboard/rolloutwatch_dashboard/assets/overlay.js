@@ -98,6 +98,8 @@
       if (axis.dated || !same(this.page.ends, this.page.told.ends)) this.changed = true; // drawn for UTC
       graph.on("plotly_relayout", (change) => this.page.relaid(this, change));
       graph.on("plotly_doubleclick", () => this.page.look(null));
+      graph.on("plotly_hover", ({ xvals }) => this.page.point(xvals[0]));
+      graph.on("plotly_unhover", () => this.page.point(null));
       return graph;
     }
 
@@ -155,6 +157,7 @@
         layout["yaxis.range"] = range;
         Object.assign(layout, this.ticks(range));
       }
+      if (this.page.told.axis.dated) layout["xaxis.type"] = "date"; // plotly guesses anew from what it is given
       if (ends) return { ...layout, "xaxis.range": ends, "xaxis.autorange": false };
       const [first, last] = extent(lines);
       const clip = first < last ? { "xaxis.autorangeoptions.clipmin": first, "xaxis.autorangeoptions.clipmax": last } : {};
@@ -165,6 +168,19 @@
     ticks(range) {
       if (!(this.told.floor > 0)) return {};
       return Object.fromEntries(Object.entries(rolloutwatch.ticksOf(...range)).map(([name, value]) => [`yaxis.${name}`, value]));
+    }
+
+    // A line at a place of the axis, which somebody points at on one of the charts; null for none.
+    point(x) {
+      const graph = this.plot();
+      if (!graph || !this.isSeen(graph)) return;
+      this.line = this.line || rolloutwatch.element("div", { class: "pointed" });
+      const place = graph.querySelector(".svg-container");
+      if (this.line.parentNode !== place) place.append(this.line);
+      const { xaxis, yaxis } = graph._fullLayout;
+      const at = x === null ? -1 : xaxis.d2p(x);
+      this.line.hidden = !(at >= 0 && at <= xaxis._length);
+      this.line.style.cssText = `left: ${xaxis._offset + at}px; top: ${yaxis._offset}px; height: ${yaxis._length}px`;
     }
 
     // Only one run is to be seen clearly; null for all of them.

@@ -49,7 +49,10 @@ def summary(columns: Sequence[Column], metrics: Sequence[str], now: float) -> ht
 
 
 def differences(details: Sequence[RunDetail]) -> html.Div:
-    """Return the table of configuration and environment; rows in which nothing differs have the class `same`."""
+    """Return the table of configuration and environment; rows in which nothing differs have the class `same`.
+
+    Of one run alone nothing can differ, and all of it is shown.
+    """
     bodies = []
     for heading, facts in (
         ("Configuration", [one.config for one in details]),
@@ -196,7 +199,7 @@ def _beside(facts: Sequence[Mapping[str, Value]]) -> list[html.Tr]:
     found = []
     for name in names:
         values = [one.get(name, ABSENT) for one in facts]
-        differs = any(not _equal(values[0], other) for other in values[1:])
+        differs = len(facts) == 1 or any(not _equal(values[0], other) for other in values[1:])
         found.append(_row(name, [_fact(value) for value in values], "" if differs else "same"))
     return found
 

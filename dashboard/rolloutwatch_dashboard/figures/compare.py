@@ -40,10 +40,12 @@ class Axis:
 
     A value stands at its step, or with `timed` at its time in seconds, less its run's origin, in `unit`s.
     With `dated` that is a date, and the unit is a millisecond, as plotly counts.
-    `words` are those that are said of a place that is pointed at; with `zero` there is a line at 0.
+    `words` are those that are said of a place that is pointed at, `suffix` stands behind each number below the axis;
+    with `zero` there is a line at 0.
     """
 
     words: str
+    suffix: str = ""
     unit: float = 1.0
     timed: bool = False
     dated: bool = False
@@ -156,7 +158,7 @@ def figure_of(
         "annotations": [nothing],
         "shapes": [*(shape for limit in own for shape in limit_shapes(limit, chart.log)), *ideal_line(chart), *_zero(axis)],
         "showlegend": False,
-        "margin": {"l": 60, "r": 12, "t": 10, "b": 26, "autoexpand": False},
+        "margin": {"l": 60, "r": 12, "t": 10, "b": 38 if axis.dated else 26, "autoexpand": False},
         "paper_bgcolor": theme.CLEAR,
         "plot_bgcolor": theme.CLEAR,
         "font": {"family": theme.FONT, "size": 11},
@@ -183,13 +185,14 @@ def _x_axis(axis: Axis, xs: Sequence[float], ends: tuple[float, float] | None) -
     view = {"range": list(ends), "autorange": False} if ends else ends_of_axis(min(xs), max(xs)) if xs else {}
     return {
         "type": "date" if axis.dated else "linear", "gridcolor": theme.GRID, "zeroline": False, "nticks": 7,
+        "ticksuffix": axis.suffix, "showspikes": False,  # of each run another one: overlay.js has one line for all charts
         **({} if axis.dated else {"hoverformat": ".6~g" if axis.timed else "d"}),
         "unifiedhovertitle": {"text": axis.words}, **view,
     }  # fmt: skip
 
 
 def _line(run: Run, places: Sequence[float | None], axis: Axis) -> dict[str, Any]:
-    at = "  at step %{customdata[1]}" if axis.timed or axis.zero else ""
+    at = " at step %{customdata[1]}" if axis.timed or axis.zero else ""
     return {
         "type": "scatter", "mode": "lines", "connectgaps": False, "x": run.line.x, "y": list(places),
         "customdata": [list(one) for one in zip(run.line.value, run.line.step, strict=True)],
@@ -224,6 +227,6 @@ def _not_finite(run: Run, axis: Axis) -> dict[str, Any]:
 def _zero(axis: Axis) -> list[dict[str, Any]]:
     if not axis.zero:
         return []
-    line = theme.MARKS["linked"]["line"]
+    line = theme.MARKS["restart"]["line"]
     place = {"xref": "x", "x0": 0, "x1": 0, "yref": "paper", "y0": 0, "y1": 1}
     return [{"type": "line", "name": "mark: zero", "line": line, "layer": "below", **place}]

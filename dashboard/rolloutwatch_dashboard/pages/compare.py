@@ -63,7 +63,7 @@ def show(visit: Visit) -> Shown:
     if not details:
         return _nothing_chosen(visit.source, notes), {**choice, "runs": [], "charts": []}
     compared = read(visit.source, asked, details, metrics)
-    axis = axis_of(asked, details)
+    axis = axis_of(asked, compared)
     limits = common([visit.limits(one.summary.id) for one in details])
     charts = charts_for(details, metrics)
     drawing = f"compare {visit.now}"
@@ -329,7 +329,8 @@ def _card(
         id=chart.name,
         figure=figure,
         style={"height": CHART_HEIGHT},
-        config={"displayModeBar": False, "responsive": True, "doubleClick": False, "scrollZoom": False},
+        # by a double click all charts show all, for which there is a button too
+        config={"displayModeBar": False, "responsive": True, "doubleClick": False, "showTips": False},
     )
     own = sorted((limit for limit in limits if limit.metric == metric), key=lambda limit: limit.severity)
     words = dict.fromkeys((limit.severity.word, where(limit)) for limit in own)
