@@ -70,7 +70,7 @@ def _read(
     # a figure that did not come because no log-prob was finite is not finite either
     read = [*metrics, *({UNREADABLE} & set(detail.metrics) - set(metrics))]
     whole = _by_step(source.series(run, read, points=points, by_time=timed))
-    window = _window(asked, origin, whole.values()) if asked.ends else None
+    window = window_of(asked, origin, whole.values()) if asked.ends else None
     close: Mapping[str, Series] = {}
     if window:
         close = _by_step(
@@ -114,7 +114,7 @@ def kinds_of(source: Source, details: Sequence[RunDetail]) -> list[str]:
     return sorted(set().union(*kinds), key=lambda kind: (-sum(kind in of_it for of_it in kinds), kind))
 
 
-def _window(asked: Asked, origin: float, series: Iterable[Series]) -> tuple[int, int] | None:
+def window_of(asked: Asked, origin: float, series: Iterable[Series]) -> tuple[int, int] | None:
     """Return the steps from before the part that is looked at to behind it; None if the run has nothing there."""
     assert asked.ends is not None
     first, last = (end + origin for end in asked.ends)

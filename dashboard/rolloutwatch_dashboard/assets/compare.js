@@ -5,13 +5,14 @@
 
   const MS_BETWEEN_LOOKS = 3000;
   const MS_UNTIL_DETAIL = 200; // whoever turns a wheel turns on
+  const MS_UNTIL_THERE = 100;
   const API = "/api/v1/runs";
 
   const $ = (id) => document.getElementById(id);
   const { TITLE, say, notice, paintIcon } = rolloutwatch.head;
   const asked = () => new URLSearchParams(location.search);
 
-  // compared._window: the steps from before a part of the axis to behind it, null where a run has nothing there
+  // compared.window_of: the steps from before a part of the axis to behind it, null where a run has nothing there
   rolloutwatch.windowOf = function (columns, first, last) {
     let [begin, end] = [Infinity, -Infinity];
     for (const { step, time } of columns) {
@@ -64,6 +65,7 @@
       document.addEventListener("change", this.heard.change);
       addEventListener("scroll", this.heard.scroll, { passive: true });
       this.clock = setInterval(() => this.tick(), 1000);
+      this.soon = setInterval(() => this.begin(), MS_UNTIL_THERE);
       this.lookedAt = Date.now();
       this.tick();
     }
@@ -71,10 +73,20 @@
     close() {
       this.closed = true;
       clearInterval(this.clock);
+      clearInterval(this.soon);
       clearTimeout(this.timer);
       document.removeEventListener("click", this.heard.click);
       document.removeEventListener("change", this.heard.change);
       removeEventListener("scroll", this.heard.scroll);
+    }
+
+    // Charts are drawn one after the other; until all of them are there, one looks often.
+    begin() {
+      if (!this.charts.every((chart) => chart.adopt())) return;
+      clearInterval(this.soon);
+      const page = $("compared");
+      if (page) page.removeAttribute("aria-busy");
+      this.paint();
     }
 
     tick() {
@@ -88,6 +100,7 @@
     dress() {
       const page = $("compared");
       if (!page) return;
+      page.dataset.followed = this.told.runs.filter((run) => !run.over).length;
       page.classList.toggle("with-same", asked().get("same") === "1");
       const back = page.querySelector(".back");
       if (back) back.hidden = !this.ends;

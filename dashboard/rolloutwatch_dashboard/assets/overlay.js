@@ -54,13 +54,6 @@
     };
   };
 
-  // A date axis has no zones: what it is to show is given as if it were of UTC.
-  rolloutwatch.toZone = (ms) => ms - 60000 * new Date(ms).getTimezoneOffset();
-  rolloutwatch.fromZone = function (ms) {
-    const near = ms + 60000 * new Date(ms).getTimezoneOffset();
-    return ms + 60000 * new Date(near).getTimezoneOffset();
-  };
-
   // What is known of a series up to a step, and what has come from there on.
   rolloutwatch.withNews = function (series, fresh, from) {
     return joined(part(series, (at) => series.step[at] < from), fresh);
@@ -95,11 +88,14 @@
         const time = axis.timed ? rows.map(([, , place]) => place * axis.unit + run.origin) : null;
         return { step: rows.map(([step]) => step), value: rows.map(([, value]) => value), time };
       });
-      if (axis.dated || !same(this.page.ends, this.page.told.ends)) this.changed = true; // drawn for UTC
+      if (!same(this.page.ends, this.page.told.ends)) this.changed = true;
       graph.on("plotly_relayout", (change) => this.page.relaid(this, change));
       graph.on("plotly_doubleclick", () => this.page.look(null));
       graph.on("plotly_hover", ({ xvals }) => this.page.point(xvals[0]));
       graph.on("plotly_unhover", () => this.page.point(null));
+      // somebody may have been quicker
+      const { autorange, range } = graph._fullLayout.xaxis;
+      if (!this.page.ends && !this.page.told.ends && autorange === false) this.page.relaid(this, { "xaxis.range[0]": range[0], "xaxis.range[1]": range[1] });
       return graph;
     }
 
@@ -108,17 +104,10 @@
       return box.bottom > -200 && box.top < innerHeight + 200;
     }
 
-    // Where a place on the common axis, in steps or seconds, is drawn; and back.
-    toX(place) {
-      const x = place / this.page.told.axis.unit;
-      return this.page.told.axis.dated ? rolloutwatch.toZone(x) : x;
-    }
-
+    // The place on the common axis, in steps or seconds, that stands at an end of the axis; dates are told in the viewer's zone.
     toPlace(x) {
       const { unit, dated } = this.page.told.axis;
-      if (!dated) return x * unit;
-      const ms = typeof x === "number" ? x : Date.parse(`${String(x).replace(" ", "T")}Z`);
-      return rolloutwatch.fromZone(ms) * unit;
+      return unit * (dated && typeof x !== "number" ? Date.parse(String(x).replace(" ", "T")) : x);
     }
 
     async paint() {
@@ -127,7 +116,6 @@
       this.changed = false;
       const { axis, runs } = this.page.told;
       const lines = runs.map((run, at) => rolloutwatch.lineOf(this.whole[at], run.origin || 0, axis, this.close[at]));
-      if (axis.dated) for (const line of lines) line.x = line.x.map(rolloutwatch.toZone);
       for (const line of lines) line.drawn = rolloutwatch.drawn(line.value, this.told);
       const data = this.traces(lines);
       await this.page.quietly(() => window.Plotly.update(graph, data, this.layout(lines)));
@@ -148,7 +136,7 @@
     }
 
     layout(lines) {
-      const ends = this.page.ends && this.page.ends.map((end) => this.toX(end));
+      const ends = this.page.ends && this.page.ends.map((end) => end / this.page.told.axis.unit);
       const isInView = (x) => !ends || (ends[0] <= x && x <= ends[1]);
       const seen = lines.map((line) => line.drawn.filter((value, at) => isInView(line.x[at])));
       const layout = { "annotations[0].visible": seen.every((line) => line.every((value) => value === null)) };
@@ -178,7 +166,7 @@
       const place = graph.querySelector(".svg-container");
       if (this.line.parentNode !== place) place.append(this.line);
       const { xaxis, yaxis } = graph._fullLayout;
-      const at = x === null ? -1 : xaxis.d2p(x);
+      const at = x === null ? -1 : xaxis.c2p(x);
       this.line.hidden = !(at >= 0 && at <= xaxis._length);
       this.line.style.cssText = `left: ${xaxis._offset + at}px; top: ${yaxis._offset}px; height: ${yaxis._length}px`;
     }

@@ -39,7 +39,7 @@ class Axis:
     """What stands below charts that are compared.
 
     A value stands at its step, or with `timed` at its time in seconds, less its run's origin, in `unit`s.
-    With `dated` that is a date, and the unit is a millisecond, as plotly counts.
+    With `dated` that is a date, and the unit is a millisecond: of numbers plotly makes dates in the viewer's zone.
     `words` are those that are said of a place that is pointed at, `suffix` stands behind each number below the axis;
     with `zero` there is a line at 0.
     """

@@ -79,6 +79,7 @@ def show(visit: Visit) -> Shown:
         ],
         id=ids.COMPARED,
         className="with-same" if asked.same else "",
+        **{"aria-busy": "true"},  # until the charts are there
     )
     followed = {
         "page": drawing,
@@ -250,7 +251,7 @@ def _alignment(source: Source, asked: Asked, details: Sequence[RunDetail]) -> li
     ]  # fmt: skip
     select = html.Select(ways, name="align", **{"aria-label": "What runs are aligned by"})
     if asked.align is Align.TIME:
-        return [select, html.Span("UTC", id=ids.COMPARED_ZONE, className="quiet")]
+        return [select, html.Span("in your zone", id=ids.COMPARED_ZONE, className="quiet")]
     if asked.align is not Align.MARK:
         return [select]
     before, after = (asked.aligned_by(Align.MARK, asked.mark, asked.number + way).address for way in (-1, 1))
