@@ -1,18 +1,15 @@
 """Which figures runs are compared by, and what the chart of each is."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import RunDetail
-from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, TILES, charts_of
+from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, TILES, charts_of, reward_of
 from rolloutwatch_dashboard.figures.timeseries import Chart
 from rolloutwatch_dashboard.words import title
 
 FEWEST_METRICS = 4  # of runs that have none of the core figures, so many of their own are drawn
-# what trainers call that which is to grow; a mismatch is a reason to look at it
-REWARD = re.compile(r"(?:^|[/_.@-])(?:rewards?|scores?|returns?)(?:[/_.@-]|$)", re.IGNORECASE)
 
 
 def offered(details: Sequence[RunDetail]) -> list[str]:
@@ -25,18 +22,22 @@ def usual(details: Sequence[RunDetail]) -> list[str]:
     """Return the figures that one looks at first: the core ones, and the reward."""
     there = offered(details)
     core = [metric for metric in TILES if metric in there]
-    rewards = [metric for metric in there if metric not in METRICS and REWARD.search(metric)]
-    having = {metric: sum(metric in one.metrics for one in details) for metric in rewards}
-    best = sorted(rewards, key=lambda metric: (-having[metric], len(metric), metric))[:1]
-    return (core + best) or there[:FEWEST_METRICS]
+    own = [metric for metric in there if metric not in METRICS]
+    # rather one that all of them have
+    reward = reward_of(
+        metric for metric in own if all(metric in one.metrics for one in details)
+    ) or reward_of(own)
+    return [*core, *([reward] if reward else [])] or there[:FEWEST_METRICS]
 
 
 def charts_for(details: Sequence[RunDetail], metrics: Iterable[str]) -> list[Chart]:
     """Return a chart for each figure, with the value axis that it has on the page of a run."""
     known: dict[str, Chart] = {}
     for detail in details:
-        for group in charts_of(detail, SHOWN_WHEN_NOT_ZERO).values():
-            known |= {metric: chart for chart in group for metric in chart.metrics if metric not in known}
+        for group in charts_of(detail, SHOWN_WHEN_NOT_ZERO):
+            known |= {
+                metric: chart for chart in group.charts for metric in chart.metrics if metric not in known
+            }
     return [_chart(number, metric, known) for number, metric in enumerate(metrics)]
 
 

@@ -1,4 +1,4 @@
-"""The part of the source in memory that knows when figures were made, and sums them up."""
+"""The part of the source in memory that tells series by time, and sums them up."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
@@ -7,6 +7,7 @@ import numpy as np
 
 from rolloutwatch_contract.figure_summary import FigureSummary, summarise
 from rolloutwatch_contract.protocol import Series
+from rolloutwatch_contract.protocol_steps import StepView
 
 
 class _HasSeries(Protocol):
@@ -14,20 +15,16 @@ class _HasSeries(Protocol):
 
 
 class MemoryTimes:
-    """Keeps the time of steps in dictionaries."""
+    """Knows the times of steps by what goes along with them."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._times: dict[str, dict[int, float]] = {}
-
-    def add_time(self, run: str, step: int, time: float) -> None:
-        """Tell when the figures of a step were made, in seconds since 1970; of others nobody knows."""
-        self._times.setdefault(run, {})[step] = time
+    _along: dict[tuple[str, int], StepView]
 
     def by_time(self, run: str, series: Series) -> Series:
         """Return a series in the order of time, without the values of which nobody knows when they were made."""
-        known = self._times.get(run, {})
-        time = np.array([known.get(step, np.nan) for step in series.step.tolist()], dtype=np.float64)
+        along = [self._along.get((run, step)) for step in series.step.tolist()]
+        time = np.array(
+            [np.nan if one is None or one.time is None else one.time for one in along], dtype=np.float64
+        )
         order = np.argsort(time, kind="stable")
         order = order[np.isfinite(time[order])]
         return Series(series.step[order], series.value[order], time[order])

@@ -46,7 +46,7 @@ def source() -> MemorySource:
         one.add_run(run, state=state, started_at=began, updated_at=began + 100, config=config)
         for step in range(10):
             one.add_step(run, step, {"mismatch_k3_kl": 0.001 * (1 + step), "train/reward": float(step)})
-            one.add_time(run, step, began + 10 * step)
+            one.add_along(run, step, time=began + 10 * step)
         for number, step in enumerate(syncs):
             one.add_mark(run, MarkView(step, began + 10 * step, "weight_sync", {"version": number}))
     return one

@@ -2,7 +2,9 @@
 
 import itertools
 import re
+from pathlib import Path
 
+import dash
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -102,3 +104,15 @@ def test_every_run_has_the_colour_of_the_style_sheet() -> None:
 @pytest.mark.parametrize("color", theme.SERIES)
 def test_lines_can_be_seen(name: str, color: str) -> None:
     assert contrast(color, palette(name)["card"]) >= 3.0
+
+
+def test_every_colour_of_dashs_own_widgets_is_one_of_ours() -> None:
+    """Else a widget would stay light on dark ground. Dash brings its colours on :root, later than our style sheets."""
+    bundle = (Path(dash.__file__).parent / "dcc" / "dash_core_components.js").read_text(encoding="utf-8")
+    block = re.search(r":root \{([^}]*--Dash-[^}]*)\}", bundle)
+    assert block is not None
+    theirs = set(re.findall(r"(--Dash-[\w-]+):", block[1])) - {"--Dash-Spacing"}
+    widgets = (HERE / "assets" / "widgets.css").read_text(encoding="utf-8")
+    ours = re.search(r":root\[data-theme\] \{(.*?)\}", widgets, re.DOTALL)
+    assert ours is not None
+    assert set(re.findall(r"(--Dash-[\w-]+):", ours[1])) == theirs

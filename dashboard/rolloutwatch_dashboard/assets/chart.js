@@ -46,6 +46,22 @@
       this.early = []; // what came before plotly had drawn the first figure
       this.changed = false;
       this.isZoomed = false;
+      this.end = null; // the last step that is drawn, null for all there are
+    }
+
+    // Draw only what came up to a step, on the axes of all of it; null draws all again.
+    until(step) {
+      if (this.end === step) return;
+      this.end = step;
+      this.changed = true;
+    }
+
+    // What is drawn of a column.
+    part(column) {
+      if (this.end === null) return column;
+      const after = column.step.findIndex((step) => step > this.end);
+      const count = after < 0 ? column.step.length : after;
+      return { step: column.step.slice(0, count), value: column.value.slice(0, count) };
     }
 
     put(step, metrics, leftOut) {
@@ -111,8 +127,8 @@
       const graph = this.plot();
       if (!graph || !this.adopt(graph) || !this.changed || !this.isSeen(graph)) return;
       this.changed = false;
-      const lines = this.columns.map((column) => rolloutwatch.withGaps(column.step, column.value));
-      for (const line of lines) line.drawn = rolloutwatch.drawn(line.value, this.told);
+      const whole = this.columns.map((column) => this.line(column));
+      const lines = this.end === null ? whole : this.columns.map((column) => this.line(this.part(column)));
       const dots = lines.map((line) => {
         const alone = rolloutwatch.isolated(line.drawn);
         return { step: alone.map((at) => line.step[at]), drawn: alone.map((at) => line.drawn[at]), value: [] };
@@ -134,11 +150,28 @@
         layout.shapes = [...this.limits, ...paths];
       }
       const inView = (line) => line.drawn.filter((_, at) => this.isInView(line.step[at]));
-      const range = rolloutwatch.valueRange(lines.map(inView), this.told);
+      const range = rolloutwatch.valueRange(whole.map(inView), this.told);
       if (!this.isZoomed) layout["yaxis.range"] = range;
       if (!this.ends) Object.assign(layout, endsOfAxis(steps));
+      if (!this.ends && !this.isZoomed) Object.assign(layout, this.keptRange(steps));
       Object.assign(layout, this.ticks(this.isZoomed ? graph._fullLayout.yaxis.range : range));
       await window.Plotly.update(graph, data, layout);
+    }
+
+    // A line through a column, broken where values stopped coming.
+    line(column) {
+      const line = rolloutwatch.withGaps(column.step, column.value);
+      line.drawn = rolloutwatch.drawn(line.value, this.told);
+      return line;
+    }
+
+    // While not all is drawn plotly cannot see how far the axis of steps reaches.
+    keptRange(steps) {
+      const isKept = this.end !== null && steps.length > 0;
+      const wasKept = this.isKept;
+      this.isKept = isKept;
+      if (isKept) return { "xaxis.range": rangeOf([steps[0], steps[steps.length - 1]]) };
+      return wasKept ? { "xaxis.autorange": true } : {};
     }
 
     // Take over the figure that came with the page.
@@ -164,7 +197,9 @@
     place(graph, steps) {
       const axis = graph._fullLayout.xaxis;
       const [first, last] = this.isZoomed ? axis.range : this.ends || [steps[0], steps[steps.length - 1]];
-      return rolloutwatch.placeMarks(steps.length || this.ends ? this.allMarks() : [], steps, first, last, axis._length);
+      const marks = steps.length || this.ends ? this.allMarks() : [];
+      const come = this.end === null ? marks : marks.filter((mark) => mark.step <= this.end);
+      return rolloutwatch.placeMarks(come, steps, first, last, axis._length);
     }
 
     // All that is marked here, in order.
