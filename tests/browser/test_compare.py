@@ -84,10 +84,10 @@ def test_runs_are_aligned_by_step_by_a_mark_and_by_time(site: Site, page: Page) 
     expect(page.locator(".legend li")).to_have_text(["math / a×", "math / b×"])
     page.get_by_label("What runs are aligned by").select_option("mark:weight_sync")
     wait_for_lines(page, steps_of(range(40), 10, 4), steps_of(range(30), 20, 10))
-    page.get_by_title("the mark after it").click()
+    page.get_by_role("link", name="The mark after it").click()
     expect(page).to_have_url(f"{site.url}/compare?run={A}&run={B}&align=mark:weight_sync:2&metric=reward")
     wait_for_lines(page, steps_of(range(40), 10, 14), steps_of(range(30), 20, 20))
-    page.get_by_title("the mark after it").click()
+    page.get_by_role("link", name="The mark after it").click()
     expect(page.locator(".notes li")).to_have_text(
         [f"{name} has no weight sync no. 3, and is not drawn." for name in "ab"]
     )

@@ -263,8 +263,10 @@ def test_only_what_differs_is_beside_each_other_unless_asked(source: MemorySourc
     assert facts(body)["rollout_is_threshold"] == ("2 2", "same")
     source.add_run("math~d", config={"x": True})
     source.add_run("math~e", config={"x": 1})
-    body, _ = shown(source, "?run=math~d&run=math~e&run=math~c")
-    assert facts(body)["x"] == ("True 1 –", "")
+    body, _ = shown(source, "?run=math~d&run=math~e")
+    assert facts(body)["x"] == ("True 1", "")
+    body, _ = shown(source, "?run=math~c&run=math~e")
+    assert facts(body)["x"] == ("– 1", "")
     body, _ = shown(source, "?run=math~d")
     assert facts(body)["x"] == ("True", "")
 

@@ -10,43 +10,7 @@
 
   const $ = (id) => document.getElementById(id);
   const { TITLE, say, notice, paintIcon } = rolloutwatch.head;
-  const asked = () => new URLSearchParams(location.search);
-
-  // compared.window_of: the steps from before a part of the axis to behind it, null where a run has nothing there
-  rolloutwatch.windowOf = function (columns, first, last) {
-    let [begin, end] = [Infinity, -Infinity];
-    for (const { step, time } of columns) {
-      const places = time || step;
-      const behind = step.filter((_, at) => places[at] > last);
-      const before = step.filter((_, at) => places[at] < first);
-      const isThere = places.some((place) => first <= place && place <= last) || (before.length && behind.length);
-      if (!step.length || !isThere) continue;
-      begin = Math.min(begin, before.length ? before.reduce((most, one) => Math.max(most, one)) : step[0]);
-      end = Math.max(end, behind.length ? behind.reduce((least, one) => Math.min(least, one)) : step[step.length - 1]);
-    }
-    return begin <= end ? [begin, end] : null;
-  };
-
-  // An address as people read it.
-  function write(query) {
-    const text = query.toString().replace(/%(7E|2F|3A|40)/g, decodeURIComponent);
-    return text ? `/compare?${text}` : "/compare";
-  }
-
-  function go(query) {
-    history.pushState({}, "", write(query));
-    dispatchEvent(new CustomEvent("_dashprivate_pushstate")); // dash is told of it as by a link
-  }
-
-  // The part in view, as the address has it; comparison._ends says what is wrong with one that is.
-  function endsOf(query) {
-    const [first, last] = ["from", "to"].map((name) => (query.get(name) || "").match(/^-?[0-9]{1,16}(\.[0-9]{1,9})?$/));
-    if (!first || !last) return null;
-    const ends = [Number(first[0]), Number(last[0])];
-    return ends[0] < ends[1] && Math.max(...ends.map(Math.abs)) < 1e15 ? ends : null;
-  }
-
-  const rounded = (place) => String(Math.round(1000 * place) / 1000);
+  const { asked, write, go, endsOf, rounded, windowOf, taken } = rolloutwatch.compared;
 
   class ComparePage {
     constructor(told) {
@@ -182,11 +146,11 @@
       this.timer = setTimeout(async () => {
         for (const [number, run] of this.told.runs.entries()) {
           if (run.origin === null || this.ends !== ends || this.closed) continue;
-          const steps = rolloutwatch.windowOf(this.charts.map((chart) => chart.whole[number]), ends[0] + run.origin, ends[1] + run.origin);
+          const steps = windowOf(this.charts.map((chart) => chart.whole[number]), ends[0] + run.origin, ends[1] + run.origin);
           const found = steps && (await this.series(run, { from_step: steps[0], to_step: steps[1] }));
           if (!found || this.ends !== ends || this.closed) continue;
           this.each((chart) => {
-            chart.close[number] = this.taken(found, chart.told.metric);
+            chart.close[number] = taken(found, chart.told.metric, this.told);
             chart.changed = true;
           });
         }
@@ -223,20 +187,6 @@
       notice(yes ? "" : "The server does not answer; trying again. What you see is the past.");
     }
 
-    // A series in order of steps, null where it was not finite or could not be.
-    taken(found, metric) {
-      const one = found.series[metric];
-      const rows = one.step.map((step, at) => [step, one.value[at], one.time && one.time[at]]);
-      if (this.told.measured.includes(metric) && rows.length && metric !== this.told.unreadable) {
-        const there = new Set(one.step);
-        const { step, value, time } = found.series[this.told.unreadable];
-        step.forEach((at, place) => value[place] >= 1 && !there.has(at) && rows.push([at, null, time && time[place]]));
-      }
-      rows.sort(([former], [later]) => former - later);
-      const time = this.told.axis.timed ? rows.map(([, , at]) => at) : null;
-      return { step: rows.map(([step]) => step), value: rows.map(([, value]) => value), time };
-    }
-
     async lookForNews() {
       this.isAsking = true;
       this.lookedAt = Date.now();
@@ -269,7 +219,7 @@
       if (found.changes === run.changes) return;
       run.changes = found.changes;
       this.each((chart) => {
-        const fresh = this.taken(found, chart.told.metric);
+        const fresh = taken(found, chart.told.metric, this.told);
         chart.whole[number] = rolloutwatch.withNews(chart.whole[number], fresh, found.from_step || 0);
         if (chart.close[number].step.length) this.isDetailed = false;
         chart.changed = true;
@@ -285,7 +235,7 @@
       if (!found || this.closed) return;
       run.changes = found.changes;
       this.each((chart) => {
-        chart.whole[number] = this.taken(found, chart.told.metric);
+        chart.whole[number] = taken(found, chart.told.metric, this.told);
         chart.changed = true;
       });
     }

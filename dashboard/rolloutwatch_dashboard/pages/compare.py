@@ -16,8 +16,6 @@ from rolloutwatch_dashboard.charts import UNREADABLE
 from rolloutwatch_dashboard.compared import (
     Compared,
     axis_of,
-    kinds_of,
-    mark_words,
     origin_of,
     points_of,
     read,
@@ -29,13 +27,10 @@ from rolloutwatch_dashboard.components.compare_tables import (
     MOST_ALERTS,
     Column,
     differences,
-    run_link,
     summary,
-    swatch,
 )
-from rolloutwatch_dashboard.figures.compare import EMPTY, Axis, Run, figure_of, line_of
 from rolloutwatch_dashboard.figures.timeseries import Chart, sides_of
-from rolloutwatch_dashboard.text import where
+from rolloutwatch_dashboard.pages.compare_layout import cards, choose, head, legend, not_drawn, notes
 from rolloutwatch_dashboard.visit import Shown, Visit
 from rolloutwatch_dashboard.words import names, title
 
@@ -50,7 +45,7 @@ def show(visit: Visit) -> Shown:
     asked = Asked.of(visit.query)
     details = [one for run in asked.runs if (one := visit.source.run(run)) is not None]
     missing = [run for run in asked.runs if run not in {one.summary.id for one in details}]
-    notes = [*asked.refused, *(f"There is no run “{shown(run)}”." for run in missing)]
+    said = [*asked.refused, *(f"There is no run “{shown(run)}”." for run in missing)]
     metrics = list(asked.metrics) or usual(details)
     choice = {
         "kind": "compare",
@@ -61,19 +56,19 @@ def show(visit: Visit) -> Shown:
         "most": {"runs": MOST_RUNS, "metrics": MOST_METRICS},
     }
     if not details:
-        return _nothing_chosen(visit.source, notes), {**choice, "runs": [], "charts": []}
+        return _nothing_chosen(visit.source, said), {**choice, "runs": [], "charts": []}
     compared = read(visit.source, asked, details, metrics)
     axis = axis_of(asked, compared)
     limits = common([visit.limits(one.summary.id) for one in details])
     charts = charts_for(details, metrics)
     drawing = f"compare {visit.now}"
-    notes += _not_drawn(asked, compared)
+    said += not_drawn(asked, compared)
     page = html.Div(
         [
-            _head(visit.source, asked, details),
-            *_notes(notes),
-            _legend(details),
-            _cards(charts, compared, axis, limits, asked, drawing),
+            head(visit.source, asked, details),
+            *notes(said),
+            legend(details),
+            cards(charts, compared, axis, limits, asked, drawing),
             dcc.Store(id=ids.COMPARED_WATCH, data=0),
             html.Div(tables(visit, asked, details, metrics), id=ids.COMPARED_TABLES),
         ],
@@ -177,7 +172,7 @@ def _is_over(detail: RunDetail) -> bool:
     return detail.summary.state in ENDED
 
 
-def _nothing_chosen(source: Source, notes: Sequence[str]) -> html.Div:
+def _nothing_chosen(source: Source, said: Sequence[str]) -> html.Div:
     found = source.runs()
     if not found:
         body = frame.message(
@@ -192,10 +187,10 @@ def _nothing_chosen(source: Source, notes: Sequence[str]) -> html.Div:
                 "Lay up to twelve runs over each other, by step, by time, or from a mark on, "
                 "and see where their configurations differ."
             ),
-            html.P(_choose("Choose runs", "runs", "first")),
+            html.P(choose("Choose runs", "runs", "first")),
             *_suggestions(found),
         )
-    return html.Div([*_notes(notes), body], id=ids.COMPARED)
+    return html.Div([*notes(said), body], id=ids.COMPARED)
 
 
 def _suggestions(found: Sequence[RunSummary]) -> list[html.P]:
@@ -214,150 +209,6 @@ def _suggestions(found: Sequence[RunSummary]) -> list[html.P]:
         if len(two) > 1
     ][:MOST_SUGGESTED]
     return [html.P("Or the newest two:"), html.Ul(ways)] if ways else []
-
-
-def _choose(text: str, what: str, kind: str = "") -> html.Button:
-    return html.Button(text, type="button", className=f"act {kind}".strip(), **{"data-choose": what})
-
-
-def _head(source: Source, asked: Asked, details: Sequence[RunDetail]) -> html.Div:
-    back = html.Button("Show all", type="button", className="act back", hidden=asked.ends is None)
-    return html.Div(
-        [
-            html.H1("Compare"),
-            html.Div(
-                [
-                    _choose("Choose runs", "runs"),
-                    _choose("Choose figures", "metrics"),
-                    *_alignment(source, asked, details),
-                    back,
-                ],
-                className="tools",
-            ),
-        ],
-        className="page-head",
-    )
-
-
-def _alignment(source: Source, asked: Asked, details: Sequence[RunDetail]) -> list[Any]:
-    kinds = kinds_of(source, details)
-    marks = [*kinds, *([asked.mark] if asked.mark and asked.mark not in kinds else [])]
-    ways = [
-        *(html.Option(f"Aligned by {text}", value=way.value, selected=_if(way is asked.align)) for way, text in WAYS.items()),
-        *(
-            html.Option(f"Aligned at mark: {kind.replace('_', ' ')}", value=f"mark:{kind}", selected=_if(kind == asked.mark))
-            for kind in marks
-        ),
-    ]  # fmt: skip
-    select = html.Select(ways, name="align", **{"aria-label": "What runs are aligned by"})
-    if asked.align is Align.TIME:
-        return [select, html.Span("in your zone", id=ids.COMPARED_ZONE, className="quiet")]
-    if asked.align is not Align.MARK:
-        return [select]
-    before, after = (asked.aligned_by(Align.MARK, asked.mark, asked.number + way).address for way in (-1, 1))
-    ways = [
-        *(
-            [dcc.Link("‹", href=before, title="the mark before it", className="act")]
-            if asked.number > 1
-            else []
-        ),
-        html.Span(f"no. {asked.number}"),
-        dcc.Link("›", href=after, title="the mark after it", className="act"),
-    ]
-    return [select, html.Span(ways, className="which")]
-
-
-def _if(is_so: bool) -> str | None:
-    return "selected" if is_so else None
-
-
-def _notes(notes: Sequence[str]) -> list[html.Ul]:
-    return [html.Ul([html.Li(note) for note in notes], className="notes", role="status")] if notes else []
-
-
-def _not_drawn(asked: Asked, compared: Sequence[Compared]) -> list[str]:
-    """Return why some of the runs are not drawn."""
-    found = []
-    for one in compared:
-        name = one.detail.summary.name
-        if one.origin is None:
-            found.append(f"{name} has no {mark_words(asked)}, and is not drawn.")
-        elif one.detail.summary.last_step is None:
-            found.append(f"{name} has no step yet.")
-        elif asked.align.is_timed and one.is_untimed:
-            found.append(f"Nobody knows when the steps of {name} were made: it is not drawn.")
-    if len(compared) == 1:
-        found.append("This is one run alone: choose another one to compare it with.")
-    return found
-
-
-def _legend(details: Sequence[RunDetail]) -> html.Ul:
-    items = []
-    for at, one in enumerate(details):
-        words = f"Take {one.summary.name} out"
-        about = {"title": words, "aria-label": words, "data-away": one.summary.id}
-        away = html.Button("×", type="button", className="away", **about)
-        items.append(html.Li([swatch(at), run_link(one), away], **{"data-run": str(at)}))
-    return html.Ul(items, className="legend", **{"aria-label": "Runs and their lines"})
-
-
-def _cards(
-    charts: Sequence[Chart],
-    compared: Sequence[Compared],
-    axis: Axis,
-    limits: Sequence[Limit],
-    asked: Asked,
-    drawing: str,
-) -> html.Div:
-    return html.Div(
-        [_card(chart, compared, axis, limits, asked, drawing) for chart in charts], className="charts"
-    )
-
-
-def _card(
-    chart: Chart,
-    compared: Sequence[Compared],
-    axis: Axis,
-    limits: Sequence[Limit],
-    asked: Asked,
-    drawing: str,
-) -> html.Div:
-    metric = next(iter(chart.metrics))
-    ends = (asked.ends[0] / axis.unit, asked.ends[1] / axis.unit) if asked.ends else None
-    figure = figure_of(chart, [_drawn(one, metric, axis) for one in compared], axis, limits, ends)
-    figure["layout"]["meta"] = drawing
-    graph = dcc.Graph(
-        id=chart.name,
-        figure=figure,
-        style={"height": CHART_HEIGHT},
-        # by a double click all charts show all, for which there is a button too
-        config={"displayModeBar": False, "responsive": True, "doubleClick": False, "showTips": False},
-    )
-    own = sorted((limit for limit in limits if limit.metric == metric), key=lambda limit: limit.severity)
-    words = dict.fromkeys((limit.severity.word, where(limit)) for limit in own)
-    without = [one.detail.summary.name for one in compared if metric not in one.detail.metrics]
-    beside = [html.Span(f"not in {names(without, MOST_SUGGESTED)}", className="without")] if without else []
-    head = html.Div(
-        [
-            html.H3(chart.title, title=METRICS[metric].meaning if metric in METRICS else metric),
-            html.Div(
-                [
-                    *beside,
-                    *(html.Span(f"{severity} {place}", className=severity) for severity, place in words),
-                ],
-                className="limits",
-            ),
-        ],
-        className="card-head",
-    )
-    return html.Div([head, graph], className="card")
-
-
-def _drawn(one: Compared, metric: str, axis: Axis) -> Run:
-    name = one.detail.summary.name
-    if one.origin is None or metric not in one.whole:
-        return Run(name, one.number)
-    return Run(name, one.number, line_of(one.whole[metric], one.origin, axis, one.close.get(metric, EMPTY)))
 
 
 def _offer(metric: str, details: Sequence[RunDetail]) -> Mapping[str, str]:
