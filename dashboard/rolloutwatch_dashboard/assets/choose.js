@@ -18,7 +18,7 @@
     const first = chosen.map((value) => items.find((item) => item.value === value)).filter(Boolean);
     const ordered = [...first, ...items.filter((item) => !first.includes(item))];
     const search = element("input", { type: "search", "aria-label": `Find ${noun}`, placeholder: `Find ${noun}`, autocomplete: "off", spellcheck: "false" });
-    const list = element("div", { class: "choices", role: "group", "aria-label": noun });
+    const list = element("div", { class: "choose-list", role: "group", "aria-label": noun });
     const count = element("span", { class: "quiet", role: "status" });
     const none = element("button", { type: "button", class: "act" }, "None");
     const cancel = element("button", { type: "button", class: "act" }, "Cancel");

@@ -68,17 +68,18 @@ def differences(details: Sequence[RunDetail]) -> html.Div:
 
 
 def _table(caption: str, columns: Sequence[Column], bodies: Sequence[html.Tbody]) -> html.Div:
-    heads = [
-        html.Th([swatch(at), html.Span(_name(one.detail))], scope="col") for at, one in enumerate(columns)
-    ]
+    heads = [html.Th([swatch(at), *_name(one.detail)], scope="col") for at, one in enumerate(columns)]
     head = html.Thead(html.Tr([html.Td(), *heads]))
     table = html.Table([html.Caption(caption, className="hidden"), head, *bodies], className="beside")
     # what is too wide scrolls by itself, also by keys
-    return html.Div(table, className="wide", tabIndex="0", role="region", **{"aria-label": caption})
+    return html.Div(table, className="side-by-side", tabIndex="0", role="region", **{"aria-label": caption})
 
 
 def _name(detail: RunDetail) -> list[Any]:
-    return [html.Span(f"{detail.summary.project} / ", className="project"), detail.summary.name]
+    return [
+        html.Span(f"{detail.summary.project} / ", className="project"),
+        html.Span(detail.summary.name, className="run-name"),
+    ]
 
 
 def _row(name: Any, cells: Sequence[Any], class_name: str = "") -> html.Tr:
@@ -87,7 +88,7 @@ def _row(name: Any, cells: Sequence[Any], class_name: str = "") -> html.Tr:
 
 
 def _group(heading: Any, runs: int, rows: Sequence[html.Tr]) -> html.Tbody:
-    head = html.Tr(html.Th(heading, colSpan=str(runs + 1), scope="rowgroup"), className="group")
+    head = html.Tr(html.Th(heading, colSpan=str(runs + 1), scope="rowgroup"), className="about")
     return html.Tbody([head, *rows])
 
 
@@ -181,7 +182,7 @@ def _extreme(metric: str, at: _At, limits: Sequence[Limit]) -> html.Td:
     kind = "unknown" if math.isnan(value) else "" if broken is None else broken.severity.word
     said = "" if broken is None else broken.summary
     return html.Td(
-        [html.Span(number(value), className="number"), " ", html.Span(f"at {step}", className="quiet")],
+        [html.Span(number(value), className="value-of"), " ", html.Span(f"at {step}", className="quiet")],
         className=f"figure {kind}".strip(),
         title=said,
     )
@@ -191,7 +192,7 @@ def _mean(one: FigureSummary) -> html.Td:
     odd = [f"{one.nan} NaN"] if one.nan else []
     odd += [f"{one.infinite} infinite"] if one.infinite else []
     beside = [" ", html.Span(f"without {' and '.join(odd)}", className="quiet")] if odd else []
-    return html.Td([html.Span(number(one.mean), className="number"), *beside], className="figure")
+    return html.Td([html.Span(number(one.mean), className="value-of"), *beside], className="figure")
 
 
 def _beside(facts: Sequence[Mapping[str, Value]]) -> list[html.Tr]:

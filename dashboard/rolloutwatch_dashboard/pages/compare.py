@@ -132,6 +132,7 @@ def tables(visit: Visit, asked: Asked, details: Sequence[RunDetail], metrics: Se
     everything = html.Button(
         [html.Span("Show what does not differ", className="more"), html.Span("Show what differs", className="less")],
         id=ids.COMPARED_ALL, type="button", className="act",
+        hidden=len(details) == 1,  # of one run all is shown
     )  # fmt: skip
     return html.Div(
         [
