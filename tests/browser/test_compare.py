@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 
 from rolloutwatch_contract import Mark, RunEnd, RunStart, StepRecord
 from rolloutwatch_contract.keys import split_run_id
+from tests.browser.conftest import Complaints
 from tests.browser.site import CONFIG, HEALTHY, Site
 from tests.browser.test_marks import OVERFLOW
 
@@ -164,6 +165,22 @@ def test_live_runs_go_on(site: Site, page: Page) -> None:
     expect(page.locator("#compared")).to_have_attribute("data-followed", "1")
     site.put(B, RunEnd(time.time()))
     expect(page.locator("#compared")).to_have_attribute("data-followed", "0")
+
+
+def test_a_server_that_is_away_is_said_and_what_was_missed_comes(
+    site: Site, page: Page, complaints: Complaints
+) -> None:
+    page.goto(two_runs(site, is_over=False))
+    wait_for_lines(page, steps_of(range(40), 10), steps_of(range(30), 20))
+    complaints.expected += ["ERR_", "Callback failed"]
+    site.stop()
+    expect(page.locator("#notice")).to_have_text(
+        "The server does not answer; trying again. What you see is the past."
+    )
+    site.start()
+    site.put(A, StepRecord(40, BEGAN + 400, {"reward": 4.0}))
+    wait_for_lines(page, steps_of(range(41), 10), steps_of(range(30), 20))
+    expect(page.locator("#notice")).to_be_hidden()
 
 
 def test_runs_and_figures_are_chosen_in_a_dialog(site: Site, page: Page) -> None:

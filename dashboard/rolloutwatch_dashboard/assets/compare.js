@@ -84,8 +84,11 @@
     async paint() {
       if (this.isPainting) return;
       this.isPainting = true;
-      for (const chart of this.charts) if (!this.closed) await chart.paint();
-      this.isPainting = false;
+      try {
+        for (const chart of this.charts) if (!this.closed) await chart.paint();
+      } finally {
+        this.isPainting = false;
+      }
       if (this.closed || !this.charts.every((chart) => chart.whole)) return;
       if (!this.isWhole) this.readWhole();
       else if (this.ends && !this.isDetailed) this.detail();
@@ -103,8 +106,11 @@
     // Plotly tells what it is told to do as what somebody has done.
     async quietly(act) {
       this.quiet++;
-      await act();
-      this.quiet--;
+      try {
+        await act();
+      } finally {
+        this.quiet--;
+      }
     }
 
     relaid(chart, change) {
@@ -221,11 +227,16 @@
       this.each((chart) => {
         const fresh = taken(found, chart.told.metric, this.told);
         chart.whole[number] = rolloutwatch.withNews(chart.whole[number], fresh, found.from_step || 0);
-        if (chart.close[number].step.length) this.isDetailed = false;
+        if (this.isInView(fresh, run.origin)) this.isDetailed = false;
         chart.changed = true;
         if (chart.whole[number].step.length > 2 * this.told.points) this.isLong = true;
       });
       if (this.isLong) await this.shorten(number, run);
+    }
+
+    isInView(series, origin) {
+      const [first, last] = this.ends || [Infinity, -Infinity];
+      return (series.time || series.step).some((place) => first <= place - origin && place - origin <= last);
     }
 
     // Long columns are fetched anew, thinned by the server, which loses no extreme.

@@ -80,9 +80,10 @@ def _if(is_so: bool) -> str | None:
     return "selected" if is_so else None
 
 
-def notes(notes: Sequence[str]) -> list[html.Ul]:
+def notes(said: Sequence[str]) -> list[html.Div]:
     """Return what is said above the charts."""
-    return [html.Ul([html.Li(note) for note in notes], className="notes", role="status")] if notes else []
+    items = html.Ul([html.Li(one) for one in said])
+    return [html.Div(items, className="notes", role="status")] if said else []
 
 
 def not_drawn(asked: Asked, compared: Sequence[Compared]) -> list[str]:
