@@ -91,3 +91,10 @@ WHATIF_STATUS = "whatif-status"  # *
 WHATIF_TABLE = "whatif-table"  # *
 WHATIF_NOTES = "whatif-notes"  # *
 WHATIF_CHARTS = "whatif-charts"  # *
+
+# runs compared; compare.js knows those with a star
+COMPARED = "compared"  # *
+COMPARED_WATCH = "compared-watch"  # * counted up by compare.js when its tables are to be made anew
+COMPARED_TABLES = "compared-tables"  # *
+COMPARED_ZONE = "compared-zone"  # *
+COMPARED_ALL = "compared-all"  # *

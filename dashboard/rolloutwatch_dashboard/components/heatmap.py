@@ -45,7 +45,10 @@ def card(run: RunDetail) -> html.Div:
     head = html.Div(
         [
             html.H3(TITLE, title=MEANING),
-            html.Div([*(html.Span(one, className="threshold") for one in words), scale], className="limits thresholds"),
+            html.Div(
+                [*(html.Span(one, className="threshold") for one in words), scale],
+                className="limits thresholds",
+            ),
         ],
         className="card-head",
     )

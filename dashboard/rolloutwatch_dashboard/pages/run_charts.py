@@ -119,7 +119,7 @@ def drawing_of(name: str, run: RunDetail, visit: Visit, query: str) -> Drawing:
     return Drawing(name, run, visit.source, visit.limits(run.summary.id), (marks, alerts), looked_at)
 
 
-def read(source: Source, run: RunDetail, metrics: Sequence[str], **which: int) -> Mapping[str, Series]:
+def read(source: Source, run: RunDetail, metrics: Sequence[str], **which: Any) -> Mapping[str, Series]:
     """Read series, with NaN where a figure did not come because no log-prob was finite; UNREADABLE has to be among them."""
     return voided(source.series(run.summary.id, metrics, **which))
 
