@@ -298,6 +298,12 @@ class Source(Protocol):
         `before` is the id of one: those that follow it are returned.
         """
 
+    def alerts_at(self, run: str, step: int, time: float) -> Sequence[AlertView]:
+        """Return the alerts that stand after a step, as recorded, the one that began first being the first.
+
+        Each with what people had said of it until `time`, seconds since 1970, when the step was made.
+        """
+
     def silences(self) -> Sequence[SilenceView]:
         """Return the silences that are not over."""
 

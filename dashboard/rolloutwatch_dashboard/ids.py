@@ -72,6 +72,16 @@ RULES_RUN = "rules-run"  # *
 
 # the heat map of the log ratio; heatmap.js knows it, and what is named after it
 HEATMAP = "heatmap"  # *
+# replay; replay_bar.js and replay.js know those with a star
+REPLAY = "replay"  # *
+REPLAY_TRACK = "replay-track"  # * where the slider and its ticks stand
+REPLAY_STEP = "replay-step"  # *
+REPLAY_TIME = "replay-time"  # *
+REPLAY_PACE = "replay-pace"  # *
+REPLAY_NOTE = "replay-note"  # *
+REPLAY_ALERTS = "replay-alerts"  # *
+REPLAY_WATCH = "replay-watch"  # * which step and time replay.js asks the alerts of
+
 # one step of a run; step.js knows those with a star
 STEP_ASKED = (
     "step-asked"  # * the address, once it asks for another order or for the tokens of another sequence

@@ -27,6 +27,7 @@ from rolloutwatch_server.api import (
     me,
     metrics,
     notifications,
+    recorded,
     replay,
     rules,
     runs,
@@ -97,7 +98,20 @@ def create_app(
         notifier=notifier,
         of_runs=metrics_runs,
     )
-    nouns = (runs, histograms, summaries, steps, live, replay, whatif, alerts, silences, rules, notifications)
+    nouns = (
+        runs,
+        histograms,
+        summaries,
+        recorded,
+        steps,
+        live,
+        replay,
+        whatif,
+        alerts,
+        silences,
+        rules,
+        notifications,
+    )
     for noun in (*nouns, exports, imports, catalogue, dead_letters, archive, me):
         app.include_router(noun.router, prefix=API)
     for noun in (health, metrics, docs, guides):

@@ -22,6 +22,7 @@ from rolloutwatch_server.alerts.standing import standing
 from rolloutwatch_server.notify.events import decode
 from rolloutwatch_server.step_view import step_view
 from rolloutwatch_server.store import Delivery, Store
+from rolloutwatch_server.store.alert_actions import as_it_was
 from rolloutwatch_server.summaries import Summaries
 
 
@@ -110,6 +111,11 @@ class DashboardSource:
     ) -> Sequence[AlertView]:
         """Return alerts that fire, or all there ever were, those that began last first."""
         return self._store.alerts(state=state, run=run, rule=rule, limit=limit, before=before)
+
+    def alerts_at(self, run: str, step: int, time: float) -> Sequence[AlertView]:
+        """Return the alerts that stand after a step, with what people had said of them by then."""
+        found = self._store.alerts_at(run, step)
+        return [as_it_was(one, self._store.actions(one), time) for one in found]
 
     def silences(self) -> Sequence[SilenceView]:
         """Return the silences that are not over, those that end first first."""

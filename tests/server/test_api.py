@@ -390,6 +390,7 @@ def test_every_answer_is_documented_by_its_shape(api: Asking) -> None:
         ("/api/v1/imports", "201", "application/json"): "Import",
         ("/api/v1/runs/{run}/live", "200", "text/event-stream"): "",
         ("/api/v1/runs/{run}/replay", "200", "text/event-stream"): "",
+        ("/api/v1/runs/{run}/steps", "200", "application/json"): "RecordedSteps",
         ("/api/v1/runs/{run}/steps/{step}", "200", "application/json"): "Step",
         ("/api/v1/runs/{run}/whatif", "200", "application/json"): "Answer",
         ("/api/v1/alerts", "200", "application/json"): "Alerts",

@@ -62,6 +62,7 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         "/api/v1/archive",
         "/api/v1/runs/{run}/live",
         "/api/v1/runs/{run}/replay",
+        "/api/v1/runs/{run}/steps",
         "/api/v1/runs/{run}/steps/{step}",
         "/api/v1/runs/{run}/whatif",
         "/api/v1/alerts",

@@ -29,6 +29,7 @@
         rewound: () => this.rebuild(),
         connected: (yes) => this.isConnected(yes),
       });
+      this.replay = new rolloutwatch.Replay(this);
       this.clock = setInterval(() => this.tick(), 1000);
       this.onScroll = () => this.schedule();
       addEventListener("scroll", this.onScroll, { passive: true });
@@ -38,6 +39,7 @@
 
     close() {
       this.feed.close();
+      this.replay.leave();
       this.groups.close();
       for (const chart of this.heat) chart.close();
       clearInterval(this.clock);
@@ -156,6 +158,7 @@
 
     // Once a second: ages, and whatever was not there yet when it was to be painted.
     tick() {
+      this.replay.tick();
       this.paintWords();
       if (this.charts.some((chart) => chart.isWaiting())) this.schedule();
     }
@@ -164,16 +167,18 @@
     paintWords() {
       this.takeAlerts();
       this.groups.look(this.live.connected);
-      rolloutwatch.paintTiles(this.live);
-      rolloutwatch.paintHead(this.live);
+      const standing = this.replay.past || this.live;
+      rolloutwatch.paintTiles(standing);
+      rolloutwatch.paintHead(standing);
       rolloutwatch.paintTab(this.live);
-      this.groups.paint(this.live.broken());
+      this.groups.paint(standing.broken());
     }
 
     async paintNow() {
       this.paintWords();
       for (const chart of this.following()) {
         if (this.closed) return;
+        chart.until(this.replay.step);
         await chart.paint();
         if (chart.isLong()) await this.shorten();
       }

@@ -11,6 +11,7 @@ from rolloutwatch_dashboard.pages import (
     alerts,
     compare,
     missing,
+    replay_alerts,
     rules,
     run,
     run_alerts,
@@ -43,7 +44,15 @@ ROUTES: tuple[tuple[str, Callable[..., Shown | None]], ...] = (
     ("runs/*/steps/*", step.show),
     ("runs/*/whatif", whatif.show),
 )
-WITH_CALLBACKS: tuple[WithCallbacks, ...] = (runs, alerts, run_alerts, run_charts, step_sequences, compare)
+WITH_CALLBACKS: tuple[WithCallbacks, ...] = (
+    runs,
+    alerts,
+    run_alerts,
+    run_charts,
+    step_sequences,
+    compare,
+    replay_alerts,
+)
 
 
 def shown(path: str, visit: Visit) -> Shown:
