@@ -1,6 +1,7 @@
 """The page of one run: is it healthy, and if not, why."""
 
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 
 from dash import dcc, html
