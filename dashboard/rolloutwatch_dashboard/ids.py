@@ -70,6 +70,8 @@ RULES_LINES = "rules-lines"  # *
 RULES_ANSWER = "rules-answer"  # *
 RULES_RUN = "rules-run"  # *
 
+# the heat map of the log ratio; heatmap.js knows it, and what is named after it
+HEATMAP = "heatmap"  # *
 # replay; replay_bar.js and replay.js know those with a star
 REPLAY = "replay"  # *
 REPLAY_TRACK = "replay-track"  # * where the slider and its ticks stand
@@ -99,3 +101,10 @@ WHATIF_STATUS = "whatif-status"  # *
 WHATIF_TABLE = "whatif-table"  # *
 WHATIF_NOTES = "whatif-notes"  # *
 WHATIF_CHARTS = "whatif-charts"  # *
+
+# runs compared; compare.js knows those with a star
+COMPARED = "compared"  # *
+COMPARED_WATCH = "compared-watch"  # * counted up by compare.js when its tables are to be made anew
+COMPARED_TABLES = "compared-tables"  # *
+COMPARED_ZONE = "compared-zone"  # *
+COMPARED_ALL = "compared-all"  # *

@@ -383,6 +383,8 @@ def test_every_answer_is_documented_by_its_shape(api: Asking) -> None:
         ("/api/v1/runs/{run}", "200", "application/json"): "RunWithDetails",
         ("/api/v1/runs/{run}/series", "200", "application/json"): "SeriesByMetric",
         ("/api/v1/runs/{run}/marks", "200", "application/json"): "Marks",
+        ("/api/v1/runs/{run}/histograms", "200", "application/json"): "HistogramsOfRun",
+        ("/api/v1/runs/{run}/summary", "200", "application/json"): "SummaryByMetric",
         **{("/api/v1/runs/{run}/export", "200", kind): "" for kind in MEDIA_TYPES.values()},
         ("/api/v1/imports", "200", "application/json"): "Import",
         ("/api/v1/imports", "201", "application/json"): "Import",

@@ -55,6 +55,8 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         "/api/v1/runs/{run}",
         "/api/v1/runs/{run}/series",
         "/api/v1/runs/{run}/marks",
+        "/api/v1/runs/{run}/histograms",
+        "/api/v1/runs/{run}/summary",
         "/api/v1/runs/{run}/export",
         "/api/v1/imports",
         "/api/v1/archive",

@@ -16,7 +16,9 @@
       this.drawn = new Set(told.charts.flatMap((chart) => chart.metrics));
       this.marks = new rolloutwatch.Marks(told.marks, told.most_marks);
       this.charts = told.charts.map((chart) => new rolloutwatch.LiveChart(chart, told.page, this.marks, told.mark_styles, told.ends));
+      this.heat = told.heatmap ? [new rolloutwatch.HeatMap(told.run, told.heatmap, told.ends)] : [];
       this.groups = new rolloutwatch.Groups(told, this.charts, (charts) => this.follow(charts));
+      this.charts.push(...this.heat);
       const wanted = new Set([...this.following().flatMap((chart) => chart.told.metrics), ...Object.keys(told.recent)]);
       this.feed = new rolloutwatch.Feed(told.run, told.generation, [...wanted], told.points, told.step, {
         run: (summary) => this.began(summary),
@@ -39,6 +41,7 @@
       this.feed.close();
       this.replay.leave();
       this.groups.close();
+      for (const chart of this.heat) chart.close();
       clearInterval(this.clock);
       clearTimeout(this.timer);
       removeEventListener("scroll", this.onScroll);
@@ -95,7 +98,7 @@
 
     // The charts that somebody has looked at, or is about to.
     following() {
-      return this.groups.following();
+      return [...this.groups.following(), ...this.heat];
     }
 
     // These are about to be drawn: from now on they need what comes.

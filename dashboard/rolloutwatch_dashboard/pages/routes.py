@@ -9,6 +9,7 @@ from dash.development.base_component import Component
 
 from rolloutwatch_dashboard.pages import (
     alerts,
+    compare,
     missing,
     replay_alerts,
     rules,
@@ -37,6 +38,7 @@ class WithCallbacks(Protocol):
 ROUTES: tuple[tuple[str, Callable[..., Shown | None]], ...] = (
     ("", runs.show),
     ("alerts", alerts.show),
+    ("compare", compare.show),
     ("rules", rules.show),
     ("runs/*", run.show),
     ("runs/*/steps/*", step.show),
@@ -47,8 +49,9 @@ WITH_CALLBACKS: tuple[WithCallbacks, ...] = (
     alerts,
     run_alerts,
     run_charts,
-    replay_alerts,
     step_sequences,
+    compare,
+    replay_alerts,
 )
 
 

@@ -1,6 +1,7 @@
 """The page of one run: is it healthy, and if not, why."""
 
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 
 from dash import dcc, html
@@ -92,7 +93,10 @@ def _looked_at(run: RunDetail, looked_at: Around | str | None) -> list[html.P]:
     if looked_at is None:
         return []
     is_there = isinstance(looked_at, Around)
-    way = [" ", dcc.Link("Show all", href=f"/runs/{quote(run.summary.id)}")] if is_there else []
+    page = f"/runs/{quote(run.summary.id)}"
+    way: list[Any] = [" ", dcc.Link("Show all", href=page)] if is_there else []
+    if isinstance(looked_at, Around) and looked_at.came:
+        way += [" ", dcc.Link("All of this step", href=f"{page}/steps/{looked_at.step}")]
     said = looked_at.said if isinstance(looked_at, Around) else looked_at
     return [html.P([said, *way], id=ids.AROUND, role="status", className="" if is_there else "none")]
 
