@@ -99,7 +99,7 @@ def figure_of(
     layout = {
         "template": TEMPLATE,
         "annotations": [nothing],
-        "shapes": [shape for limit in shown for shape in _shapes(limit, chart.log)] + _ideal(chart) + shapes(placed),
+        "shapes": [shape for limit in shown for shape in limit_shapes(limit, chart.log)] + ideal_line(chart) + shapes(placed),
         "showlegend": len(colors) > 1,
         "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom", "font": {"size": 11}},
         # as it is: a margin that plotly fits to what is in it moves from chart to chart, and costs another drawing
@@ -151,7 +151,7 @@ def _lines(
     return found
 
 
-def ends_of_axis(first: int, last: int) -> dict[str, object]:
+def ends_of_axis(first: float, last: float) -> dict[str, object]:
     """Return where the axis of steps ends: with the figures, not with the air that plotly leaves around a label."""
     return {"autorangeoptions": {"clipmin": first, "clipmax": last}} if first < last else {}
 
@@ -259,7 +259,8 @@ def axis_title(chart: Chart) -> str:
     return chart.unit if chart.ideal is None else f"{chart.unit} (ideal {number(chart.ideal)})"
 
 
-def _shapes(limit: Limit, log: bool) -> list[dict[str, object]]:
+def limit_shapes(limit: Limit, log: bool) -> list[dict[str, object]]:
+    """Return what is drawn of a limit: a line at each of its sides, and a shade beyond."""
     sides = [(limit.above, 1), (limit.below, -1)]
     return [
         shape
@@ -285,7 +286,8 @@ def _limit(limit: Limit, value: float, side: int, log: bool) -> list[dict[str, o
     ]
 
 
-def _ideal(chart: Chart) -> list[dict[str, object]]:
+def ideal_line(chart: Chart) -> list[dict[str, object]]:
+    """Return the line at the ideal value, if there is one that the chart has a place for."""
     if chart.ideal is None or (chart.log and chart.ideal <= 0):
         return []
     line = {"color": theme.IDEAL, "width": 1}
