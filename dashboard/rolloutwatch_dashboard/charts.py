@@ -81,7 +81,7 @@ _ROWS: Mapping[Group, tuple[str, tuple[_Row, ...]]] = {
     )),
     Group.DIAGNOSTICS: ("Diagnostics", (
         _Row("removed", "Removed from the loss",
-             {f"{_IS}_masked_fraction": "tokens", f"{_IS}_seq_masked_fraction": "sequences it is of"}, home=(0.0, 0.5)),
+             {f"{_IS}_masked_fraction": "tokens", f"{_IS}_seq_masked_fraction": "sequences hit"}, home=(0.0, 0.5)),
         _Row("outside", "Ratios outside the thresholds",
              {f"{_IS}_ratio_fraction_high": "above", f"{_IS}_ratio_fraction_low": "below"}, home=(0.0, 0.1)),
         _Row("outside-seq", "Sequences outside the thresholds",
