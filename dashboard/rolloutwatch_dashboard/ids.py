@@ -44,3 +44,6 @@ RULES_DOCUMENT = "rules-document"  # *
 RULES_LINES = "rules-lines"  # *
 RULES_ANSWER = "rules-answer"  # *
 RULES_RUN = "rules-run"  # *
+
+# charts; board.js knows those with a star
+CHART_TOOLS = "chart-tools"  # * how one looks at all charts

@@ -28,6 +28,10 @@ MARKS: Mapping[str, dict[str, Any]] = {
     "linked": {**_MARK, "line": {"color": "#0b5cad", "width": 2}},
     "contested": {**_MARK, "line": {"color": "#c0392b", "width": 1.5, "dash": "dash"}},
 }
+# the usual range of a figure; style.css brightens it on dark ground
+BAND: Mapping[str, Any] = {
+    "type": "path", "xref": "x", "yref": "y", "layer": "below", "fillcolor": "rgba(0, 114, 178, 0.09)", "line": {"width": 0},
+}  # fmt: skip
 IDEAL = "rgba(0, 158, 115, 0.75)"
 CLEAR = "rgba(0, 0, 0, 0)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"

@@ -118,16 +118,20 @@ def test_an_alert_that_fires_leads_to_its_step(site: Site, page: Page) -> None:
 
 
 def test_what_is_looked_at_closely_is_not_thinned_again(page: Page) -> None:
-    """A page that has become long fetches its series anew, with fewer points; those around the step stay."""
-    for script in ("figures.js", "chart.js"):
+    """A page that has become long fetches its series anew, with fewer points; what there is of the steps in view stays."""
+    for script in ("figures.js", "axis.js", "chart.js"):
         page.add_script_tag(content=(HERE / "assets" / script).read_text())
     found = page.evaluate("""() => {
-        const chart = new rolloutwatch.LiveChart({ metrics: ["a"] }, "p", new rolloutwatch.Marks([], 1), {}, [100, 200]);
+        const told = { metrics: ["a"], floor: 0 };
+        const chart = new rolloutwatch.LiveChart(told, "p", new rolloutwatch.Marks([], 1), {}, [100, 200]);
         const steps = Array.from({ length: 3500 }, (_, step) => step);
         chart.columns = [new rolloutwatch.Column(steps, steps)];
         const wasLong = chart.isLong();
+        const near = steps.slice(75, 226);
+        chart.refine({ a: { step: near, value: near } }, 75, 225);
         chart.replace({ a: { step: [0, 1000, 2000, 3499], value: [0, 1000, 2000, 3499] } });
-        return [wasLong, chart.columns[0].step, chart.columns[0].value, chart.isLong()];
+        const close = chart.shown()[0].step;
+        chart.look({ zoom: [0, 3499] });
+        return [wasLong, chart.isLong(), close, chart.shown()[0].step];
     }""")
-    kept = [0, *range(100, 201), 1000, 2000, 3499]
-    assert found == [True, kept, kept, False]
+    assert found == [True, False, list(range(75, 226)), [0, 1000, 2000, 3499]]

@@ -44,6 +44,7 @@
         rewound: () => this.rebuild(),
         connected: (yes) => this.isConnected(yes),
       });
+      this.board = new rolloutwatch.Board(this);
       this.clock = setInterval(() => this.tick(), 1000);
       this.onScroll = () => this.schedule();
       addEventListener("scroll", this.onScroll, { passive: true });
@@ -53,6 +54,7 @@
 
     close() {
       this.feed.close();
+      this.board.close();
       clearInterval(this.clock);
       clearTimeout(this.timer);
       removeEventListener("scroll", this.onScroll);
@@ -109,12 +111,13 @@
       for (const [metric, value] of Object.entries(metrics)) {
         if (!this.known.has(metric) || this.isToBeShown(metric, value)) this.rebuild();
         const column = (this.recent[metric] = this.recent[metric] || new rolloutwatch.Column());
-        column.put(step, value);
+        column.put(step, Number.isFinite(value) ? value : null);
         if (column.step.length > 2 * STEPS_OF_TREND) {
           column.step.splice(0, STEPS_OF_TREND);
           column.value.splice(0, STEPS_OF_TREND);
         }
       }
+      this.board.stepped(step, time);
       for (const chart of this.charts) chart.put(step, metrics, leftOut);
       this.schedule();
     }
@@ -133,7 +136,7 @@
     rebuild() {
       if (this.rebuilding) return;
       this.rebuilding = setTimeout(() => {
-        if (!this.closed) window.dash_clientside.set_props("refresh", { data: Date.now() });
+        if (!this.closed) window.dash_clientside.set_props("refresh", { data: { at: Date.now(), search: location.search } });
         // this page is closed when the new one is there; if it does not come, it is asked for again
         this.rebuilding = setTimeout(() => (this.rebuilding = null), MS_FOR_REBUILDING);
       }, 500);
@@ -183,18 +186,10 @@
       for (const chart of this.charts) {
         if (this.closed) return;
         await chart.paint();
-        if (chart.isLong()) await this.shorten();
+        // fetched anew, thinned by the server, which loses no extreme
+        if (chart.isLong()) await this.board.readAll();
       }
-    }
-
-    // Long columns are fetched anew, thinned by the server, which loses no extreme.
-    async shorten() {
-      try {
-        const series = await this.feed.series(0);
-        for (const chart of this.charts) chart.replace(series);
-      } catch {
-        return; // the feed finds out by itself that the server is gone
-      }
+      this.board.painted();
     }
 
     // What is shown is how it was: the server does not answer, or the trainer has fallen silent.

@@ -15,8 +15,11 @@ from rolloutwatch_dashboard import ids, theme
 from rolloutwatch_dashboard.around import Around, around, united
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, SMALL_PRINT, TILES, UNREADABLE, charts_of
 from rolloutwatch_dashboard.components import badge
+from rolloutwatch_dashboard.components.chart_menu import chart_menu, chart_tools
 from rolloutwatch_dashboard.components.tile import off, tile
-from rolloutwatch_dashboard.figures.timeseries import Chart, figure_of, sides_of
+from rolloutwatch_dashboard.figures.baseline import BAND
+from rolloutwatch_dashboard.figures.bounds import bounds_of
+from rolloutwatch_dashboard.figures.timeseries import Chart, figure_of, sides_of, with_axis
 from rolloutwatch_dashboard.judgement import is_off, with_voids
 from rolloutwatch_dashboard.pages.run_alerts import (
     Marks,
@@ -27,6 +30,7 @@ from rolloutwatch_dashboard.pages.run_alerts import (
     never,
 )
 from rolloutwatch_dashboard.text import number, where
+from rolloutwatch_dashboard.view import USUAL, View, view_of
 from rolloutwatch_dashboard.visit import Shown, Visit
 
 POINTS = 1500  # of a series on the page; more than twice as many are fetched anew, thinned
@@ -59,13 +63,13 @@ def show(visit: Visit, name: str) -> Shown | None:
         series = {
             name: united(one, detailed[name]) if name in detailed else one for name, one in series.items()
         }
-    marks = [*source.marks(run.summary.id, most=MARKS), *([found.mark] if found else [])]
+    marks = [*source.marks(run.summary.id, most=MARKS), *(found.marks if found else [])]
     marks.sort(key=lambda mark: (mark.step, mark.time))
     alerts = alert_marks(source, run.summary.id)
     drawing = f"{run.summary.id} {now}"
     recent = {name: one if len(one.step) >= LEAST_OF_TREND else series[name] for name, one in tail.items()}
     return (
-        layout(run, charts, series, limits, (marks, alerts), drawing, source, now, looked_at),
+        layout(run, charts, series, limits, (marks, alerts), drawing, source, now, looked_at, view_of(query)),
         {
             "page": drawing,
             "marks": followed_marks(marks),
@@ -100,6 +104,7 @@ def layout(
     source: Source,
     now: float,
     looked_at: Around | str | None = None,
+    view: View = USUAL,
 ) -> html.Div:
     """Return the page; what changes with every step is left to run.js.
 
@@ -111,7 +116,7 @@ def layout(
             [
                 html.H2(heading),
                 html.Div(
-                    [_card(chart, series, limits, marks, drawing, ends) for chart in group],
+                    [_card(chart, series, limits, marks, drawing, ends, view) for chart in group],
                     className="charts",
                 ),
             ]
@@ -127,6 +132,7 @@ def layout(
             html.Div(_tiles(), className="tiles"),
             html.Ul(id=ids.REASONS),
             *_looked_at(run, looked_at),
+            chart_tools(),
             *groups,
             _facts(run, source.rule_states(run.summary.id)),
         ]
@@ -135,7 +141,7 @@ def layout(
 
 def _looked_at(run: RunDetail, looked_at: Around | str | None) -> list[html.P]:
     """Return what is said of the step that an address asks for, with the way back to all of the run."""
-    if looked_at is None:
+    if looked_at is None or (isinstance(looked_at, Around) and looked_at.step is None):
         return []
     is_there = isinstance(looked_at, Around)
     way = [" ", dcc.Link("Show all", href=f"/runs/{quote(run.summary.id)}")] if is_there else []
@@ -155,6 +161,8 @@ def followed(
         "state": summary.state.value,
         "generation": run.generation,
         "step": summary.last_step,
+        "first": summary.first_step,
+        "began": summary.started_at,
         "metrics": list(run.metrics),
         "measured": [metric for metric in run.metrics if metric in METRICS],
         "unreadable": UNREADABLE,
@@ -162,7 +170,7 @@ def followed(
         "dropped": run.dropped,
         "losses": DROPS,
         "rivals": [_rival(session) for session in run.rivals],
-        "mark_styles": theme.MARKS,
+        "mark_styles": {**theme.MARKS, BAND: theme.BAND},
         "most_marks": MARKS,
         "updated_at": summary.updated_at,
         "seconds_since_update": now - summary.updated_at,
@@ -200,26 +208,32 @@ def _card(
     marks: Marks,
     drawing: str,
     ends: tuple[int, int] | None,
+    view: View,
 ) -> html.Div:
     meanings = [
         f"{label}: {METRICS[name].meaning}" for name, label in chart.metrics.items() if name in METRICS
     ]
     if chart.log:
         meanings.append(f"What is below {number(chart.floor)} is drawn there.")
-    figure = figure_of(chart, series, limits, marks_of(chart, marks), ends)
+    seen = with_axis(chart, series, log=view.is_log(chart.name, chart.log))
+    figure = figure_of(seen, series, limits, marks_of(chart, marks), ends, view.smooth)
     figure["layout"]["meta"] = drawing
     graph = dcc.Graph(
         id=ids.chart(chart.name),
         figure=figure,
         style={"height": CHART_HEIGHT},
-        config={"displayModeBar": False, "responsive": True, "doubleClick": "reset", "scrollZoom": False},
+        config={"displayModeBar": False, "responsive": True, "doubleClick": False, "scrollZoom": False},
     )
     # in words too: of several limits in one direction the farther one may be outside the value axis
     drawn = sorted((rule for rule in limits if rule.metric in chart.metrics), key=lambda rule: rule.severity)
     words = dict.fromkeys((rule.severity.name.lower(), where(rule)) for rule in drawn)
     limits = [html.Span(f"{severity} {place}", className=severity) for severity, place in words]
     head = html.Div(
-        [html.H3(chart.title, title="\n".join(meanings)), html.Div(limits, className="limits")],
+        [
+            html.H3(chart.title, title="\n".join(meanings)),
+            html.Div(limits, className="limits"),
+            chart_menu(chart.name, chart.title),
+        ],
         className="card-head",
     )
     return html.Div([head, graph], className="card")
@@ -260,10 +274,15 @@ def _followed_tile(run: RunDetail, metric: str, title: str) -> dict[str, Any]:
 
 
 def _followed_chart(chart: Chart, limits: Sequence[Limit]) -> dict[str, Any]:
+    own = [limit for limit in limits if limit.metric in chart.metrics]
     return {
         "id": ids.chart(chart.name),
+        "name": chart.name,
+        "title": chart.title,
         "metrics": list(chart.metrics),
-        "limits": sides_of([limit for limit in limits if limit.metric in chart.metrics]),
+        "labels": list(chart.metrics.values()),
+        "limits": sides_of(own),
+        "bounds": {axis: bounds_of(own, chart.ideal, log=axis == "log") for axis in ("log", "linear")},
         "ideal": chart.ideal,
         "floor": chart.floor,
         "home": list(chart.home),

@@ -1,9 +1,10 @@
 """Runs, one run, its series, and its marks."""
 
 import enum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
+import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
@@ -13,6 +14,7 @@ from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, Series
 from rolloutwatch_contract.record import MAX_METRICS, MAX_STEP
 from rolloutwatch_server.api.answers import NOT_STORED, NoSuchRun, answer, moment
 from rolloutwatch_server.api.caching import etag, is_known, not_modified, tagged
+from rolloutwatch_server.spelling import spelt
 from rolloutwatch_server.store import RunIsLive, Store
 
 router = APIRouter(tags=["runs"])
@@ -87,11 +89,12 @@ class Axis(enum.Enum):
 
 
 class OneSeries(BaseModel):
-    """Values by step, or else by time (seconds since 1970), ascending; null where a value is not finite."""
+    """Values by step, or else by time (seconds since 1970), ascending; null is NaN unless it is infinite."""
 
     step: list[int]
     value: list[float | None]
     time: list[float] | None
+    infinite: dict[int, Literal["Infinity", "-Infinity"]]
 
 
 class SeriesByMetric(BaseModel):
@@ -257,7 +260,13 @@ def _begin(store: Store, detail: RunDetail, from_step: int | None, after: int | 
 def _columns(series: Series) -> msgspec.Raw:
     """Return the JSON of a series, which is a fifth of what its numbers are as objects."""
     time = None if series.time is None else series.time.tolist()
-    columns = {"step": series.step.tolist(), "value": series.value.tolist(), "time": time}
+    infinite = np.flatnonzero(np.isinf(series.value)).tolist()
+    columns = {
+        "step": series.step.tolist(),
+        "value": series.value.tolist(),
+        "time": time,
+        "infinite": {int(series.step[at]): spelt(float(series.value[at])) for at in infinite},
+    }
     return msgspec.Raw(msgspec.json.encode(columns))
 
 

@@ -1,0 +1,158 @@
+// Pointing at a chart: a line at the same step of all charts that are seen, with what each of them has there.
+// It lies over the charts, and nothing is drawn anew for it.
+(function () {
+  "use strict";
+  const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
+
+  const PX_NEAR = 4; // a thinned line need not have the very step that another one has
+  const MOST_LINES = 6; // of words at one place
+  const element = (...told) => rolloutwatch.element(...told);
+
+  rolloutwatch.Pointer = class {
+    constructor(charts) {
+      this.charts = charts;
+      this.onMove = (event) => this.moved(event);
+      this.onLeave = () => this.show(null);
+      document.addEventListener("pointermove", this.onMove, { passive: true });
+      document.addEventListener("pointerdown", this.onMove, { passive: true });
+      document.documentElement.addEventListener("pointerleave", this.onLeave);
+    }
+
+    close() {
+      document.removeEventListener("pointermove", this.onMove);
+      document.removeEventListener("pointerdown", this.onMove);
+      document.documentElement.removeEventListener("pointerleave", this.onLeave);
+      cancelAnimationFrame(this.frame);
+      for (const chart of this.charts) remove(chart);
+    }
+
+    moved(event) {
+      this.last = event;
+      if (!this.frame) this.frame = requestAnimationFrame(() => this.look());
+    }
+
+    look() {
+      this.frame = null;
+      const plot = this.last.target.closest && this.last.target.closest(".js-plotly-plot .nsewdrag") && this.last.target.closest(".js-plotly-plot");
+      const chart = plot && this.charts.find((one) => one.graph === plot);
+      this.show(chart && chart.columns ? this.stepAt(chart, this.last.clientX) : null, chart);
+    }
+
+    // The step of a chart that is nearest to a place on the screen; null where it has none.
+    stepAt(chart, clientX) {
+      const { xaxis } = chart.graph._fullLayout;
+      const step = chart.now.axis.step(xaxis.p2l(clientX - chart.graph.getBoundingClientRect().left - xaxis._offset));
+      const [first, last] = chart.inView();
+      const near = chart.shown().map((column) => nearest(column.step, step)).filter((one) => first <= one && one <= last);
+      return near.length ? near.reduce((one, other) => (Math.abs(other - step) < Math.abs(one - step) ? other : one)) : null;
+    }
+
+    // Show a step on all charts, null for none; `pointed` is the chart one points at.
+    show(step, pointed) {
+      if (step === this.step && pointed === this.pointed) return;
+      [this.step, this.pointed] = [step, pointed];
+      for (const chart of this.charts) {
+        if (step !== null && chart.columns && chart.graph && chart.graph.isConnected && isOnScreen(chart.graph)) put(chart, step, chart === pointed);
+        else remove(chart);
+      }
+    }
+
+    // What is drawn has changed, perhaps at this very step.
+    again() {
+      if (this.step === null || this.step === undefined) return;
+      const { step, pointed } = this;
+      this.step = undefined;
+      this.show(step, pointed);
+    }
+  };
+
+  function isOnScreen(graph) {
+    const box = graph.getBoundingClientRect();
+    return box.bottom > 0 && box.top < innerHeight;
+  }
+
+  function remove(chart) {
+    if (chart.overlay) chart.overlay.hidden = true;
+  }
+
+  function put(chart, step, isPointed) {
+    const { xaxis, yaxis } = chart.graph._fullLayout;
+    const place = xaxis.l2p(chart.now.axis.x(step));
+    if (!(place >= -0.5 && place <= xaxis._length + 0.5)) return remove(chart);
+    if (!chart.overlay || !chart.overlay.isConnected) {
+      chart.overlay = element("div", { class: "pointer", "aria-hidden": "true" }, element("i", {}), element("div", { class: "pointed" }));
+      chart.graph.append(chart.overlay);
+    }
+    const [line, box] = chart.overlay.children;
+    chart.overlay.hidden = false;
+    line.style.transform = `translateX(${(xaxis._offset + place).toFixed(1)}px)`;
+    line.style.top = `${yaxis._offset}px`;
+    line.style.height = `${yaxis._length}px`;
+    box.replaceChildren(...rolloutwatch.pointedAt(chart, step, isPointed));
+    box.style.top = `${yaxis._offset + 2}px`;
+    // on the side where there is more room
+    const isLeft = place > xaxis._length / 2;
+    box.style.left = isLeft ? "" : `${xaxis._offset + place + 6}px`;
+    box.style.right = isLeft ? `${chart.graph.clientWidth - xaxis._offset - place + 6}px` : "";
+    box.style.maxWidth = `${Math.max(120, (isLeft ? place : xaxis._length - place) - 8)}px`;
+  }
+
+  // What a chart has at a step, as elements: the step, a row for each line, the usual range, and what is marked there.
+  rolloutwatch.pointedAt = function (chart, step, isPointed) {
+    const rows = chart.told.metrics.map((_, index) => row(chart, index, step));
+    if (!isPointed) return [element("table", {}, ...rows)];
+    const words = (chart.drawn ? chart.drawn.words.get(nearest(Array.from(chart.drawn.words.keys()).sort((a, b) => a - b), step)) : "") || "";
+    const marks = isAt(chart, step, words) ? words.split("\n").slice(0, MOST_LINES) : [];
+    return [
+      element("strong", {}, chart.now.axis.words(step)),
+      element("table", {}, ...rows),
+      ...usual(chart, step),
+      ...marks.map((text) => element("p", {}, text)),
+    ];
+  };
+
+  // words of marks stand at the step of the chart that is nearest to them
+  function isAt(chart, step, words) {
+    return Boolean(words) && chart.drawn.words.get(step) === words;
+  }
+
+  function row(chart, index, step) {
+    const column = (chart.drawn ? chart.drawn.columns : chart.shown())[index];
+    const near = nearest(column.step, step);
+    const { xaxis } = chart.graph._fullLayout;
+    const px = (one) => xaxis.l2p(chart.now.axis.x(one));
+    const isThere = near !== null && (near === step || Math.abs(px(near) - px(step)) <= PX_NEAR);
+    const labels = Array.from(new Set(chart.told.labels));
+    const label = chart.told.labels[index];
+    return element(
+      "tr",
+      { class: `series-${labels.indexOf(label)}` },
+      element("th", {}, label),
+      element("td", {}, isThere ? rolloutwatch.number(column.value[rolloutwatch.placeOf(column.step, near)]) : "no value"),
+      ...(isThere ? mean(chart, index, near) : []),
+    );
+  }
+
+  function mean(chart, index, step) {
+    const line = chart.drawn && chart.drawn.means[index];
+    if (!line) return [];
+    const value = line.value[rolloutwatch.placeOf(line.step, step)];
+    return value === null || value === undefined ? [] : [element("td", { class: "mean" }, `≈ ${rolloutwatch.number(value)}`)];
+  }
+
+  function usual(chart, step) {
+    const ranges = chart.drawn ? chart.drawn.ranges : [];
+    const at = rolloutwatch.placeOf(ranges.map(([one]) => one), step);
+    const found = ranges[Math.min(at, ranges.length - 1)];
+    if (!found || step < ranges[0][0]) return [];
+    const [, low, high] = found;
+    const of = `${rolloutwatch.number(low)} to ${rolloutwatch.number(high)}`;
+    return [element("p", { class: "usual" }, `usual ${of}: median ± 4 robust spreads of the 60 values before`)];
+  }
+
+  function nearest(steps, step) {
+    const at = rolloutwatch.placeOf(steps, step);
+    if (at === 0) return steps.length ? steps[0] : null;
+    return at < steps.length && steps[at] - step < step - steps[at - 1] ? steps[at] : steps[at - 1];
+  }
+})();
