@@ -4,6 +4,7 @@
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
 
   const LONG = 3000; // points of a line; past it they are fetched anew, thinned
+  const BAND = "usual range";
   const FAINT = 0.3; // of a line that is smoothed
 
   // timeseries.range_of
@@ -183,8 +184,7 @@
       const steps = Array.from(new Set(come.flatMap((column) => column.step))).sort((one, other) => one - other);
       const placed = this.place(graph, steps, first, last);
       const means = smooth ? lines.map((line) => meanOf(line, smooth, scale)) : [];
-      const ranges = rolloutwatch.usualRanges(come[0].step, come[0].value);
-      this.drawn = { columns: come, words: new Map(placed.words), ranges, means };
+      this.drawn = { columns: come, words: new Map(placed.words), ranges: usualOf(come), means };
       const traces = [...lines, ...lines.map(dotsOf), rolloutwatch.lostValues(come, this.colors), labelsOf(placed), ...means];
       const x = (step) => axis.x(step);
       for (const trace of traces) trace.x = axis.kind === "step" || trace.isPlaced ? trace.step : trace.step.map(x);
@@ -203,6 +203,15 @@
       return { traces, layout };
     }
 
+    // What one sees: its columns, what is marked by step, the usual range, and means of lines.
+    seen() {
+      if (this.drawn) return this.drawn;
+      const { smooth } = this.now;
+      const columns = this.shown();
+      const means = smooth ? columns.map((one) => meanOf(lineOf(one, this.told), smooth, this.told)) : [];
+      return (this.drawn = { columns, words: new Map(), ranges: usualOf(columns), means });
+    }
+
     // The value axis: its labels where it is logarithmic are ours.
     scaleOf(range, isLog) {
       const wasLog = this.wasLog;
@@ -215,7 +224,7 @@
 
     // Limits, marks, and the usual range; nothing where they are as they were.
     shapesOf(placed, isLog, floor, x) {
-      const bands = rolloutwatch.band(this.drawn.ranges, floor, x).map((path) => ["usual range", path]);
+      const bands = rolloutwatch.band(this.drawn.ranges, floor, x).map((path) => [BAND, path]);
       const lines = Object.entries(placed.paths);
       const key = JSON.stringify([isLog, bands, lines]);
       if (key === this.shapes) return {};
@@ -331,6 +340,9 @@
     line.drawn = rolloutwatch.drawn(line.value, scale);
     return line;
   }
+
+  // the usual range is that of a chart's own figure
+  const usualOf = ([column]) => rolloutwatch.usualRanges(column.step, column.value);
 
   function dotsOf(line) {
     const alone = rolloutwatch.isolated(line.drawn);

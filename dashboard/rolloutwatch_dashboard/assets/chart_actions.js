@@ -4,6 +4,7 @@
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
 
   const [WIDTH, HEIGHT, SCALE] = [960, 420, 2];
+  const AXES = { step: "step", time: "time", relative: "time since the start" };
   const MS_TO_KEEP = 60000;
 
   function toggleLog(chart, board) {
@@ -30,7 +31,6 @@
       if (!isDark || index < 0) return trace;
       return { ...trace, line: { ...trace.line, color: color(`--series-${index}`) } };
     };
-    const axis = (one) => ({ ...one, gridcolor: color("--line") });
     const title = { text: plain(`${chart.told.title} · ${board.told.name}`), x: 0.02, xanchor: "left", font: { size: 15 } };
     return {
       data: data.map(seen),
@@ -41,8 +41,7 @@
         plot_bgcolor: color("--card"),
         font: { ...layout.font, color: color("--text"), size: 12 },
         margin: { l: 70, r: 20, t: 64, b: 48, autoexpand: false },
-        xaxis: axis({ ...layout.xaxis, title: { text: { step: "step", time: "time", relative: "time since the start" }[chart.now.axis.kind] } }),
-        yaxis: axis(layout.yaxis),
+        xaxis: { ...layout.xaxis, title: { text: AXES[chart.now.axis.kind] } },
       },
     };
   }

@@ -6,7 +6,7 @@
   const LARGEST = 1e200;
   const PARTS = 1000;
   const [WINDOW, LEAST, MOST_PLACES] = [60, 20, 96];
-  const [SPREADS, SIGMA] = [4, 1.4826];
+  const [SPREADS, SIGMA] = [3, 1.4826];
   const USUAL_FLOOR = 1e-3;
 
   function median(values) {

@@ -5,7 +5,7 @@
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
 
   const PX_NEAR = 4; // a thinned line need not have the very step that another one has
-  const MOST_LINES = 6; // of words at one place
+  const PX_BESIDE = 6;
   const element = (...told) => rolloutwatch.element(...told);
 
   rolloutwatch.Pointer = class {
@@ -43,7 +43,7 @@
       const { xaxis } = chart.graph._fullLayout;
       const step = chart.now.axis.step(xaxis.p2l(clientX - chart.graph.getBoundingClientRect().left - xaxis._offset));
       const [first, last] = chart.inView();
-      const near = chart.shown().map((column) => nearest(column.step, step)).filter((one) => first <= one && one <= last);
+      const near = chart.seen().columns.filter((column) => column.step.length).map((column) => nearest(column.step, step)).filter((one) => first <= one && one <= last);
       return near.length ? near.reduce((one, other) => (Math.abs(other - step) < Math.abs(one - step) ? other : one)) : null;
     }
 
@@ -90,19 +90,19 @@
     line.style.height = `${yaxis._length}px`;
     box.replaceChildren(...rolloutwatch.pointedAt(chart, step, isPointed));
     box.style.top = `${yaxis._offset + 2}px`;
-    // on the side where there is more room
-    const isLeft = place > xaxis._length / 2;
-    box.style.left = isLeft ? "" : `${xaxis._offset + place + 6}px`;
-    box.style.right = isLeft ? `${chart.graph.clientWidth - xaxis._offset - place + 6}px` : "";
-    box.style.maxWidth = `${Math.max(120, (isLeft ? place : xaxis._length - place) - 8)}px`;
+    // beside the line, where there is room
+    const wide = box.offsetWidth;
+    const left = place + PX_BESIDE + wide <= xaxis._length ? place + PX_BESIDE : place - PX_BESIDE - wide;
+    box.style.left = `${xaxis._offset + Math.max(0, Math.min(left, xaxis._length - wide))}px`;
   }
 
   // What a chart has at a step, as elements: the step, a row for each line, the usual range, and what is marked there.
   rolloutwatch.pointedAt = function (chart, step, isPointed) {
     const rows = chart.told.metrics.map((_, index) => row(chart, index, step));
     if (!isPointed) return [element("table", {}, ...rows)];
-    const words = (chart.drawn ? chart.drawn.words.get(nearest(Array.from(chart.drawn.words.keys()).sort((a, b) => a - b), step)) : "") || "";
-    const marks = isAt(chart, step, words) ? words.split("\n").slice(0, MOST_LINES) : [];
+    // of marks is told at the step of the chart that is nearest to them
+    const words = chart.seen().words.get(step);
+    const marks = words ? words.split("\n") : [];
     return [
       element("strong", {}, chart.now.axis.words(step)),
       element("table", {}, ...rows),
@@ -111,13 +111,8 @@
     ];
   };
 
-  // words of marks stand at the step of the chart that is nearest to them
-  function isAt(chart, step, words) {
-    return Boolean(words) && chart.drawn.words.get(step) === words;
-  }
-
   function row(chart, index, step) {
-    const column = (chart.drawn ? chart.drawn.columns : chart.shown())[index];
+    const column = chart.seen().columns[index];
     const near = nearest(column.step, step);
     const { xaxis } = chart.graph._fullLayout;
     const px = (one) => xaxis.l2p(chart.now.axis.x(one));
@@ -134,20 +129,20 @@
   }
 
   function mean(chart, index, step) {
-    const line = chart.drawn && chart.drawn.means[index];
+    const line = chart.seen().means[index];
     if (!line) return [];
     const value = line.value[rolloutwatch.placeOf(line.step, step)];
     return value === null || value === undefined ? [] : [element("td", { class: "mean" }, `≈ ${rolloutwatch.number(value)}`)];
   }
 
   function usual(chart, step) {
-    const ranges = chart.drawn ? chart.drawn.ranges : [];
+    const { ranges } = chart.seen();
     const at = rolloutwatch.placeOf(ranges.map(([one]) => one), step);
     const found = ranges[Math.min(at, ranges.length - 1)];
     if (!found || step < ranges[0][0]) return [];
     const [, low, high] = found;
     const of = `${rolloutwatch.number(low)} to ${rolloutwatch.number(high)}`;
-    return [element("p", { class: "usual" }, `usual ${of}: median ± 4 robust spreads of the 60 values before`)];
+    return [element("p", { class: "usual" }, `usual ${of}: median ± 3 robust spreads of the 60 values before`)];
   }
 
   function nearest(steps, step) {

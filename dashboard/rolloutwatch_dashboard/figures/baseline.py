@@ -8,7 +8,7 @@ from rolloutwatch_dashboard import theme
 
 WINDOW = 60  # values before
 LEAST = 20  # of them; of fewer nobody can say what is usual
-SPREADS = 4.0
+SPREADS = 3.0
 SIGMA = 1.4826  # a normal distribution's standard deviation in median absolute deviations
 MOST_PLACES = 96  # at which the range is looked at anew; between them the band is straight
 BAND = "usual range"
@@ -26,7 +26,7 @@ class Usual:
 
     @property
     def low(self) -> float:
-        """Return where the usual range begins: four spreads below the centre."""
+        """Return where the usual range begins: three spreads below the centre."""
         return self.centre - SPREADS * self.spread
 
     @property
@@ -48,7 +48,7 @@ def usual(values: Sequence[float]) -> Usual | None:
 
 
 def usual_ranges(steps: Sequence[int], values: Sequence[float | None]) -> list[tuple[int, float, float]]:
-    """Return step, low and high of the usual range at some of the steps: median ± 4 spreads of the 60 values before.
+    """Return step, low and high of the usual range at some of the steps: median ± 3 spreads of the 60 values before.
 
     The value at the step itself is not among them, so that a spike stands out of the range that it is seen against.
     Where a series was thinned, its values are the lowest and the highest of many steps, and the range is that of these.
