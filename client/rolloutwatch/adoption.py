@@ -45,12 +45,12 @@ class Adopter:
         except (SinkError, OSError) as error:
             log.debug("A former session was not delivered, which is tried again: %s", error)
             self.close()
-            self._next_look = time.monotonic() + SECONDS_AFTER_A_FAILURE
             return False
 
     def close(self) -> None:
-        """Leave what is not delivered to others."""
+        """Leave what is not delivered to others, or to the next look."""
         self._folders = iter(())
+        self._next_look = min(self._next_look, time.monotonic() + SECONDS_AFTER_A_FAILURE)
         if self._current is not None:
             self._current.close()
             self._current = None

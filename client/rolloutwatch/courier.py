@@ -16,6 +16,7 @@ HALVINGS = 8  # of a batch, down to one frame
 SUCCESSES_BEFORE_DOUBLING = 8
 SECONDS_BETWEEN_QUESTIONS = 1.0  # how far the server has come, while nothing is to be sent
 SECONDS_TO_BE_ARCHIVED = (0.25, 1.0)  # to wait for at the end: if no server was heard of, and if one was
+_CHANCE = random.SystemRandom()  # the module's own generator is the trainer's, who may have seeded it
 
 
 class Delivery:
@@ -156,6 +157,7 @@ class Courier:
                 busy = self.delivery.step()
                 self._recovered()
             except SinkError as error:
+                self._leave_others()
                 self._troubled(error)
                 self._hear()  # a Redis that is full answers all the same, and of one that hangs the trainer is told
                 self._pause(error)
@@ -166,6 +168,10 @@ class Courier:
             if not busy:
                 self._rest()
         self.delivery.close()
+        self._leave_others()
+
+    def _leave_others(self) -> None:
+        """Let go of what other sessions left: while nothing can be delivered, room may have to be made there."""
         if self._others is not None:
             self._others.close()
 
@@ -195,7 +201,7 @@ class Courier:
 
     def _pause(self, error: SinkError) -> None:
         """Wait before trying again, but not beyond the end."""
-        seconds = self._wait * random.uniform(0.5, 1.0)
+        seconds = self._wait * _CHANCE.uniform(0.5, 1.0)
         self._wait = min(self._wait * 2, BACKOFF_SECONDS[1])
         end = time.monotonic() + max(seconds, error.retry_after_seconds or 0.0)
         while time.monotonic() < min(end, self._deadline):

@@ -262,11 +262,12 @@ def preset(name: str) -> Preset:
 def as_yaml(preset: Preset) -> str:
     """Return a preset as YAML that can be copied into verl's configuration, its name and meaning above it as comments."""
     earlier = f"# Earlier: {', '.join(preset.earlier_names)}.\n" if preset.earlier_names else ""
-    keys = "".join(f"    {key}: {_yaml(value)}\n" for key, value in preset.keys.items())
+    keys = "".join(f"    {key}: {yaml_value(value)}\n" for key, value in preset.keys.items())
     return f"# {preset.name}: {preset.summary}\n{earlier}algorithm:\n  rollout_correction:\n{keys}"
 
 
-def _yaml(value: Value) -> str:
+def yaml_value(value: Value) -> str:
+    """Return a value as every reader of YAML reads it back."""
     if isinstance(value, str) and re.fullmatch("[a-z][a-z0-9_]*", value):
         return value
     if isinstance(value, float):

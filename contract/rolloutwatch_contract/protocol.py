@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rolloutwatch_contract.alerts import AlertView
+from rolloutwatch_contract.protocol_steps import NoStep, StepView
 from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_contract.rules import Rule
 
@@ -33,6 +34,7 @@ class RunSummary(msgspec.Struct, frozen=True):
     """A run in one line. Steps are None before the first one; times are seconds since 1970.
 
     It is `contested` while two trainers write to it at once.
+    People have given it `tags`, and have put it away if it is `archived`: lists leave it out unless it is asked for.
     """
 
     id: str
@@ -44,6 +46,8 @@ class RunSummary(msgspec.Struct, frozen=True):
     started_at: float
     updated_at: float
     contested: bool = False
+    tags: tuple[str, ...] = ()
+    archived: bool = False
 
 
 class SessionView(msgspec.Struct, frozen=True):
@@ -219,6 +223,9 @@ class Source(Protocol):
     def runs(self) -> Sequence[RunSummary]:
         """Return all runs, the most recently updated first."""
 
+    def versions(self) -> Mapping[str, str]:
+        """Return a word for each run that stays as long as its figures, its configuration and its losses do."""
+
     def run(self, run: str) -> RunDetail | None:
         """Return one run, None if there is none of that id."""
 
@@ -250,6 +257,9 @@ class Source(Protocol):
         Of a kind that a trainer has marked more often than `most` times about so many are returned,
         spread over the steps. Restarts and contests, which are found and not sent, are always all there.
         """
+
+    def step(self, run: str, step: int, attempt: str | None = None) -> StepView | NoStep:
+        """Return all of one step but its marks; with `attempt`, the id of a session, as that one did it."""
 
     def alerts(
         self,

@@ -10,6 +10,7 @@ from dash import ClientsideFunction, Dash, Input, Output, ctx, dcc, html
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import Source
 from rolloutwatch_dashboard import ids
+from rolloutwatch_dashboard.board import Board
 from rolloutwatch_dashboard.components import banner, frame
 from rolloutwatch_dashboard.pages.routes import WITH_CALLBACKS, shown
 from rolloutwatch_dashboard.shell import HTML, LIBRARY, asset, assets, scripts
@@ -60,8 +61,10 @@ def create_dashboard(
         [_layout(asks_for_login), *(part for one in WITH_CALLBACKS for part in one.parts())]
     )
 
+    board = Board()
+
     def visit(search: object = "") -> Visit:
-        return Visit(source, limits, clock(), _text(search))
+        return Visit(source, limits, clock(), _text(search), board)
 
     _answer_with_pages(app, visit)
     _keep_up_to_date(app, visit)

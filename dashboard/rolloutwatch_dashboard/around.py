@@ -1,6 +1,6 @@
 """The part of a run that an address asks for, which is drawn in all detail: steps from one to another, or those around one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,8 +45,13 @@ class Around:
         return f"Around step {self.step}{rest}."
 
 
-def around(query: str, run: RunDetail, source: Source, metrics: list[str]) -> Around | str | None:
-    """Return what an address asks to be shown; why there is nothing, in words; None if it asks for all of the run."""
+def around(
+    query: str, run: RunDetail, source: Source, metrics: Sequence[str], wanted: Sequence[str] | None = None
+) -> Around | str | None:
+    """Return what an address asks to be shown; why there is nothing, in words; None if it asks for all of the run.
+
+    What is around a step depends on all `metrics`; of steps from one to another those that are `wanted` are read.
+    """
     named = asked(query, "step")
     first, last = run.summary.first_step, run.summary.last_step
     if first is None or last is None:
@@ -59,18 +64,20 @@ def around(query: str, run: RunDetail, source: Source, metrics: list[str]) -> Ar
     found = None if step is None else _around(step, first, last, run, source, metrics)
     if ends is None:
         return found
-    part = _part(ends, run, source, metrics)
+    part = _part(ends, run, source, metrics if wanted is None else wanted)
     return part if found is None else replace(part, step=found.step, came=found.came)
 
 
-def _part(ends: tuple[int, int], run: RunDetail, source: Source, metrics: list[str]) -> Around:
+def _part(ends: tuple[int, int], run: RunDetail, source: Source, metrics: Sequence[str]) -> Around:
     first, last = ends
     beside = (last - first) // BESIDE + 1
     which = {"from_step": max(0, first - beside), "to_step": min(last + beside, MAX_STEP), "points": POINTS}
     return Around(None, first, last, source.series(run.summary.id, metrics, **which), came=True)
 
 
-def _around(step: int, first: int, last: int, run: RunDetail, source: Source, metrics: list[str]) -> Around:
+def _around(
+    step: int, first: int, last: int, run: RunDetail, source: Source, metrics: Sequence[str]
+) -> Around:
     width = STEPS_AROUND
     while True:
         begin, end = max(first, step - width), step + width

@@ -1,9 +1,18 @@
 """Every id on a page, once. The scripts in assets/ know those marked with a star."""
 
+from typing import Any
+
 LOCATION = "location"
 PAGE = "page"
 TICK = "tick"
 RUNS = "runs"  # *
+RUNS_COUNT = "runs-count"  # *
+RUNS_TOOLS = "runs-tools"  # *
+RUNS_ROWS = "runs-rows"  # *
+RUNS_REST = "runs-rest"  # *
+RUNS_ASK = "runs-ask"  # * counted up by runs.js when somebody has changed a run
+RUNS_NEWS = "runs-news"  # what has changed, which runs.js is told
+RUNS_SEEN = "runs-seen"  # up to where runs.js knows of it
 REFRESH = "refresh"  # * counted up by run.js when a page has to be built anew
 FOLLOWED = "followed"  # what run.js is to follow
 FOLLOWING = "following"  # where the callback that tells it so leaves its answer
@@ -12,6 +21,7 @@ THEME = "theme"  # *
 ICON = "icon"  # *
 NOTICE = "notice"  # *
 HEALTH = "health"  # *
+HEADLINE = "headline"  # * what is wrong, in a sentence
 REASONS = "reasons"  # *
 STATE = "state"  # *
 CONTESTED = "contested"  # *
@@ -24,6 +34,21 @@ AROUND = "around"  # what is said of the step that an address asks for
 def chart(name: str) -> str:
     """Return the id of a chart."""
     return f"chart-{name}"
+
+
+def group(name: str) -> str:
+    """Return the id of a group of charts. *"""
+    return f"group-{name}"
+
+
+def charts(part: Any) -> dict[str, Any]:
+    """Return the id of a part of a group of charts; `part` is its name, or what matches any."""
+    return {"type": "charts", "part": part}
+
+
+def wanted(part: Any) -> dict[str, Any]:
+    """Return the id of what run_groups.js writes into when a part is to be drawn. *"""
+    return {"type": "wanted", "part": part}
 
 
 def tile(metric: str) -> str:
@@ -47,3 +72,21 @@ RULES_RUN = "rules-run"  # *
 
 # charts; board.js knows those with a star
 CHART_TOOLS = "chart-tools"  # * how one looks at all charts
+# one step of a run; step.js knows those with a star
+STEP_ASKED = (
+    "step-asked"  # * the address, once it asks for another order or for the tokens of another sequence
+)
+STEP_CHOICE = "step-choice"  # table and tokens
+STEP_TEXT = "step-text"  # * where tokens are written
+STEP_TOKEN = "step-token"  # * what is said of one of them
+STEP_WORDS = "step-words"  # what step.js writes there
+STEP_WRITTEN = "step-written"  # where the callback that has it written leaves its answer
+STEP_SCATTER = "step-scatter"  # *
+STEP_POSITIONS = "step-positions"  # *
+# what if; whatif.js knows all of them
+WHATIF_CONTROLS = "whatif-controls"  # *
+WHATIF_YAML = "whatif-yaml"  # *
+WHATIF_STATUS = "whatif-status"  # *
+WHATIF_TABLE = "whatif-table"  # *
+WHATIF_NOTES = "whatif-notes"  # *
+WHATIF_CHARTS = "whatif-charts"  # *

@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
 import numpy as np
 
 from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, RunSummary, Series, SessionView
 from rolloutwatch_dashboard.memory_alerts import MemoryAlerts
+from rolloutwatch_dashboard.memory_steps import MemorySteps
 
 
-class MemorySource(MemoryAlerts):
+class MemorySource(MemorySteps, MemoryAlerts):
     """Keeps runs in dictionaries.
 
     >>> source = MemorySource()
@@ -24,6 +26,7 @@ class MemorySource(MemoryAlerts):
         self._values: dict[str, dict[str, dict[int, float]]] = {}
         self._marks: dict[str, list[MarkView]] = {}
         self._sessions: dict[str, tuple[SessionView, ...]] = {}
+        self._changes: dict[str, int] = {}
 
     def add_run(
         self,
@@ -34,11 +37,16 @@ class MemorySource(MemoryAlerts):
         updated_at: float = 0.0,
         config: Mapping[str, str | int | float | bool | None] | None = None,
         sessions: Sequence[SessionView] = (),
+        tags: Sequence[str] = (),
+        archived: bool = False,
     ) -> None:
         """Add a run without steps."""
         project, name = split_run_id(run)
         contested = any(session.contested for session in sessions)
-        self._runs[run] = RunSummary(run, project, name, state, None, None, started_at, updated_at, contested)
+        self._runs[run] = RunSummary(
+            run, project, name, state, None, None, started_at, updated_at, contested, tuple(tags), archived
+        )
+        self._count(run)
         self._sessions[run] = tuple(sessions)
         self._marks[run] = []
         self._config[run] = dict(config or {})
@@ -51,10 +59,8 @@ class MemorySource(MemoryAlerts):
         one = self._runs[run]
         first = step if one.first_step is None else min(one.first_step, step)
         last = step if one.last_step is None else max(one.last_step, step)
-        times = (one.started_at, one.updated_at)
-        self._runs[run] = RunSummary(
-            one.id, one.project, one.name, one.state, first, last, *times, one.contested
-        )
+        self._runs[run] = msgspec.structs.replace(one, first_step=first, last_step=last)
+        self._count(run)
 
     def add_mark(self, run: str, mark: MarkView) -> None:
         """Add something that happened at a step."""
@@ -63,6 +69,10 @@ class MemorySource(MemoryAlerts):
     def runs(self) -> Sequence[RunSummary]:
         """Return all runs, the most recently updated first."""
         return sorted(self._runs.values(), key=lambda run: -run.updated_at)
+
+    def versions(self) -> Mapping[str, str]:
+        """Return a word for each run that stays as long as nothing is added to it."""
+        return {run: str(changes) for run, changes in self._changes.items()}
 
     def run(self, run: str) -> RunDetail | None:
         """Return one run, None if there is none of that id."""
@@ -109,3 +119,6 @@ class MemorySource(MemoryAlerts):
         first, last = from_step or 0, 2**62 if to_step is None else to_step
         found = [mark for mark in self._marks.get(run, []) if first <= mark.step <= last]
         return sorted(found, key=lambda mark: (mark.step, mark.time))
+
+    def _count(self, run: str) -> None:
+        self._changes[run] = self._changes.get(run, 0) + 1

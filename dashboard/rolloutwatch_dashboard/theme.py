@@ -9,9 +9,11 @@ from typing import Any
 
 from rolloutwatch_contract.severity import Severity
 
-SERIES = ("#0072b2", "#d55e00")  # style.css brightens them on dark ground
+# colour-blind people can tell them apart, and each from both grounds: style.css brightens them on the dark one
+SERIES = ("#0072b2", "#d55e00", "#00785a", "#b0437f", "#8a6d00", "#707a86")
 SEVERITY_LINE = {Severity.WARNING: "#b8860b", Severity.CRITICAL: "#c0392b"}
 SEVERITY_FILL = {Severity.WARNING: "rgba(230, 159, 0, 0.09)", Severity.CRITICAL: "rgba(213, 55, 30, 0.10)"}
+BETWEEN = "rgba(213, 94, 0, 0.22)"  # what lies between two bounds, in the second colour
 GRID = "rgba(128, 128, 128, 0.18)"
 _MARK: dict[str, Any] = {"type": "path", "xref": "x", "yref": "paper", "layer": "below"}
 MARKS: Mapping[str, dict[str, Any]] = {
@@ -32,6 +34,7 @@ MARKS: Mapping[str, dict[str, Any]] = {
 BAND: Mapping[str, Any] = {
     "type": "path", "xref": "x", "yref": "y", "layer": "below", "fillcolor": "rgba(0, 114, 178, 0.09)", "line": {"width": 0},
 }  # fmt: skip
+THRESHOLD = "#7a5cc2"  # of the correction; limits, which call for somebody, have the colour of their severity
 IDEAL = "rgba(0, 158, 115, 0.75)"
 CLEAR = "rgba(0, 0, 0, 0)"
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"

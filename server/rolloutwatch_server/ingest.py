@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_SCANS = 1.0
 BACKOFF_SECONDS = (0.05, 5.0)
+_CHANCE = random.SystemRandom()  # the module's own generator belongs to whoever uses this as a library
 NOT_CONNECTED = "not connected yet"
 ACK_SECONDS = 24 * 3600  # how long a finished session may still ask whether all of it arrived
 
@@ -137,7 +138,7 @@ class Ingest:
                 # nothing was archived or let go of: trying again loses nothing, a dead thread would lose the live view
                 log.exception("The ingest met an error of its own; please report it.")
                 self._troubled(Trouble.UNFORESEEN, f"{type(error).__name__}: {error}")
-            self._stopping.wait(wait * random.uniform(0.5, 1.0))
+            self._stopping.wait(wait * _CHANCE.uniform(0.5, 1.0))
             wait = min(wait * 2, BACKOFF_SECONDS[1])
         self._letters.tell(among=(), at_once=True)
 

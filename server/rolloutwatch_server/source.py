@@ -14,9 +14,11 @@ from rolloutwatch_contract.protocol import (
     SilenceView,
     TargetView,
 )
+from rolloutwatch_contract.protocol_steps import NoStep, StepView
 from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.alerts.standing import standing
 from rolloutwatch_server.notify.events import decode
+from rolloutwatch_server.step_view import step_view
 from rolloutwatch_server.store import Delivery, Store
 
 
@@ -36,6 +38,10 @@ class DashboardSource:
     def runs(self) -> Sequence[RunSummary]:
         """Return all runs, the most recently updated first."""
         return self._store.runs()
+
+    def versions(self) -> Mapping[str, str]:
+        """Return a word for each run that stays as long as what it has come to does."""
+        return self._store.versions()
 
     def run(self, run: str) -> RunDetail | None:
         """Return one run, None if there is none of that id."""
@@ -63,6 +69,11 @@ class DashboardSource:
     ) -> Sequence[MarkView]:
         """Return what is marked."""
         return self._store.marks(run, from_step=from_step, to_step=to_step, most=most)
+
+    def step(self, run: str, step: int, attempt: str | None = None) -> StepView | NoStep:
+        """Return all of one step but its marks."""
+        detail = self._store.run(run)
+        return NoStep(run=run, step=step) if detail is None else step_view(self._store, detail, step, attempt)
 
     def alerts(
         self,

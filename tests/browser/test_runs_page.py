@@ -33,7 +33,7 @@ def test_runs_tell_how_they_are_and_lead_to_their_pages(site: Site, page: Page) 
     expect(page.locator("#health")).to_have_text("critical")
     page.get_by_role("link", name="Runs").click()
     expect(page.locator("h1")).to_have_text("Runs")
-    expect(page).to_have_title("Rolloutwatch")
+    expect(page).to_have_title("1 critical · Rolloutwatch")
 
 
 def test_every_run_says_its_health_at_once_and_its_page_says_the_same(

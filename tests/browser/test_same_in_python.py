@@ -14,7 +14,7 @@ from rolloutwatch_dashboard.figures.marks import place_marks
 from rolloutwatch_dashboard.figures.ticks import ticks_of
 from rolloutwatch_dashboard.figures.timeseries import Chart, drawn, isolated, value_range, with_gaps
 from rolloutwatch_dashboard.judgement import is_past, verdict
-from rolloutwatch_dashboard.pages.run import _followed_limit
+from rolloutwatch_dashboard.pages.run_followed import followed_limit
 from rolloutwatch_dashboard.shell import HERE
 from rolloutwatch_dashboard.text import age, mark_label, mark_text, number
 
@@ -46,7 +46,7 @@ def test_ages_are_written_alike(blank: Page) -> None:
 
 def test_rules_are_judged_alike(blank: Page) -> None:
     """Every rule at its limit, a little beside it, and far from it."""
-    rules = [_followed_limit(rule) for rule in DEFAULT_LIMITS]
+    rules = [followed_limit(rule) for rule in DEFAULT_LIMITS]
     judge = (
         "([rules, metric, values]) => values.map((v) => rolloutwatch.worst(rules, metric, v)?.severity ?? 0)"
     )
@@ -122,7 +122,7 @@ def test_gaps_and_overdue_figures_are_found_alike(steps: list[int], blank: Page)
 
 
 def test_verdicts_are_alike(blank: Page) -> None:
-    rules = [_followed_limit(rule) for rule in DEFAULT_LIMITS]
+    rules = [followed_limit(rule) for rule in DEFAULT_LIMITS]
     for metric in ("mismatch_k3_kl", "mismatch_kl", "ratio_eff_sample_size"):
         for first in range(len(VALUES)):
             values = VALUES[first:]

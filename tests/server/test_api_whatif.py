@@ -13,6 +13,7 @@ from rolloutwatch_contract.tables import SEQUENCE_COLUMNS
 from rolloutwatch_correction import histogram_of
 from rolloutwatch_server.store import Store
 from rolloutwatch_server.whatif import history
+from rolloutwatch_server.whatif.summary import OverSteps
 from tests.server.asking import Asking, refuse
 from tests.server.records import RUN, STREAM, batch, start, step
 from tests.server.test_whatif import random_batch
@@ -177,7 +178,7 @@ def test_the_extremes_of_both_bounds_stay() -> None:
     steps = np.arange(1000)
     low, high = np.ones(1000), np.full(1000, 2.0)
     low[437], high[611] = 0.5, 3.0
-    thinned = history._thinned(history.OverSteps(steps, low, high), 20)
+    thinned = history._thinned(OverSteps(steps, low, high), 20)
     assert len(thinned.step) < 60
     assert {437, 611} <= set(thinned.step.tolist())
     assert (thinned.low.min(), thinned.high.max()) == (0.5, 3.0)
@@ -191,3 +192,64 @@ def test_what_one_answer_does_not_hold_the_next_one_does(store: Store) -> None:
     assert (first.steps, first.next_step) == (3, 3)
     rest = history.what_if(store, RUN, config, from_step=first.next_step, most=3)
     assert (rest.steps, rest.next_step) == (2, None)
+
+
+def test_an_answer_has_each_figure_in_a_few_numbers_beside_what_was(store: Store) -> None:
+    """Of all steps, also of those that are left out for the eye; what never came is not there, and 1 was kept of everything."""
+    changed = [
+        record(n, metrics=record(n).metrics | {"rollout_is_eff_sample_size": value})
+        for n, value in ((0, 0.5), (1, 0.25), (2, 0.75))
+    ]
+    store.archive(STREAM, batch(start(), *changed, step(9, rollout_is_eff_sample_size=0.0)))
+    told = answer(store, {"rollout_is": "sequence", **VETO}, points=8)
+    assert told["recorded"]["rollout_is_eff_sample_size"] == {
+        "steps": 3, "exact_steps": 3, "mean_low": 0.5, "mean_high": 0.5,
+        "lowest": {"step": 1, "low": 0.25, "high": 0.25}, "highest": {"step": 2, "low": 0.75, "high": 0.75},
+    }  # fmt: skip
+    assert told["recorded"]["kept_fraction"]["mean_low"] == 1.0
+    assert "rollout_is_veto_fraction" not in told["recorded"]
+    figure, summary = told["figures"][FIGURE], told["summary"][FIGURE]
+    assert (summary["steps"], summary["exact_steps"]) == (3, 3)
+    assert summary["mean_low"] == summary["mean_high"] == pytest.approx(np.mean(figure["low"]), rel=1e-14)
+    lowest = int(np.argmin(figure["low"]))
+    assert summary["lowest"] == {
+        "step": lowest,
+        "low": figure["low"][lowest],
+        "high": figure["high"][lowest],
+    }
+
+
+def test_what_was_taken_out_was_not_kept(store: Store) -> None:
+    """Also where the run went on under a configuration that takes nothing out, and sends no share of it."""
+    taken = record(1).metrics | {"rollout_is_masked_fraction": 0.25, "rollout_is_seq_masked_fraction": 0.5}
+    store.archive(STREAM, batch(start(), record(0), record(1, metrics=taken)))
+    recorded = answer(store, {})["recorded"]
+    assert (recorded["kept_fraction"]["steps"], recorded["kept_fraction"]["mean_low"]) == (2, 0.875)
+    assert recorded["seq_kept_fraction"]["lowest"] == {"step": 1, "low": 0.5, "high": 0.5}
+
+
+def test_a_summary_is_of_every_step_however_few_are_drawn(store: Store) -> None:
+    """Of 300 steps about 20 come; the mean is that of 300, and of two bounds the worst of either is found."""
+    one = record(7)
+    few = [StepRecord(n, 0.0, one.metrics, one.histogram, cut(one, 5)) for n in range(300)]
+    store.archive(STREAM, batch(start(), *few))
+    summary = answer(store, {"rollout_is": "sequence"}, points=20)["summary"][FIGURE]
+    assert (summary["steps"], summary["exact_steps"]) == (300, 0)
+    assert summary["mean_low"] == pytest.approx(summary["lowest"]["low"], rel=1e-12)
+    assert summary["mean_high"] == pytest.approx(summary["highest"]["high"], rel=1e-12)
+    assert summary["mean_low"] < summary["mean_high"]
+
+
+def test_who_asks_for_few_steps_gets_few_and_is_told_where_the_next_begin(store: Store) -> None:
+    store.archive(STREAM, batch(start(), *map(record, range(5))))
+    told = answer(store, VETO, most=2)
+    assert (told["steps"], told["next_step"]) == (2, 2)
+    assert ask(store, VETO, most=0).status_code == 422
+
+
+def test_an_answer_has_the_configuration_as_it_is_written_into_verls(store: Store) -> None:
+    store.archive(STREAM, batch(start(), record(0)))
+    assert answer(store, VETO)["yaml"] == (
+        "algorithm:\n  rollout_correction:\n    rollout_is: null\n    rollout_rs: null\n"
+        "    rollout_token_veto_threshold: 0.0001\n"
+    )

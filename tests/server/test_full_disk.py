@@ -102,7 +102,7 @@ def test_a_fold_that_finds_no_room_takes_nothing_away(path: Path) -> None:
         assert values(store, "kl") == {n: float(n) for n in range(1300)}
 
 
-@pytest.mark.parametrize("schema", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("schema", [1, 2, 3, 4, 5, 7])
 def test_a_migration_that_finds_no_room_leaves_the_archive_as_it_was(schema: int, path: Path) -> None:
     """It is refused, not damaged, and taken over when there is room."""
     with contextlib.closing(sqlite3.connect(path)) as db:

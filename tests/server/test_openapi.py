@@ -23,9 +23,11 @@ from tests.server.records import DELICATE, RUN, STREAM, start, step
 pytestmark = [pytest.mark.end_to_end, pytest.mark.redis]
 
 EXAMPLES = 60  # of each operation and mode; always the same ones
-# a file that is none, a range without a step, values of a configuration that do not go together, a text that is no rules
+# a file that is none, a range without a step, values of a configuration that do not go together, a text that is no rules,
+# a tag of spaces
 REFUSED_FOR_WHAT_IT_MEANS = (
     "/api/v1/imports",
+    "/api/v1/runs/{run}",
     "/api/v1/runs/{run}/export",
     "/api/v1/runs/{run}/whatif",
     "/api/v1/rules",

@@ -210,6 +210,44 @@ def test_a_pathname_that_is_no_text_is_the_first_page(site: Asking, pathname: ob
     assert answer.json()["response"].keys() == first.json()["response"].keys()
 
 
+def charts_asked(part: object = "kl-0", kind: object = "wanted", **wanted: object) -> dict[str, Any]:
+    """Return what a browser asks when somebody is about to look at charts."""
+    data = {"page": "a page", "query": "", "charts": ["chart-k1"], **wanted}
+    return {
+        "output": '{"part":["MATCH"],"type":"charts"}.children',
+        "outputs": {"id": {"type": "charts", "part": part}, "property": "children"},
+        "inputs": [{"id": {"type": kind, "part": part}, "property": "data", "value": data}],
+        "state": [{"id": ids.LOCATION, "property": "pathname", "value": f"/runs/{RUN}"}],
+        "changedPropIds": ['{"part":"kl-0","type":"wanted"}.data'],
+    }
+
+
+def test_charts_are_drawn_when_they_are_asked_for(site: Asking, store: Store) -> None:
+    store.archive(STREAM, batch(*(step(n, mismatch_kl=float(n)) for n in range(3))))
+    answer = site.ask("/_dash-update-component", "POST", content=json.dumps(charts_asked()))
+    assert answer.status_code == 200, answer.text
+    ((_, brought),) = answer.json()["response"].items()
+    (card,) = brought["children"]
+    figure = card["props"]["children"][1]["props"]["figure"]
+    assert (figure["data"][0]["y"], figure["layout"]["meta"]) == ([0.0, 1.0, 2.0], "a page")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        charts_asked(part=1),
+        charts_asked(part=["MATCH"]),
+        charts_asked(kind="charts"),
+        charts_asked() | {"outputs": {"id": "page", "property": "children"}},
+        charts_asked() | {"outputs": {"id": {"type": "charts"}, "property": "children"}},
+        charts_asked() | {"inputs": [{"id": "refresh", "property": "data"}]},
+    ],
+)
+def test_other_ids_than_a_pattern_has_are_refused(site: Asking, asked: dict[str, Any]) -> None:
+    answer = site.ask("/_dash-update-component", "POST", content=json.dumps(asked))
+    assert (answer.status_code, answer.json()["title"]) == (400, "No question of a page")
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -228,6 +228,8 @@ def test_s3_each_role_may_do_what_the_table_says_and_nothing_else(role: Role, si
         ("GET", "/guides/kl_high", Role.VIEWER),
         ("POST", "/api/v1/imports", Role.ADMIN),
         ("DELETE", "/api/v1/runs/a~b", Role.ADMIN),
+        ("PATCH", "/api/v1/runs/a~b", Role.OPERATOR),
+        ("PATCH", "/api/v1/runs", Role.ADMIN),
         ("OPTIONS", "/api/v1/runs", Role.ADMIN),
         ("get", "/healthz", Role.ADMIN),
         ("POST", "/nobody/thought/of", Role.ADMIN),

@@ -9,7 +9,7 @@
   const element = (...told) => rolloutwatch.element(...told);
 
   rolloutwatch.Board = class {
-    // page: {told, charts, feed, schedule()}
+    // page: {told, charts, feed, live, known, schedule()}
     constructor(page) {
       this.page = page;
       this.told = page.told;
@@ -72,7 +72,7 @@
       this.pointer.again();
     }
 
-    // All series of the run anew, and when each step was made where that is the axis.
+    // All series of the run anew, thinned by the server, which loses no extreme; and when each step was made where that is the axis.
     async readAll() {
       const { x } = this.view.get();
       const series = await this.read(0, {});
@@ -80,9 +80,11 @@
       this.kind = x;
       const isTimed = x === "step" || this.clock.steps.length > 0;
       if (!isTimed) rolloutwatch.say("Nobody knows when the steps of this run were made.");
-      const axis = new rolloutwatch.Axis(isTimed ? x : "step", this.clock, this.told.began);
+      const axis = new rolloutwatch.Axis(isTimed ? x : "step", this.clock, this.told.started_at);
       for (const chart of this.page.charts) {
-        if (isTimed) chart.replace(series);
+        // others were asked for meanwhile
+        const isThere = chart.told.metrics.every((metric) => Object.hasOwn(series, metric));
+        if (isTimed && isThere) chart.replace(series);
         chart.detail = null;
         chart.look({ axis });
       }
@@ -115,7 +117,8 @@
 
     // Whether the run has so many steps that what came with the page is not all of them.
     isThinned() {
-      return this.page.step !== null && this.page.step - (this.told.first || 0) >= this.told.points;
+      const { step } = this.page.live;
+      return step !== null && step - (this.told.first || 0) >= this.told.points;
     }
 
     // Series with null where a figure did not come because no log-prob was finite; null if there is nobody to ask.

@@ -17,9 +17,8 @@
   rolloutwatch.LiveChart = class {
     // page: which drawing of the page the figure has to belong to; the one before it may still be there
     // marks: what is marked in the run, shared by its charts; styles: how each style of line is drawn
-    // ends: the first and the last step that the server has drawn in all detail, null for all of the run
+    // ends: the first and the last step in view, null for all of the run
     constructor(told, page, marks, styles, ends) {
-      this.ends = ends;
       this.told = told;
       this.page = page;
       this.marks = marks;
@@ -256,9 +255,10 @@
       this.colors = lines.map((line) => line.line.color);
       this.columns = lines.map((line, index) => columnOf(line, index, graph.data[2 * count]));
       this.wasLog = graph.layout.yaxis.type === "log";
-      const drawn = rangeOf(this.ends || this.extent());
-      if (this.ends) {
-        const [first, last] = this.ends;
+      const ends = endsOf(graph);
+      const drawn = rangeOf(ends || this.extent());
+      if (ends) {
+        const [first, last] = ends;
         this.detail = { first, last, columns: this.columns.map((column) => part(column, first, last)) };
       }
       for (const early of this.early.splice(0)) this.put(...early);
@@ -322,6 +322,12 @@
   function part({ step, value }, first, last) {
     const [begin, end] = [rolloutwatch.placeOf(step, first), rolloutwatch.placeOf(step, last + 1)];
     return new rolloutwatch.Column(step.slice(begin, end), value.slice(begin, end));
+  }
+
+  // The steps of which a figure that came with the page has all there are: its address may have changed since then.
+  function endsOf(graph) {
+    const found = / (\d+) (\d+)$/.exec(graph.layout.uirevision);
+    return found ? [Number(found[1]), Number(found[2])] : null;
   }
 
   // A column of a line that came with the page. Of what has no value there it tells what is lost from what never came.

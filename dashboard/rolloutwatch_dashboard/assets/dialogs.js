@@ -58,7 +58,7 @@
     setTimeout(() => toast.remove(), MS_OF_A_WORD);
   };
 
-  // A field of a dialog: {name, label, kind: "text" | "area" | "choice", value, choices: [[value, text]], most}
+  // A field of a dialog: {name, label, kind: "text" | "area" | "choice", value, choices: [[value, text]], most, optional}
   function field(told) {
     const common = { name: told.name, id: `ask-${told.name}` };
     const label = element("label", { for: common.id }, told.label);
@@ -68,7 +68,7 @@
     }
     const limits = { maxlength: told.most, autocomplete: "off", spellcheck: told.kind === "area" ? null : "false" };
     if (told.kind === "area") return [label, element("textarea", { ...common, ...limits, rows: 3 })];
-    return [label, element("input", { ...common, ...limits, value: told.value, required: true })];
+    return [label, element("input", { ...common, ...limits, value: told.value, required: !told.optional })];
   }
 
   // Open a dialog. `act(values)` does what is asked for and returns what went wrong in words, or nothing; then it closes.

@@ -62,6 +62,14 @@
     return `${Math.floor(seconds)} s ago`;
   };
 
+  // a time in seconds since 1970, in the zone of whoever looks
+  rolloutwatch.moment = function (seconds) {
+    const time = new Date(1000 * seconds);
+    if (Number.isNaN(time.getTime())) return "";
+    const zone = { timeZoneName: "short" };
+    return time.toLocaleString("sv-SE", { dateStyle: "short", timeStyle: "medium" }) + " " + time.toLocaleTimeString("en", zone).split(" ").pop();
+  };
+
   // rules.worst
   rolloutwatch.worst = function (rules, metric, value) {
     let found = null;
@@ -84,6 +92,30 @@
     const times = broken.filter(isWorst).length;
     return { rule: broken[at], value: values[first + at], at: first + at, times, of: broken.length };
   };
+
+  // the alert that says most of how a run is; of several as bad the one that began first
+  rolloutwatch.worstAlert = function (alerts) {
+    const isWorse = (one, other) => one.severity > other.severity || (one.severity === other.severity && one.step < other.step);
+    return alerts.reduce((worst, one) => (worst === null || isWorse(one, worst) ? one : worst), null);
+  };
+
+  // what an alert says of a run, and how many others fire
+  rolloutwatch.alertText = function (alert, others) {
+    const said = firstSentence(alert.summary) || `Rule ${alert.rule} fires`;
+    const more = others > 0 ? ` ${others} more ${others === 1 ? "alert fires" : "alerts fire"}.` : "";
+    return `${said}, since step ${alert.step}.${more}`;
+  };
+
+  // what a verdict says of a run, for which no alert fires (yet)
+  rolloutwatch.verdictText = function ({ rule, value, times, of }) {
+    const said = firstSentence(rule.summary) || rule.title;
+    return `${said}: ${rule.title} ${rolloutwatch.number(value)}, beyond its limit in ${times} of the last ${of} values.`;
+  };
+
+  // without the full stop
+  function firstSentence(text) {
+    return text.split(/(?<=[.!?])\s/)[0].replace(/[.!?]$/, "");
+  }
 
   // judgement.is_past
   rolloutwatch.isPast = function (steps, now) {

@@ -11,7 +11,10 @@ from rolloutwatch_dashboard.shell import NAVIGATION
 SERVED_WHOLE = ("/guides", "/docs")  # by the server, not in the place of another page
 
 # the pages of a run, in this order
-RUN_PAGES = (("Run", "/runs/{run}"),)
+RUN_PAGES = (
+    ("Run", "/runs/{run}"),
+    ("What if", "/runs/{run}/whatif"),
+)
 
 
 def top(title: str, *, asks_for_login: bool = False) -> html.Header:
@@ -31,7 +34,10 @@ def _way(text: str, href: str) -> Any:
 def run_tabs(run: str, here: str) -> html.Nav:
     """Return the ways between the pages of a run; `here` is the one that is shown."""
     ways = [
-        dcc.Link(text, href=href.format(run=quote(run)), **({"aria-current": "page"} if text == here else {}))
+        # a link of Dash's cannot say that it is of this page, and to this page nobody has to be led
+        html.Span(text, **{"aria-current": "page"})
+        if text == here
+        else dcc.Link(text, href=href.format(run=quote(run)))
         for text, href in RUN_PAGES
     ]
     return html.Nav(ways, className="tabs", **{"aria-label": "Pages of this run"})

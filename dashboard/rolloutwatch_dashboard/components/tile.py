@@ -1,4 +1,4 @@
-"""One figure, large: value, state, trend. run.js fills it, now and with every step."""
+"""One figure, large: value, state, trend. run_tiles.js fills it, now and with every step."""
 
 from dash import html
 
@@ -7,12 +7,12 @@ from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.text import number
 
 
-def tile(title: str, metric: Metric) -> html.Section:
-    """Return an empty tile."""
+def tile(title: str, metric: Metric, chart: str | None = None) -> html.Section:
+    """Return an empty tile, which leads to the chart of this id, if there is one."""
     ideal = "" if metric.ideal is None else f", ideal {number(metric.ideal)}"
     return html.Section(
         [
-            html.H2(title),
+            html.H2(title if chart is None else html.A(title, href=f"#{chart}")),
             html.Div(className="word"),
             html.Div("–", className="value"),
             html.Div(className="trend"),

@@ -42,7 +42,15 @@ def alerts_of(run: str, source: Source, now: float) -> html.Div:
     shown += (
         [html.P(alert.alerts_link(f"{more} more fire", run=run), className="more-alerts")] if more > 0 else []
     )
-    return html.Div(shown, **{"data-marks": json.dumps(marks)})
+    return html.Div(shown, **{"data-marks": json.dumps(marks), "data-firing": json.dumps(_told(firing))})
+
+
+def _told(firing: Sequence[AlertView]) -> list[dict[str, Any]]:
+    """Return what the head of the page says of alerts that fire."""
+    return [
+        {"severity": int(one.severity), "rule": one.rule, "summary": one.summary, "step": one.firing_step}
+        for one in firing
+    ]
 
 
 def parts() -> list[Component]:

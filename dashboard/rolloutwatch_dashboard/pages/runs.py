@@ -1,32 +1,23 @@
-"""The page of all runs."""
+"""The page of all runs: what stands around the table, and the rows, which runs.js draws, sorts and filters."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
 
-import numpy as np
-from dash import Dash, Input, Output, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
 from rolloutwatch_contract import METRICS
-from rolloutwatch_contract.alerts import AlertView
-from rolloutwatch_contract.limits import Limit
-from rolloutwatch_contract.protocol import RunDetail, RunState, RunSummary, Series, Source
-from rolloutwatch_contract.severity import Severity
+from rolloutwatch_contract.tags import LETTERS_OF_A_TAG, MOST_TAGS
 from rolloutwatch_dashboard import ids
-from rolloutwatch_dashboard.charts import TILES, UNREADABLE
-from rolloutwatch_dashboard.components import alert, badge, frame
-from rolloutwatch_dashboard.judgement import health, is_past, verdict, with_voids
-from rolloutwatch_dashboard.text import age, number
+from rolloutwatch_dashboard.charts import TILES
+from rolloutwatch_dashboard.components import frame
+from rolloutwatch_dashboard.figures.sparkline import HEIGHT, WIDTH
 from rolloutwatch_dashboard.visit import Shown, Visit
 
-Limits = Callable[[str], Sequence[Limit]]  # of a run
-
 SECONDS_BETWEEN_LOOKS = 3.0
-MOST_RUNS = 100
-MOST_ALERTS = 1000
-STEPS_BACK = 300  # in which a figure is looked for; one that comes less often is shown on the run's page
+# what one may sort by, as it stands in addresses, with its column
+SORTS = {"name": "Run", "health": "Health", "state": "State", "step": "Step", "updated": "Updated"}
 
 TRAINER = """import rolloutwatch
 
@@ -44,126 +35,95 @@ monitor.close()"""
 
 
 def show(visit: Visit) -> Shown:
-    """Return the page, which looks anew while it is open."""
-    tick = dcc.Interval(id=ids.TICK, interval=1000 * SECONDS_BETWEEN_LOOKS)
-    return html.Div([tick, html.Div(_table(visit), id=ids.RUNS)]), None
+    """Return the page, which looks anew while it is open, and all rows."""
+    told = news(visit, None)
+    parts = [
+        dcc.Interval(id=ids.TICK, interval=1000 * SECONDS_BETWEEN_LOOKS),
+        dcc.Store(id=ids.RUNS_ASK),
+        dcc.Store(id=ids.RUNS_NEWS),
+        dcc.Store(id=ids.RUNS_SEEN, data=told["seen"]),
+    ]
+    body = html.Div(_table() if told["rows"] else _empty(), id=ids.RUNS, **{"data-now": str(visit.now)})
+    return html.Div([*parts, body]), {"kind": "runs", "figures": _figures(), "tags": _tags(), **told}
+
+
+def news(visit: Visit, seen: object) -> dict[str, Any]:
+    """Return what has changed in the rows since what a browser says it has seen, as `Board.look` does, and the time."""
+    return {"now": visit.now, **visit.board.look(visit.source, visit.limits, seen)}
 
 
 def parts() -> list[Component]:
     """Return what the callbacks name."""
-    return [dcc.Interval(id=ids.TICK), html.Div(id=ids.RUNS)]
+    return [dcc.Interval(id=ids.TICK), *map(dcc.Store, (ids.RUNS_ASK, ids.RUNS_NEWS, ids.RUNS_SEEN))]
 
 
 def register(app: Dash, visit: Callable[[], Visit]) -> None:
-    """Let the table be made anew while it is looked at."""
+    """Let what has changed be told while the page is looked at."""
 
-    @app.callback(Output(ids.RUNS, "children"), Input(ids.TICK, "n_intervals"), prevent_initial_call=True)
-    async def look(_ticks: int) -> Any:
-        return await asyncio.to_thread(lambda: _table(visit()))
-
-
-def _table(visit: Visit) -> Any:
-    return table(visit.source, visit.limits, visit.now)
-
-
-def table(source: Source, limits: Limits, now: float) -> Any:
-    """Return the runs, the most recently updated first, with their core figures as they are now."""
-    found = source.runs()
-    if not found:
-        return _empty(now)
-    head = html.Thead(
-        html.Tr([html.Th(name) for name in ("Run", "Health", "State", "Step", "Updated", *TILES.values())])
+    @app.callback(
+        Output(ids.RUNS_NEWS, "data"),
+        Input(ids.TICK, "n_intervals"),
+        Input(ids.RUNS_ASK, "data"),
+        State(ids.RUNS_SEEN, "data"),
+        prevent_initial_call=True,
     )
-    firing: dict[str, list[AlertView]] = {}
-    for one in source.alerts(limit=MOST_ALERTS):
-        firing.setdefault(one.run, []).append(one)
-    rows = [_row(run, source, limits(run.id), firing.get(run.id, []), now) for run in found[:MOST_RUNS]]
-    older = len(found) - len(rows)
+    async def look(_ticks: object, _asked: object, seen: object) -> dict[str, Any]:
+        return await asyncio.to_thread(lambda: news(visit(), seen))
+
+    app.clientside_callback(
+        ClientsideFunction("rolloutwatch", "runsNews"),
+        Output(ids.RUNS_SEEN, "data"),
+        Input(ids.RUNS_NEWS, "data"),
+        prevent_initial_call=True,
+    )
+
+
+def key(title: str) -> str:
+    """Return what a core figure is called in addresses.
+
+    >>> [key(title) for title in TILES.values()]
+    ['ess', 'veto', 'ppl', 'kl']
+    """
+    return title.split()[0].lower()
+
+
+def _figures() -> list[dict[str, Any]]:
+    """Return the core figures, each with which values are good: the higher, the lower, those near the ideal."""
+    return [
+        {"key": key(title), "title": title, "better": METRICS[metric].better.value, "ideal": METRICS[metric].ideal,
+         "box": [WIDTH, HEIGHT]}
+        for metric, title in TILES.items()
+    ]  # fmt: skip
+
+
+def _tags() -> dict[str, int]:
+    return {"most": MOST_TAGS, "letters": LETTERS_OF_A_TAG}
+
+
+def _table() -> html.Section:
+    columns = SORTS | {key(title): title for title in TILES.values()}
+    heads = [
+        html.Th(html.Button(title, type="button", **{"data-sort": name}), scope="col")
+        for name, title in columns.items()
+    ]
+    acts = html.Th(html.Span("Actions", className="hidden"), scope="col", **{"data-needs": "operator"})
     return html.Section(
         [
-            html.H1("Runs"),
-            html.Table([head, html.Tbody(rows)]),
-            html.P(f"{older} older ones are not listed here; /api/v1/runs has them." if older else ""),
-        ],
-        **{"data-now": str(now)},
+            html.Div(
+                [html.H1("Runs"), html.P(id=ids.RUNS_COUNT, className="quiet", role="status")],
+                className="page-head",
+            ),
+            html.Div(id=ids.RUNS_TOOLS, role="search"),
+            html.Table([html.Thead(html.Tr([*heads, acts])), html.Tbody(id=ids.RUNS_ROWS)]),
+            html.Div(id=ids.RUNS_REST),
+        ]
     )
 
 
-def _row(
-    run: RunSummary, source: Source, limits: Sequence[Limit], firing: Sequence[AlertView], now: float
-) -> html.Tr:
-    link = dcc.Link(
-        [html.Span(f"{run.project} / ", className="project"), run.name], href=f"/runs/{quote(run.id)}"
-    )
-    from_step = max(0, (run.last_step or 0) - STEPS_BACK)
-    detail = source.run(run.id) or RunDetail(run, (), {}, {}, {})
-    read = source.series(run.id, _judged(detail, limits), from_step=from_step)
-    lately = {
-        name: with_voids(one, read[UNREADABLE]) if name in METRICS else one for name, one in read.items()
-    }
-    word, kind = health(detail, lately, TILES, limits)
-    if run.state is RunState.STALLED:
-        word, kind = word if kind == "unknown" else f"was {word}", "unknown"
-    figures = [
-        _figure(title, metric, lately[metric], run.last_step or 0, limits) for metric, title in TILES.items()
-    ]
-    step = "–" if run.last_step is None else str(run.last_step)
-    return html.Tr(
-        [
-            html.Td(link),
-            html.Td([badge.health(word, kind), *_worst(firing)]),
-            html.Td([badge.state(run.state), *([badge.contested()] if run.contested else [])]),
-            _cell("Step", step),
-            _cell("Updated", age(now - run.updated_at)),
-            *figures,
-        ],
-        className="past" if run.state is RunState.STALLED else "",
-    )
-
-
-def _worst(firing: Sequence[AlertView]) -> list[Any]:
-    """Return the worst alert that fires on a run, and how many others do."""
-    if not firing:
-        return []
-    worst = max(firing, key=lambda one: (one.severity, one.firing_time))
-    others = f" and {len(firing) - 1} more" if len(firing) > 1 else ""
-    text = f"{alert.SYMBOLS.get(worst.severity, '')} {worst.rule}{others}"
-    return [html.Div(alert.alerts_link(text, run=worst.run), className=f"fires {worst.severity.word}")]
-
-
-def _judged(run: RunDetail, limits: Sequence[Limit]) -> list[str]:
-    """Return what a run's health depends on; what it does not have is not asked for."""
-    return sorted({rule.metric for rule in limits} & set(run.metrics) | {*TILES, UNREADABLE})
-
-
-def _figure(title: str, metric: str, series: Series, now: int, limits: Sequence[Limit]) -> html.Td:
-    """Return the newest value, judged as on the run's page."""
-    if is_past(series.step.tolist(), now):
-        return _cell(title, "–", "none")
-    found = verdict(limits, metric, series.value.tolist())
-    value = float(series.value[-1])
-    if found is not None:
-        step, limit = int(series.step[found.at]), found.rule.summary
-        return _cell(
-            title,
-            number(value),
-            found.rule.severity.name.lower(),
-            f"{number(found.value)} at step {step}: {limit}",
-        )
-    return _cell(title, number(value), "unknown" if np.isnan(value) else Severity.OK.name.lower())
-
-
-def _cell(label: str, text: str, word: str = "", title: str = "") -> html.Td:
-    return html.Td(text, className=f"figure {word}".strip(), title=title, **{"data-label": label})
-
-
-def _empty(now: float) -> html.Div:
-    return html.Div(
-        frame.message(
-            "No run yet",
-            html.P("A run appears here with its first record. Put these lines into a trainer:"),
-            html.Pre(html.Code(TRAINER)),
-            html.P(["Or watch a small real one: ", html.Code("make demo")]),
-        ),
-        **{"data-now": str(now)},
+def _empty() -> html.Section:
+    return frame.message(
+        "No run yet",
+        html.P("A run appears here with its first record. Put these lines into a trainer:"),
+        html.Pre(html.Code(TRAINER)),
+        html.P(["Or watch a small real one: ", html.Code("make demo")]),
     )

@@ -1,6 +1,7 @@
 """What the dashboard's own route refuses: a question that no page of it asks."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
@@ -47,13 +48,13 @@ def _fault(callbacks: Mapping[str, Any], body: Any) -> str | None:
         return f"output: expected one of {', '.join(map(repr, callbacks))}; came {str(output)[:100]!r}"
     for name in ("inputs", "state"):
         expected = [(one["id"], one["property"]) for one in callbacks[output][name]]
-        if _named(body.get(name) or []) != expected:
+        if not _are(body.get(name) or [], expected):
             return f"{name}: expected {expected}; came {str(body.get(name))[:100]!r}"
     expected = [part.rpartition(".")[::2] for part in output.strip(".").split("...")]
     outputs = body.get("outputs")
     is_list = output.startswith("..")
     if outputs is not None and (
-        isinstance(outputs, list) != is_list or _named(outputs if is_list else [outputs]) != expected
+        isinstance(outputs, list) != is_list or not _are(outputs if is_list else [outputs], expected)
     ):
         return f"outputs: expected {expected}; came {str(outputs)[:100]!r}"
     changed = body.get("changedPropIds") or []
@@ -62,7 +63,28 @@ def _fault(callbacks: Mapping[str, Any], body: Any) -> str | None:
     return None
 
 
-def _named(parts: Any) -> list[tuple[Any, Any]] | None:
-    if not isinstance(parts, list) or not all(isinstance(one, dict) for one in parts):
-        return None
-    return [(one.get("id"), one.get("property")) for one in parts]
+def _are(parts: Any, expected: Sequence[tuple[str, str]]) -> bool:
+    """Tell whether these are the parts of a page that a callback names."""
+    return (
+        isinstance(parts, list)
+        and len(parts) == len(expected)
+        and all(
+            isinstance(one, dict) and one.get("property") == name and _fits(one.get("id"), known)
+            for one, (known, name) in zip(parts, expected, strict=True)
+        )
+    )
+
+
+def _fits(came: Any, known: str) -> bool:
+    """Tell whether an id is the known one, or has text wherever a known pattern has a `MATCH`."""
+    if not known.startswith("{"):
+        return bool(came == known)
+    pattern = json.loads(known)
+    return (
+        isinstance(came, dict)
+        and came.keys() == pattern.keys()
+        and all(
+            isinstance(came[key], str) if value == ["MATCH"] else came[key] == value
+            for key, value in pattern.items()
+        )
+    )

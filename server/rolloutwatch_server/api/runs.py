@@ -6,13 +6,15 @@ from typing import Annotated, Literal
 import msgspec
 import numpy as np
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, StrictBool
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, Series, Source, json_fields
 from rolloutwatch_contract.record import MAX_METRICS, MAX_STEP
+from rolloutwatch_contract.tags import LETTERS_OF_A_TAG, MOST_TAGS
 from rolloutwatch_server.api.answers import NOT_STORED, NoSuchRun, answer, moment
+from rolloutwatch_server.api.bodies import Sent
 from rolloutwatch_server.api.caching import etag, is_known, not_modified, tagged
 from rolloutwatch_server.spelling import spelt
 from rolloutwatch_server.store import RunIsLive, Store
@@ -33,6 +35,7 @@ class Run(BaseModel):
     """A run in one line. Steps are null before the first one; times are seconds since 1970.
 
     It is contested while two trainers write to it at once.
+    What people have put away is archived, and listed all the same.
     """
 
     id: str
@@ -44,6 +47,20 @@ class Run(BaseModel):
     started_at: float
     updated_at: float
     contested: bool
+    tags: list[str]
+    archived: bool
+
+
+class Labels(Sent):
+    """What is to be said of a run: tags instead of those it has, and whether it is put away. What is left out, or null, stays.
+
+    A tag is text in one line without a comma; each is kept once.
+    """
+
+    tags: list[Annotated[str, Field(min_length=1, max_length=LETTERS_OF_A_TAG)]] | None = Field(
+        None, max_length=MOST_TAGS
+    )
+    archived: StrictBool | None = None
 
 
 class Session(BaseModel):
@@ -143,6 +160,19 @@ def get_runs(request: Request) -> Response:
 @router.get("/runs/{run}", responses={200: {"model": RunWithDetails}})
 def get_run(run: str, request: Request) -> Response:
     """Tell everything about one run but its figures."""
+    return answer(flat(find_run(request, run)))
+
+
+@router.patch("/runs/{run}", responses={200: {"model": RunWithDetails}})
+def patch_run(run: str, request: Request, said: Labels) -> Response:
+    """Tag a run, put it away, or take it out again."""
+    store: Store = request.app.state.store
+    try:
+        is_there = store.label(run, tags=said.tags, archived=said.archived)
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from error
+    if not is_there:
+        raise NoSuchRun(run, _removed(request, run))
     return answer(flat(find_run(request, run)))
 
 

@@ -1,22 +1,24 @@
 """All of one step: figures, histogram, sequences, marks, and the alerts that stand."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from rolloutwatch_contract.alerts import AlertView
-from rolloutwatch_contract.protocol import RunDetail, json_fields
+from rolloutwatch_contract.protocol import json_fields
+from rolloutwatch_contract.protocol_steps import NoStep, SequencesView, TokensView
 from rolloutwatch_contract.record import MAX_STEP
-from rolloutwatch_contract.tables import HISTOGRAM_EDGES, SEQUENCE_COLUMNS
+from rolloutwatch_contract.tables import HISTOGRAM_BINS, HISTOGRAM_EDGES, SEQUENCE_COLUMNS
 from rolloutwatch_server.api.answers import answer
 from rolloutwatch_server.api.runs import OneMark, find_run
-from rolloutwatch_server.recorded_steps import neighbours
-from rolloutwatch_server.store import Attempt, Portion, StepTables, Store
+from rolloutwatch_server.step_view import step_view
+from rolloutwatch_server.store import Store
 
 router = APIRouter(tags=["runs"])
 
@@ -121,137 +123,74 @@ def get_step(
     """
     detail = find_run(request, run)
     store: Store = request.app.state.store
-    attempts = store.attempts(run, step)
-    shown = next(iter(store.portions(run, None, step, step, bare=True)), None)
-    tables = next((one for _, one in store.tables(run, step, step)), StepTables())
+    view = step_view(store, detail, step, attempt)
+    if isinstance(view, NoStep):
+        raise _refusal(view, attempt)
     marks = store.marks(run, from_step=step, to_step=step, most=MOST_MARKS)
-    session = _speaker(attempts, shown, tables)
-    if not attempts and marks:
-        session = marks[-1].session
-        attempts = [Attempt(session, {}, StepTables())]
-    before, after = neighbours(store, detail, step)
-    chosen = _chosen(detail, step, session, attempt, attempts, (before, after))
-    is_shown = chosen.session == session
-    if not is_shown:
-        metrics, tables, time = chosen.metrics, chosen.tables, math.nan
-    else:
-        metrics, time = _shown_metrics(shown), math.nan if shown is None else float(shown.time[0])
     body = {
         "run": run,
         "step": step,
-        "session": chosen.session,
-        "shown": is_shown,
-        "time": time,
-        "metrics": metrics,
-        "histogram": _histogram(tables),
-        "sequences": _sequences(tables, metrics, offset, rows),
-        "tokens": _tokens(tables, offset, rows),
+        "session": view.session,
+        "shown": view.shown,
+        "time": view.time,
+        "metrics": view.metrics,
+        "histogram": _histogram(view.histogram),
+        "sequences": _sequences(view.sequences, offset, rows),
+        "tokens": _tokens(view.tokens, offset, rows),
         "marks": [msgspec.structs.asdict(mark) | {"fields": json_fields(mark.fields)} for mark in marks],
-        "alerts": [_alert(one) for one in store.alerts_at(run, step)] if is_shown else None,
-        "attempts": [
-            {"session": one.session, "metrics": len(one.metrics), "shown": one.session == session}
-            for one in attempts
-        ],
-        "previous": before,
-        "next": after,
+        "alerts": None if view.alerts is None else [_alert(one) for one in view.alerts],
+        "attempts": [msgspec.structs.asdict(one) for one in view.attempts],
+        "previous": view.previous,
+        "next": view.next,
     }
     return answer(body)
 
 
-def _speaker(attempts: Sequence[Attempt], shown: Portion | None, tables: StepTables) -> str | None:
-    """Return the session of which most of what is shown is, the later of two; None if nothing is shown."""
-    counts: dict[str, int] = {}
-    for metric in _shown_metrics(shown):
-        brought = [one.session for one in attempts if metric in one.metrics]
-        if brought:
-            counts[brought[-1]] = counts.get(brought[-1], 0) + 1
-    order = [one.session for one in attempts]
-    if counts:
-        return max(counts, key=lambda session: (counts[session], order.index(session)))
-    # what has no figures may have tables all the same, or nothing but a time
-    with_tables = [one.session for one in attempts if one.tables == tables != StepTables()]
-    bare = [one.session for one in attempts if shown is not None and not one.metrics]
-    return next(reversed(with_tables or bare), None)
-
-
-def _shown_metrics(shown: Portion | None) -> dict[str, float]:
-    if shown is None:
-        return {}
-    return {name: float(shown.values[name][0]) for name, there in shown.present.items() if there[0]}
-
-
-def _chosen(
-    detail: RunDetail,
-    step: int,
-    session: str | None,
-    attempt: str | None,
-    attempts: Sequence[Attempt],
-    beside: tuple[int | None, int | None],
-) -> Attempt:
-    """Return the attempt that is asked for, the shown one unless another is named, or refuse."""
-    wanted = session if attempt is None else attempt
-    for one in attempts:
-        if one.session == wanted:
-            return one
-    run = detail.summary.id
-    if attempts:
-        sessions = ", ".join(one.session for one in attempts[:20])
-        if attempt is None:
-            raise HTTPException(
-                404,
-                f"step {step} of run {run} was given up when the run was resumed from an earlier step. "
-                f"With attempt= one of {sessions} it is shown.",
-            )
-        raise HTTPException(
+def _refusal(missing: NoStep, attempt: str | None) -> HTTPException:
+    """Return what is said of a step that is not there, with those that are."""
+    run, step = missing.run, missing.step
+    sessions = ", ".join(missing.attempts[:20])
+    if missing.attempts and attempt is None:
+        return HTTPException(
+            404,
+            f"step {step} of run {run} was given up when the run was resumed from an earlier step. "
+            f"With attempt= one of {sessions} it is shown.",
+        )
+    if missing.attempts and attempt is not None:
+        return HTTPException(
             404, f"step {step} of run {run} has no attempt {attempt[:100]!r}: expected one of {sessions}."
         )
-    nearest = [str(one) for one in beside if one is not None]
+    nearest = [str(one) for one in (missing.previous, missing.next) if one is not None]
     hint = f"; nearest {'are' if len(nearest) > 1 else 'is'} {' and '.join(nearest)}." if nearest else ""
-    raise HTTPException(404, f"run {run} has no step {step}{hint or ', nor any other yet.'}")
+    return HTTPException(404, f"run {run} has no step {step}{hint or ', nor any other yet.'}")
 
 
-def _histogram(tables: StepTables) -> dict[str, Any] | None:
-    if tables.histogram is None:
+def _histogram(counts: npt.NDArray[np.int64] | None) -> dict[str, Any] | None:
+    if counts is None:
         return None
-    counts = tables.histogram.numpy()
-    edges = HISTOGRAM_EDGES if counts.shape == (len(HISTOGRAM_EDGES) + 1,) else ()
+    edges = HISTOGRAM_EDGES if counts.shape == (HISTOGRAM_BINS,) else ()
     return {"edges": edges, "counts": counts.tolist()}
 
 
-def _sequences(
-    tables: StepTables, metrics: Mapping[str, float], offset: int, rows: int
-) -> dict[str, Any] | None:
-    if tables.sequences is None:
+def _sequences(sequences: SequencesView | None, offset: int, rows: int) -> dict[str, Any] | None:
+    if sequences is None:
         return None
-    table = tables.sequences.numpy()
-    page = table[offset : offset + rows]
-    named = {name: page[:, at].tolist() for at, name in enumerate(SEQUENCE_COLUMNS[: table.shape[1]])}
-    count = metrics.get("n_sequences", math.nan)
+    part = slice(offset, offset + rows)
+    columns = sequences.columns
     return {
-        "total": len(table),
+        "total": sequences.total,
         "offset": offset,
-        "n_sequences": int(count) if math.isfinite(count) else None,
-        "columns": {name: named[name] for name in _COLUMNS if name in named},
-        "sample_ids": _sample_ids(tables, named.get("sample_id", []), offset, rows),
-        "groups": [_group(tables.groups, number) for number in named.get("group", [])],
+        "n_sequences": sequences.n_sequences,
+        "columns": {name: columns[name][part].tolist() for name in _COLUMNS if name in columns},
+        "sample_ids": [one if abs(one) <= MAX_STEP else str(one) for one in sequences.sample_ids[part]],
+        "groups": sequences.groups[part],
     }
 
 
-def _sample_ids(tables: StepTables, column: Sequence[float], offset: int, rows: int) -> list[int | str]:
-    ids = [int(number) if math.isfinite(number) else -1 for number in column]
-    if tables.sample_ids is not None:
-        ids = tables.sample_ids.numpy()[offset : offset + rows].tolist()
-    return [number if abs(number) <= MAX_STEP else str(number) for number in ids]
-
-
-def _group(names: Sequence[str], number: float) -> str | None:
-    return names[int(number)] if 0 <= number < len(names) else None
-
-
-def _tokens(tables: StepTables, offset: int, rows: int) -> list[dict[str, Any]]:
+def _tokens(tokens: Sequence[TokensView], offset: int, rows: int) -> list[dict[str, Any]]:
     return [
-        {"row": one.row, "texts": one.texts, "log_ratios": one.log_ratios.numpy().tolist()}
-        for one in tables.tokens
+        {"row": one.row, "texts": one.texts, "log_ratios": one.log_ratios.tolist()}
+        for one in tokens
         if offset <= one.row < offset + rows
     ]
 

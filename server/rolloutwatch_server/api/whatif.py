@@ -8,10 +8,12 @@ from starlette.exceptions import HTTPException
 
 from rolloutwatch_contract.config import CorrectionConfig
 from rolloutwatch_contract.presets import preset
+from rolloutwatch_contract.verl_yaml import as_verl_yaml
 from rolloutwatch_server.api.answers import answer
 from rolloutwatch_server.api.runs import DEFAULT_POINTS, MOST_POINTS, Steps, find_run
 from rolloutwatch_server.store import Store
-from rolloutwatch_server.whatif.history import OverSteps, what_if
+from rolloutwatch_server.whatif.history import MOST_STEPS, what_if
+from rolloutwatch_server.whatif.summary import OverSteps
 
 router = APIRouter(tags=["runs"])
 
@@ -51,6 +53,28 @@ class Figure(BaseModel):
     high: list[float]
 
 
+class Extreme(BaseModel):
+    """A figure at the step where its lower bound was least, or its upper one greatest."""
+
+    step: int
+    low: float
+    high: float
+
+
+class Summary(BaseModel):
+    """A figure of all steps that were looked at, also of those left out for the eye; at `exact_steps` of `steps` it is exact.
+
+    The mean over the steps lies between `mean_low` and `mean_high`; null where there is no step.
+    """
+
+    steps: int
+    exact_steps: int
+    mean_low: float | None
+    mean_high: float | None
+    lowest: Extreme | None
+    highest: Extreme | None
+
+
 class Omitted(BaseModel):
     """A figure that cannot be told at some steps, why, at how many, and the first and the last of them."""
 
@@ -66,14 +90,20 @@ class Answer(BaseModel):
 
     `steps` were looked at; `next_step` is where the next answer would begin, null if that was all.
     `thinned` if some steps are left out for the eye; the lowest and the highest values are there.
+    `summary` has every figure in a few numbers, and `recorded` the same of what was recorded at these steps:
+    a figure that did not come there is not in it, and kept are all where nothing was on that takes out.
+    `yaml` is the configuration as it is written into verl's.
     """
 
     run: str
     config: dict[str, str | int | float | bool | None]
+    yaml: str
     steps: int
     next_step: int | None
     thinned: bool
     figures: dict[str, Figure]
+    summary: dict[str, Summary]
+    recorded: dict[str, Summary]
     omitted: list[Omitted]
 
 
@@ -85,24 +115,29 @@ def post_whatif(
     from_step: Steps = None,
     to_step: Steps = None,
     points: Annotated[int, Query(ge=8, le=MOST_POINTS)] = DEFAULT_POINTS,
+    most: Annotated[int, Query(ge=1, le=MOST_STEPS)] = MOST_STEPS,
 ) -> Response:
     """Tell what a configuration of the correction would have given at every recorded step; nothing is changed.
 
     Figures bear the names of the catalogue and mean the same; `kept_fraction` and `seq_kept_fraction` are 1 less
     `rollout_is_masked_fraction` and `rollout_is_seq_masked_fraction`. Weights are those before normalisation.
+    At `most` so many steps are looked at.
     """
     find_run(request, run)
     config = _read(configuration.model_dump(exclude_unset=True))
     store: Store = request.app.state.store
-    found = what_if(store, run, config, from_step=from_step, to_step=to_step, points=points)
+    found = what_if(store, run, config, from_step=from_step, to_step=to_step, points=points, most=most)
     return answer(
         {
             "run": run,
             "config": config.as_dict(),
+            "yaml": as_verl_yaml(config),
             "steps": found.steps,
             "next_step": found.next_step,
             "thinned": found.thinned,
             "figures": {name: _columns(figure) for name, figure in found.figures.items()},
+            "summary": found.summary,
+            "recorded": found.recorded,
             "omitted": [
                 {
                     "metric": metric,

@@ -12,6 +12,7 @@ from rolloutwatch_contract import Mark, RecordError, StepRecord
 from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_contract.names import check_name
 from rolloutwatch_contract.record import MAX_RECORD_BYTES, MAX_STEP, SCHEMA_VERSION, Outcome, check
+from rolloutwatch_contract.tags import check_tags
 from rolloutwatch_server.exports.archive_file import (
     BLOCK_BYTES,
     BLOCK_HEAD,
@@ -212,7 +213,8 @@ class ArchiveFile:
         if len({(one.session, one.rival) for one in facts.contests}) < len(facts.contests):
             raise self._refusal("each contest once", "one of them twice")
         self._check_config(facts.config)
-        return facts
+        tags = self._check(lambda: check_tags(facts.tags), "tags")
+        return msgspec.structs.replace(facts, tags=tags)
 
     def _end(self, content: bytes, facts: RunFacts | None) -> RunFacts:
         tail = self._decoded(content, Tail)

@@ -21,6 +21,7 @@ ATTEMPTS_UNTIL_FAILING = 3  # from which on people are told that a target fails
 SECONDS_BETWEEN_LOOKS = 1.0
 SECONDS_BETWEEN_COMPLAINTS = 600.0
 SECONDS_AFTER_TROUBLE = 2.0
+_CHANCE = random.SystemRandom()  # the module's own generator belongs to whoever uses this as a library
 
 
 def wait_after(attempts: int, jitter: float) -> float:
@@ -41,7 +42,7 @@ class Sender:
         post: Post,
         pictures: Pictures,
         clock: Callable[[], float],
-        jitter: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = _CHANCE.random,
     ) -> None:
         self._outbox, self._post, self._pictures = outbox, post, pictures
         self._clock, self._jitter = clock, jitter

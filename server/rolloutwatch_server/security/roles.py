@@ -61,6 +61,8 @@ TABLE: tuple[Exceptional, ...] = (
     _at("POST", r"/logout", None),
     _at("POST", r"/_dash-update-component", Role.VIEWER),
     _at("POST", rf"{RUN}/whatif", Role.VIEWER),
+    _at("PATCH", RUN, Role.OPERATOR, "to tag or archive a run"),
+    _at("DELETE", RUN, Role.ADMIN, "to delete a run"),
     _at("POST", r"/api/v1/rules/check", Role.VIEWER),
     _at("POST", r"/api/v1/alerts/[^/]+/acknowledge", Role.OPERATOR, "to acknowledge"),
     _at("POST", r"/api/v1/alerts/[^/]+/silence", Role.OPERATOR, "to silence"),
@@ -89,8 +91,8 @@ def needed(method: str, path: str) -> Role | None:
 def in_words(method: str, path: str) -> str:
     """Return what a request does; one that nobody has found words for is told as it is.
 
-    >>> in_words("POST", "/api/v1/silences"), in_words("DELETE", "/api/v1/runs/a~b")
-    ('to silence', 'DELETE /api/v1/runs/a~b')
+    >>> in_words("POST", "/api/v1/silences"), in_words("POST", "/api/v1/imports")
+    ('to silence', 'POST /api/v1/imports')
     """
     found = _found(method, path)
     return found.what if found is not None and found.what else f"{method[:30]} {path[:300]}"

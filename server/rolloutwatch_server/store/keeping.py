@@ -5,10 +5,11 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from rolloutwatch_contract.protocol import RunState
+from rolloutwatch_contract.tags import check_tags
 from rolloutwatch_server.alerts.engine import Engine
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.store.alert_book import AlertBook, Documents
@@ -16,6 +17,7 @@ from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import MEMORY, Database, StoreError
 from rolloutwatch_server.store.deletion import Removal, RunIsLive, delete, removals, sweep
 from rolloutwatch_server.store.integrity import in_quarantine
+from rolloutwatch_server.store.labels import read_versions, write_labels
 from rolloutwatch_server.store.news import AlertNews, News
 from rolloutwatch_server.store.past import Past, unjudged_run
 from rolloutwatch_server.store.portions import read_history
@@ -69,6 +71,20 @@ class Keeping:
             if state is not None:
                 self._delete(db, run, reason)
         return state is not None
+
+    def label(self, run: str, *, tags: Iterable[object] | None = None, archived: bool | None = None) -> bool:
+        """Give a run these tags instead of those it has, put it away or take it out; tell whether there is one of that id.
+
+        ValueError: these are no tags.
+        """
+        checked = None if tags is None else check_tags(tags)
+        with self._database.write() as db:
+            return write_labels(db, run, checked, archived)
+
+    def versions(self) -> dict[str, str]:
+        """Return a word for each run that stays as long as what was archived for it, and what its trainers have lost."""
+        with self._database.read() as db:
+            return read_versions(db)
 
     @contextlib.contextmanager
     def transcript(self, run: str) -> Iterator[Transcript]:

@@ -201,10 +201,11 @@ class Restoration:
         last = _last_shown_step(db, run) if facts.metrics is None else facts.last_step
         db.execute(
             "INSERT INTO runs (id, project, name, started_at, updated_at, first_step, last_step, "
-            "config, environment, changes, tables_from) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "config, environment, changes, tables_from, tags, archived) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 run, *split_run_id(run), facts.started_at, min(facts.updated_at, self._now), first, last,
                 json.dumps(facts.config), json.dumps(facts.environment), int(self._now * 1e6), facts.tables_from,
+                json.dumps(facts.tags), facts.archived,
             ),
         )  # fmt: skip
 

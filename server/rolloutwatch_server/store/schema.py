@@ -10,6 +10,7 @@ A process that goes on in another session (`continuation.py`) has several, in th
 in other tables that of what else stands in a row (`checksum.py`).
 `contests` has a row for each session, and each later one, its rival, that took a run from it while it went on.
 `runs.tables_from` is the step before which the tables of steps were let go, NULL if none were.
+`runs.tags` are what people have called a run, a list in JSON, and `archived` whether they have put it away.
 `deletions` has the sessions of deleted runs of which rows are left, which nobody is shown;
 their ids are given to no other session.
 `removals` tells which runs were deleted, when and why.
@@ -25,14 +26,15 @@ their ids are given to no other session.
 `outbox` has the events that somebody is to be told of, `deliveries` the messages made of them, one for each target.
 """
 
-SCHEMA = 7
+SCHEMA = 8
 
 TABLES = """
 CREATE TABLE runs (
     id TEXT PRIMARY KEY, project TEXT NOT NULL, name TEXT NOT NULL,
     started_at REAL NOT NULL, updated_at REAL NOT NULL, first_step INTEGER, last_step INTEGER,
     config TEXT NOT NULL DEFAULT '{}', environment TEXT NOT NULL DEFAULT '{}',
-    changes INTEGER NOT NULL DEFAULT 0, tables_from INTEGER
+    changes INTEGER NOT NULL DEFAULT 0, tables_from INTEGER,
+    tags TEXT NOT NULL DEFAULT '[]', archived INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE sessions (
     id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL UNIQUE, run TEXT NOT NULL,
@@ -245,4 +247,18 @@ UPDATE sessions SET told = dropped;
 """
 )
 
-MIGRATIONS = {1: _TO_2, 2: _TO_3, 3: _TO_4, 4: _TO_5, 5: _TO_6, 6: _TO_7}  # from each schema to the next
+# a run was in every list, and had nothing but its name
+_TO_8 = """
+ALTER TABLE runs ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE runs ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;
+"""
+
+MIGRATIONS = {
+    1: _TO_2,
+    2: _TO_3,
+    3: _TO_4,
+    4: _TO_5,
+    5: _TO_6,
+    6: _TO_7,
+    7: _TO_8,
+}  # from each schema to the next

@@ -23,8 +23,8 @@ from rolloutwatch_server.store.marks import contests, read_marks, restarts, view
 from rolloutwatch_server.store.portions import Portion, read_all_tables, read_history, read_portions
 from rolloutwatch_server.store.watching import Watching
 
-_SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at"
-_KINDS_OF_SUMMARY = (str, str, str, int | None, int | None, float, float)
+_SUMMARY = "id, project, name, first_step, last_step, started_at, updated_at, tags, archived"
+_KINDS_OF_SUMMARY = (str, str, str, int | None, int | None, float, float, str, int)
 
 
 class Store(Watching):
@@ -305,9 +305,12 @@ def _changes(db: sqlite3.Connection, run: str) -> int | None:
 def _summary(row: Sequence[Any], states: Mapping[str, RunState], contested: bool) -> RunSummary:
     if not all(isinstance(value, kind) for value, kind in zip(row, _KINDS_OF_SUMMARY, strict=True)):
         raise DamagedArchive("what is known of a run is not what was written")
-    run, project, name, first_step, last_step, started_at, updated_at = row
+    run, project, name, first_step, last_step, started_at, updated_at, tags, archived = row
     state = states.get(run, RunState.STALLED)
-    return RunSummary(run, project, name, state, first_step, last_step, started_at, updated_at, contested)
+    return RunSummary(
+        run, project, name, state, first_step, last_step, started_at, updated_at, contested,
+        tuple(json.loads(tags)), bool(archived),
+    )  # fmt: skip
 
 
 def _generation(lineage: Lineage) -> str:

@@ -67,6 +67,7 @@ class RunFacts(msgspec.Struct, frozen=True):
     """What is known of a run beside its sessions. `metrics` are in the order in which they are listed.
 
     Without `metrics` they are listed as they come, and the last step is found in what came.
+    `tags` and `archived` are what people have said of it.
     """
 
     started_at: float
@@ -78,6 +79,8 @@ class RunFacts(msgspec.Struct, frozen=True):
     metrics: tuple[str, ...] | None = None
     contests: tuple[Contest, ...] = ()
     tables_from: int | None = None
+    tags: tuple[str, ...] = ()
+    archived: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,17 +110,19 @@ class Transcript:
     def facts(self) -> RunFacts:
         """Return what is known of the run."""
         row = self._db.execute(
-            "SELECT started_at, updated_at, first_step, last_step, config, environment, tables_from FROM runs WHERE id = ?",
+            "SELECT started_at, updated_at, first_step, last_step, config, environment, tables_from, tags, archived "
+            "FROM runs WHERE id = ?",
             (self._run,),
         ).fetchone()
         if row is None:
             raise StoreError(f"run {self._run} is not in the archive any more.")
-        started_at, updated_at, first_step, last_step, config, environment, tables_from = row
+        started_at, updated_at, first_step, last_step, config, environment, tables_from, tags, archived = row
         query = "SELECT metric FROM beginnings WHERE run = ? GROUP BY metric ORDER BY min(id)"
         metrics = tuple(metric for (metric,) in self._db.execute(query, (self._run,)))
         return RunFacts(
             started_at, updated_at, first_step, last_step,
             json.loads(config), json.loads(environment), metrics, self._contests(), tables_from,
+            tuple(json.loads(tags)), bool(archived),
         )  # fmt: skip
 
     def records(self, session: SessionOf) -> Iterator[Kept]:

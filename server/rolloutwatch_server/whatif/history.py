@@ -1,7 +1,7 @@
 """What a configuration would have given over a run of the archive."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,19 +13,12 @@ from rolloutwatch_server.downsample import thin
 from rolloutwatch_server.store import StepTables, Store
 from rolloutwatch_server.whatif.answer import Figures, figures_of
 from rolloutwatch_server.whatif.recorded import FIGURES, Recorded, Vector, recorded
+from rolloutwatch_server.whatif.summary import OF_THE_RUN, OverSteps, Summary, as_it_was, summary_of
 
 MOST_STEPS = 20_000  # of one answer
 STEPS_AT_ONCE = 500
+READ = tuple(dict.fromkeys((*FIGURES, *OF_THE_RUN)))
 ROWS_AT_ONCE = 40_000  # of tables, filled up to the longest of them
-
-
-@dataclass(frozen=True)
-class OverSteps:
-    """A figure over steps: `step` int64 [n], between `low` and `high`, float64 [n], which are equal where it is exact."""
-
-    step: npt.NDArray[np.int64]
-    low: Vector
-    high: Vector
 
 
 @dataclass
@@ -42,13 +35,16 @@ class WhatIf:
     """The answer: figures by name, what is omitted by figure and reason, and how far it reaches.
 
     `steps` counts steps that were looked at; `next_step` is the first that was not, None if that was all.
+    `summary` has each figure of all of these steps in a few numbers, `recorded` the same of what was, where it was recorded.
     """
 
     figures: dict[str, OverSteps]
     omitted: dict[tuple[str, str], Omission]
     steps: int
     next_step: int | None
-    thinned: bool = False
+    thinned: bool
+    summary: dict[str, Summary]
+    recorded: dict[str, Summary]
 
 
 @dataclass
@@ -56,9 +52,12 @@ class _Collected:
     """Figures of portions of steps, put one behind the other."""
 
     parts: dict[str, list[OverSteps]] = field(default_factory=dict)
+    was: dict[str, list[OverSteps]] = field(default_factory=dict)
     omitted: dict[tuple[str, str], Omission] = field(default_factory=dict)
 
-    def add(self, steps: npt.NDArray[np.int64], figures: Figures) -> None:
+    def add(self, steps: npt.NDArray[np.int64], figures: Figures, was: Mapping[str, OverSteps]) -> None:
+        for name, figure in was.items():
+            self.was.setdefault(name, []).append(figure)
         for name, span in figures.bounds.items():
             there = ~np.isnan(span.low)
             self.parts.setdefault(name, []).append(OverSteps(steps[there], *(end[there] for end in span)))
@@ -96,8 +95,10 @@ def what_if(
     collected, count = _Collected(), 0
     with_tables = iter(store.tables(run, from_step=from_step, to_step=to_step))
     for steps, tables in _portions(itertools.islice(with_tables, most)):
-        side_by_side = _recorded(store, run, steps, tables)
-        collected.add(side_by_side.step, figures_of(side_by_side, config))
+        series = store.series(run, READ, from_step=steps[0], to_step=steps[-1])
+        side_by_side = _recorded(series, steps, tables)
+        was = as_it_was(series, side_by_side.step)
+        collected.add(side_by_side.step, figures_of(side_by_side, config), was)
         count += len(steps)
     beyond = next(with_tables, None)
     whole = {name: _joined(parts) for name, parts in collected.parts.items()}
@@ -108,6 +109,8 @@ def what_if(
         count,
         None if beyond is None else beyond[0],
         any(len(figures[name].step) < len(figure.step) for name, figure in whole.items()),
+        {name: summary_of(figure) for name, figure in whole.items()},
+        {name: summary_of(_joined(parts)) for name, parts in collected.was.items()},
     )
 
 
@@ -130,8 +133,7 @@ def _portions(
         yield steps, tables
 
 
-def _recorded(store: Store, run: str, steps: Sequence[int], tables: Sequence[StepTables]) -> Recorded:
-    series = store.series(run, FIGURES, from_step=steps[0], to_step=steps[-1])
+def _recorded(series: Mapping[str, Series], steps: Sequence[int], tables: Sequence[StepTables]) -> Recorded:
     wanted = np.array(steps, dtype=np.int64)
     return recorded(steps, tables, {name: _at(series[name], wanted) for name in FIGURES})
 
