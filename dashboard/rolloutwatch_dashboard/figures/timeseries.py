@@ -188,6 +188,11 @@ def _means(
     ]  # fmt: skip
 
 
+def ends_of_axis(first: int, last: int) -> dict[str, object]:
+    """Return where an axis of steps ends that plotly fits to its figures: with these, not with the air around a label."""
+    return {"autorangeoptions": {"clipmin": first, "clipmax": last}} if first < last else {}
+
+
 def range_of(ends: tuple[int, int]) -> dict[str, object]:
     """Return an axis of steps that shows these and those between; a single one in the middle."""
     first, last = ends
