@@ -18,7 +18,10 @@
       this.clock = new rolloutwatch.Clock();
       // a link to a step shows what is around it, until one zooms
       this.around = now.from === null && now.to === null ? this.told.ends : null;
-      for (const chart of page.charts) chart.zoomed = (from, to) => this.view.set({ from, to });
+      for (const chart of page.charts) {
+        chart.zoomed = (from, to) => this.view.set({ from, to });
+        chart.points = this.told.points;
+      }
       this.pointer = new rolloutwatch.Pointer(page.charts);
       this.tools = document.getElementById("chart-tools");
       this.makeTools();

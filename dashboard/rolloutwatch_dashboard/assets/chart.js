@@ -30,6 +30,7 @@
       this.changed = false;
       this.high = null; // the part of the value axis that somebody zoomed into
       this.end = null; // the last step that is drawn, null for all there are
+      this.points = Infinity; // of a series that the server does not thin
       this.zoomed = (from, to) => this.look({ zoom: from === null ? null : [from, to] });
       // how one looks at it: the steps in view, null for all; the axis; the weight of smoothing; whether values are on a log axis
       this.now = {
@@ -180,7 +181,7 @@
       const come = this.end === null ? shown : shown.map((column) => part(column, -1, this.end));
       const [whole, lines] = [shown.map((one) => lineOf(one, scale)), come.map((one) => lineOf(one, scale))];
       const [first, last] = this.inView();
-      const steps = Array.from(new Set(come.flatMap((column) => column.step))).sort((one, other) => one - other);
+      const steps = stepsOf(come);
       const placed = this.place(graph, steps, first, last);
       const means = smooth ? lines.map((line) => meanOf(line, smooth, scale)) : [];
       this.drawn = { columns: come, words: new Map(placed.words), ranges: usualOf(come), means };
@@ -200,6 +201,13 @@
         ...this.shapesOf(placed, isLog, scale.floor, x),
       };
       return { traces, layout };
+    }
+
+    // How far from a step a value may stand that is told there: a figure may come seldom, and of many steps few are drawn.
+    reach(column) {
+      const [first, last] = this.shown() === this.columns ? this.extent() : [this.detail.first, Math.min(this.detail.last, this.extent()[1])];
+      const usual = rolloutwatch.usualDistance(column.step);
+      return last - first < this.points ? Math.floor(usual / 2) : 2 * usual;
     }
 
     // What one sees: its columns, what is marked by step, the usual range, and means of lines.
@@ -349,6 +357,13 @@
 
   // the usual range is that of a chart's own figure
   const usualOf = ([column]) => rolloutwatch.usualRanges(column.step, column.value);
+
+  // all steps of columns, each once
+  function stepsOf(columns) {
+    const [{ step: first }] = columns;
+    if (columns.every(({ step }) => step.length === first.length && step.every((one, at) => one === first[at]))) return first;
+    return Array.from(new Set(columns.flatMap((column) => column.step))).sort((one, other) => one - other);
+  }
 
   function dotsOf(line) {
     const alone = rolloutwatch.isolated(line.drawn);

@@ -153,7 +153,9 @@
   // timeseries.isolated
   rolloutwatch.isolated = function (values) {
     const isThere = (at) => values[at] !== null && values[at] !== undefined;
-    return values.flatMap((_, at) => (isThere(at) && !isThere(at - 1) && !isThere(at + 1) ? [at] : []));
+    const found = [];
+    for (let at = 0; at < values.length; at++) if (isThere(at) && !isThere(at - 1) && !isThere(at + 1)) found.push(at);
+    return found;
   };
 
   // timeseries.value_range; values that cannot be drawn are null

@@ -5,7 +5,7 @@
 
   const LARGEST = 1e200;
   const PARTS = 1000;
-  const [WINDOW, LEAST, MOST_PLACES] = [60, 20, 96];
+  const [WINDOW, LEAST, MOST_PLACES] = [60, 20, 64];
   const [SPREADS, SIGMA] = [3, 1.4826];
   const USUAL_FLOOR = 1e-3;
 
@@ -15,11 +15,15 @@
     return ordered.length % 2 ? ordered[middle] : (ordered[middle - 1] + ordered[middle]) / 2;
   }
 
+  // how far it usually is from a value to the next one
+  rolloutwatch.usualDistance = function (steps) {
+    return steps.length < 2 ? 1 : median(steps.slice(1).map((step, at) => step - steps[at]));
+  };
+
   // smoothing.unit_of
   rolloutwatch.unitOf = function (steps) {
     if (steps.length < 2) return 1;
-    const usual = median(steps.slice(1).map((step, at) => step - steps[at]));
-    return Math.max(usual, (steps[steps.length - 1] - steps[0]) / PARTS);
+    return Math.max(rolloutwatch.usualDistance(steps), (steps[steps.length - 1] - steps[0]) / PARTS);
   };
 
   // smoothing.smoothed
@@ -33,7 +37,7 @@
     });
   };
 
-  // baseline.usual
+  // baseline.usual, of an array of numbers
   rolloutwatch.usual = function (values) {
     if (values.length < LEAST) return null;
     const centre = median(values);
@@ -45,12 +49,17 @@
 
   // baseline.usual_ranges; values without a place are left out
   rolloutwatch.usualRanges = function (steps, values) {
-    const known = steps.flatMap((step, at) => (isShown(values[at]) ? [[step, values[at]]] : []));
+    const places = Array.from(steps.keys()).filter((at) => isShown(values[at]));
+    const known = Float64Array.from(places, (at) => values[at]);
     let every = 1;
     while (every * MOST_PLACES < known.length) every *= 2;
-    const places = known.map((_, at) => at).filter((at) => at % every === 0 || at === known.length - 1);
-    const found = places.map((at) => [at, rolloutwatch.usual(known.slice(Math.max(0, at - WINDOW), at).map(([, value]) => value))]);
-    return found.filter(([, usual]) => usual).map(([at, usual]) => [known[at][0], usual.low, usual.high]);
+    const found = [];
+    places.forEach((place, at) => {
+      if (at % every && at !== known.length - 1) return;
+      const usual = rolloutwatch.usual(known.subarray(Math.max(0, at - WINDOW), at));
+      if (usual) found.push([steps[place], usual.low, usual.high]);
+    });
+    return found;
   };
 
   // baseline.band, with `x` telling where on the axis a step is
@@ -71,9 +80,10 @@
 
   // lost.lost_values, of columns of values where null is NaN: what a trace of plotly's has
   rolloutwatch.lostValues = function (columns, colors) {
-    const found = columns.flatMap(({ step, value }, index) =>
-      step.flatMap((at, place) => (isShown(value[place]) ? [] : [[at, index, value[place]]])),
-    );
+    const found = [];
+    columns.forEach(({ step, value }, index) => {
+      for (let at = 0; at < step.length; at++) if (!isShown(value[at])) found.push([step[at], index, value[at]]);
+    });
     const edges = found.map(([, , value]) => edge(value));
     return {
       step: found.map(([at]) => at),

@@ -4,7 +4,6 @@
   "use strict";
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
 
-  const PX_NEAR = 4; // a thinned line need not have the very step that another one has
   const PX_BESIDE = 6;
   const element = (...told) => rolloutwatch.element(...told);
 
@@ -114,16 +113,17 @@
   function row(chart, index, step) {
     const column = chart.seen().columns[index];
     const near = nearest(column.step, step);
-    const { xaxis } = chart.graph._fullLayout;
-    const px = (one) => xaxis.l2p(chart.now.axis.x(one));
-    const isThere = near !== null && (near === step || Math.abs(px(near) - px(step)) <= PX_NEAR);
+    const distance = near === null ? Infinity : Math.abs(near - step);
+    const isThere = distance === 0 || distance <= chart.reach(column);
+    const value = isThere ? rolloutwatch.number(column.value[rolloutwatch.placeOf(column.step, near)]) : "no value";
     const labels = Array.from(new Set(chart.told.labels));
     const label = chart.told.labels[index];
     return element(
       "tr",
       { class: `series-${labels.indexOf(label)}` },
       element("th", {}, label),
-      element("td", {}, isThere ? rolloutwatch.number(column.value[rolloutwatch.placeOf(column.step, near)]) : "no value"),
+      element("td", {}, value),
+      isThere && distance ? element("td", { class: "mean" }, `at ${near}`) : null,
       ...(isThere ? mean(chart, index, near) : []),
     );
   }

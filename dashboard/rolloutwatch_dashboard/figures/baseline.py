@@ -10,7 +10,7 @@ WINDOW = 60  # values before
 LEAST = 20  # of them; of fewer nobody can say what is usual
 SPREADS = 3.0
 SIGMA = 1.4826  # a normal distribution's standard deviation in median absolute deviations
-MOST_PLACES = 96  # at which the range is looked at anew; between them the band is straight
+MOST_PLACES = 64  # at which the range is looked at anew; between them the band is straight
 BAND = "usual range"
 
 
