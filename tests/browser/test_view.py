@@ -1,4 +1,4 @@
-"""The view that stands in the address, and charts that draw only what came up to a step."""
+"""The view that stands in the address and is that of all charts, and charts that draw only what came up to a step."""
 
 import time
 
