@@ -206,9 +206,9 @@ def _by_group(metrics: Iterable[str]) -> Iterator[Chart]:
             groups.setdefault(core, []).append(group)
     for core in CORE_METRICS:
         known = groups.get(core, [])
-        for at in range(0, len(known), LINES_BY_GROUP):
-            row = rows[core]._replace(name=f"by-group-{core}-{at}", title=METRICS[core].title)
-            yield _chart(row, {f"{core}@{group}": group for group in known[at : at + LINES_BY_GROUP]})
+        for first in range(0, len(known), LINES_BY_GROUP):
+            row = rows[core]._replace(name=f"by-group-{core}-{first}", title=METRICS[core].title)
+            yield _chart(row, {f"{core}@{group}": group for group in known[first : first + LINES_BY_GROUP]})
 
 
 def _training(metrics: Collection[str]) -> Iterator[Chart]:

@@ -11,6 +11,10 @@ from rolloutwatch_contract.severity import Severity
 
 # colour-blind people can tell them apart, and each from both grounds: style.css brightens them on the dark one
 SERIES = ("#0072b2", "#d55e00", "#00785a", "#b0437f", "#8a6d00", "#707a86")
+# of runs that are laid over each other: as far apart as can be, also for who sees no red, green or blue;
+# compare.css has those for dark ground. After the sixth run they come again, dashed.
+RUNS = ("#0072b2", "#d55e00", "#7d2ef4", "#5a0a0a", "#ac7575", "#14145e")
+DASHES = ("solid", "6px,3px")
 SEVERITY_LINE = {Severity.WARNING: "#b8860b", Severity.CRITICAL: "#c0392b"}
 SEVERITY_FILL = {Severity.WARNING: "rgba(230, 159, 0, 0.09)", Severity.CRITICAL: "rgba(213, 55, 30, 0.10)"}
 BETWEEN = "rgba(213, 94, 0, 0.22)"  # what lies between two bounds, in the second colour

@@ -41,7 +41,7 @@ def test_the_link_of_an_alert_shows_the_run_around_its_step(site: Site, page: Pa
     page.goto(f"{site.url}/alerts")
     page.locator(".past tbody tr", has_text=RULE).locator("a.run").click()
     expect(page).to_have_url(f"{site.url}/runs/{RUN}?step=152")
-    expect(page.locator("#around")).to_have_text("Around step 152. Show all")
+    expect(page.locator("#around")).to_have_text("Around step 152. Show all All of this step")
     for chart in ("chart-ess", "chart-veto", "chart-logged-0"):
         wait_for_range(page, 92, 212, chart)
         expect(page.locator(f"#{chart} .textpoint", has_text="step 152")).to_be_visible()

@@ -211,7 +211,7 @@ def test_a_long_run_is_asked_about_in_portions_and_a_spike_of_one_step_is_there(
 
 def test_an_answer_in_portions_is_the_answer(recorded: Site, page: Page) -> None:
     """Put together in the browser: figures, means, worst steps, and what was."""
-    page.goto(recorded.url)
+    page.goto(f"{recorded.url}/rules")
     keys = {"rollout_is": "token", "rollout_rs": "geometric", "rollout_rs_threshold": 1.01}
     whole, parts = asked(recorded, keys), [asked(recorded, keys, most=5)]
     while parts[-1]["next_step"] is not None:

@@ -16,13 +16,15 @@
       this.view = rolloutwatch.view;
       const now = this.view.get();
       this.clock = new rolloutwatch.Clock();
+      // the heat map, which is one of the page's too, looks after itself
+      this.charts = page.charts.filter((one) => one instanceof rolloutwatch.LiveChart);
       // a link to a step shows what is around it, until one zooms
       this.around = now.from === null && now.to === null ? this.told.ends : null;
-      for (const chart of page.charts) {
+      for (const chart of this.charts) {
         chart.zoomed = (from, to) => this.view.set({ from, to });
         chart.points = this.told.points;
       }
-      this.pointer = new rolloutwatch.Pointer(page.charts);
+      this.pointer = new rolloutwatch.Pointer(this.charts);
       this.tools = document.getElementById("chart-tools");
       this.makeTools();
       this.end = this.view.subscribe((view, before) => this.looked(view, before));
@@ -52,7 +54,7 @@
     }
 
     apply(view) {
-      for (const chart of this.page.charts) {
+      for (const chart of this.charts) {
         const isLog = chart.told.floor > 0 ? !view.log.includes(`-${chart.told.name}`) : view.log.includes(chart.told.name);
         chart.look({ zoom: this.zoom(view), smooth: view.smooth, isLog });
       }
@@ -84,7 +86,7 @@
       const isTimed = x === "step" || this.clock.steps.length > 0;
       if (!isTimed) rolloutwatch.say("Nobody knows when the steps of this run were made.");
       const axis = new rolloutwatch.Axis(isTimed ? x : "step", this.clock, this.told.started_at);
-      for (const chart of this.page.charts) {
+      for (const chart of this.charts) {
         // others were asked for meanwhile
         const isThere = chart.told.metrics.every((metric) => Object.hasOwn(series, metric));
         if (isTimed && isThere) chart.replace(series);
@@ -105,7 +107,7 @@
       if (this.kind !== this.view.get().x && !this.closed) return this.readAll();
       const zoom = this.zoom(this.view.get());
       if (!zoom || this.closed || !this.isThinned()) return;
-      const charts = this.page.charts.filter((chart) => chart.isCoarse(...zoom));
+      const charts = this.charts.filter((chart) => chart.isCoarse(...zoom));
       if (!charts.length) return;
       const [first, last] = zoom;
       const beside = Number.isFinite(last) ? Math.floor((last - first) / BESIDE) + 1 : 1;
@@ -167,7 +169,7 @@
       this.weight.textContent = view.smooth ? view.smooth.toFixed(2) : "off";
       this.zoomed.textContent = isZoomed ? zoomText(view) : "";
       this.all.hidden = !isZoomed;
-      for (const chart of this.page.charts) {
+      for (const chart of this.charts) {
         const button = document.querySelector(`.chart-menu[data-chart="${CSS.escape(chart.told.name)}"] [data-do=log]`);
         if (button) button.setAttribute("aria-pressed", String(chart.now.isLog));
       }
@@ -181,7 +183,7 @@
       const here = event.target.closest && event.target.closest(".chart-menu");
       if (button) {
         const { chart: name } = here.dataset;
-        const chart = this.page.charts.find((one) => one.told.name === name);
+        const chart = this.charts.find((one) => one.told.name === name);
         if (chart) rolloutwatch.chartActions[button.dataset.do](chart, this);
       }
       for (const menu of open) {

@@ -62,7 +62,7 @@
     return `${Math.floor(seconds)} s ago`;
   };
 
-  // a time in seconds since 1970, in the zone of whoever looks
+  // a time in seconds since 1970, in the zone of whoever looks: written as text.moment does, which is the way of Swedes
   rolloutwatch.moment = function (seconds) {
     const time = new Date(1000 * seconds);
     if (Number.isNaN(time.getTime())) return "";

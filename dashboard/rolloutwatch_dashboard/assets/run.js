@@ -16,7 +16,9 @@
       this.drawn = new Set(told.charts.flatMap((chart) => chart.metrics));
       this.marks = new rolloutwatch.Marks(told.marks, told.most_marks);
       this.charts = told.charts.map((chart) => new rolloutwatch.LiveChart(chart, told.page, this.marks, told.mark_styles, told.ends));
+      this.heat = told.heatmap ? [new rolloutwatch.HeatMap(told.run, told.heatmap, told.ends)] : [];
       this.groups = new rolloutwatch.Groups(told, this.charts, (charts) => this.follow(charts));
+      this.charts.push(...this.heat);
       const wanted = new Set([...this.following().flatMap((chart) => chart.told.metrics), ...Object.keys(told.recent)]);
       this.feed = new rolloutwatch.Feed(told.run, told.generation, [...wanted], told.points, told.step, {
         run: (summary) => this.began(summary),
@@ -28,6 +30,7 @@
         connected: (yes) => this.isConnected(yes),
       });
       this.board = new rolloutwatch.Board(this);
+      this.replay = new rolloutwatch.Replay(this);
       this.clock = setInterval(() => this.tick(), 1000);
       this.onScroll = () => this.schedule();
       addEventListener("scroll", this.onScroll, { passive: true });
@@ -37,8 +40,10 @@
 
     close() {
       this.feed.close();
+      this.replay.leave();
       this.groups.close();
       this.board.close();
+      for (const chart of this.heat) chart.close();
       clearInterval(this.clock);
       clearTimeout(this.timer);
       removeEventListener("scroll", this.onScroll);
@@ -96,7 +101,7 @@
 
     // The charts that somebody has looked at, or is about to.
     following() {
-      return this.groups.following();
+      return [...this.groups.following(), ...this.heat];
     }
 
     // These are about to be drawn: from now on they need what comes.
@@ -156,6 +161,7 @@
 
     // Once a second: ages, and whatever was not there yet when it was to be painted.
     tick() {
+      this.replay.tick();
       this.paintWords();
       if (this.charts.some((chart) => chart.isWaiting())) this.schedule();
     }
@@ -164,16 +170,18 @@
     paintWords() {
       this.takeAlerts();
       this.groups.look(this.live.connected);
-      rolloutwatch.paintTiles(this.live);
-      rolloutwatch.paintHead(this.live);
+      const standing = this.replay.past || this.live;
+      rolloutwatch.paintTiles(standing);
+      rolloutwatch.paintHead(standing);
       rolloutwatch.paintTab(this.live);
-      this.groups.paint(this.live.broken());
+      this.groups.paint(standing.broken());
     }
 
     async paintNow() {
       this.paintWords();
       for (const chart of this.following()) {
         if (this.closed) return;
+        chart.until(this.replay.step);
         await chart.paint();
         if (chart.isLong()) await this.board.readAll();
       }

@@ -188,7 +188,7 @@ def _means(
     ]  # fmt: skip
 
 
-def ends_of_axis(first: int, last: int) -> dict[str, object]:
+def ends_of_axis(first: float, last: float) -> dict[str, object]:
     """Return where an axis of steps ends that plotly fits to its figures: with these, not with the air around a label."""
     return {"autorangeoptions": {"clipmin": first, "clipmax": last}} if first < last else {}
 

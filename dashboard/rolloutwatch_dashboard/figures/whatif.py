@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.protocol import Series
 from rolloutwatch_dashboard import theme
@@ -148,7 +150,7 @@ def band(would: Would) -> tuple[list[int | None], list[float | None]]:
     x: list[int | None] = []
     y: list[float | None] = []
     for first, after in _stretches(would):
-        step, low, high = (list(one[first:after]) for one in (would.step, would.low, would.high))
+        step, low, high = would.step[first:after], would.low[first:after], would.high[first:after]
         x += [*step, *reversed(step), step[0], None]
         y += [*low, *reversed(high), low[0], None]
     return x, y
@@ -198,4 +200,4 @@ def was_of(series: Mapping[str, Series], metric: str, taken: str, measured: str)
     if len(series[taken].step):
         return Series(series[taken].step, 1 - series[taken].value)
     steps = series[measured].step[series[measured].value > 0]
-    return Series(steps, steps * 0.0 + 1.0)
+    return Series(steps, np.ones(len(steps)))

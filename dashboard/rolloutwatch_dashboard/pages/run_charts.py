@@ -19,6 +19,7 @@ from rolloutwatch_contract.protocol import RunDetail, Series, Source
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.around import Around, around, united
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, UNREADABLE, ChartGroup, charts_of
+from rolloutwatch_dashboard.components import heatmap
 from rolloutwatch_dashboard.components.card import card
 from rolloutwatch_dashboard.components.chart_menu import chart_tools
 from rolloutwatch_dashboard.figures.timeseries import Chart, figure_of, with_axis
@@ -127,7 +128,7 @@ def drawing_of(
     return Drawing(name, run, visit.source, limits, (marks, alerts), looked_at, view_of(query))
 
 
-def read(source: Source, run: RunDetail, metrics: Sequence[str], **which: int) -> Mapping[str, Series]:
+def read(source: Source, run: RunDetail, metrics: Sequence[str], **which: Any) -> Mapping[str, Series]:
     """Read series, with NaN where a figure did not come because no log-prob was finite; UNREADABLE has to be among them."""
     return voided(source.series(run.summary.id, metrics, **which))
 
@@ -144,24 +145,30 @@ def groups_layout(groups: Sequence[ChartGroup], drawing: Drawing) -> list[Compon
     """Return the ways to the groups, and the groups, the first ones drawn."""
     parts = parts_of(groups)
     first = first_of(parts)
+    found = {
+        group.name: (
+            group.heading,
+            [*_part_layouts([part for part in parts if part.group == group.name], first, drawing)],
+        )
+        for group in groups
+    }
+    if heatmap.has_heatmap(drawing.run):
+        # where tokens lie explains what the first group says
+        beginning, rest = [*found.items()][:1], [*found.items()][1:]
+        card_of_it: list[Component] = [html.Div([heatmap.card(drawing.run)], className="charts")]
+        found = dict([*beginning, (heatmap.GROUP, (heatmap.HEADING, card_of_it)), *rest])
     return [
         html.Nav(
-            [html.A(group.heading, href=f"#{ids.group(group.name)}") for group in groups],
+            [html.A(heading, href=f"#{ids.group(name)}") for name, (heading, _) in found.items()],
             className="jumps",
             **{"aria-label": "Groups of charts"},
         ),
         chart_tools(),
         *(
             html.Details(
-                [
-                    html.Summary(html.H2(group.heading)),
-                    *_part_layouts([part for part in parts if part.group == group.name], first, drawing),
-                ],
-                id=ids.group(group.name),
-                className="group",
-                open=True,
+                [html.Summary(html.H2(heading)), *inside], id=ids.group(name), className="group", open=True
             )
-            for group in groups
+            for name, (heading, inside) in found.items()
         ),
     ]
 

@@ -10,6 +10,7 @@ from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import RunDetail, Series, SessionView
 from rolloutwatch_dashboard import ids, theme
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, SMALL_PRINT, TILES, UNREADABLE, ChartGroup
+from rolloutwatch_dashboard.components import heatmap
 from rolloutwatch_dashboard.components.tile import off
 from rolloutwatch_dashboard.figures.baseline import BAND
 from rolloutwatch_dashboard.figures.bounds import bounds_of
@@ -53,6 +54,7 @@ def followed(groups: Sequence[ChartGroup], drawing: Drawing, now: float) -> dict
         "updated_at": summary.updated_at,
         "seconds_since_update": now - summary.updated_at,
         "points": POINTS,
+        "heatmap": heatmap.followed(run) if heatmap.has_heatmap(run) else None,
         "charts": [
             {
                 **_followed_chart(chart, limits),

@@ -223,7 +223,7 @@ def get_series(
     if is_known(request, tag):
         return not_modified(tag)
     store: Store = request.app.state.store
-    begin = _begin(store, detail, from_step, after)
+    begin = changed_from(store, detail, from_step, after)
     found = store.series(run, metric, from_step=begin, to_step=to_step, points=points, by_time=x is Axis.TIME)
     columns = {name: _columns(series) for name, series in found.items()}
     about = {"generation": detail.generation, "changes": detail.changes, "from_step": begin}
@@ -277,7 +277,7 @@ def flat(detail: RunDetail) -> dict[str, object]:
     }
 
 
-def _begin(store: Store, detail: RunDetail, from_step: int | None, after: int | None) -> int | None:
+def changed_from(store: Store, detail: RunDetail, from_step: int | None, after: int | None) -> int | None:
     """Return the step from which on there is something to send."""
     if after is None:
         return from_step
