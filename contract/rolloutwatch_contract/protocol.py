@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rolloutwatch_contract.alerts import AlertView
+from rolloutwatch_contract.figure_summary import FigureSummary
+from rolloutwatch_contract.histograms import Histograms
 from rolloutwatch_contract.protocol_steps import NoStep, StepView
 from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_contract.rules import Rule
@@ -237,12 +239,33 @@ class Source(Protocol):
         from_step: int | None = None,
         to_step: int | None = None,
         points: int | None = None,
+        by_time: bool = False,
     ) -> Mapping[str, Series]:
         """Return the series asked for, steps `from_step` to `to_step` inclusive.
 
         More than `points` values are thinned to about that many, keeping every column's minimum and maximum.
+        With `by_time` columns are of time, values stand in its order, each with its time,
+        and those of which nobody knows when they were made are left out.
         A metric the run does not have gives an empty series.
         """
+
+    def histograms(
+        self,
+        run: str,
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+        columns: int = 500,
+        width: int = 1,
+    ) -> Histograms:
+        """Return the histograms of the log ratio of steps `from_step` to `to_step` inclusive, each token counted once.
+
+        They come in columns of `width` steps, a power of two, or of the least more of which there are
+        no more than `columns`. A run that has none, or that there is none of, gives none.
+        """
+
+    def summaries(self, run: str, metrics: Sequence[str]) -> Mapping[str, FigureSummary]:
+        """Return each figure over the whole run in a few numbers, of which none is lost by thinning."""
 
     def marks(
         self,
@@ -273,6 +296,12 @@ class Source(Protocol):
         """Return alerts that fire, or of state "all" all there ever were, those that began last first.
 
         `before` is the id of one: those that follow it are returned.
+        """
+
+    def alerts_at(self, run: str, step: int, time: float) -> Sequence[AlertView]:
+        """Return the alerts that stand after a step, as recorded, the one that began first being the first.
+
+        Each with what people had said of it until `time`, seconds since 1970, when the step was made.
         """
 
     def silences(self) -> Sequence[SilenceView]:

@@ -81,7 +81,7 @@ _ROWS: Mapping[Group, tuple[str, tuple[_Row, ...]]] = {
     )),
     Group.DIAGNOSTICS: ("Diagnostics", (
         _Row("removed", "Removed from the loss",
-             {f"{_IS}_masked_fraction": "tokens", f"{_IS}_seq_masked_fraction": "sequences it is of"}, home=(0.0, 0.5)),
+             {f"{_IS}_masked_fraction": "tokens", f"{_IS}_seq_masked_fraction": "sequences hit"}, home=(0.0, 0.5)),
         _Row("outside", "Ratios outside the thresholds",
              {f"{_IS}_ratio_fraction_high": "above", f"{_IS}_ratio_fraction_low": "below"}, home=(0.0, 0.1)),
         _Row("outside-seq", "Sequences outside the thresholds",
@@ -206,9 +206,9 @@ def _by_group(metrics: Iterable[str]) -> Iterator[Chart]:
             groups.setdefault(core, []).append(group)
     for core in CORE_METRICS:
         known = groups.get(core, [])
-        for at in range(0, len(known), LINES_BY_GROUP):
-            row = rows[core]._replace(name=f"by-group-{core}-{at}", title=METRICS[core].title)
-            yield _chart(row, {f"{core}@{group}": group for group in known[at : at + LINES_BY_GROUP]})
+        for first in range(0, len(known), LINES_BY_GROUP):
+            row = rows[core]._replace(name=f"by-group-{core}-{first}", title=METRICS[core].title)
+            yield _chart(row, {f"{core}@{group}": group for group in known[first : first + LINES_BY_GROUP]})
 
 
 def _training(metrics: Collection[str]) -> Iterator[Chart]:

@@ -70,6 +70,20 @@ RULES_LINES = "rules-lines"  # *
 RULES_ANSWER = "rules-answer"  # *
 RULES_RUN = "rules-run"  # *
 
+# charts; board.js knows those with a star
+CHART_TOOLS = "chart-tools"  # * how one looks at all charts
+# the heat map of the log ratio; heatmap.js knows it, and what is named after it
+HEATMAP = "heatmap"  # *
+# replay; replay_bar.js and replay.js know those with a star
+REPLAY = "replay"  # *
+REPLAY_TRACK = "replay-track"  # * where the slider and its ticks stand
+REPLAY_STEP = "replay-step"  # *
+REPLAY_TIME = "replay-time"  # *
+REPLAY_PACE = "replay-pace"  # *
+REPLAY_NOTE = "replay-note"  # *
+REPLAY_ALERTS = "replay-alerts"  # *
+REPLAY_WATCH = "replay-watch"  # * which step and time replay.js asks the alerts of
+
 # one step of a run; step.js knows those with a star
 STEP_ASKED = (
     "step-asked"  # * the address, once it asks for another order or for the tokens of another sequence
@@ -79,8 +93,9 @@ STEP_TEXT = "step-text"  # * where tokens are written
 STEP_TOKEN = "step-token"  # * what is said of one of them
 STEP_WORDS = "step-words"  # what step.js writes there
 STEP_WRITTEN = "step-written"  # where the callback that has it written leaves its answer
-STEP_SCATTER = "step-scatter"  # *
-STEP_POSITIONS = "step-positions"  # *
+STEP_SCATTER = "step-scatter"
+STEP_POSITIONS = "step-positions"
+
 # what if; whatif.js knows all of them
 WHATIF_CONTROLS = "whatif-controls"  # *
 WHATIF_YAML = "whatif-yaml"  # *
@@ -88,3 +103,10 @@ WHATIF_STATUS = "whatif-status"  # *
 WHATIF_TABLE = "whatif-table"  # *
 WHATIF_NOTES = "whatif-notes"  # *
 WHATIF_CHARTS = "whatif-charts"  # *
+
+# runs compared; compare.js knows those with a star
+COMPARED = "compared"  # *
+COMPARED_WATCH = "compared-watch"  # * counted up by compare.js when its tables are to be made anew
+COMPARED_TABLES = "compared-tables"  # *
+COMPARED_ZONE = "compared-zone"  # *
+COMPARED_ALL = "compared-all"  # *

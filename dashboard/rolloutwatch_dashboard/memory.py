@@ -8,10 +8,12 @@ import numpy as np
 from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, RunSummary, Series, SessionView
 from rolloutwatch_dashboard.memory_alerts import MemoryAlerts
+from rolloutwatch_dashboard.memory_histograms import MemoryHistograms
 from rolloutwatch_dashboard.memory_steps import MemorySteps
+from rolloutwatch_dashboard.memory_times import MemoryTimes
 
 
-class MemorySource(MemorySteps, MemoryAlerts):
+class MemorySource(MemoryHistograms, MemorySteps, MemoryTimes, MemoryAlerts):
     """Keeps runs in dictionaries.
 
     >>> source = MemorySource()
@@ -93,6 +95,7 @@ class MemorySource(MemorySteps, MemoryAlerts):
         from_step: int | None = None,
         to_step: int | None = None,
         points: int | None = None,
+        by_time: bool = False,
     ) -> Mapping[str, Series]:
         """Return the series asked for; nothing is thinned, since nothing here is long."""
         found = {}
@@ -104,7 +107,8 @@ class MemorySource(MemorySteps, MemoryAlerts):
                 if (from_step or 0) <= step <= (2**62 if to_step is None else to_step)
             ]
             numbers = [values[step] for step in steps]
-            found[metric] = Series(np.array(steps, dtype=np.int64), np.array(numbers, dtype=np.float64))
+            one = Series(np.array(steps, dtype=np.int64), np.array(numbers, dtype=np.float64))
+            found[metric] = self.by_time(run, one) if by_time else one
         return found
 
     def marks(

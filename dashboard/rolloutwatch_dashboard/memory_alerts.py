@@ -79,6 +79,16 @@ class MemoryAlerts:
             found = found[known.index(before) + 1 :] if before in known else []
         return found[:limit]
 
+    def alerts_at(self, run: str, step: int, time: float) -> Sequence[AlertView]:
+        """Return the alerts that stand after a step; what is said of them here has always been said."""
+        standing = [
+            one
+            for one in self._alerts.values()
+            if one.run == run and not one.given_up and one.firing_step <= step
+            if one.resolved_step is None or one.resolved_step > step
+        ]
+        return sorted(standing, key=lambda one: one.firing_step)
+
     def silences(self) -> Sequence[SilenceView]:
         """Return the silences that are not over; here none ever is."""
         return self._silences

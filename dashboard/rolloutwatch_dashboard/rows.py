@@ -17,7 +17,7 @@ from rolloutwatch_dashboard.charts import TILES, UNREADABLE, charts_of
 from rolloutwatch_dashboard.components.alert import SYMBOLS
 from rolloutwatch_dashboard.figures.sparkline import sparkline
 from rolloutwatch_dashboard.figures.timeseries import Chart
-from rolloutwatch_dashboard.judgement import health, is_past, verdict, with_voids
+from rolloutwatch_dashboard.judgement import WORDS, health, is_past, verdict, with_voids
 from rolloutwatch_dashboard.text import number
 
 STEPS_BACK = (
@@ -51,6 +51,10 @@ def _judged(run: RunDetail, limits: Sequence[Limit]) -> list[str]:
 def row(run: RunSummary, lately: Lately, limits: Sequence[Limit], firing: Sequence[AlertView]) -> Row:
     """Return what runs.js makes a row of. A run that has stalled is of the past, whatever it was."""
     word, kind = health(msgspec.structs.replace(lately.detail, summary=run), lately.series, TILES, limits)
+    # the head of a run's page is the worst of what is judged and of what alerts say, and so is its row
+    grave = max((one.severity for one in firing), default=Severity.OK)
+    if grave > max((one for one in Severity if WORDS[one] == word), default=Severity.OK):
+        word, kind = WORDS[grave], grave.word
     if run.state is RunState.STALLED:
         word, kind = word if kind == "unknown" else f"was {word}", "unknown"
     return {
@@ -87,7 +91,7 @@ def _worst(firing: Sequence[AlertView]) -> dict[str, str] | None:
 
 
 def _figures(run: RunSummary, lately: Lately, limits: Sequence[Limit]) -> list[Row]:
-    charts = [chart for group in charts_of(lately.detail).values() for chart in group]
+    charts = [chart for group in charts_of(lately.detail) for chart in group.charts]
     found = []
     for metric in TILES:
         chart = next((one for one in charts if metric in one.metrics), None)

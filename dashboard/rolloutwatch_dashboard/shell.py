@@ -16,6 +16,7 @@ THEME_SCRIPT = "".join(_SCRIPT.findall(HTML))
 # what the bar above every page leads to, in this order
 NAVIGATION = (
     ("Runs", "/"),
+    ("Compare", "/compare"),
     ("Alerts", "/alerts"),
     ("Rules", "/rules"),
     ("Guides", "/guides"),

@@ -78,6 +78,16 @@ def moment(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def at(seconds: float) -> dict[str, str]:
+    """Return what an element has that is about a time: page.js tells it in the zone of whoever points there.
+
+    >>> at(0.0)
+    {'title': '1970-01-01 00:00:00 UTC', 'data-time': '0.0'}
+    """
+    known = moment(seconds)
+    return {"title": known, "data-time": str(seconds)} if known else {}
+
+
 def mark_label(mark: MarkView) -> str:
     """Return what stands beside a mark's line: the rule of an alert, of others the kind with its version; as figures.js does.
 

@@ -11,6 +11,10 @@ from rolloutwatch_contract.severity import Severity
 
 # colour-blind people can tell them apart, and each from both grounds: style.css brightens them on the dark one
 SERIES = ("#0072b2", "#d55e00", "#00785a", "#b0437f", "#8a6d00", "#707a86")
+# of runs that are laid over each other: as far apart as can be, also for who sees no red, green or blue;
+# compare.css has those for dark ground. After the sixth run they come again, dashed.
+RUNS = ("#0072b2", "#d55e00", "#7d2ef4", "#5a0a0a", "#ac7575", "#14145e")
+DASHES = ("solid", "6px,3px")
 SEVERITY_LINE = {Severity.WARNING: "#b8860b", Severity.CRITICAL: "#c0392b"}
 SEVERITY_FILL = {Severity.WARNING: "rgba(230, 159, 0, 0.09)", Severity.CRITICAL: "rgba(213, 55, 30, 0.10)"}
 BETWEEN = "rgba(213, 94, 0, 0.22)"  # what lies between two bounds, in the second colour
@@ -30,6 +34,10 @@ MARKS: Mapping[str, dict[str, Any]] = {
     "linked": {**_MARK, "line": {"color": "#0b5cad", "width": 2}},
     "contested": {**_MARK, "line": {"color": "#c0392b", "width": 1.5, "dash": "dash"}},
 }
+# the usual range of a figure; style.css brightens it on dark ground
+BAND: Mapping[str, Any] = {
+    "type": "path", "xref": "x", "yref": "y", "layer": "below", "fillcolor": "rgba(0, 114, 178, 0.09)", "line": {"width": 0},
+}  # fmt: skip
 THRESHOLD = "#7a5cc2"  # of the correction; limits, which call for somebody, have the colour of their severity
 IDEAL = "rgba(0, 158, 115, 0.75)"
 CLEAR = "rgba(0, 0, 0, 0)"

@@ -12,18 +12,18 @@ from rolloutwatch_contract.limits import Limit, worst
 from rolloutwatch_contract.metric import FRACTION
 from rolloutwatch_contract.protocol import Series, Source
 
-VALUES = 50  # before the step, that are finite
-LEAST = 8  # fewer say nothing of what is usual
+VALUES = 60  # before the step, that are finite
+LEAST = 20  # fewer say nothing of what is usual
 # so many times the median distance from their median is the standard deviation of normally distributed values
 OF_A_NORMAL = 1.4826
-SPREADS = 3.0  # either side of the median are usual
+SPREADS = 4.0  # either side of the median are usual
 FIRST_LOOK = 64  # steps, and each further look so many times as far
 FURTHER = 10
 FARTHEST = 6400
 
 
 class Usual(NamedTuple):
-    """Median and spread of so many `values`, and the range around it that is usual; `spread` is 0 where all are about equal."""
+    """Median and spread of so many `values`, and the range that is usual; `spread` is 0 where most of them are equal."""
 
     center: float
     spread: float
@@ -32,13 +32,15 @@ class Usual(NamedTuple):
     values: int
 
     def off(self, value: float) -> float:
-        """Return how far a value is from the median, in spreads; NaN where that cannot be said."""
+        """Return how far a value is from the median, in spreads; NaN where that cannot be said.
+
+        Where most values are equal it is 0 within all that came, and infinite beyond.
+        """
         if not math.isfinite(value):
             return math.nan
-        distance = value - self.center
-        return (
-            distance / self.spread if self.spread else math.copysign(math.inf, distance) if distance else 0.0
-        )
+        if self.spread:
+            return (value - self.center) / self.spread
+        return 0.0 if self.low <= value <= self.high else math.copysign(math.inf, value - self.center)
 
 
 class Compared(NamedTuple):
@@ -59,16 +61,20 @@ def usual(values: npt.NDArray[np.float64], metric: str = "") -> Usual | None:
     """Return what is usual among the last VALUES finite values; None if there are fewer than LEAST.
 
     That is their median, and as spread their median distance from it times 1.4826, a standard deviation of normal values
-    that a few wild ones do not move. The range is three spreads to either side, and does not leave what such figures can be.
+    that a few wild ones do not move. The range is four spreads to either side, and does not leave what such figures can be;
+    where most values are equal, and the spread is 0, it is all that came.
 
-    >>> usual(np.array([1.0, 2.0, 3.0, 2.0, 2.0, 1.0, 3.0, 900.0]))
-    Usual(center=2.0, spread=1.4826, low=0.0, high=6.4478, values=8)
+    >>> found = usual(np.array([4.0, 5.0, 6.0, 5.0, 5.0, 4.0, 6.0] * 3 + [900.0, np.nan]))
+    >>> [round(one, 4) for one in found]
+    [5.0, 1.4826, 0.0, 10.9304, 22]
     """
     known = values[np.isfinite(values)][-VALUES:]
     if len(known) < LEAST:
         return None
     center = float(np.median(known))
     spread = OF_A_NORMAL * float(np.median(np.abs(known - center)))
+    if not spread:
+        return Usual(center, spread, float(known.min()), float(known.max()), len(known))
     low, high = center - SPREADS * spread, center + SPREADS * spread
     if known.min() >= 0:
         low = max(low, 0.0)

@@ -21,16 +21,19 @@ from rolloutwatch_server.api import (
     exports,
     guides,
     health,
+    histograms,
     imports,
     live,
     me,
     metrics,
     notifications,
+    recorded,
     replay,
     rules,
     runs,
     silences,
     steps,
+    summaries,
     whatif,
 )
 from rolloutwatch_server.api.answers import REFUSALS, install_problems
@@ -47,6 +50,7 @@ from rolloutwatch_server.security import Access
 from rolloutwatch_server.security.login import Login
 from rolloutwatch_server.source import DashboardSource
 from rolloutwatch_server.store import Store, StoreError
+from rolloutwatch_server.summaries import Summaries
 
 API = "/api/v1"
 SECONDS_BETWEEN_STATE_CHECKS = 2.0
@@ -83,6 +87,7 @@ def create_app(
     )
     rulebook = rulebook or Rulebook(store)
     app.state.store, app.state.feed, app.state.ingest = store, feed, ingest
+    app.state.summaries = Summaries(store)
     app.state.rulebook, app.state.clockwork, app.state.notifier = rulebook, clockwork, notifier
     app.state.asks_for_login = access.gate is not None
     streams = OpenStreams()
@@ -93,7 +98,20 @@ def create_app(
         notifier=notifier,
         of_runs=metrics_runs,
     )
-    nouns = (runs, steps, live, replay, whatif, alerts, silences, rules, notifications)
+    nouns = (
+        runs,
+        histograms,
+        summaries,
+        recorded,
+        steps,
+        live,
+        replay,
+        whatif,
+        alerts,
+        silences,
+        rules,
+        notifications,
+    )
     for noun in (*nouns, exports, imports, catalogue, dead_letters, archive, me):
         app.include_router(noun.router, prefix=API)
     for noun in (health, metrics, docs, guides):
@@ -107,7 +125,9 @@ def create_app(
     app.add_middleware(RefuseForeignCallbacks)
     told = (list) if notifier is None else notifier.views
     dashboard = create_dashboard(
-        DashboardSource(store, rulebook, told), server=app, asks_for_login=app.state.asks_for_login
+        DashboardSource(store, rulebook, told, app.state.summaries),
+        server=app,
+        asks_for_login=app.state.asks_for_login,
     )
     app.state.dashboard = dashboard
     app.add_middleware(KeepForGood, urls=kept_assets())

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from rolloutwatch_contract.alerts import AlertView
+from rolloutwatch_contract.figure_summary import FigureSummary
+from rolloutwatch_contract.histograms import Histograms
 from rolloutwatch_contract.protocol import (
     GivenUpView,
     MarkView,
@@ -20,6 +22,8 @@ from rolloutwatch_server.alerts.standing import standing
 from rolloutwatch_server.notify.events import decode
 from rolloutwatch_server.step_view import step_view
 from rolloutwatch_server.store import Delivery, Store
+from rolloutwatch_server.store.alert_actions import as_it_was
+from rolloutwatch_server.summaries import Summaries
 
 
 class DashboardSource:
@@ -30,10 +34,12 @@ class DashboardSource:
         store: Store,
         rulebook: Rulebook,
         notifications: Callable[[], Sequence[TargetView]] = lambda: (),
+        summaries: Summaries | None = None,
     ) -> None:
         self._store = store
         self._rulebook = rulebook
         self._notifications = notifications
+        self._summaries = summaries or Summaries(store)
 
     def runs(self) -> Sequence[RunSummary]:
         """Return all runs, the most recently updated first."""
@@ -55,9 +61,28 @@ class DashboardSource:
         from_step: int | None = None,
         to_step: int | None = None,
         points: int | None = None,
+        by_time: bool = False,
     ) -> Mapping[str, Series]:
         """Return the series asked for."""
-        return self._store.series(run, metrics, from_step=from_step, to_step=to_step, points=points)
+        return self._store.series(
+            run, metrics, from_step=from_step, to_step=to_step, points=points, by_time=by_time
+        )
+
+    def summaries(self, run: str, metrics: Sequence[str]) -> Mapping[str, FigureSummary]:
+        """Return figures of a whole run in a few numbers."""
+        return self._summaries.of(run, metrics)
+
+    def histograms(
+        self,
+        run: str,
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+        columns: int = 500,
+        width: int = 1,
+    ) -> Histograms:
+        """Return the histograms of the log ratio."""
+        return self._store.histograms(run, from_step=from_step, to_step=to_step, columns=columns, width=width)
 
     def marks(
         self,
@@ -86,6 +111,11 @@ class DashboardSource:
     ) -> Sequence[AlertView]:
         """Return alerts that fire, or all there ever were, those that began last first."""
         return self._store.alerts(state=state, run=run, rule=rule, limit=limit, before=before)
+
+    def alerts_at(self, run: str, step: int, time: float) -> Sequence[AlertView]:
+        """Return the alerts that stand after a step, with what people had said of them by then."""
+        found = self._store.alerts_at(run, step)
+        return [as_it_was(one, self._store.actions(one), time) for one in found]
 
     def silences(self) -> Sequence[SilenceView]:
         """Return the silences that are not over, those that end first first."""

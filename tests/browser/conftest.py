@@ -22,7 +22,8 @@ QUIET = (
 )
 QUIET_TYPES = ("log", "info", "debug")  # plotly warns by console.trace, too
 LEFT = re.compile(
-    r"/((live|marks|series|_dash-update-component|[^/?]+\.js)(\?\S*)?|api/v1/(me|rules|runs(/[^/?]+)?)): net::ERR_ABORTED$"
+    r"/((live|marks|series|histograms|_dash-update-component|[^/?]+\.js)(\?\S*)?"
+    r"|api/v1/(me|rules|runs(/[^/?]+)?)): net::ERR_ABORTED$"
 )
 MS_TO_WAIT = 20_000
 DESKTOP = {"width": 1280, "height": 900}

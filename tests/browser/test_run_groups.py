@@ -10,7 +10,7 @@ from rolloutwatch_dashboard.shell import HERE
 from tests.browser.conftest import Complaints
 from tests.browser.site import HEALTHY, Site
 from tests.browser.test_looks import OVERFLOW
-from tests.browser.test_run_page import RUN, follow, wait_until_drawn
+from tests.browser.test_run_page import GONE, RUN, follow, wait_until_drawn
 
 AGE_IN_TOKYO = re.compile(r"began [\d-]+ [\d:]+ GMT\+9, last heard of [\d-]+ [\d:]+ GMT\+9")
 PLOTS = (
@@ -105,7 +105,7 @@ def test_where_something_is_wrong_is_seen_on_the_way_there(site: Site, page: Pag
 def test_charts_that_the_server_could_not_bring_come_when_it_answers_again(
     site: Site, page: Page, complaints: Complaints
 ) -> None:
-    complaints.expected += ["Failed to load resource", "net::ERR_FAILED", "Callback failed"]
+    complaints.expected += GONE
     page.set_viewport_size({"width": 600, "height": 300})
     refused: list[str] = []
 
@@ -146,7 +146,7 @@ def test_the_head_says_in_a_sentence_what_is_wrong(site: Site, page: Page) -> No
 
 
 def test_the_server_is_said_to_answer_again(site: Site, page: Page, complaints: Complaints) -> None:
-    complaints.expected += ["ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING"]
+    complaints.expected += GONE
     begin(site)
     follow(page, site)
     wait_until_drawn(page, "chart-ess", [0, 1, 2])

@@ -4,12 +4,16 @@ import itertools
 import math
 
 import msgspec
+import numpy as np
 import pytest
 from playwright.sync_api import Page
 
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.limits import DEFAULT_LIMITS, worst
-from rolloutwatch_contract.protocol import MarkView
+from rolloutwatch_contract.protocol import MarkView, Series
+from rolloutwatch_dashboard.compared import window_of
+from rolloutwatch_dashboard.comparison import Asked
+from rolloutwatch_dashboard.figures.compare import EMPTY, Axis, line_of
 from rolloutwatch_dashboard.figures.marks import place_marks
 from rolloutwatch_dashboard.figures.ticks import ticks_of
 from rolloutwatch_dashboard.figures.timeseries import Chart, drawn, isolated, value_range, with_gaps
@@ -195,3 +199,39 @@ def test_marks_are_placed_alike(some: slice, blank: Page) -> None:
         assert found["paths"] == expected.paths
         assert [tuple(label) for label in found["labels"]] == expected.labels
         assert [tuple(words) for words in found["words"]] == expected.words
+
+
+def test_runs_are_laid_over_each_other_alike(blank: Page) -> None:
+    """With gaps, with what is looked at closely, and by time; and the steps that are read for a part of it too."""
+    for script in ("dialogs.js", "page.js", "overlay.js", "asked.js"):
+        blank.add_script_tag(content=(HERE / "assets" / script).read_text())
+    steps = [*range(0, 400, 20), *range(500, 700, 20)]
+    whole = Series(np.array(steps), np.array([math.nan if step == 60 else step / 7 for step in steps]))
+    near = [*range(300, 320), *range(340, 360)]
+    close = Series(np.array(near), np.array([1e300 if step == 305 else -float(step) for step in near]))
+    timed = [Series(one.step, one.value, 1e9 + 3.0 * one.step) for one in (whole, close)]
+    draw = "([whole, origin, axis, close]) => rolloutwatch.lineOf(whole, origin, axis, close)"
+    for (one, other), axis, origin in (
+        ((whole, close), Axis(""), 7.0), ((whole, EMPTY), Axis(""), 0.0),
+        ((timed[0], timed[1]), Axis("", unit=60.0, timed=True), 1e9), ((timed[0], EMPTY), Axis("", unit=1e-3, timed=True), 0.0),
+    ):  # fmt: skip
+        expected = line_of(one, origin, axis, other)
+        found = blank.evaluate(draw, [_column(one), origin, {"unit": axis.unit}, _column(other)])
+        assert found == {"step": expected.step, "value": expected.value, "x": pytest.approx(expected.x)}
+    read = "([columns, first, last]) => rolloutwatch.compared.windowOf(columns, first, last)"
+    for ends in ((70, 90), (0, 10), (410, 420), (690, 900), (-9, -1), (1000, 2000)):
+        asked = Asked(ends=(float(ends[0]), float(ends[1])))
+        for column in (whole, timed[0]):
+            shift = 0.0 if column.time is None else 1e9 - 3e9 + 2e9
+            window = window_of(asked, shift, [column])
+            found = blank.evaluate(read, [[_column(column)], ends[0] + shift, ends[1] + shift])
+            assert found == (None if window is None else list(window))
+
+
+def _column(one: Series) -> dict[str, object]:
+    value = [number if math.isfinite(number) else None for number in one.value.tolist()]
+    return {
+        "step": one.step.tolist(),
+        "value": value,
+        "time": None if one.time is None else one.time.tolist(),
+    }

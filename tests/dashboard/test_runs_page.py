@@ -83,6 +83,18 @@ def test_runs_are_judged_as_on_their_own_pages(source: MemorySource) -> None:
     assert row["health"] == {"word": "was critical", "kind": "unknown"}
 
 
+def test_a_row_is_as_bad_as_the_worst_that_fires(source: MemorySource) -> None:
+    """As the head of the run's page: figures may be well, or none may have come, while an alert calls."""
+    source.add_run("math~quiet", updated_at=980.0)
+    assert rows_of(source)["math~quiet"]["health"] == {"word": "waiting", "kind": "unknown"}
+    source.add_alert(alert("mild", run="math~quiet", severity=Severity.WARNING))
+    source.add_alert(alert("mild", id="2", severity=Severity.WARNING))
+    assert rows_of(source)["math~quiet"]["health"] == {"word": "warning", "kind": "warning"}
+    assert rows_of(source)[RUN]["health"] == {"word": "critical", "kind": "critical"}
+    source.add_alert(alert("mild on a", severity=Severity.WARNING))
+    assert rows_of(source)[RUN]["health"] == {"word": "critical", "kind": "critical"}
+
+
 def test_a_board_makes_anew_what_has_changed_and_tells_nothing_else(source: MemorySource) -> None:
     """Steps, alerts, tags, and a state that time alone has changed; a run that is gone; and what it cannot know of."""
     board = Board()

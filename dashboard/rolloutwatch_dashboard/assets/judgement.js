@@ -50,7 +50,7 @@
       for (const metric of this.leftOut(metrics)) if (this.recent[metric]) this.recent[metric].leaveOut(step);
       for (const [metric, value] of Object.entries(metrics)) {
         const column = (this.recent[metric] = this.recent[metric] || new rolloutwatch.Column());
-        column.put(step, value);
+        column.put(step, Number.isFinite(value) ? value : null);
         if (column.step.length > 2 * STEPS_OF_TREND) {
           column.step.splice(0, STEPS_OF_TREND);
           column.value.splice(0, STEPS_OF_TREND);
@@ -179,15 +179,24 @@
       if (Date.now() - this.heard > 1000 * SECONDS_FOR_SPEED) this.arrivals = [];
       this.arrivals = this.arrivals.filter(([time]) => newest[0] - time < SECONDS_FOR_SPEED);
       if (this.arrivals.length < 2) return "";
-      const oldest = this.arrivals[0];
-      const perSecond = (newest[1] - oldest[1]) / Math.max(newest[0] - oldest[0], 1e-3);
-      return perSecond >= 1 ? `${perSecond.toFixed(1)} steps/s` : `${(1 / perSecond).toFixed(1)} s/step`;
+      return paceText(this.arrivals[0], newest);
     }
+
+    // When the last of it came.
+    age() {
+      return `updated ${rolloutwatch.age((Date.now() - this.heard) / 1000)}`;
+    }
+  }
+
+  // How fast steps came between two of them, each with its time.
+  function paceText([began, first], [ended, last]) {
+    const perSecond = (last - first) / Math.max(ended - began, 1e-3);
+    return perSecond >= 1 ? `${perSecond.toFixed(1)} steps/s` : `${(1 / perSecond).toFixed(1)} s/step`;
   }
 
   function steps(count) {
     return `${count} ${count === 1 ? "step" : "steps"}`;
   }
 
-  Object.assign(rolloutwatch, { Standing, STATES: { CLASSES, WORDS }, countedSteps: steps });
+  Object.assign(rolloutwatch, { Standing, paceText, STATES: { CLASSES, WORDS }, countedSteps: steps });
 })();

@@ -26,6 +26,12 @@
     if (icon && icon.href !== href) icon.href = href;
   }
 
+  // A time is told in the zone of whoever points at it; the server cannot know which that is.
+  addEventListener("pointerover", ({ target }) => {
+    const place = target.closest && target.closest("[data-time]");
+    if (place) place.title = rolloutwatch.moment(Number(place.dataset.time));
+  });
+
   rolloutwatch.head = { TITLE, say, notice, paintIcon };
 
   // Other pages ask for what they show anew by themselves; here is only said when that fails.

@@ -16,7 +16,9 @@
       this.drawn = new Set(told.charts.flatMap((chart) => chart.metrics));
       this.marks = new rolloutwatch.Marks(told.marks, told.most_marks);
       this.charts = told.charts.map((chart) => new rolloutwatch.LiveChart(chart, told.page, this.marks, told.mark_styles, told.ends));
+      this.heat = told.heatmap ? [new rolloutwatch.HeatMap(told.run, told.heatmap, told.ends)] : [];
       this.groups = new rolloutwatch.Groups(told, this.charts, (charts) => this.follow(charts));
+      this.charts.push(...this.heat);
       const wanted = new Set([...this.following().flatMap((chart) => chart.told.metrics), ...Object.keys(told.recent)]);
       this.feed = new rolloutwatch.Feed(told.run, told.generation, [...wanted], told.points, told.step, {
         run: (summary) => this.began(summary),
@@ -27,6 +29,8 @@
         rewound: () => this.rebuild(),
         connected: (yes) => this.isConnected(yes),
       });
+      this.board = new rolloutwatch.Board(this);
+      this.replay = new rolloutwatch.Replay(this);
       this.clock = setInterval(() => this.tick(), 1000);
       this.onScroll = () => this.schedule();
       addEventListener("scroll", this.onScroll, { passive: true });
@@ -36,7 +40,10 @@
 
     close() {
       this.feed.close();
+      this.replay.leave();
       this.groups.close();
+      this.board.close();
+      for (const chart of this.heat) chart.close();
       clearInterval(this.clock);
       clearTimeout(this.timer);
       removeEventListener("scroll", this.onScroll);
@@ -87,13 +94,14 @@
       const isNews = ([metric, value]) => !this.known.has(metric) || this.isToBeShown(metric, value);
       if (Object.entries(metrics).some(isNews)) this.rebuild();
       const leftOut = this.live.leftOut(metrics);
+      this.board.stepped(step, time);
       for (const chart of this.following()) chart.put(step, metrics, leftOut);
       this.schedule();
     }
 
     // The charts that somebody has looked at, or is about to.
     following() {
-      return this.groups.following();
+      return [...this.groups.following(), ...this.heat];
     }
 
     // These are about to be drawn: from now on they need what comes.
@@ -111,7 +119,7 @@
     rebuild() {
       if (this.rebuilding) return;
       this.rebuilding = setTimeout(() => {
-        if (!this.closed) window.dash_clientside.set_props("refresh", { data: Date.now() });
+        if (!this.closed) window.dash_clientside.set_props("refresh", { data: { at: Date.now(), search: location.search } });
         // this page is closed when the new one is there; if it does not come, it is asked for again
         this.rebuilding = setTimeout(() => (this.rebuilding = null), MS_FOR_REBUILDING);
       }, 500);
@@ -153,6 +161,7 @@
 
     // Once a second: ages, and whatever was not there yet when it was to be painted.
     tick() {
+      this.replay.tick();
       this.paintWords();
       if (this.charts.some((chart) => chart.isWaiting())) this.schedule();
     }
@@ -161,30 +170,22 @@
     paintWords() {
       this.takeAlerts();
       this.groups.look(this.live.connected);
-      rolloutwatch.paintTiles(this.live);
-      rolloutwatch.paintHead(this.live);
+      const standing = this.replay.past || this.live;
+      rolloutwatch.paintTiles(standing);
+      rolloutwatch.paintHead(standing);
       rolloutwatch.paintTab(this.live);
-      this.groups.paint(this.live.broken());
+      this.groups.paint(standing.broken());
     }
 
     async paintNow() {
       this.paintWords();
       for (const chart of this.following()) {
         if (this.closed) return;
+        chart.until(this.replay.step);
         await chart.paint();
-        if (chart.isLong()) await this.shorten();
+        if (chart.isLong()) await this.board.readAll();
       }
-    }
-
-    // Long columns are fetched anew, thinned by the server, which loses no extreme.
-    async shorten() {
-      try {
-        const series = await this.feed.series(0);
-        const isThere = (chart) => chart.told.metrics.every((metric) => Object.hasOwn(series, metric));
-        for (const chart of this.following()) if (isThere(chart)) chart.replace(series); // others were asked for meanwhile
-      } catch {
-        return; // the feed finds out by itself that the server is gone
-      }
+      this.board.painted();
     }
   }
 

@@ -100,7 +100,8 @@
     }
 
     isOurs(id) {
-      return this.told.charts.some((chart) => chart.id === id || chart.group === id);
+      const { charts, heatmap } = this.told;
+      return [...charts, ...(heatmap ? [heatmap] : [])].some((chart) => chart.id === id || chart.group === id);
     }
 
     // A link to a chart or a group opens what it leads to, and stands in the address without being a page of its own.

@@ -26,7 +26,7 @@
     $("contested").hidden = !standing.rivals.length;
     say($("step"), standing.step === null ? "" : `step ${standing.step}`);
     say($("speed"), standing.speed());
-    say($("age"), `updated ${rolloutwatch.age((Date.now() - standing.heard) / 1000)}`);
+    say($("age"), standing.age());
     $("age").title = `began ${rolloutwatch.moment(standing.told.started_at)}, last heard of ${rolloutwatch.moment(standing.heard / 1000)}`;
     rolloutwatch.paintReasons($("reasons"), rolloutwatch.reasonsOf(standing, broken));
     document.body.classList.toggle("out-of-date", standing.isOver());

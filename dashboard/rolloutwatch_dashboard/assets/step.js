@@ -58,7 +58,8 @@
     time.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
   }
 
-  function ask(changes) {
+  // The address with other things asked for, '' for what is not; it is the page's from now on.
+  function readdressed(changes) {
     const query = new URLSearchParams(location.search);
     for (const [name, value] of Object.entries(changes)) {
       if (value === "") query.delete(name);
@@ -67,8 +68,20 @@
     const text = query.toString();
     const address = location.pathname + (text ? `?${text}` : "");
     history.replaceState(history.state, "", address);
-    window.dash_clientside.set_props("step-asked", { data: address });
+    return address;
   }
+
+  function ask(changes) {
+    window.dash_clientside.set_props("step-asked", { data: readdressed(changes) });
+  }
+
+  // Called by Dash when somebody clicks on a chart whose points are sequences.
+  rolloutwatch.chooseSequence = function () {
+    const { callback_context: context, no_update: nothing } = window.dash_clientside;
+    const clicked = context.triggered.length ? context.triggered[0].value : null;
+    const row = clicked && clicked.points.length ? clicked.points[0].id : undefined;
+    return row === undefined ? nothing : readdressed({ row });
+  };
 
   // Called by Dash with the tokens of one sequence.
   rolloutwatch.writeTokens = function (told) {

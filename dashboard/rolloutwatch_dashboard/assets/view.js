@@ -53,7 +53,7 @@
       this.read();
       // back and forward, and links of dash, which it tells of by an event of its own
       for (const event of ["popstate", "_dashprivate_pushstate"]) addEventListener(event, () => this.moved());
-      addEventListener("pagehide", () => this.write());
+      addEventListener("pagehide", () => this.timer && this.write()); // an address that nobody has changed is left alone
     }
 
     // {from, to, x, smooth, log, at}: `from` and `to` are null where all is in view, `at` where nothing is replayed

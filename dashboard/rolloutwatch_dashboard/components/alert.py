@@ -14,7 +14,7 @@ from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard.components import badge
-from rolloutwatch_dashboard.text import age, moment
+from rolloutwatch_dashboard.text import age, at
 from rolloutwatch_dashboard.words import Figure, condition_of, figures_of, lasting
 
 FOR_EVER = 10 * 365 * 86400.0  # whoever waits longer waits until it ends
@@ -65,7 +65,7 @@ def card(alert: AlertView, now: float) -> html.Article:
             html.H3(alert.rule),
             run_link(alert.run),
             *notes(alert),
-            html.Span(since(alert, now), className="since", title=moment(alert.firing_time)),
+            html.Span(since(alert, now), className="since", **at(alert.firing_time)),
         ]
     )
     cure = [html.P([html.Strong("What to do: "), alert.cure], className="cure")] if alert.cure else []
@@ -100,7 +100,7 @@ def row(alert: AlertView, now: float) -> html.Li:
             html.Div(
                 [
                     *([html.Span(", ".join(known), className="known")] if known else []),
-                    html.Span(since(alert, now), className="since", title=moment(alert.firing_time)),
+                    html.Span(since(alert, now), className="since", **at(alert.firing_time)),
                     *guide_link(alert.guide),
                     *([acknowledge(alert)] if not is_acknowledged(alert, now) else []),
                 ],

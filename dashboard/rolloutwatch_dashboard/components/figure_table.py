@@ -10,7 +10,7 @@ from dash import html
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_dashboard.text import number, where
-from rolloutwatch_dashboard.usual import LEAST, SPREADS, Compared, Usual
+from rolloutwatch_dashboard.usual import LEAST, SPREADS, VALUES, Compared, Usual
 from rolloutwatch_dashboard.words import title
 
 OUTSTANDING = 5.0  # spreads
@@ -98,10 +98,10 @@ def _row(one: Compared, limits: Sequence[Limit]) -> html.Tr:
 def _usual(usual: Usual | None) -> Any:
     if usual is None:
         return html.Span(f"fewer than {LEAST} values before", className="quiet")
-    if not usual.spread:
-        return f"always about {number(usual.center)}"
+    if usual.low == usual.high:
+        return f"always {number(usual.center)}"
     return [
-        number(usual.center),
+        number(usual.center) if usual.spread else f"mostly {number(usual.center)}",
         html.Span(f" ({number(usual.low)} to {number(usual.high)})", className="quiet"),
     ]
 
@@ -147,7 +147,8 @@ def _limits(limits: Sequence[Limit]) -> Any:
 def explanation() -> str:
     """Return what the columns mean."""
     return (
-        "Usual is the median of up to 50 values before this step, with the range of "
-        f"{number(SPREADS)} spreads to either side; off is how many spreads this value is away. "
+        f"Usual is the median of up to {VALUES} values before this step, with the range of "
+        f"{number(SPREADS)} spreads to either side, or with all that came where most are equal; "
+        "off is how many spreads this value is away. "
         "A spread is 1.4826 times the median distance from the median: a standard deviation that wild values do not move."
     )

@@ -14,6 +14,7 @@ SERVED_WHOLE = ("/guides", "/docs")  # by the server, not in the place of anothe
 RUN_PAGES = (
     ("Run", "/runs/{run}"),
     ("What if", "/runs/{run}/whatif"),
+    ("Compare", "/compare?run={run}"),
 )
 
 

@@ -80,11 +80,14 @@ def _tokens(one: Row, is_chosen: bool, has_tokens: bool) -> html.Td:
         return html.Td()
     return html.Td(
         html.Button(
-            "Tokens",
+            "Read",
             type="button",
             className="act",
-            title=f"Read the tokens of {named(one)}",
-            **{"data-step-row": str(one.row), "aria-pressed": str(is_chosen).lower()},
+            **{
+                "aria-label": f"Read the tokens of {named(one)}",
+                "data-step-row": str(one.row),
+                "aria-pressed": str(is_chosen).lower(),
+            },
         )
     )
 

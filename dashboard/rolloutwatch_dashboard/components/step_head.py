@@ -84,8 +84,9 @@ def attempts(view: StepView) -> list[html.P]:
     said: list[Any] = [f"{len(view.attempts)} sessions did this step: "]
     for one in view.attempts[:MOST_ATTEMPTS]:
         query = {} if one.shown else {"attempt": one.session}
-        here = {"aria-current": "true"} if one.session == view.session else {}
-        link = dcc.Link(one.session, href=address(view.run, view.step, **query), **here)
+        is_here = one.session == view.session
+        way = dcc.Link(one.session, href=address(view.run, view.step, **query))
+        link = html.Strong(one.session) if is_here else way
         figures = f"{one.metrics} {'figure' if one.metrics == 1 else 'figures'}"
         said += [link, f" ({figures}{', shown on charts' if one.shown else ''}) "]
     left = len(view.attempts) - MOST_ATTEMPTS

@@ -132,10 +132,7 @@ def _path(stroke: Sequence[tuple[int, int]]) -> str:
 
 def _limits(limits: Sequence[Limit], height: Axis, chart: Chart) -> list[list[Any]]:
     """Return the heights of the limits that are in view, each with the word of its severity."""
-    found = []
-    for limit in limits:
-        sides = [side for side in sides_of([limit]) if side > 0 or not chart.log]
-        for at in height(np.array(sides, dtype=np.float64)).tolist():
-            if 0 <= at <= HEIGHT:
-                found.append([round(at), limit.severity.word])
-    return sorted(found)
+    sides = [(side, limit.severity.word) for limit in limits for side in sides_of([limit])]
+    seen = [(side, word) for side, word in sides if side > 0 or not chart.log]
+    heights = height(np.array([side for side, _ in seen], dtype=np.float64)).tolist()
+    return sorted([round(at), word] for at, (_, word) in zip(heights, seen, strict=True) if 0 <= at <= HEIGHT)

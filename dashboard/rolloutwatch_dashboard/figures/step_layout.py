@@ -6,7 +6,7 @@ from typing import Any
 from rolloutwatch_dashboard import theme
 from rolloutwatch_dashboard.figures.timeseries import TEMPLATE
 
-# a token that training finds less likely than the rollout did, and one it finds more likely
+# of a token that training finds less likely than the rollout did, and of one that it finds more likely
 FEWER, MORE = theme.SERIES[:2]
 NEITHER = "#8a94a0"
 HOVER = "%{customdata}<extra></extra>"
@@ -30,7 +30,10 @@ def layout(
         "dragmode": "zoom",
         "uirevision": name,
         "showlegend": False,
-        "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom", "font": {"size": 11}, "itemsizing": "constant"},
+        "legend": {
+            "orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom",
+            "font": {"size": 11}, "itemsizing": "constant",
+        },
         "xaxis": {"gridcolor": theme.GRID, "zeroline": False, **xaxis},
         "yaxis": {"gridcolor": theme.GRID, "zeroline": False, **yaxis},
         **more,

@@ -13,7 +13,7 @@ from rolloutwatch_contract.protocol import GivenUpView, SilenceView, Source, Tar
 from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import alert
-from rolloutwatch_dashboard.text import age, moment
+from rolloutwatch_dashboard.text import age, at
 from rolloutwatch_dashboard.visit import Shown, Visit
 from rolloutwatch_dashboard.words import figures_of, lasting, names
 
@@ -169,7 +169,7 @@ def _past_row(one: AlertView, names: Sequence[str], now: float) -> html.Tr:
         alert.run_link(one.run, one.firing_step),
         f"{one.firing_step} to {ended}",
         lasting(seconds),
-        html.Span(age(now - one.firing_time), title=moment(one.firing_time)),
+        html.Span(age(now - one.firing_time), **at(one.firing_time)),
         html.Span(figures, title=one.condition),
         _why(one),
     )
@@ -188,7 +188,7 @@ def _silences(silences: Sequence[SilenceView], now: float) -> html.Section | Non
         html.Li(
             [
                 html.Span(["Rule ", html.Code(one.rule), " on run ", html.Code(one.run)]),
-                html.Span(alert.remaining(one.until, now), title=moment(one.until)),
+                html.Span(alert.remaining(one.until, now), **at(one.until)),
                 html.Span([f"by {one.author}", *([": ", html.Q(one.reason)] if one.reason else [])]),
                 alert.button("End it", "end-silence", silence=str(one.id)),
             ]
@@ -254,7 +254,7 @@ def _given_up(messages: Sequence[GivenUpView], now: float) -> html.Section | Non
 
 
 def _given_up_one(one: GivenUpView, now: float) -> html.Li:
-    when = [] if one.time is None else [html.Span(age(now - one.time), title=moment(one.time))]
+    when = [] if one.time is None else [html.Span(age(now - one.time), **at(one.time))]
     tries = f"after {one.attempts} {'attempt' if one.attempts == 1 else 'attempts'}"
     return html.Li(
         [

@@ -9,7 +9,9 @@ from dash.development.base_component import Component
 
 from rolloutwatch_dashboard.pages import (
     alerts,
+    compare,
     missing,
+    replay_alerts,
     rules,
     run,
     run_alerts,
@@ -36,12 +38,21 @@ class WithCallbacks(Protocol):
 ROUTES: tuple[tuple[str, Callable[..., Shown | None]], ...] = (
     ("", runs.show),
     ("alerts", alerts.show),
+    ("compare", compare.show),
     ("rules", rules.show),
     ("runs/*", run.show),
     ("runs/*/steps/*", step.show),
     ("runs/*/whatif", whatif.show),
 )
-WITH_CALLBACKS: tuple[WithCallbacks, ...] = (runs, alerts, run_alerts, run_charts, step_sequences)
+WITH_CALLBACKS: tuple[WithCallbacks, ...] = (
+    runs,
+    alerts,
+    run_alerts,
+    run_charts,
+    step_sequences,
+    compare,
+    replay_alerts,
+)
 
 
 def shown(path: str, visit: Visit) -> Shown:

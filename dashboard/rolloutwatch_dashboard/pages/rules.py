@@ -10,7 +10,7 @@ from rolloutwatch_contract.protocol import Origin, RulesView, RunSummary, Source
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import alert
-from rolloutwatch_dashboard.text import age, moment
+from rolloutwatch_dashboard.text import age, at
 from rolloutwatch_dashboard.visit import Shown, Visit
 from rolloutwatch_dashboard.words import beginning, ending
 
@@ -53,8 +53,8 @@ def _whose(rules: RulesView, now: float) -> list[Any]:
         return [f"They are those of a file that this server was given before: {rules.author}."]
     if rules.origin is Origin.API:
         when = "" if rules.time is None else f", {age(now - rules.time)}"
-        at = "" if rules.time is None else moment(rules.time)
-        return [html.Span(f"Saved by {rules.author or 'somebody without a name'}{when}.", title=at)]
+        since = {} if rules.time is None else at(rules.time)
+        return [html.Span(f"Saved by {rules.author or 'somebody without a name'}{when}.", **since)]
     return ["These are the default rules."]
 
 

@@ -1,6 +1,7 @@
 """The page of one run: is it healthy, and if not, why."""
 
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 
 from dash import dcc, html
@@ -11,10 +12,17 @@ from rolloutwatch_contract.protocol import RuleState, RunDetail
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.around import Around
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, TILES, ChartGroup, charts_of
-from rolloutwatch_dashboard.components import badge
+from rolloutwatch_dashboard.components import badge, frame, replay
 from rolloutwatch_dashboard.components.tile import tile
 from rolloutwatch_dashboard.pages.run_alerts import alerts_of, never
-from rolloutwatch_dashboard.pages.run_charts import POINTS, Drawing, drawing_of, groups_layout
+from rolloutwatch_dashboard.pages.run_charts import (
+    POINTS,
+    Drawing,
+    drawing_of,
+    first_of,
+    groups_layout,
+    parts_of,
+)
 from rolloutwatch_dashboard.pages.run_followed import followed
 from rolloutwatch_dashboard.text import number
 from rolloutwatch_dashboard.visit import Shown, Visit
@@ -25,8 +33,10 @@ def show(visit: Visit, name: str) -> Shown | None:
     run = visit.source.run(name)
     if run is None:
         return None
-    drawing = drawing_of(f"{run.summary.id} {visit.now}", run, visit, visit.query)
     groups = charts_of(run, _not_zero(visit, run))
+    first = first_of(parts := parts_of(groups))
+    wanted = [chart for part in parts if part.name in first for chart in part.charts]
+    drawing = drawing_of(f"{run.summary.id} {visit.now}", run, visit, visit.query, wanted)
     return layout(groups, drawing, visit.now), followed(groups, drawing, visit.now)
 
 
@@ -43,8 +53,12 @@ def layout(groups: Sequence[ChartGroup], drawing: Drawing, now: float) -> html.D
     return html.Div(
         [
             _head(run),
+            frame.run_tabs(run.summary.id, "Run"),
+            replay.bar(),
             dcc.Store(id=ids.RUN_WATCH, data=0),
+            dcc.Store(id=ids.REPLAY_WATCH),
             html.Div(alerts_of(run.summary.id, source, now), id=ids.RUN_ALERTS),
+            html.Div(id=ids.REPLAY_ALERTS, hidden=True),
             html.Div(_tiles(groups), className="tiles"),
             html.Ul(id=ids.REASONS),
             *_looked_at(run, drawing.looked_at),
@@ -64,6 +78,7 @@ def _head(run: RunDetail) -> html.Div:
             html.Span(id=ids.STEP),
             html.Span(id=ids.SPEED),
             html.Span(id=ids.AGE),
+            replay.opener(),
             html.P(
                 [html.Strong(id=ids.HEALTH), html.Span(id=ids.HEADLINE)], className="headline", role="status"
             ),
@@ -84,10 +99,13 @@ def _tiles(groups: Sequence[ChartGroup]) -> list[html.Section]:
 
 def _looked_at(run: RunDetail, looked_at: Around | str | None) -> list[html.P]:
     """Return what is said of the step that an address asks for, with the way back to all of the run."""
-    if looked_at is None:
+    if looked_at is None or (isinstance(looked_at, Around) and looked_at.step is None):
         return []
     is_there = isinstance(looked_at, Around)
-    way = [" ", dcc.Link("Show all", href=f"/runs/{quote(run.summary.id)}")] if is_there else []
+    page = f"/runs/{quote(run.summary.id)}"
+    way: list[Any] = [" ", dcc.Link("Show all", href=page)] if is_there else []
+    if isinstance(looked_at, Around) and looked_at.came:
+        way += [" ", dcc.Link("All of this step", href=f"{page}/steps/{looked_at.step}")]
     said = looked_at.said if isinstance(looked_at, Around) else looked_at
     return [html.P([said, *way], id=ids.AROUND, role="status", className="" if is_there else "none")]
 

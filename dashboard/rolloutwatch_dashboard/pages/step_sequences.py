@@ -240,6 +240,7 @@ def parts() -> list[Component]:
         dcc.Store(id=ids.STEP_WRITTEN),
         html.Div(id=ids.STEP_CHOICE),
         dcc.Graph(id=ids.STEP_SCATTER),
+        dcc.Graph(id=ids.STEP_POSITIONS),
     ]
 
 
@@ -256,6 +257,13 @@ def register(app: Dash, visit: Callable[[object], Visit]) -> None:
         found = await asyncio.to_thread(chosen, str(asked or ""), visit("").source)
         return (no_update, no_update) if found is None else found
 
+    app.clientside_callback(
+        ClientsideFunction("rolloutwatch", "chooseSequence"),
+        Output(ids.STEP_ASKED, "data"),
+        Input(ids.STEP_SCATTER, "clickData"),
+        Input(ids.STEP_POSITIONS, "clickData"),
+        prevent_initial_call=True,
+    )
     app.clientside_callback(
         ClientsideFunction("rolloutwatch", "writeTokens"),
         Output(ids.STEP_WRITTEN, "data"),

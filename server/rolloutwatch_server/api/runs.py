@@ -1,9 +1,10 @@
 """Runs, one run, its series, and its marks."""
 
 import enum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
+import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field, StrictBool
 from starlette.concurrency import run_in_threadpool
@@ -15,6 +16,7 @@ from rolloutwatch_contract.tags import LETTERS_OF_A_TAG, MOST_TAGS
 from rolloutwatch_server.api.answers import NOT_STORED, NoSuchRun, answer, moment
 from rolloutwatch_server.api.bodies import Sent
 from rolloutwatch_server.api.caching import etag, is_known, not_modified, tagged
+from rolloutwatch_server.spelling import spelt
 from rolloutwatch_server.store import RunIsLive, Store
 
 router = APIRouter(tags=["runs"])
@@ -104,11 +106,12 @@ class Axis(enum.Enum):
 
 
 class OneSeries(BaseModel):
-    """Values by step, or else by time (seconds since 1970), ascending; null where a value is not finite."""
+    """Values by step, or else by time (seconds since 1970), ascending; null is NaN unless it is infinite."""
 
     step: list[int]
     value: list[float | None]
     time: list[float] | None
+    infinite: dict[int, Literal["Infinity", "-Infinity"]]
 
 
 class SeriesByMetric(BaseModel):
@@ -220,7 +223,7 @@ def get_series(
     if is_known(request, tag):
         return not_modified(tag)
     store: Store = request.app.state.store
-    begin = _begin(store, detail, from_step, after)
+    begin = changed_from(store, detail, from_step, after)
     found = store.series(run, metric, from_step=begin, to_step=to_step, points=points, by_time=x is Axis.TIME)
     columns = {name: _columns(series) for name, series in found.items()}
     about = {"generation": detail.generation, "changes": detail.changes, "from_step": begin}
@@ -274,7 +277,7 @@ def flat(detail: RunDetail) -> dict[str, object]:
     }
 
 
-def _begin(store: Store, detail: RunDetail, from_step: int | None, after: int | None) -> int | None:
+def changed_from(store: Store, detail: RunDetail, from_step: int | None, after: int | None) -> int | None:
     """Return the step from which on there is something to send."""
     if after is None:
         return from_step
@@ -287,7 +290,13 @@ def _begin(store: Store, detail: RunDetail, from_step: int | None, after: int | 
 def _columns(series: Series) -> msgspec.Raw:
     """Return the JSON of a series, which is a fifth of what its numbers are as objects."""
     time = None if series.time is None else series.time.tolist()
-    columns = {"step": series.step.tolist(), "value": series.value.tolist(), "time": time}
+    infinite = np.flatnonzero(np.isinf(series.value)).tolist()
+    columns = {
+        "step": series.step.tolist(),
+        "value": series.value.tolist(),
+        "time": time,
+        "infinite": {int(series.step[at]): spelt(float(series.value[at])) for at in infinite},
+    }
     return msgspec.Raw(msgspec.json.encode(columns))
 
 

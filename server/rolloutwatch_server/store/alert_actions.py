@@ -56,6 +56,24 @@ class PastSilence(msgspec.Struct, frozen=True):
     ended_by: str = ""
 
 
+def as_it_was(alert: AlertView, actions: Sequence[Action], time: float) -> AlertView:
+    """Return an alert with what people had said of it until `time`: who looked after it then, until when nobody was told."""
+    said = [one for one in actions if one.time <= time]
+    seen = [one for one in said if one.what in (What.ACKNOWLEDGED, What.TAKEN_BACK, What.EXPIRED)]
+    last = seen[-1] if seen and seen[-1].what is What.ACKNOWLEDGED else None
+    if last is not None and last.until is not None and last.until <= time:
+        last = None
+    ended = {one.silence for one in said if one.what is not What.SILENCED}
+    silences = [one for one in said if one.what is What.SILENCED and one.silence not in ended]
+    return msgspec.structs.replace(
+        alert,
+        acknowledged_by="" if last is None else last.by,
+        acknowledged_until=None if last is None else last.until,
+        note="" if last is None else last.note,
+        silenced_until=max((one.until or 0.0 for one in silences if (one.until or 0.0) > time), default=None),
+    )
+
+
 def note_action(db: sqlite3.Connection, action: Action, alert: str | None = None) -> None:
     """Keep what was done to an alert, or without one to all that patterns match."""
     db.execute(

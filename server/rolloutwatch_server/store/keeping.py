@@ -16,6 +16,7 @@ from rolloutwatch_server.store.alert_book import AlertBook, Documents
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import MEMORY, Database, StoreError
 from rolloutwatch_server.store.deletion import Removal, RunIsLive, delete, removals, sweep
+from rolloutwatch_server.store.histograms import HistogramSums
 from rolloutwatch_server.store.integrity import in_quarantine
 from rolloutwatch_server.store.labels import read_versions, write_labels
 from rolloutwatch_server.store.news import AlertNews, News
@@ -49,6 +50,7 @@ class Keeping:
         self._database = Database(path, reading=reading)
         self._writer = Writer()
         self._news = News()
+        self._histograms = HistogramSums(self._news)
         self._alert_news = AlertNews(clock())
         self._engine = Engine()
         self._documents = Documents()

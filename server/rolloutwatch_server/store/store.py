@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rolloutwatch_contract import RunEnd, StepRecord
+from rolloutwatch_contract.histograms import Histograms
 from rolloutwatch_contract.keys import split_stream_key
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, RunSummary, Series, SessionView
 from rolloutwatch_server.downsample import thin, thin_by_time
@@ -147,6 +148,19 @@ class Store(Watching):
             shown = Shown(db, run, *_range(from_step, to_step))
             # one after the other: memory for one long series is had quickly, for all of them it is not
             return {metric: thinned(shown.series(metric, timed=by_time), points) for metric in metrics}
+
+    def histograms(
+        self,
+        run: str,
+        *,
+        from_step: int | None = None,
+        to_step: int | None = None,
+        columns: int = 500,
+        width: int = 1,
+    ) -> Histograms:
+        """Return histograms as `Source.histograms` promises."""
+        with self._database.read() as db:
+            return self._histograms.read(db, run, *_range(from_step, to_step), columns, width)
 
     def times(self, run: str, from_step: int | None = None, to_step: int | None = None) -> Series:
         """Return when the shown figures of each step were made, in seconds since 1970, NaN where that is not known."""

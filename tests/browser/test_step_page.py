@@ -1,0 +1,148 @@
+"""The page of one step, as someone looks into what went wrong there."""
+
+import time
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from rolloutwatch_contract import Mark, StepRecord
+from tests.browser.site import HEALTHY, Site
+from tests.browser.test_looks import OVERFLOW
+from tests.step_records import step_record
+
+RUN = "math~grpo"
+HOSTILE = "<img src=x onerror=window.owned=1>"
+TEXTS = (HOSTILE, " the", "\n", "\u202etxet", "", " end")
+LONG = "g" * 128
+ROWS = "#step-choice .step-rows tbody tr"
+DRAWN = "#{} .main-svg"
+POINT = """(row) => {
+    const graph = document.querySelector("#step-scatter .js-plotly-plot");
+    const traces = graph.querySelectorAll(".scatterlayer .trace");
+    for (const [at, trace] of graph._fullData.entries()) {
+        const place = (trace.ids || []).indexOf(row);
+        if (place < 0) continue;
+        const box = traces[at].querySelectorAll(".point")[place].getBoundingClientRect();
+        return [box.x + box.width / 2, box.y + box.height / 2];
+    }
+}"""
+
+
+def sick(step: int) -> StepRecord:
+    """Four sequences of 4, 6, 8, 10 tokens; the second one is far off at its third token, the last one a little."""
+    sequences = [np.full(4 + 2 * at, 0.001, dtype=np.float32) for at in range(4)]
+    sequences[1][2] = -12.0
+    sequences[3][:] = 0.5
+    return step_record(
+        step, time.time(), sequences, HEALTHY | {"ratio_eff_sample_size": 0.2}, groups=(HOSTILE, LONG), kept={1: 0.0},
+        texts={1: TEXTS, 3: [f" word{at}" for at in range(10)]},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run(site: Site) -> Site:
+    site.begin(RUN)
+    for step in range(40):
+        site.step(RUN, step, HEALTHY)
+    site.put(RUN, sick(40))
+    site.put(RUN, Mark(40, time.time(), "weight_sync", {HOSTILE: LONG}))
+    return site
+
+
+def first_cells(page: Page, column: int) -> list[str]:
+    return page.locator(f"{ROWS} td:nth-child({column})").all_text_contents()
+
+
+def test_what_one_chooses_stands_in_the_address_and_tokens_are_text(run: Site, page: Page) -> None:
+    """By headings, rows and points of the chart; whoever opens the address sees the same."""
+    page.goto(f"{run.url}/runs/{RUN}/steps/40")
+    expect(page.get_by_role("heading", level=1)).to_have_text("math / grpo / step 40")
+    expect(page).to_have_title("critical · step 40 · grpo · Rolloutwatch")
+    expect(page.locator(".step-figures").first.locator("tbody tr").first).to_have_text(
+        "ESS0.2always 0.999changedwarning < 0.8critical < 0.3"
+    )
+    expect(page.locator(".step-marks")).to_have_text(f"weight sync, {HOSTILE} {LONG[:59]}…")
+    expect(page.locator("#step-text > span")).to_have_text(
+        [HOSTILE, " the", "⏎\n", "\\u202etxet", "∅", " end"]
+    )
+    classes = page.locator("#step-text > span").evaluate_all("all => all.map((one) => one.className)")
+    assert classes == ["z0", "z0", "n5", "z0", "z0", "z0"]
+    assert first_cells(page, 2) == ["1001", "1003", "1002", "1000"]
+    assert first_cells(page, 3)[0] == f"{LONG[:39]}…"
+    assert page.evaluate("window.owned") is None
+
+    page.locator("#step-text > span", has_text="⏎").hover()
+    expect(page.locator("#step-token")).to_have_text("⏎ token 2: log ratio -12, ratio 6.14e-6")
+    page.locator("#step-text").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#step-token")).to_have_text("\\u202etxet token 3: log ratio 0.001, ratio 1.001")
+    expect(page).to_have_url(f"{run.url}/runs/{RUN}/steps/40")  # the keys were those of the text
+
+    page.locator("#step-choice th button", has_text="Tokens").click()
+    expect(page.locator("#step-choice th[aria-sort=descending]")).to_have_text("Tokens ↓")
+    assert first_cells(page, 2) == ["1003", "1002", "1001", "1000"]
+    page.locator("#step-choice th button", has_text="Tokens").click()
+    expect(page.locator("#step-choice th[aria-sort=ascending]")).to_have_text("Tokens ↑")
+    page.get_by_role("button", name="Read the tokens of sample 1003").click()
+    expect(page.locator("#step-text > span").first).to_have_text(" word0")
+    expect(page).to_have_url(f"{run.url}/runs/{RUN}/steps/40?sort=-length&row=3")
+
+    page.locator("#step-scatter").scroll_into_view_if_needed()
+    expect(page.locator(DRAWN.format("step-scatter")).first).to_be_visible()
+    page.mouse.click(*page.evaluate(POINT, "1"))
+    expect(page.locator("#step-text > span").first).to_have_text(HOSTILE)
+    expect(page).to_have_url(f"{run.url}/runs/{RUN}/steps/40?sort=-length&row=1")
+    page.reload()
+    expect(page.locator("#step-text > span").first).to_have_text(HOSTILE)
+    assert first_cells(page, 2) == ["1000", "1001", "1002", "1003"]
+    expect(page.locator("tr.chosen td").nth(1)).to_have_text("1001")
+    assert page.evaluate("window.owned") is None
+
+
+def test_keys_and_links_lead_from_step_to_step(run: Site, page: Page) -> None:
+    """Over those that were not recorded; a step that comes while one looks is found by looking again."""
+    run.step(RUN, 45, HEALTHY)
+    page.goto(f"{run.url}/runs/{RUN}/steps/45")
+    expect(page.locator(".step-ways")).to_contain_text("last step so far")
+    run.step(RUN, 47, HEALTHY)
+    page.get_by_role("button", name="Look again").click()
+    expect(page.get_by_role("link", name="Step 47 ›")).to_be_visible()
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("heading", level=1)).to_have_text("math / grpo / step 40")
+    expect(page.locator("#step-text > span").first).to_have_text(HOSTILE)
+    page.keyboard.press("ArrowRight")
+    expect(page).to_have_url(f"{run.url}/runs/{RUN}/steps/45")
+    expect(page.locator("main")).to_contain_text("No table of sequences came with this step.")
+    page.goto(f"{run.url}/runs/{RUN}/steps/43")
+    page.get_by_role("link", name="step 40").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("math / grpo / step 40")
+    page.get_by_role("link", name="Charts around it").click()
+    expect(page.locator("#around")).to_contain_text("Around step 40.")
+
+
+def test_a_step_done_again_can_be_seen_as_it_was(run: Site, page: Page) -> None:
+    run.begin(RUN)
+    run.step(RUN, 40, HEALTHY)
+    page.goto(f"{run.url}/runs/{RUN}/steps/40")
+    expect(page.locator(".step-note").first).to_contain_text("2 sessions did this step: session-1")
+    expect(page.locator("main")).to_contain_text("No table of sequences came with this step.")
+    page.get_by_role("link", name="session-1").click()
+    expect(page.locator(".step-note").first).to_contain_text(
+        "What you see was given up when the run was resumed."
+    )
+    assert first_cells(page, 2) == ["1001", "1003", "1002", "1000"]
+    page.locator("#step-choice th button", has_text="Sample").click()
+    expect(page.locator("#step-choice th[aria-sort=ascending]")).to_have_text("Sample ↑")
+    expect(page).to_have_url(f"{run.url}/runs/{RUN}/steps/40?attempt=session-1&sort=sample")
+    assert first_cells(page, 2) == ["1000", "1001", "1002", "1003"]
+
+
+def test_the_page_fits_a_phone(run: Site, page: Page) -> None:
+    """With all that it has, and the names as long as may be: the table alone is wider, and scrolls in itself."""
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{run.url}/runs/{RUN}/steps/40")
+    expect(page.locator(DRAWN.format("step-histogram")).first).to_be_visible()
+    expect(page.locator("#step-text > span")).to_have_count(len(TEXTS))
+    page.locator(".all-figures summary").click()
+    assert page.evaluate(OVERFLOW) == 0
