@@ -12,6 +12,7 @@ import signal
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -47,7 +48,7 @@ class Effort:
 
 
 FULL = Effort(LongRun(100_000, True, 71_111), 9, 30, 60, 30, 20_000)
-QUICK = Effort(LongRun(100_000, True, 71_111), 3, 4, 8, 6, 0)
+QUICK = Effort(LongRun(100_000, True, 71_111), 3, 4, 6, 5, 0)
 
 
 @dataclass
@@ -58,7 +59,7 @@ class Bench:
     server: Server
     client: redis.Redis
     launch: Launch | None
-    folder: Path
+    board: TensorBoard | None
     reasons: list[str]
     trainer: Trainer
     followed: tab.Followed | None = field(default=None)
@@ -80,20 +81,30 @@ def main() -> None:
 def measure(effort: Effort, sections: list[str]) -> tuple[Figures, list[str]]:
     """Archive the long run, start what is needed, and go through the sections; return figures, and why some are missing."""
     reasons: list[str] = []
+    began = time.perf_counter()
     figures: Figures = {"long_run_steps": effort.long_run.steps}
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dashboard-bench-")))
+        launch = stack.enter_context(browsers(reasons))
+        board = None
+        if launch and "first-chart" in sections and (python := python_with_tensorboard(reasons)):
+            board = stack.enter_context(TensorBoard(python, folder / "tensorboard", effort.long_run))
         queue = stack.enter_context(Redis(folder / "redis"))
         (folder / "data").mkdir()
         fill(folder / "data" / ARCHIVE, effort.long_run)
         server = stack.enter_context(Server(folder / "data", queue.url))
         client = stack.enter_context(connect(queue.url))
-        launch = stack.enter_context(browsers(reasons))
+        if board:
+            board.wait_until_read()
         trainer = Trainer(client, server, "watched")
         trainer.begin(HISTORY)
-        bench = Bench(effort, server, client, launch, folder, reasons, trainer)
+        bench = Bench(effort, server, client, launch, board, reasons, trainer)
         for name in sections:
-            print(f"{name} ...", file=sys.stderr, flush=True)
+            print(
+                f"{name}, {time.perf_counter() - began:.0f} s after the start ...",
+                file=sys.stderr,
+                flush=True,
+            )
             figures |= SECTIONS[name](bench)
     return complete(figures, MEANINGS), reasons
 
@@ -102,13 +113,9 @@ def _first_chart(bench: Bench) -> Figures:
     if bench.launch is None:
         return {}
     pages = {"first_chart_s": (f"{bench.server.url}/runs/{LONG}", OURS)}
-    with contextlib.ExitStack() as stack:
-        if python := python_with_tensorboard(bench.reasons):
-            board = stack.enter_context(
-                TensorBoard(python, bench.folder / "tensorboard", bench.effort.long_run)
-            )
-            pages["first_chart_tensorboard_s"] = (board.page, THEIRS)
-        found: Figures = {**first_charts(bench.launch, pages, bench.effort.rounds)}
+    if bench.board:
+        pages["first_chart_tensorboard_s"] = (bench.board.page, THEIRS)
+    found: Figures = {**first_charts(bench.launch, pages, bench.effort.rounds)}
     ours, theirs = found["first_chart_s"], found.get("first_chart_tensorboard_s")
     return found | {"first_chart_ratio_vs_tensorboard": ours / theirs if ours and theirs else None}
 
@@ -120,10 +127,14 @@ def _opening(bench: Bench) -> Figures:
     found = opening.look(bench.launch, bench.server, bench.effort.long_run, idle_seconds)
     if unseen := [zoom for zoom, is_seen in found.seen.items() if not is_seen]:
         bench.reasons.append(f"The spike was not seen with these steps in view: {', '.join(unseen)}.")
+    if found.idle_requests:
+        bench.reasons.append(
+            f"The page that is left alone asks: {', '.join(sorted(set(found.idle_requests)))}."
+        )
     return {
         "wire_mb": found.wire_mb,
         "wire_whole_page_mb": found.whole_page_mb,
-        "idle_requests": found.idle_requests,
+        "idle_requests": len(found.idle_requests),
         "idle_seconds": idle_seconds,
         "spike_visible": found.spike_visible,
     }

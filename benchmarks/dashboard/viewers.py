@@ -85,17 +85,17 @@ async def _ask(
     client: httpx.AsyncClient, asked: Sequence[Request], period: float, answers: list[int]
 ) -> None:
     """Ask what a page has asked, over and over, each at its time; begin anywhere, as people do."""
-    began = time.monotonic() - random.uniform(0, period)
+    offset = random.uniform(0, period)
+    began, missed = time.monotonic() - offset, offset
     while asked:
         for one in asked:
-            ahead = began + one.at - time.monotonic()
-            if ahead < 0:
+            if one.at < missed:
                 continue
-            await asyncio.sleep(ahead)
+            await asyncio.sleep(began + one.at - time.monotonic())
             answer = await client.request(
                 one.method, one.path, content=one.body, headers={"content-type": "application/json"}
             )
             answer.raise_for_status()
             answers.append(answer.status_code)
-        began += period
-        await asyncio.sleep(max(0.0, began - time.monotonic()))
+        began, missed = began + period, 0.0
+        await asyncio.sleep(began - time.monotonic())

@@ -35,7 +35,7 @@ def python_with_tensorboard(reasons: list[str]) -> str | None:
 
 
 class TensorBoard:
-    """A TensorBoard on a free port of this host, which has read all of a run of forty scalars when the block begins."""
+    """A TensorBoard on a free port of this host, which begins to read a run of forty scalars when the block begins."""
 
     def __init__(self, python: str, folder: Path, run: LongRun) -> None:
         self._python, self._folder, self._run = python, folder, run
@@ -43,6 +43,7 @@ class TensorBoard:
         self._port = free_port()
         self._client = httpx.Client(timeout=60)
         self.url = f"http://{HOST}:{self._port}"
+        self._began = 0.0
         self.seconds_to_read = 0.0
 
     def __enter__(self) -> "TensorBoard":
@@ -54,11 +55,7 @@ class TensorBoard:
             "--host", HOST, "--port", str(self._port),
         ]  # fmt: skip
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            self._wait_until_read()
-        except BaseException:
-            self.__exit__()
-            raise
+        self._began = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -71,6 +68,21 @@ class TensorBoard:
     def page(self) -> str:
         """Return the address of the page with all charts."""
         return f"{self.url}/#timeseries"
+
+    def wait_until_read(self) -> None:
+        """Wait for the last step, and note how long that takes from the start on."""
+        while time.perf_counter() - self._began < SECONDS_TO_READ:
+            try:
+                series = self._series(FOUR[-1])
+            except httpx.TransportError:
+                series = []
+            if series and series[-1][1] == self._run.steps - 1:
+                self.seconds_to_read = time.perf_counter() - self._began
+                return
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        raise RuntimeError(
+            f"TensorBoard did not read {self._run.steps} steps within {SECONDS_TO_READ:.0f} s."
+        )
 
     def series_ms(self) -> float:
         """Return the median milliseconds that four scalars take."""
@@ -88,19 +100,3 @@ class TensorBoard:
         answer = self._client.get(where, params={"run": "long", "tag": metric})
         series: list[list[float]] = answer.json() if answer.is_success else []
         return series
-
-    def _wait_until_read(self) -> None:
-        """Wait for the last step, and note how long that takes from the start on."""
-        began = time.perf_counter()
-        while time.perf_counter() - began < SECONDS_TO_READ:
-            try:
-                series = self._series(FOUR[-1])
-            except httpx.TransportError:
-                series = []
-            if series and series[-1][1] == self._run.steps - 1:
-                self.seconds_to_read = time.perf_counter() - began
-                return
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-        raise RuntimeError(
-            f"TensorBoard did not read {self._run.steps} steps within {SECONDS_TO_READ:.0f} s."
-        )

@@ -57,6 +57,7 @@ def _first(launch: Launch, server: Server, steps: int, folder: Path, reasons: li
         if python := python_with_tensorboard(reasons):
             shorter = LongRun(steps // 10, as_columns=True)
             board = stack.enter_context(TensorBoard(python, folder / "tensorboard", shorter))
+            board.wait_until_read()
             pages["first_chart_tensorboard_s"] = (board.page, THEIRS)
             found["tensorboard_ingest_steps_per_s"] = steps // 10 / board.seconds_to_read
             found["tensorboard_series_median_ms"] = board.series_ms()
