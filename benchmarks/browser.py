@@ -1,6 +1,7 @@
 """A real headless browser: when a chart is there, when it has been drawn anew, and how busy a page keeps it."""
 
 import contextlib
+import math
 import shutil
 import statistics
 import time
@@ -57,13 +58,19 @@ def _browser(kind: Any, path: str) -> Iterator[Any]:
         browser.close()
 
 
-def first_charts(launch: Launch, pages: Mapping[str, tuple[str, str]], rounds: int) -> dict[str, float]:
+def first_charts(
+    launch: Launch, pages: Mapping[str, tuple[str, str]], rounds: int, seconds: float = math.inf
+) -> dict[str, float]:
     """Return the median seconds until the first chart of each page is there, browser after browser in turn.
 
     A page is its address, and what is true once the chart is there.
+    Rounds end early, but not before the second, once so many seconds have gone by.
     """
     times: dict[str, list[float]] = {name: [] for name in pages}
-    for _ in range(rounds):
+    started = time.perf_counter()
+    for round_ in range(rounds):
+        if round_ > 1 and time.perf_counter() - started > seconds:
+            break
         for name, (url, is_there) in pages.items():
             with launch() as page:
                 began = time.perf_counter()

@@ -41,14 +41,15 @@ class Effort:
 
     long_run: LongRun
     rounds: int
+    first_chart_seconds: float  # after which there are fewer rounds
     idle_seconds: float
     steps: int
     seconds: float
     kept: int
 
 
-FULL = Effort(LongRun(100_000, True, 71_111), 9, 30, 60, 30, 20_000)
-QUICK = Effort(LongRun(100_000, True, 71_111), 3, 4, 6, 5, 0)
+FULL = Effort(LongRun(100_000, True, 71_111), 9, 120, 30, 60, 30, 20_000)
+QUICK = Effort(LongRun(100_000, True, 71_111), 3, 9, 4, 6, 5, 0)
 
 
 @dataclass
@@ -115,7 +116,9 @@ def _first_chart(bench: Bench) -> Figures:
     pages = {"first_chart_s": (f"{bench.server.url}/runs/{LONG}", OURS)}
     if bench.board:
         pages["first_chart_tensorboard_s"] = (bench.board.page, THEIRS)
-    found: Figures = {**first_charts(bench.launch, pages, bench.effort.rounds)}
+    found: Figures = {
+        **first_charts(bench.launch, pages, bench.effort.rounds, bench.effort.first_chart_seconds)
+    }
     ours, theirs = found["first_chart_s"], found.get("first_chart_tensorboard_s")
     return found | {"first_chart_ratio_vs_tensorboard": ours / theirs if ours and theirs else None}
 
