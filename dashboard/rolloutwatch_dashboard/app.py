@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dash import ClientsideFunction, Dash, Input, Output, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, ctx, dcc, html
 
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import Source
@@ -88,7 +88,10 @@ def _answer_with_pages(app: Dash, visit: Callable[[object], Visit]) -> None:
         Input(ids.LOCATION, "search"),
         Input(ids.REFRESH, "data"),
     )
-    async def show(path: object, search: object, _refresh: object) -> Shown:
+    async def show(path: object, search: object, refresh: object) -> Shown:
+        # scripts change the query of an address, which dash does not notice
+        if ctx.triggered_id == ids.REFRESH and isinstance(refresh, dict):
+            search = refresh.get("search")
         return await asyncio.to_thread(lambda: shown(_text(path), visit(search)))
 
 

@@ -1,27 +1,28 @@
-"""The step that an address asks for: what is drawn around it, and what is said of it."""
+"""The part of a run that an address asks for, which is drawn in all detail: steps from one to another, or those around one."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from urllib.parse import parse_qs
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, Series, Source
 from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_dashboard.text import LINKED
+from rolloutwatch_dashboard.view import asked, step_of, view_of
 
 STEPS_AROUND = 60  # on either side
 LEAST_SEEN = 10  # where figures come less often than at every step, so many of them are to be seen
 WIDER = 10
-LONGEST_QUERY = 2000
 LETTERS_SHOWN = 40
+POINTS = 1500  # of a series in view
+BESIDE = 4  # a part of what is in view is there on either side of it too, for lines go on
 
 
 @dataclass(frozen=True)
 class Around:
-    """A step that charts are drawn around, from `first` to `last`, with all figures that came there."""
+    """What charts show from `first` to `last`, with the figures that came there; around a step, if one was asked for."""
 
-    step: int
+    step: int | None
     first: int
     last: int
     series: Mapping[str, Series]
@@ -33,9 +34,9 @@ class Around:
         return self.first, self.last
 
     @property
-    def mark(self) -> MarkView:
+    def marks(self) -> list[MarkView]:
         """Return the line that marks the step."""
-        return MarkView(self.step, 0.0, LINKED, found=True)
+        return [] if self.step is None else [MarkView(self.step, 0.0, LINKED, found=True)]
 
     @property
     def said(self) -> str:
@@ -44,37 +45,39 @@ class Around:
         return f"Around step {self.step}{rest}."
 
 
-def asked_step(query: str) -> str | None:
-    """Return what an address names as its step, which may be anything; None if it names none.
+def around(
+    query: str, run: RunDetail, source: Source, metrics: Sequence[str], wanted: Sequence[str] | None = None
+) -> Around | str | None:
+    """Return what an address asks to be shown; why there is nothing, in words; None if it asks for all of the run.
 
-    >>> asked_step("?step=12"), asked_step("?step=12&step=13"), asked_step("?steps=1"), asked_step("")
-    ('12', '12', None, None)
+    What is around a step depends on all `metrics`; of steps from one to another those that are `wanted` are read.
     """
-    text = query.removeprefix("?")[:LONGEST_QUERY].encode("utf-8", "replace").decode()
-    return parse_qs(text, keep_blank_values=True).get("step", [None])[0]
-
-
-def around(query: str, run: RunDetail, source: Source, metrics: list[str]) -> Around | str | None:
-    """Return what is around the step that an address asks for; why there is nothing, in words; None if it asks for none."""
-    asked = asked_step(query)
-    if asked is None:
-        return None
+    named = asked(query, "step")
     first, last = run.summary.first_step, run.summary.last_step
     if first is None or last is None:
-        return "The run has no step yet, so that none can be shown."
-    step = _step(asked)
-    if step is None or not first <= step <= last:
-        shown = asked if len(asked) <= LETTERS_SHOWN else f"{asked[:LETTERS_SHOWN]}…"
+        return None if named is None else "The run has no step yet, so that none can be shown."
+    ends = view_of(query).ends(first, last)
+    step = step_of(named)
+    if named is not None and (step is None or not first <= step <= last):
+        shown = named if len(named) <= LETTERS_SHOWN else f"{named[:LETTERS_SHOWN]}…"
         return f"There is no step “{shown}” in this run: it has steps {first} to {last}. All of it is shown."
-    return _around(step, first, last, run, source, metrics)
+    found = None if step is None else _around(step, first, last, run, source, metrics)
+    if ends is None:
+        return found
+    part = _part(ends, run, source, metrics if wanted is None else wanted)
+    return part if found is None else replace(part, step=found.step, came=found.came)
 
 
-def _step(text: str) -> int | None:
-    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_STEP))
-    return int(text) if is_number else None
+def _part(ends: tuple[int, int], run: RunDetail, source: Source, metrics: Sequence[str]) -> Around:
+    first, last = ends
+    beside = (last - first) // BESIDE + 1
+    which = {"from_step": max(0, first - beside), "to_step": min(last + beside, MAX_STEP), "points": POINTS}
+    return Around(None, first, last, source.series(run.summary.id, metrics, **which), came=True)
 
 
-def _around(step: int, first: int, last: int, run: RunDetail, source: Source, metrics: list[str]) -> Around:
+def _around(
+    step: int, first: int, last: int, run: RunDetail, source: Source, metrics: Sequence[str]
+) -> Around:
     width = STEPS_AROUND
     while True:
         begin, end = max(first, step - width), step + width

@@ -70,6 +70,8 @@ RULES_LINES = "rules-lines"  # *
 RULES_ANSWER = "rules-answer"  # *
 RULES_RUN = "rules-run"  # *
 
+# charts; board.js knows those with a star
+CHART_TOOLS = "chart-tools"  # * how one looks at all charts
 # the heat map of the log ratio; heatmap.js knows it, and what is named after it
 HEATMAP = "heatmap"  # *
 # replay; replay_bar.js and replay.js know those with a star

@@ -34,6 +34,10 @@ MARKS: Mapping[str, dict[str, Any]] = {
     "linked": {**_MARK, "line": {"color": "#0b5cad", "width": 2}},
     "contested": {**_MARK, "line": {"color": "#c0392b", "width": 1.5, "dash": "dash"}},
 }
+# the usual range of a figure; style.css brightens it on dark ground
+BAND: Mapping[str, Any] = {
+    "type": "path", "xref": "x", "yref": "y", "layer": "below", "fillcolor": "rgba(0, 114, 178, 0.09)", "line": {"width": 0},
+}  # fmt: skip
 THRESHOLD = "#7a5cc2"  # of the correction; limits, which call for somebody, have the colour of their severity
 IDEAL = "rgba(0, 158, 115, 0.75)"
 CLEAR = "rgba(0, 0, 0, 0)"

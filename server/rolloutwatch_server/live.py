@@ -6,6 +6,7 @@ it is told to fetch again, which is what it does after any interruption anyway.
 """
 
 import asyncio
+import math
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ import msgspec
 
 from rolloutwatch_contract import Mark, StepRecord
 from rolloutwatch_contract.protocol import MarkView, RunDetail, SessionView, json_fields
-from rolloutwatch_server.spelling import spelt_all
+from rolloutwatch_server.spelling import spelt, spelt_all
 from rolloutwatch_server.store import Entry, TransitionView
 
 SECONDS_BETWEEN_KEEPALIVES = 15.0
@@ -49,8 +50,10 @@ def step_event(record: StepRecord) -> bytes:
 
 
 def figures_event(step: int, time: float, metrics: Mapping[str, float]) -> bytes:
-    """Return the same of figures that are no record."""
-    body = msgspec.json.encode({"step": step, "time": time, "metrics": metrics})
+    """Return the same of figures that are no record. Those that are infinite are spelt beside it, the others are NaN."""
+    infinite = {name: spelt(value) for name, value in metrics.items() if math.isinf(value)}
+    told: dict[str, object] = {"step": step, "time": time, "metrics": metrics}
+    body = msgspec.json.encode(told | {"infinite": infinite} if infinite else told)
     return b"event: step\ndata: " + body + b"\n\n"
 
 

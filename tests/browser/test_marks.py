@@ -13,7 +13,7 @@ from tests.browser.test_run_page import follow, wait_until_drawn
 RUN = "math~grpo"
 PATHS = """(id) => Object.fromEntries(
     (document.querySelector(`#${id} .js-plotly-plot`)?.layout?.shapes || [])
-        .filter((shape) => shape.type === "path").map((shape) => [shape.name, shape.path]))"""
+        .filter((shape) => shape.name.startsWith("mark: ")).map((shape) => [shape.name, shape.path]))"""
 LABELS = "#chart-ess .textpoint text"
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -65,9 +65,12 @@ def test_pointing_at_a_mark_tells_what_it_is(site: Site, page: Page) -> None:
     plot = page.locator("#chart-ess .nsewdrag").bounding_box()
     assert plot is not None
     page.mouse.move(plot["x"] + plot["width"] / 2, plot["y"] + plot["height"] / 2)
-    told = page.locator("#chart-ess .hoverlayer")
-    expect(told).to_contain_text("ratios : 0.999")
-    expect(told).to_contain_text("step 5: checkpoint, path <b>/ckpt</b> &amp; <script>alert(1)</script>")
+    told = page.locator("#chart-ess .pointed")
+    expect(told.locator("strong")).to_have_text("step 5")
+    expect(told.locator("tr").first).to_have_text("ratios0.999")
+    expect(told.locator("p")).to_have_text(
+        "step 5: checkpoint, path <b>/ckpt</b> &amp; <script>alert(1)</script>"
+    )
 
 
 @pytest.mark.parametrize("width", [390, 1600])

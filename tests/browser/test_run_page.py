@@ -266,7 +266,7 @@ def test_a_value_that_is_not_a_number_is_a_gap_and_never_healthy(site: Site, pag
     expect(page.locator("#health")).to_have_text("partly measured")
     dots = "() => document.querySelector('#chart-ppl .js-plotly-plot').data[1].x.join()"
     assert page.evaluate(dots) == "0,2", "a value that no line reaches is a dot"
-    assert page.locator("#chart-ppl .points path").count() == 2
+    assert page.locator("#chart-ppl .points path").count() == 4, "two dots, and a mark for each NaN"
 
 
 UNREADABLE = {"nonfinite_fraction": 1.0, "rollout_is_veto_fraction": 0.0}

@@ -1,4 +1,4 @@
-"""The view that stands in the address, and charts that draw only what came up to a step."""
+"""The view that stands in the address and is that of all charts, and charts that draw only what came up to a step."""
 
 import time
 
@@ -28,7 +28,8 @@ def blank(page: Page) -> Page:
     ("query", "expected"),
     [
         ("", {}),
-        ("?from=10&to=20&x=time&smooth=0.9&log=ess,-k3&at=15", {"from": 10, "to": 20, "x": "time", "smooth": 0.9, "log": ["ess", "-k3"], "at": 15}),
+        ("?from=10&to=20&x=time&smooth=0.9&log=ess,-k3&at=15",
+         {"from": 10, "to": 20, "x": "time", "smooth": 0.9, "log": ["ess", "-k3"], "at": 15}),
         ("?from=10", {"from": 10}),
         ("?from=20&to=10", {}),
         ("?from=-1&to=1e3&x=<b>&smooth=NaN&log=<img>,,a b&at=٣", {}),

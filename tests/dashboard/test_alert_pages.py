@@ -321,7 +321,7 @@ def test_where_alerts_began_stands_on_the_charts_of_their_figures() -> None:
 
     assert lines("chart-veto") == {"mark: alert_critical": "M12,0L12,1", "mark: alert_warning": "M17,0L17,1"}
     assert lines("chart-k3") == {"mark: alert_warning": "M17,0L17,1"}
-    labels = found(shown_run, "chart-veto").figure["data"][-2]["text"]
+    labels = found(shown_run, "chart-veto").figure["data"][-1]["text"]
     assert [label.strip("\u00a0") for label in labels] == ["too many vetoed", "stalled"]
     told = json.loads(getattr(found(shown_run, "run-alerts").children, "data-marks"))
     assert told[0] == {

@@ -72,9 +72,13 @@ def test_a_run_page_tells_the_browser_what_to_follow(source: MemorySource) -> No
     assert followed["recent"]["mismatch_k3_kl"] == {"step": [0, 1], "value": [0.2, None]}
     assert [tile["metric"] for tile in followed["tiles"]] == list(TILES)
     k3 = next(chart for chart in followed["charts"] if chart["id"] == "chart-k3")
+    bounds = k3.pop("bounds")
     assert k3 == {
         "id": "chart-k3",
+        "name": "k3",
+        "title": "KL (K3)",
         "metrics": ["mismatch_k3_kl"],
+        "labels": ["K3"],
         "limits": [0.01, 0.1],
         "ideal": 0.0,
         "floor": 1e-7,
@@ -83,6 +87,9 @@ def test_a_run_page_tells_the_browser_what_to_follow(source: MemorySource) -> No
         "part": "kl-0",
         "drawn": True,
     }
+    lines = [(one["name"], one["y0"]) for one in bounds["linear"] if one["type"] == "line"]
+    assert lines == [("kl_high: limit", 0.01), ("kl_very_high: limit", 0.1), ("ideal", 0.0)]
+    assert [one["name"] for one in bounds["log"] if one["type"] == "line"] == [name for name, _ in lines[:2]]
     json.dumps(followed, allow_nan=False)  # raises at what is not finite, for which JSON has no word
 
 

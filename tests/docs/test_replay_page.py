@@ -45,10 +45,12 @@ def test_every_command_of_the_page_runs(site: Site, tmp_path: Path) -> None:
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=True
         )
         told.append(done.stdout)
-    step, histograms, replay, rules, whatif = told
+    step, histograms, steps, replay, rules, whatif = told
     assert '"step":412' in step
     assert '"width":1,' in histograms
     assert '"first":[400,401,' in histograms
+    assert '"step":[400,401,402],' in steps
+    assert '"next":403' in steps
     assert replay.count("event: step\n") == 21
     assert "event: end\n" in replay
     assert f"{RUN}: " in rules

@@ -160,14 +160,15 @@ def test_series_have_every_value_exactly_and_null_where_it_is_not_finite(api: As
     store.archive(STREAM, batch(*(StepRecord(2 * n, 0.0, {"kl": value}) for n, value in enumerate(values))))
     answer = api.get(f"/runs/{RUN}/series", metric=["kl", "entropy"])
     expected = [0.1 + 0.2, None, None, None, -0.0, 5e-324, 1.7976931348623157e308]
+    infinite = {"4": "Infinity", "6": "-Infinity"}
     assert answer == {
         "run": RUN,
         "generation": api.get(f"/runs/{RUN}")["generation"],
         "changes": store.changes(RUN),
         "from_step": None,
         "series": {
-            "kl": {"step": [0, 2, 4, 6, 8, 10, 12], "value": expected, "time": None},
-            "entropy": {"step": [], "value": [], "time": None},
+            "kl": {"step": [0, 2, 4, 6, 8, 10, 12], "value": expected, "time": None, "infinite": infinite},
+            "entropy": {"step": [], "value": [], "time": None, "infinite": {}},
         },
     }
     assert math.copysign(1.0, answer["series"]["kl"]["value"][4]) == -1.0
@@ -185,7 +186,7 @@ def test_a_range_of_steps_may_be_asked_for(api: Asking, store: Store) -> None:
         ({"from_step": 2**53 - 1}, []),
     ):
         series = api.get(f"/runs/{RUN}/series", metric="kl", **limits)["series"]["kl"]
-        assert series == {"step": steps, "value": [n / 7 for n in steps], "time": None}
+        assert series == {"step": steps, "value": [n / 7 for n in steps], "time": None, "infinite": {}}
 
 
 def test_series_may_be_read_by_time(api: Asking, store: Store) -> None:
@@ -197,6 +198,7 @@ def test_series_may_be_read_by_time(api: Asking, store: Store) -> None:
         "step": [1, 2, 0],
         "value": [1 / 7, 2 / 7, 0.0],
         "time": [10.0, 20.5, 30.0],
+        "infinite": {},
     }
     assert has_shape(SeriesByMetric, answer)
 
@@ -325,7 +327,7 @@ def test_every_name_that_is_allowed_works_in_a_url(
     for path in (run, run.replace("~", "%7E")):
         assert api.get(f"/runs/{path}")["name"] == name
         series = api.get(f"/runs/{path}/series", metric="a/b@c.d-e_")["series"]
-        assert series == {"a/b@c.d-e_": {"step": [1], "value": [1.0], "time": None}}
+        assert series == {"a/b@c.d-e_": {"step": [1], "value": [1.0], "time": None, "infinite": {}}}
 
 
 def test_the_catalogue_explains_every_metric_and_rule(api: Asking) -> None:
@@ -439,10 +441,11 @@ def test_the_page_shows_shapes_as_one_would_write_them_down(api: Asking) -> None
   "generation": string,
   "changes": integer,
   "from_step": integer or null,
-  "series": {string: {  # Values by step, or else by time (seconds since 1970), ascending; null where a value is not finite.
+  "series": {string: {  # Values by step, or else by time (seconds since 1970), ascending; null is NaN unless it is infinite.
     "step": [integer, ...],
     "value": [number or null, ...],
-    "time": [number, ...] or null
+    "time": [number, ...] or null,
+    "infinite": {string: "Infinity" or "-Infinity", ...}
   }, ...}
 }"""
     assert series in page

@@ -38,7 +38,7 @@ async def next_of(stream: AsyncIterator[bytes]) -> bytes:
 
 
 def test_an_event_is_what_a_browser_can_read() -> None:
-    """JSON has no NaN and no infinity: both are null, and a figure that does not exist is absent."""
+    """JSON has no NaN and no infinity: both are null, infinities are spelt beside, and a figure that does not exist is absent."""
     event = step_event(StepRecord(7, 1.5, {"kl": 0.25, "ppl": math.nan, "max": math.inf}))
     name, data, *rest = event.decode().split("\n")
     assert name == "event: step"
@@ -47,6 +47,7 @@ def test_an_event_is_what_a_browser_can_read() -> None:
         "step": 7,
         "time": 1.5,
         "metrics": {"kl": 0.25, "ppl": None, "max": None},
+        "infinite": {"max": "Infinity"},
     }
 
 

@@ -4,49 +4,50 @@
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
 
   const LONG = 3000; // points of a line; past it they are fetched anew, thinned
-
-  // The labels of marks, and the words that are said when one points at their step.
-  function markTraces({ labels, words }) {
-    return [
-      {
-        step: labels.map(([step]) => step),
-        drawn: labels.map(([, height]) => height),
-        value: [],
-        text: labels.map(([, , text]) => text),
-        side: labels.map(([, , , side]) => side),
-      },
-      { step: words.map(([step]) => step), drawn: words.map(() => 0.5), value: words.map(([, text]) => text) },
-    ];
-  }
-
-  // timeseries.ends_of_axis
-  function endsOfAxis(steps) {
-    const [first, last] = [steps[0], steps[steps.length - 1]];
-    if (!(first < last)) return {};
-    return { "xaxis.autorangeoptions.clipmin": first, "xaxis.autorangeoptions.clipmax": last };
-  }
+  const BAND = "usual range";
+  const FAINT = 0.3; // of a line that is smoothed
 
   // timeseries.range_of
   function rangeOf([first, last]) {
     return first < last ? [first, last] : [first - 1, first + 1];
   }
 
+  const lastOf = (list) => list[list.length - 1];
+
   rolloutwatch.LiveChart = class {
     // page: which drawing of the page the figure has to belong to; the one before it may still be there
     // marks: what is marked in the run, shared by its charts; styles: how each style of line is drawn
-    // ends: the first and the last step that are in view, null for all of the run
+    // ends: the first and the last step in view, null for all of the run
     constructor(told, page, marks, styles, ends) {
-      this.ends = ends;
       this.told = told;
       this.page = page;
       this.marks = marks;
       this.styles = styles;
       this.alerts = []; // marks too, of those whose figures are drawn here
-      this.columns = null;
+      this.columns = null; // all of the run, thinned where it is long
+      this.detail = null; // {first, last, columns}: steps of which there is more
       this.early = []; // what came before plotly had drawn the first figure
       this.changed = false;
-      this.isZoomed = false;
+      this.high = null; // the part of the value axis that somebody zoomed into
       this.end = null; // the last step that is drawn, null for all there are
+      this.points = Infinity; // of a series that the server does not thin
+      this.zoomed = (from, to) => this.look({ zoom: from === null ? null : [from, to] });
+      // how one looks at it: the steps in view, null for all; the axis; the weight of smoothing; whether values are on a log axis
+      this.now = {
+        zoom: ends,
+        axis: new rolloutwatch.Axis("step", new rolloutwatch.Clock(), 0),
+        smooth: 0,
+        isLog: told.floor > 0,
+      };
+    }
+
+    // Look at it in another way: some of `now`.
+    look(change) {
+      const next = { ...this.now, ...change };
+      if (Object.keys(change).every((name) => String(next[name]) === String(this.now[name]) && name !== "axis")) return;
+      if (next.isLog !== this.now.isLog) this.high = null;
+      this.now = next;
+      this.changed = true;
     }
 
     // Draw only what came up to a step, on the axes of all of it; null draws all again.
@@ -56,14 +57,6 @@
       this.changed = true;
     }
 
-    // What is drawn of a column.
-    part(column) {
-      if (this.end === null) return column;
-      const after = column.step.findIndex((step) => step > this.end);
-      const count = after < 0 ? column.step.length : after;
-      return { step: column.step.slice(0, count), value: column.value.slice(0, count) };
-    }
-
     put(step, metrics, leftOut) {
       const has = (metric) => Object.hasOwn(metrics, metric) || leftOut.includes(metric);
       if (!this.told.metrics.some(has)) return;
@@ -71,40 +64,76 @@
         this.early.push([step, metrics, leftOut]);
         return;
       }
-      this.told.metrics.forEach((metric, index) => {
-        if (Object.hasOwn(metrics, metric)) this.columns[index].put(step, metrics[metric]);
-        else if (leftOut.includes(metric)) this.columns[index].leaveOut(step);
-      });
+      const isDetail = this.detail && this.detail.first <= step && step <= this.detail.last;
+      for (const columns of isDetail ? [this.columns, this.detail.columns] : [this.columns]) {
+        this.told.metrics.forEach((metric, index) => {
+          if (Object.hasOwn(metrics, metric)) columns[index].put(step, metrics[metric]);
+          else if (leftOut.includes(metric)) columns[index].leaveOut(step);
+        });
+      }
       this.changed = true;
     }
 
+    // All of the run anew.
     replace(series) {
       if (!this.columns) return;
-      const last = this.columns.map((column) => column.step[column.step.length - 1]);
-      this.columns = this.told.metrics.map((metric, index) => {
-        const fetched = series[metric];
-        const fresh = new rolloutwatch.Column(fetched.step, fetched.value);
-        // a step may have come by the feed while this answer was on its way
-        const old = this.columns[index];
-        const end = fresh.step.length ? fresh.step[fresh.step.length - 1] : -1;
-        for (let at = old.step.length - 1; at >= 0 && old.step[at] > end && last[index] > end; at--) {
-          fresh.put(old.step[at], old.value[at]);
-        }
-        // what is looked at closely is not thinned
-        old.step.forEach((step, at) => this.isInView(step) && this.ends && fresh.put(step, old.value[at]));
-        return fresh;
-      });
+      this.columns = this.fresh(series, this.columns);
       this.changed = true;
+    }
+
+    // More of the steps from `first` to `last`, which may be infinite.
+    refine(series, first, last) {
+      if (!this.columns) return;
+      const within = this.columns.map((column) => part(column, first, last));
+      this.detail = { first, last, columns: this.fresh(series, within) };
+      this.changed = true;
+    }
+
+    // Columns of what was fetched; a step may have come by the feed while the answer was on its way.
+    fresh(series, former) {
+      return this.told.metrics.map((metric, index) => {
+        const { step, value } = series[metric] || { step: [], value: [] };
+        const column = new rolloutwatch.Column(step, value);
+        const end = step.length ? lastOf(step) : -1;
+        for (let at = former[index].step.length - 1; at >= 0 && former[index].step[at] > end; at--) {
+          column.put(former[index].step[at], former[index].value[at]);
+        }
+        return column;
+      });
     }
 
     isLong() {
-      // what is looked at closely stays whole, however much that is
-      const count = (column) => (this.ends ? column.step.filter((step) => !this.isInView(step)).length : column.step.length);
-      return Boolean(this.columns) && this.columns.some((column) => column.step.length > LONG && count(column) > LONG);
+      return Boolean(this.columns) && this.columns.some((column) => column.step.length > LONG);
     }
 
-    isInView(step) {
-      return !this.ends || (this.ends[0] <= step && step <= this.ends[1]);
+    // Whether it is seen, and more could be had of what is in view; `first` and `last` are the steps wanted.
+    isCoarse(first, last) {
+      const graph = this.plot();
+      if (!graph || !this.columns || !this.isSeen(graph)) return false;
+      const { detail } = this;
+      return !detail || first < detail.first || last > detail.last || detail.columns.some((one) => one.step.length > LONG);
+    }
+
+    // The columns that are drawn: those with more detail, where they have all that is in view.
+    shown() {
+      const { detail, now } = this;
+      const isEnough = detail && now.zoom && detail.first <= now.zoom[0] && now.zoom[1] <= detail.last;
+      return isEnough ? detail.columns : this.columns;
+    }
+
+    // The first and the last step that there are.
+    extent() {
+      const columns = this.columns.filter((column) => column.step.length);
+      if (!columns.length) return [0, 0];
+      return [Math.min(...columns.map((column) => column.step[0])), Math.max(...columns.map((column) => lastOf(column.step)))];
+    }
+
+    // The first and the last step in view.
+    inView() {
+      const [first, last] = this.extent();
+      if (!this.now.zoom) return [first, last];
+      const [from, to] = this.now.zoom;
+      return [from, Number.isFinite(to) ? to : Math.max(from, last)];
     }
 
     // Whether painting would do something; of what nobody sees it would only hold up the next step.
@@ -127,51 +156,101 @@
       const graph = this.plot();
       if (!graph || !this.adopt(graph) || !this.changed || !this.isSeen(graph)) return;
       this.changed = false;
-      const whole = this.columns.map((column) => this.line(column));
-      const lines = this.end === null ? whole : this.columns.map((column) => this.line(this.part(column)));
-      const dots = lines.map((line) => {
-        const alone = rolloutwatch.isolated(line.drawn);
-        return { step: alone.map((at) => line.step[at]), drawn: alone.map((at) => line.drawn[at]), value: [] };
-      });
-      const steps = Array.from(new Set(this.columns.flatMap((column) => column.step))).sort((one, other) => one - other);
-      const placed = this.place(graph, steps);
-      const traces = [...lines, ...dots, ...markTraces(placed)];
+      const { traces, layout } = this.drawing(graph);
+      const more = traces.length - graph.data.length;
+      // means of lines come last, and are there only while lines are smoothed
+      if (more > 0) await window.Plotly.addTraces(graph, this.means());
+      if (more < 0) await window.Plotly.deleteTraces(graph, Array.from({ length: -more }, (_, at) => at + more));
       const data = {
-        x: traces.map((trace) => trace.step),
+        x: traces.map((trace) => trace.x),
         y: traces.map((trace) => trace.drawn),
-        customdata: traces.map((trace) => trace.value),
-        text: traces.map((trace) => trace.text || null),
-        textposition: traces.map((trace) => trace.side || "middle center"),
+        text: traces.map((trace) => trace.text),
+        textposition: traces.map((trace) => trace.side),
+        "marker.color": traces.map((trace) => trace.color),
+        "marker.symbol": traces.map((trace) => trace.symbol),
+        opacity: traces.map((_, at) => (at < this.columns.length ? (this.now.smooth ? FAINT : 1) : undefined)),
       };
-      const layout = { "annotations[0].visible": lines.every((line) => line.drawn.every((value) => value === null)) };
-      const paths = Object.entries(placed.paths).map(([name, path]) => ({ ...this.styles[name], name: `mark: ${name}`, path }));
-      if (JSON.stringify(paths) !== this.paths) {
-        this.paths = JSON.stringify(paths);
-        layout.shapes = [...this.limits, ...paths];
-      }
-      const inView = (line) => line.drawn.filter((_, at) => this.isInView(line.step[at]));
-      const range = rolloutwatch.valueRange(whole.map(inView), this.told);
-      if (!this.isZoomed) layout["yaxis.range"] = range;
-      if (!this.ends) Object.assign(layout, endsOfAxis(steps));
-      if (!this.ends && !this.isZoomed) Object.assign(layout, this.keptRange(steps));
-      Object.assign(layout, this.ticks(this.isZoomed ? graph._fullLayout.yaxis.range : range));
       await window.Plotly.update(graph, data, layout);
     }
 
-    // A line through a column, broken where values stopped coming.
-    line(column) {
-      const line = rolloutwatch.withGaps(column.step, column.value);
-      line.drawn = rolloutwatch.drawn(line.value, this.told);
-      return line;
+    // What is drawn now: traces in the order of those that came with the page, and what changes of the layout.
+    drawing(graph) {
+      const shown = this.shown();
+      const { axis, isLog, smooth } = this.now;
+      const scale = { ...this.told, floor: !isLog ? 0 : this.told.floor || rolloutwatch.floorOf(shown.map((one) => one.value)) };
+      const come = this.end === null ? shown : shown.map((column) => part(column, -1, this.end));
+      const [whole, lines] = [shown.map((one) => lineOf(one, scale)), come.map((one) => lineOf(one, scale))];
+      const [first, last] = this.inView();
+      const steps = stepsOf(come);
+      const placed = this.place(graph, steps, first, last);
+      const means = smooth ? lines.map((line) => meanOf(line, smooth, scale)) : [];
+      this.drawn = { columns: come, words: new Map(placed.words), ranges: usualOf(come), means };
+      const traces = [...lines, ...lines.map(dotsOf), rolloutwatch.lostValues(come, this.colors), labelsOf(placed), ...means];
+      const x = (step) => axis.x(step);
+      for (const trace of traces) trace.x = axis.kind === "step" || trace.isPlaced ? trace.step : trace.step.map(x);
+      const range = rolloutwatch.valueRange(
+        whole.map((line) => line.drawn.filter((_, at) => first <= line.step[at] && line.step[at] <= last)),
+        scale,
+      );
+      const layout = {
+        "annotations[0].visible": lines.every((line) => line.drawn.every((value) => value === null)),
+        "xaxis.range": rangeOf([x(first), x(last)]),
+        "yaxis.range": this.high || range,
+        ...axis.ticks(...rangeOf([x(first), x(last)])),
+        ...this.scaleOf(this.high || range, isLog),
+        ...this.shapesOf(placed, isLog, scale.floor, x),
+      };
+      return { traces, layout };
     }
 
-    // While not all is drawn plotly cannot see how far the axis of steps reaches.
-    keptRange(steps) {
-      const isKept = this.end !== null && steps.length > 0;
-      const wasKept = this.isKept;
-      this.isKept = isKept;
-      if (isKept) return { "xaxis.range": rangeOf([steps[0], steps[steps.length - 1]]) };
-      return wasKept ? { "xaxis.autorange": true } : {};
+    // How far from a step a value may stand that is told there: a figure may come seldom, and of many steps few are drawn.
+    reach(column) {
+      const [first, last] = this.shown() === this.columns ? this.extent() : [this.detail.first, Math.min(this.detail.last, this.extent()[1])];
+      const usual = rolloutwatch.usualDistance(column.step);
+      return last - first < this.points ? Math.floor(usual / 2) : 2 * usual;
+    }
+
+    // What one sees: its columns, what is marked by step, the usual range, and means of lines.
+    seen() {
+      if (this.drawn) return this.drawn;
+      const { smooth } = this.now;
+      const columns = this.shown();
+      const means = smooth ? columns.map((one) => meanOf(lineOf(one, this.told), smooth, this.told)) : [];
+      return (this.drawn = { columns, words: new Map(), ranges: usualOf(columns), means });
+    }
+
+    // The value axis: its labels where it is logarithmic are ours.
+    scaleOf(range, isLog) {
+      const wasLog = this.wasLog;
+      this.wasLog = isLog;
+      const kind = isLog === wasLog ? {} : { "yaxis.type": isLog ? "log" : "linear" };
+      if (!isLog) return wasLog ? { ...kind, "yaxis.tickmode": "auto", "yaxis.nticks": 6 } : {};
+      const ticks = Object.entries(rolloutwatch.ticksOf(...range));
+      return { ...kind, ...Object.fromEntries(ticks.map(([name, value]) => [`yaxis.${name}`, value])) };
+    }
+
+    // Limits, marks, and the usual range; nothing where they are as they were.
+    shapesOf(placed, isLog, floor, x) {
+      const bands = rolloutwatch.band(this.drawn.ranges, floor, x).map((path) => [BAND, path]);
+      const lines = Object.entries(placed.paths);
+      const key = JSON.stringify([isLog, bands, lines]);
+      if (key === this.shapes) return {};
+      this.shapes = key;
+      const drawn = (name, path, called) => ({ ...this.styles[name], name: called, path });
+      return {
+        shapes: [
+          ...bands.map(([name, path]) => drawn(name, path, name)),
+          ...this.told.bounds[isLog ? "log" : "linear"],
+          ...lines.map(([name, path]) => drawn(name, path, `mark: ${name}`)),
+        ],
+      };
+    }
+
+    // Traces for the means of lines, empty yet.
+    means() {
+      const named = (line) => ({ name: `${line.name}, smoothed`, legendgroup: line.legendgroup, line: { color: line.line.color, width: 2 } });
+      const common = { type: "scatter", mode: "lines", connectgaps: false, hoverinfo: "skip", showlegend: false, zorder: 1 };
+      return this.graph.data.slice(0, this.columns.length).map((line) => ({ ...common, ...named(line), x: [], y: [] }));
     }
 
     // Take over the figure that came with the page.
@@ -179,27 +258,39 @@
       if (this.graph === graph) return true;
       if (!graph.data || graph.layout.meta !== this.page) return false;
       this.graph = graph;
-      const lines = graph.data.slice(0, this.told.metrics.length); // the rest are dots
-      this.columns = lines.map((line) => new rolloutwatch.Column(line.x, line.customdata));
+      const count = this.told.metrics.length; // of lines, which come first; then as many dots, and then the lost
+      const lines = graph.data.slice(0, count);
+      this.colors = lines.map((line) => line.line.color);
+      this.columns = lines.map((line, index) => columnOf(line, index, graph.data[2 * count]));
+      this.wasLog = graph.layout.yaxis.type === "log";
+      const ends = endsOf(graph);
+      const drawn = rangeOf(ends || this.extent());
+      if (ends) {
+        const [first, last] = ends;
+        this.detail = { first, last, columns: this.columns.map((column) => part(column, first, last)) };
+      }
       for (const early of this.early.splice(0)) this.put(...early);
-      const isMark = (shape) => shape.name.startsWith("mark: ");
-      this.limits = (graph.layout.shapes || []).filter((shape) => !isMark(shape));
       // drawn for a usual width, and this is the real one
       if (this.allMarks().length) this.changed = true;
       // somebody may have been quicker
-      const axis = graph._fullLayout.xaxis;
-      this.isZoomed = this.ends ? axis.range.join() !== rangeOf(this.ends).join() : axis.autorange === false;
-      graph.on("plotly_relayout", (change) => this.zoomed(change));
+      const [from, to] = graph._fullLayout.xaxis.range;
+      if (from !== drawn[0] || to !== drawn[1]) this.relayout({ "xaxis.range[0]": from, "xaxis.range[1]": to });
+      graph.on("plotly_relayout", (change) => this.relayout(change));
+      graph.on("plotly_doubleclick", () => {
+        this.high = null;
+        this.changed = true;
+        this.zoomed(null, null);
+      });
       return true;
     }
 
     // What is drawn of the marks on the part of the plot that is seen.
-    place(graph, steps) {
-      const axis = graph._fullLayout.xaxis;
-      const [first, last] = this.isZoomed ? axis.range : this.ends || [steps[0], steps[steps.length - 1]];
-      const marks = steps.length || this.ends ? this.allMarks() : [];
+    place(graph, steps, first, last) {
+      const { axis } = this.now;
+      const marks = steps.length || this.now.zoom ? this.allMarks() : [];
       const come = this.end === null ? marks : marks.filter((mark) => mark.step <= this.end);
-      return rolloutwatch.placeMarks(come, steps, first, last, axis._length);
+      const x = axis.kind === "step" ? undefined : (step) => axis.x(step);
+      return rolloutwatch.placeMarks(come, steps, first, last, graph._fullLayout.xaxis._length, x);
     }
 
     // All that is marked here, in order.
@@ -221,23 +312,77 @@
       this.changed = true;
     }
 
-    // The labels of a log axis between two powers of ten; others plotly finds by itself.
-    ticks(range) {
-      if (!(this.told.floor > 0)) return {};
-      const ticks = rolloutwatch.ticksOf(...range);
-      return Object.fromEntries(Object.entries(ticks).map(([name, value]) => [`yaxis.${name}`, value]));
-    }
-
-    zoomed(change) {
-      const names = Object.keys(change);
-      if (names.some((name) => name.endsWith("range[0]"))) {
-        this.isZoomed = true;
-        this.changed = true; // what is zoomed into needs labels of its own
-      }
-      if (names.some((name) => name.endsWith("autorange") || name === "xaxis.range" || name === "yaxis.range")) {
-        this.isZoomed = false;
-        this.changed = true;
-      }
+    // Somebody has drawn a box on the chart: its values are for this chart, its steps for whoever is told.
+    relayout(change) {
+      const ends = (name) => [change[`${name}.range[0]`], change[`${name}.range[1]`]];
+      const [[from, to], [low, high]] = [ends("xaxis"), ends("yaxis")];
+      if (low !== undefined) this.high = [low, high];
+      if (low !== undefined || from !== undefined) this.changed = true; // what is zoomed into needs labels of its own
+      if (from === undefined) return;
+      const { axis } = this.now;
+      const steps = axis.kind === "step" ? [Math.ceil(from), Math.floor(to)] : [axis.step(from), axis.step(to)];
+      if (steps[0] > steps[1]) steps[0] = steps[1] = Math.round((from + to) / 2);
+      this.zoomed(Math.max(0, steps[0]), Math.max(0, steps[1]));
     }
   };
+
+  // What of a column is between two steps.
+  function part({ step, value }, first, last) {
+    const [begin, end] = [rolloutwatch.placeOf(step, first), rolloutwatch.placeOf(step, last + 1)];
+    return new rolloutwatch.Column(step.slice(begin, end), value.slice(begin, end));
+  }
+
+  // The steps of which a figure that came with the page has all there are: its address may have changed since then.
+  function endsOf(graph) {
+    const found = / (\d+) (\d+)$/.exec(graph.layout.uirevision);
+    return found ? [Number(found[1]), Number(found[2])] : null;
+  }
+
+  // A column of a line that came with the page. Of what has no value there it tells what is lost from what never came.
+  function columnOf({ x, customdata }, index, lost) {
+    const known = new Map();
+    lost.x.forEach((step, at) => lost.customdata[at][0] === index && known.set(step, lost.customdata[at][1]));
+    const spelt = (text) => (text === "NaN" ? null : Number(text.replace("∞", "Infinity")));
+    const there = Array.from(x, (step, at) => at).filter((at) => customdata[at] !== null || known.has(x[at]));
+    const value = (at) => (customdata[at] === null ? spelt(known.get(x[at])) : customdata[at]);
+    return new rolloutwatch.Column(there.map((at) => x[at]), there.map(value));
+  }
+
+  // A line through a column, broken where values stopped coming.
+  function lineOf(column, scale) {
+    const line = rolloutwatch.withGaps(column.step, column.value);
+    line.drawn = rolloutwatch.drawn(line.value, scale);
+    return line;
+  }
+
+  // the usual range is that of a chart's own figure
+  const usualOf = ([column]) => rolloutwatch.usualRanges(column.step, column.value);
+
+  // all steps of columns, each once
+  function stepsOf(columns) {
+    const [{ step: first }] = columns;
+    if (columns.every(({ step }) => step.length === first.length && step.every((one, at) => one === first[at]))) return first;
+    return Array.from(new Set(columns.flatMap((column) => column.step))).sort((one, other) => one - other);
+  }
+
+  function dotsOf(line) {
+    const alone = rolloutwatch.isolated(line.drawn);
+    return { step: alone.map((at) => line.step[at]), drawn: alone.map((at) => line.drawn[at]) };
+  }
+
+  function meanOf(line, weight, scale) {
+    const known = line.value.map((value) => (Number.isFinite(value) ? value : null));
+    const value = rolloutwatch.smoothed(line.step, known, weight, rolloutwatch.unitOf(line.step));
+    return { step: line.step, value, drawn: rolloutwatch.drawn(value, scale) };
+  }
+
+  function labelsOf({ labels }) {
+    return {
+      isPlaced: true,
+      step: labels.map(([place]) => place),
+      drawn: labels.map(([, height]) => height),
+      text: labels.map(([, , text]) => text),
+      side: labels.map(([, , , side]) => side),
+    };
+  }
 })();

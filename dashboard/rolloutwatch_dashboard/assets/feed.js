@@ -67,7 +67,8 @@
 
     stepped(event) {
       this.from = Math.max(this.from === null ? 0 : this.from, event.step);
-      this.tell.step(event.step, event.metrics, event.time);
+      const infinite = Object.entries(event.infinite || {}).map(([metric, spelt]) => [metric, Number(spelt)]);
+      this.tell.step(event.step, { ...event.metrics, ...Object.fromEntries(infinite) }, event.time);
     }
 
     // a browser's own reconnecting gives up at the first refusal, as of a proxy whose server restarts
@@ -108,15 +109,21 @@
       return (await answer.json()).marks;
     }
 
-    // all series from a step on, thinned to the page's number of points
-    async series(from) {
-      const found = {};
-      for (let at = 0; at < this.metrics.length; at += METRICS_AT_ONCE) {
+    // series from a step on, or to another one, thinned to the page's number of points; of all metrics, or of some;
+    // by time with the time of each value. What is NaN is null, what is infinite is.
+    async series(from, { to, metrics, byTime } = {}) {
+      const [found, wanted] = [{}, metrics || this.metrics];
+      for (let at = 0; at < wanted.length; at += METRICS_AT_ONCE) {
         const query = new URLSearchParams({ from_step: from, points: this.points });
-        this.metrics.slice(at, at + METRICS_AT_ONCE).forEach((metric) => query.append("metric", metric));
+        if (to !== undefined) query.set("to_step", to);
+        if (byTime) query.set("x", "time");
+        wanted.slice(at, at + METRICS_AT_ONCE).forEach((metric) => query.append("metric", metric));
         const answer = await fetch(`${this.path}/series?${query}`);
         if (!answer.ok) throw new Error(`${answer.status} for ${this.path}/series`);
         Object.assign(found, (await answer.json()).series);
+      }
+      for (const one of Object.values(found)) {
+        for (const [step, spelt] of Object.entries(one.infinite)) one.value[one.step.indexOf(Number(step))] = Number(spelt);
       }
       return found;
     }

@@ -153,7 +153,9 @@
   // timeseries.isolated
   rolloutwatch.isolated = function (values) {
     const isThere = (at) => values[at] !== null && values[at] !== undefined;
-    return values.flatMap((_, at) => (isThere(at) && !isThere(at - 1) && !isThere(at + 1) ? [at] : []));
+    const found = [];
+    for (let at = 0; at < values.length; at++) if (isThere(at) && !isThere(at - 1) && !isThere(at + 1)) found.push(at);
+    return found;
   };
 
   // timeseries.value_range; values that cannot be drawn are null
@@ -281,18 +283,24 @@
     return [`step ${mark.step}: ${cut(spaced(mark.kind), LETTERS_OF_A_FIELD)}`, ...known].join(", ");
   };
 
-  // marks.place_marks; labels are [step, height, text, side], words [step, text]
-  rolloutwatch.placeMarks = function (marks, steps, first, last, width) {
-    const seen = marks.filter((mark) => first <= mark.step && mark.step <= last);
+  // where a mark stands on the axis
+  const placeOf = (mark) => (mark.place === undefined ? mark.step : mark.place);
+
+  // marks.place_marks; labels are [place, height, text, side], words [step, text]
+  // x: tells where on the axis a step is, if that is not an axis of steps
+  rolloutwatch.placeMarks = function (marks, steps, begin, end, width, x) {
+    const inView = marks.filter((mark) => begin <= mark.step && mark.step <= end);
+    const seen = x ? inView.map((mark) => ({ ...mark, place: x(mark.step) })) : inView;
+    const [first, last] = x ? [x(begin), x(end)] : [begin, end];
     const scale = width / Math.max(last - first, 1e-9);
     const quiet = stylesOf(seen);
     const style = (mark) => (isStrong(mark) ? mark.kind : quiet[mark.kind]);
     const placed = { paths: {}, labels: [], words: [] };
     for (const one of ["marks", ...STRONG.slice().reverse()]) {
-      const lines = new Set(seen.filter((mark) => style(mark) === one).map((mark) => mark.step));
+      const lines = new Set(seen.filter((mark) => style(mark) === one).map(placeOf));
       if (lines.size) placed.paths[one] = Array.from(lines, (step) => `M${step},0L${step},1`).join("");
     }
-    const ticks = ticksOfMarks(seen.filter((mark) => style(mark) === "ticks").map((mark) => mark.step), scale);
+    const ticks = ticksOfMarks(seen.filter((mark) => style(mark) === "ticks").map(placeOf), scale);
     if (ticks.length) placed.paths.ticks = ticks.map((step) => `M${step},0L${step},${HEIGHT_OF_TICKS}`).join("");
     placed.labels = labelsOf(seen.filter((mark) => style(mark) !== "ticks"), first, scale, width);
     placed.words = wordsOf(seen, steps);
@@ -324,12 +332,12 @@
     const rank = (mark) => (isStrong(mark) ? STRONG.indexOf(mark.kind) : 9);
     const ordered = marks.slice().sort((one, other) => rank(one) - rank(other) || one.step - other.step);
     const [taken, found, told] = [[], [], new Set()];
-    const lines = marks.filter(isStrong).map((mark) => (mark.step - first) * scale);
+    const lines = marks.filter(isStrong).map((mark) => (placeOf(mark) - first) * scale);
     for (const mark of ordered) {
       const text = rolloutwatch.markLabel(mark);
       if (told.has(`${mark.step} ${text}`)) continue;
       told.add(`${mark.step} ${text}`);
-      const at = (mark.step - first) * scale;
+      const at = (placeOf(mark) - first) * scale;
       const long = PX_PER_LETTER * text.length + PX_BETWEEN_LABELS;
       const isFree = ([row, left]) => taken.every(([other, begin, end]) => row !== other || left >= end || left + long <= begin);
       const isClear = ([, left]) => !lines.some((line) => line !== at && left < line && line < left + long);
@@ -339,7 +347,7 @@
       taken.push([row, left, left + long]);
       const side = left === at ? "right" : "left";
       const apart = side === "right" ? `\u00a0${plain(text)}` : `${plain(text)}\u00a0`;
-      found.push([mark.step, 1 - HEIGHT_OF_ROW * row, apart, `bottom ${side}`]);
+      found.push([placeOf(mark), 1 - HEIGHT_OF_ROW * row, apart, `bottom ${side}`]);
     }
     return found;
   }
@@ -373,8 +381,8 @@
 
   function united(texts) {
     const more = texts.length - MOST_TOLD;
-    const shown = texts.slice(0, MOST_TOLD).map(plain);
-    return (more > 0 ? [...shown, `and ${more} more`] : shown).join("<br>");
+    const shown = texts.slice(0, MOST_TOLD);
+    return (more > 0 ? [...shown, `and ${more} more`] : shown).join("\n");
   }
 
   // The marks of a run, each once, however they come; of what is marked at every step no more than a screen can show.

@@ -50,7 +50,7 @@
       for (const metric of this.leftOut(metrics)) if (this.recent[metric]) this.recent[metric].leaveOut(step);
       for (const [metric, value] of Object.entries(metrics)) {
         const column = (this.recent[metric] = this.recent[metric] || new rolloutwatch.Column());
-        column.put(step, value);
+        column.put(step, Number.isFinite(value) ? value : null);
         if (column.step.length > 2 * STEPS_OF_TREND) {
           column.step.splice(0, STEPS_OF_TREND);
           column.value.splice(0, STEPS_OF_TREND);

@@ -29,6 +29,7 @@
         rewound: () => this.rebuild(),
         connected: (yes) => this.isConnected(yes),
       });
+      this.board = new rolloutwatch.Board(this);
       this.replay = new rolloutwatch.Replay(this);
       this.clock = setInterval(() => this.tick(), 1000);
       this.onScroll = () => this.schedule();
@@ -41,6 +42,7 @@
       this.feed.close();
       this.replay.leave();
       this.groups.close();
+      this.board.close();
       for (const chart of this.heat) chart.close();
       clearInterval(this.clock);
       clearTimeout(this.timer);
@@ -92,6 +94,7 @@
       const isNews = ([metric, value]) => !this.known.has(metric) || this.isToBeShown(metric, value);
       if (Object.entries(metrics).some(isNews)) this.rebuild();
       const leftOut = this.live.leftOut(metrics);
+      this.board.stepped(step, time);
       for (const chart of this.following()) chart.put(step, metrics, leftOut);
       this.schedule();
     }
@@ -116,7 +119,7 @@
     rebuild() {
       if (this.rebuilding) return;
       this.rebuilding = setTimeout(() => {
-        if (!this.closed) window.dash_clientside.set_props("refresh", { data: Date.now() });
+        if (!this.closed) window.dash_clientside.set_props("refresh", { data: { at: Date.now(), search: location.search } });
         // this page is closed when the new one is there; if it does not come, it is asked for again
         this.rebuilding = setTimeout(() => (this.rebuilding = null), MS_FOR_REBUILDING);
       }, 500);
@@ -180,19 +183,9 @@
         if (this.closed) return;
         chart.until(this.replay.step);
         await chart.paint();
-        if (chart.isLong()) await this.shorten();
+        if (chart.isLong()) await this.board.readAll();
       }
-    }
-
-    // Long columns are fetched anew, thinned by the server, which loses no extreme.
-    async shorten() {
-      try {
-        const series = await this.feed.series(0);
-        const isThere = (chart) => chart.told.metrics.every((metric) => Object.hasOwn(series, metric));
-        for (const chart of this.following()) if (isThere(chart)) chart.replace(series); // others were asked for meanwhile
-      } catch {
-        return; // the feed finds out by itself that the server is gone
-      }
+      this.board.painted();
     }
   }
 

@@ -8,6 +8,7 @@ from dash import dcc, html
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_dashboard import ids
+from rolloutwatch_dashboard.components.chart_menu import chart_menu
 from rolloutwatch_dashboard.figures.timeseries import Chart
 from rolloutwatch_dashboard.text import number, where
 
@@ -26,7 +27,7 @@ def _graph(chart: Chart, figure: dict[str, Any]) -> dcc.Graph:
         id=ids.chart(chart.name),
         figure=figure,
         style={"height": HEIGHT},
-        config={"displayModeBar": False, "responsive": True, "doubleClick": "reset", "scrollZoom": False},
+        config={"displayModeBar": False, "responsive": True, "doubleClick": False, "scrollZoom": False},
     )
 
 
@@ -46,6 +47,10 @@ def _head(chart: Chart, limits: Sequence[Limit]) -> html.Div:
     words = dict.fromkeys((rule.severity.name.lower(), where(rule)) for rule in drawn)
     said = [html.Span(f"{severity} {place}", className=severity) for severity, place in words]
     return html.Div(
-        [html.H3(chart.title, title="\n".join(meanings)), html.Div(said, className="limits")],
+        [
+            html.H3(chart.title, title="\n".join(meanings)),
+            html.Div(said, className="limits"),
+            chart_menu(chart.name, chart.title),
+        ],
         className="card-head",
     )

@@ -13,6 +13,7 @@ import numpy as np
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import Series
 from rolloutwatch_dashboard import theme
+from rolloutwatch_dashboard.figures.bounds import bounds_of
 from rolloutwatch_dashboard.figures.ticks import ticks_of
 from rolloutwatch_dashboard.figures.timeseries import (
     TEMPLATE,
@@ -20,9 +21,7 @@ from rolloutwatch_dashboard.figures.timeseries import (
     axis_title,
     drawn,
     ends_of_axis,
-    ideal_line,
     isolated,
-    limit_shapes,
     sides_of,
     value_range,
     visible,
@@ -156,7 +155,7 @@ def figure_of(
     layout = {
         "template": TEMPLATE,
         "annotations": [nothing],
-        "shapes": [*(shape for limit in own for shape in limit_shapes(limit, chart.log)), *ideal_line(chart), *_zero(axis)],
+        "shapes": [*bounds_of(own, chart.ideal, log=chart.log), *_zero(axis)],
         "showlegend": False,
         "margin": {"l": 60, "r": 12, "t": 10, "b": 38 if axis.dated else 26, "autoexpand": False},
         "paper_bgcolor": theme.CLEAR,

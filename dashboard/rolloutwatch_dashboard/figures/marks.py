@@ -160,5 +160,5 @@ def _words(marks: Sequence[MarkView], steps: Sequence[int]) -> list[tuple[int, s
 
 def _united(texts: Sequence[str]) -> str:
     more = len(texts) - MOST_TOLD
-    shown = [plain(text) for text in texts[:MOST_TOLD]]
-    return "<br>".join([*shown, f"and {more} more"] if more > 0 else shown)
+    shown = texts[:MOST_TOLD]
+    return "\n".join([*shown, f"and {more} more"] if more > 0 else shown)

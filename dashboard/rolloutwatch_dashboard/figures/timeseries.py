@@ -2,8 +2,8 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,11 @@ import plotly.graph_objects as go
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import MarkView, Series
 from rolloutwatch_dashboard import theme
+from rolloutwatch_dashboard.figures.baseline import band, usual_ranges
+from rolloutwatch_dashboard.figures.bounds import bounds_of
+from rolloutwatch_dashboard.figures.lost import LARGEST, lost_values
 from rolloutwatch_dashboard.figures.marks import USUAL_WIDTH, Placed, place_marks, shapes
+from rolloutwatch_dashboard.figures.smoothing import smoothed, unit_of
 from rolloutwatch_dashboard.figures.ticks import ticks_of
 from rolloutwatch_dashboard.text import number, plain
 
@@ -24,9 +28,11 @@ LEAST_DECADES = 0.02
 LEAST_SHARE = 0.01  # of the value itself: what varies by less is as good as constant
 USUAL_SHARE = 0.9
 GAP = 3.0  # so many times the usual distance between values without one is a gap
-LARGEST = 1e200  # beyond this a value axis cannot count any more
+FAINT = 0.3  # what is smoothed stands behind its mean
+USUAL_FLOOR = 1e-3  # of a log axis without values
 
 TEMPLATE = go.Figure().layout.template.to_plotly_json()  # what plotly gives to every figure
+LINE = {"type": "scatter", "mode": "lines", "connectgaps": False, "hoverinfo": "skip"}
 
 Values = Sequence[float | None]
 Line = tuple[list[int], list[float | None]]
@@ -60,9 +66,10 @@ def timeseries(
     limits: Sequence[Limit],
     marks: Sequence[MarkView] = (),
     ends: tuple[int, int] | None = None,
+    smooth: float = 0.0,
 ) -> go.Figure:
     """Draw a chart as `figure_of` describes it, as a figure of plotly's."""
-    return go.Figure(figure_of(chart, series, limits, marks, ends))
+    return go.Figure(figure_of(chart, series, limits, marks, ends, smooth))
 
 
 def figure_of(
@@ -71,11 +78,14 @@ def figure_of(
     limits: Sequence[Limit],
     marks: Sequence[MarkView] = (),
     ends: tuple[int, int] | None = None,
+    smooth: float = 0.0,
 ) -> dict[str, Any]:
     """Describe a chart in plotly's JSON: a line for each metric, then for each its dots, the points that no line would show.
 
-    A value that is not finite is a gap in its line, and so is a stretch without values.
-    Last come the labels of marks, and the words that are said of them when one points at their step.
+    A value that is not finite is a gap in its line with a mark at the edge; a stretch without values is a gap.
+    Where lines are smoothed by a weight, `smooth`, they are faint, and their means follow.
+    Last come the marks of values without a place, and the labels of what is marked.
+    Behind all stands the usual range of the first metric. Pointing at a chart is answered by assets/pointer.js.
     With `ends` the steps from one to the other are in view, otherwise all of them.
     """
     lines = [with_gaps(*visible(series.get(metric))) for metric in chart.metrics]
@@ -92,6 +102,8 @@ def figure_of(
     ]
     low, high = value_range(seen, sides_of(shown), chart)
     colors = dict(zip(dict.fromkeys(chart.metrics.values()), theme.SERIES, strict=False))
+    labels = chart.metrics.values()
+    usually = band(usual_ranges(*lines[0]), chart.floor)
     nothing = {
         "text": "nothing to draw", "x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False,
         "visible": not any(value is not None for _, line in lines for value in line),
@@ -99,7 +111,7 @@ def figure_of(
     layout = {
         "template": TEMPLATE,
         "annotations": [nothing],
-        "shapes": [shape for limit in shown for shape in limit_shapes(limit, chart.log)] + ideal_line(chart) + shapes(placed),
+        "shapes": usually + bounds_of(shown, chart.ideal, log=chart.log) + shapes(placed),
         "showlegend": len(colors) > 1,
         "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom", "font": {"size": 11}},
         # as it is: a margin that plotly fits to what is in it moves from chart to chart, and costs another drawing
@@ -107,13 +119,11 @@ def figure_of(
         "paper_bgcolor": theme.CLEAR,
         "plot_bgcolor": theme.CLEAR,
         "font": {"family": theme.FONT, "size": 11},
-        "hovermode": "x unified",
+        "hovermode": False,
         "dragmode": "zoom",
         "uirevision": chart.name if ends is None else f"{chart.name} {first} {last}",
         "xaxis": {
-            "rangemode": "nonnegative", "gridcolor": theme.GRID, "zeroline": False,
-            "hoverformat": "d", "unifiedhovertitle": {"text": "step %{x}"},
-            **(ends_of_axis(first, last) if ends is None else range_of(ends)),
+            "gridcolor": theme.GRID, "zeroline": False, **range_of((first, last)),
         },
         "yaxis": {
             "title": {"text": axis_title(chart)}, "gridcolor": theme.GRID, "zeroline": False,
@@ -123,25 +133,39 @@ def figure_of(
         },
         "yaxis2": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
     }  # fmt: skip
-    return {"data": [*_lines(chart, lines, places, colors), *_marks(placed)], "layout": layout}
+    return {
+        "data": [
+            *_lines(chart, lines, places, colors, smooth),
+            *_dots(chart, lines, places, colors),
+            lost_values(
+                [series.get(metric) for metric in chart.metrics], [colors[label] for label in labels]
+            ),
+            _labels(placed),
+            *(_means(chart, lines, colors, smooth) if smooth else ()),
+        ],
+        "layout": layout,
+    }
 
 
 def _lines(
-    chart: Chart, lines: Sequence[Line], places: Sequence[Values], colors: Mapping[str, str]
+    chart: Chart, lines: Sequence[Line], places: Sequence[Values], colors: Mapping[str, str], smooth: float
 ) -> list[dict[str, Any]]:
-    """Return a line for each metric, and then the dots of each."""
-    hover = "%{customdata:.6~g}" if chart.log else "%{y:.6~g}"
     labels = list(chart.metrics.values())
-    found: list[dict[str, Any]] = [
+    return [
         {
-            "type": "scatter", "mode": "lines", "connectgaps": False, "x": step, "y": place, "customdata": value,
-            "zorder": -at,  # the chart's own figure is on top
-            "name": plain(label), "line": {"color": colors[label], "width": 1.6}, "hovertemplate": hover,
+            **LINE, "x": step, "y": place, "customdata": value, "zorder": -at,  # the chart's own figure is on top
+            "name": plain(label), "line": {"color": colors[label], "width": 1.6}, "opacity": FAINT if smooth else 1,
             "legendgroup": label, "showlegend": len(colors) > 1 and label not in labels[:at],
         }
         for at, ((step, value), place, label) in enumerate(zip(lines, places, labels, strict=True))
     ]  # fmt: skip
-    for (step, value), place, label in zip(lines, places, labels, strict=True):
+
+
+def _dots(
+    chart: Chart, lines: Sequence[Line], places: Sequence[Values], colors: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    found = []
+    for (step, value), place, label in zip(lines, places, chart.metrics.values(), strict=True):
         alone = isolated(value)
         found.append({
             "type": "scatter", "mode": "markers", "x": [step[at] for at in alone], "y": [place[at] for at in alone],
@@ -151,8 +175,21 @@ def _lines(
     return found
 
 
+def _means(
+    chart: Chart, lines: Sequence[Line], colors: Mapping[str, str], smooth: float
+) -> list[dict[str, Any]]:
+    return [
+        {
+            **LINE, "x": step, "y": drawn(smoothed(step, value, smooth, unit_of(step)), chart), "zorder": 1,
+            "name": f"{plain(label)}, smoothed", "line": {"color": colors[label], "width": 2},
+            "legendgroup": label, "showlegend": False,
+        }
+        for (step, value), label in zip(lines, chart.metrics.values(), strict=True)
+    ]  # fmt: skip
+
+
 def ends_of_axis(first: float, last: float) -> dict[str, object]:
-    """Return where the axis of steps ends: with the figures, not with the air that plotly leaves around a label."""
+    """Return where an axis of steps ends that plotly fits to its figures: with these, not with the air around a label."""
     return {"autorangeoptions": {"clipmin": first, "clipmax": last}} if first < last else {}
 
 
@@ -162,20 +199,28 @@ def range_of(ends: tuple[int, int]) -> dict[str, object]:
     return {"range": [first, last] if first < last else [first - 1, first + 1], "autorange": False}
 
 
-def _marks(placed: Placed) -> list[dict[str, Any]]:
-    labels, words = placed.labels, placed.words
-    common = {"type": "scatter", "yaxis": "y2", "showlegend": False}
-    return [
-        {
-            "x": [step for step, *_ in labels], "y": [height for _, height, *_ in labels],
-            "text": [text for *_, text, _ in labels], "textposition": [side for *_, side in labels],
-            "mode": "text", "hoverinfo": "skip", "textfont": {"size": 10}, **common,
-        },
-        {
-            "x": [step for step, _ in words], "y": [0.5] * len(words), "customdata": [text for _, text in words],
-            "mode": "none", "hovertemplate": "%{customdata}<extra></extra>", **common,
-        },
-    ]  # fmt: skip
+def _labels(placed: Placed) -> dict[str, Any]:
+    labels = placed.labels
+    return {
+        "x": [step for step, *_ in labels], "y": [height for _, height, *_ in labels],
+        "text": [text for *_, text, _ in labels], "textposition": [side for *_, side in labels],
+        "mode": "text", "hoverinfo": "skip", "textfont": {"size": 10},
+        "type": "scatter", "yaxis": "y2", "showlegend": False,
+    }  # fmt: skip
+
+
+def with_axis(chart: Chart, series: Mapping[str, Series], *, log: bool) -> Chart:
+    """Return a chart with the value axis that one wishes; figures.js does the same."""
+    if log == chart.log:
+        return chart
+    values = (value for metric in chart.metrics if metric in series for value in visible(series[metric])[1])
+    return replace(chart, floor=floor_of(value for value in values if value is not None) if log else 0.0)
+
+
+def floor_of(values: Iterable[float]) -> float:
+    """Return where a log axis ends below, the power of ten under the lowest positive value; what is not positive stands there."""
+    lowest = min((value for value in values if value > 0), default=USUAL_FLOOR)
+    return float(f"1e{math.floor(math.log10(lowest))}")
 
 
 def visible(series: Series | None) -> tuple[list[int], list[float | None]]:
@@ -257,43 +302,3 @@ def axis_title(chart: Chart) -> str:
     """Return unit and ideal value, as they stand at the value axis."""
     # a metric of the trainer's own has neither
     return chart.unit if chart.ideal is None else f"{chart.unit} (ideal {number(chart.ideal)})"
-
-
-def limit_shapes(limit: Limit, log: bool) -> list[dict[str, object]]:
-    """Return what is drawn of a limit: a line at each of its sides, and a shade beyond."""
-    sides = [(limit.above, 1), (limit.below, -1)]
-    return [
-        shape
-        for value, side in sides
-        if math.isfinite(value) and (value > 0 or not log)
-        for shape in _limit(limit, value, side, log)
-    ]
-
-
-def _limit(limit: Limit, value: float, side: int, log: bool) -> list[dict[str, object]]:
-    """Return the line at a limit, and the shade on its bad side, as far as anyone will scroll."""
-    far = value * 1e12**side if log else value + side * 1e9
-    common = {"xref": "paper", "x0": 0, "x1": 1, "yref": "y", "layer": "below"}
-    line = {
-        "color": theme.SEVERITY_LINE[limit.severity],
-        "width": 1,
-        "dash": "dash" if limit.severity > 1 else "dot",
-    }
-    shade = {"fillcolor": theme.SEVERITY_FILL[limit.severity], "line": {"width": 0}}
-    return [
-        {"type": "rect", "name": f"{limit.name}: bad side", "y0": value, "y1": far, **shade, **common},
-        {"type": "line", "name": f"{limit.name}: limit", "y0": value, "y1": value, "line": line, **common},
-    ]
-
-
-def ideal_line(chart: Chart) -> list[dict[str, object]]:
-    """Return the line at the ideal value, if there is one that the chart has a place for."""
-    if chart.ideal is None or (chart.log and chart.ideal <= 0):
-        return []
-    line = {"color": theme.IDEAL, "width": 1}
-    return [
-        {
-            "type": "line", "name": "ideal", "xref": "paper", "x0": 0, "x1": 1, "yref": "y",
-            "y0": chart.ideal, "y1": chart.ideal, "line": line, "layer": "below",
-        }
-    ]  # fmt: skip

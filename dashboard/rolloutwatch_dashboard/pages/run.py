@@ -15,7 +15,14 @@ from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, TILES, ChartGroup
 from rolloutwatch_dashboard.components import badge, frame, replay
 from rolloutwatch_dashboard.components.tile import tile
 from rolloutwatch_dashboard.pages.run_alerts import alerts_of, never
-from rolloutwatch_dashboard.pages.run_charts import POINTS, Drawing, drawing_of, groups_layout
+from rolloutwatch_dashboard.pages.run_charts import (
+    POINTS,
+    Drawing,
+    drawing_of,
+    first_of,
+    groups_layout,
+    parts_of,
+)
 from rolloutwatch_dashboard.pages.run_followed import followed
 from rolloutwatch_dashboard.text import number
 from rolloutwatch_dashboard.visit import Shown, Visit
@@ -26,8 +33,10 @@ def show(visit: Visit, name: str) -> Shown | None:
     run = visit.source.run(name)
     if run is None:
         return None
-    drawing = drawing_of(f"{run.summary.id} {visit.now}", run, visit, visit.query)
     groups = charts_of(run, _not_zero(visit, run))
+    first = first_of(parts := parts_of(groups))
+    wanted = [chart for part in parts if part.name in first for chart in part.charts]
+    drawing = drawing_of(f"{run.summary.id} {visit.now}", run, visit, visit.query, wanted)
     return layout(groups, drawing, visit.now), followed(groups, drawing, visit.now)
 
 
@@ -90,7 +99,7 @@ def _tiles(groups: Sequence[ChartGroup]) -> list[html.Section]:
 
 def _looked_at(run: RunDetail, looked_at: Around | str | None) -> list[html.P]:
     """Return what is said of the step that an address asks for, with the way back to all of the run."""
-    if looked_at is None:
+    if looked_at is None or (isinstance(looked_at, Around) and looked_at.step is None):
         return []
     is_there = isinstance(looked_at, Around)
     page = f"/runs/{quote(run.summary.id)}"

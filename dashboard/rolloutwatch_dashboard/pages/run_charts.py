@@ -21,9 +21,11 @@ from rolloutwatch_dashboard.around import Around, around, united
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, UNREADABLE, ChartGroup, charts_of
 from rolloutwatch_dashboard.components import heatmap
 from rolloutwatch_dashboard.components.card import card
-from rolloutwatch_dashboard.figures.timeseries import Chart, figure_of
+from rolloutwatch_dashboard.components.chart_menu import chart_tools
+from rolloutwatch_dashboard.figures.timeseries import Chart, figure_of, with_axis
 from rolloutwatch_dashboard.judgement import with_voids
 from rolloutwatch_dashboard.pages.run_alerts import Marks, alert_marks, marks_of
+from rolloutwatch_dashboard.view import View, view_of
 from rolloutwatch_dashboard.visit import Visit
 
 POINTS = 1500  # of a series on the page; more than twice as many are fetched anew, thinned
@@ -75,6 +77,7 @@ class Drawing:
     limits: Sequence[Limit]
     marks: Marks
     looked_at: Around | str | None
+    view: View
 
     @property
     def found(self) -> Around | None:
@@ -98,7 +101,9 @@ class Drawing:
         return [card(chart, self.limits, self._figure(chart, series)) for chart in charts]
 
     def _figure(self, chart: Chart, series: Mapping[str, Series]) -> dict[str, Any]:
-        figure = figure_of(chart, series, self.limits, marks_of(chart, self.marks), self.ends)
+        seen = with_axis(chart, series, log=self.view.is_log(chart.name, chart.log))
+        marks = marks_of(chart, self.marks)
+        figure = figure_of(seen, series, self.limits, marks, self.ends, self.view.smooth)
         figure["layout"]["meta"] = self.name
         return figure
 
@@ -107,16 +112,20 @@ class Drawing:
         return [card(chart, self.limits, None) for chart in charts]
 
 
-def drawing_of(name: str, run: RunDetail, visit: Visit, query: str) -> Drawing:
-    """Return what the charts of a run are drawn with; around the step that a query asks for, if it does."""
+def drawing_of(
+    name: str, run: RunDetail, visit: Visit, query: str, wanted: Sequence[Chart] | None = None
+) -> Drawing:
+    """Return what the charts of a run are drawn with, or those that are wanted; the part that a query asks for, if it does."""
     most = charts_of(run, SHOWN_WHEN_NOT_ZERO)
     drawn = sorted({metric for group in most for chart in group.charts for metric in chart.metrics})
-    looked_at = around(query, run, visit.source, drawn)
-    marked = [looked_at.mark] if isinstance(looked_at, Around) else []
+    own = None if wanted is None else sorted({UNREADABLE, *(name for one in wanted for name in one.metrics)})
+    looked_at = around(query, run, visit.source, drawn, own)
+    marked = looked_at.marks if isinstance(looked_at, Around) else []
     marks = [*visit.source.marks(run.summary.id, most=MARKS), *marked]
     marks.sort(key=lambda mark: (mark.step, mark.time))
     alerts = alert_marks(visit.source, run.summary.id)
-    return Drawing(name, run, visit.source, visit.limits(run.summary.id), (marks, alerts), looked_at)
+    limits = visit.limits(run.summary.id)
+    return Drawing(name, run, visit.source, limits, (marks, alerts), looked_at, view_of(query))
 
 
 def read(source: Source, run: RunDetail, metrics: Sequence[str], **which: Any) -> Mapping[str, Series]:
@@ -154,6 +163,7 @@ def groups_layout(groups: Sequence[ChartGroup], drawing: Drawing) -> list[Compon
             className="jumps",
             **{"aria-label": "Groups of charts"},
         ),
+        chart_tools(),
         *(
             html.Details(
                 [html.Summary(html.H2(heading)), *inside], id=ids.group(name), className="group", open=True
@@ -198,8 +208,6 @@ def drawn(wanted: object, run: str, visit: Visit) -> Any:
     page, query, names = (wanted.get(name) for name in ("page", "query", "charts"))
     if not isinstance(page, str) or not isinstance(query, str) or not isinstance(names, list):
         return no_update
-    drawing = drawing_of(page[:MOST_LETTERS], known, visit, query)
     most = charts_of(known, SHOWN_WHEN_NOT_ZERO)
-    return drawing.cards(
-        [chart for group in most for chart in group.charts if ids.chart(chart.name) in names]
-    )
+    charts = [chart for group in most for chart in group.charts if ids.chart(chart.name) in names]
+    return drawing_of(page[:MOST_LETTERS], known, visit, query, charts).cards(charts)

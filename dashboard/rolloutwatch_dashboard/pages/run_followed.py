@@ -12,6 +12,8 @@ from rolloutwatch_dashboard import ids, theme
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, SMALL_PRINT, TILES, UNREADABLE, ChartGroup
 from rolloutwatch_dashboard.components import heatmap
 from rolloutwatch_dashboard.components.tile import off
+from rolloutwatch_dashboard.figures.baseline import BAND
+from rolloutwatch_dashboard.figures.bounds import bounds_of
 from rolloutwatch_dashboard.figures.timeseries import Chart, sides_of
 from rolloutwatch_dashboard.judgement import is_off
 from rolloutwatch_dashboard.pages.run_alerts import followed_marks
@@ -37,6 +39,7 @@ def followed(groups: Sequence[ChartGroup], drawing: Drawing, now: float) -> dict
         "name": summary.name,
         "state": summary.state.value,
         "generation": run.generation,
+        "first": summary.first_step,
         "step": summary.last_step,
         "metrics": list(run.metrics),
         "measured": [metric for metric in run.metrics if metric in METRICS],
@@ -45,7 +48,7 @@ def followed(groups: Sequence[ChartGroup], drawing: Drawing, now: float) -> dict
         "dropped": run.dropped,
         "losses": DROPS,
         "rivals": [_rival(session) for session in run.rivals],
-        "mark_styles": theme.MARKS,
+        "mark_styles": {**theme.MARKS, BAND: theme.BAND},
         "most_marks": MARKS,
         "started_at": summary.started_at,
         "updated_at": summary.updated_at,
@@ -93,10 +96,15 @@ def _followed_tile(run: RunDetail, metric: str, title: str) -> dict[str, Any]:
 
 
 def _followed_chart(chart: Chart, limits: Sequence[Limit]) -> dict[str, Any]:
+    own = [limit for limit in limits if limit.metric in chart.metrics]
     return {
         "id": ids.chart(chart.name),
+        "name": chart.name,
+        "title": chart.title,
         "metrics": list(chart.metrics),
-        "limits": sides_of([limit for limit in limits if limit.metric in chart.metrics]),
+        "labels": list(chart.metrics.values()),
+        "limits": sides_of(own),
+        "bounds": {axis: bounds_of(own, chart.ideal, log=axis == "log") for axis in ("log", "linear")},
         "ideal": chart.ideal,
         "floor": chart.floor,
         "home": list(chart.home),

@@ -1,9 +1,10 @@
 """Runs, one run, its series, and its marks."""
 
 import enum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
+import numpy as np
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field, StrictBool
 from starlette.concurrency import run_in_threadpool
@@ -15,6 +16,7 @@ from rolloutwatch_contract.tags import LETTERS_OF_A_TAG, MOST_TAGS
 from rolloutwatch_server.api.answers import NOT_STORED, NoSuchRun, answer, moment
 from rolloutwatch_server.api.bodies import Sent
 from rolloutwatch_server.api.caching import etag, is_known, not_modified, tagged
+from rolloutwatch_server.spelling import spelt
 from rolloutwatch_server.store import RunIsLive, Store
 
 router = APIRouter(tags=["runs"])
@@ -104,11 +106,12 @@ class Axis(enum.Enum):
 
 
 class OneSeries(BaseModel):
-    """Values by step, or else by time (seconds since 1970), ascending; null where a value is not finite."""
+    """Values by step, or else by time (seconds since 1970), ascending; null is NaN unless it is infinite."""
 
     step: list[int]
     value: list[float | None]
     time: list[float] | None
+    infinite: dict[int, Literal["Infinity", "-Infinity"]]
 
 
 class SeriesByMetric(BaseModel):
@@ -287,7 +290,13 @@ def changed_from(store: Store, detail: RunDetail, from_step: int | None, after: 
 def _columns(series: Series) -> msgspec.Raw:
     """Return the JSON of a series, which is a fifth of what its numbers are as objects."""
     time = None if series.time is None else series.time.tolist()
-    columns = {"step": series.step.tolist(), "value": series.value.tolist(), "time": time}
+    infinite = np.flatnonzero(np.isinf(series.value)).tolist()
+    columns = {
+        "step": series.step.tolist(),
+        "value": series.value.tolist(),
+        "time": time,
+        "infinite": {int(series.step[at]): spelt(float(series.value[at])) for at in infinite},
+    }
     return msgspec.Raw(msgspec.json.encode(columns))
 
 

@@ -1,0 +1,153 @@
+// Pointing at a chart: a line at the same step of all charts that are seen, with what each of them has there.
+// It lies over the charts, and nothing is drawn anew for it.
+(function () {
+  "use strict";
+  const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
+
+  const PX_BESIDE = 6;
+  const element = (...told) => rolloutwatch.element(...told);
+
+  rolloutwatch.Pointer = class {
+    constructor(charts) {
+      this.charts = charts;
+      this.onMove = (event) => this.moved(event);
+      this.onLeave = () => this.show(null);
+      document.addEventListener("pointermove", this.onMove, { passive: true });
+      document.addEventListener("pointerdown", this.onMove, { passive: true });
+      document.documentElement.addEventListener("pointerleave", this.onLeave);
+    }
+
+    close() {
+      document.removeEventListener("pointermove", this.onMove);
+      document.removeEventListener("pointerdown", this.onMove);
+      document.documentElement.removeEventListener("pointerleave", this.onLeave);
+      cancelAnimationFrame(this.frame);
+      for (const chart of this.charts) remove(chart);
+    }
+
+    moved(event) {
+      this.last = event;
+      if (!this.frame) this.frame = requestAnimationFrame(() => this.look());
+    }
+
+    look() {
+      this.frame = null;
+      const plot = this.last.target.closest && this.last.target.closest(".js-plotly-plot .nsewdrag") && this.last.target.closest(".js-plotly-plot");
+      const chart = plot && this.charts.find((one) => one.graph === plot);
+      this.show(chart && chart.columns ? this.stepAt(chart, this.last.clientX) : null, chart);
+    }
+
+    // The step of a chart that is nearest to a place on the screen; null where it has none.
+    stepAt(chart, clientX) {
+      const { xaxis } = chart.graph._fullLayout;
+      const step = chart.now.axis.step(xaxis.p2l(clientX - chart.graph.getBoundingClientRect().left - xaxis._offset));
+      const [first, last] = chart.inView();
+      const near = chart.seen().columns.filter((column) => column.step.length).map((column) => nearest(column.step, step)).filter((one) => first <= one && one <= last);
+      return near.length ? near.reduce((one, other) => (Math.abs(other - step) < Math.abs(one - step) ? other : one)) : null;
+    }
+
+    // Show a step on all charts, null for none; `pointed` is the chart one points at.
+    show(step, pointed) {
+      if (step === this.step && pointed === this.pointed) return;
+      [this.step, this.pointed] = [step, pointed];
+      for (const chart of this.charts) {
+        if (step !== null && chart.columns && chart.graph && chart.graph.isConnected && isOnScreen(chart.graph)) put(chart, step, chart === pointed);
+        else remove(chart);
+      }
+    }
+
+    // What is drawn has changed, perhaps at this very step.
+    again() {
+      if (this.step === null || this.step === undefined) return;
+      const { step, pointed } = this;
+      this.step = undefined;
+      this.show(step, pointed);
+    }
+  };
+
+  function isOnScreen(graph) {
+    const box = graph.getBoundingClientRect();
+    return box.bottom > 0 && box.top < innerHeight;
+  }
+
+  function remove(chart) {
+    if (chart.overlay) chart.overlay.hidden = true;
+  }
+
+  function put(chart, step, isPointed) {
+    const { xaxis, yaxis } = chart.graph._fullLayout;
+    const place = xaxis.l2p(chart.now.axis.x(step));
+    if (!(place >= -0.5 && place <= xaxis._length + 0.5)) return remove(chart);
+    if (!chart.overlay || !chart.overlay.isConnected) {
+      chart.overlay = element("div", { class: "pointer", "aria-hidden": "true" }, element("i", {}), element("div", { class: "pointed" }));
+      chart.graph.append(chart.overlay);
+    }
+    const [line, box] = chart.overlay.children;
+    chart.overlay.hidden = false;
+    line.style.transform = `translateX(${(xaxis._offset + place).toFixed(1)}px)`;
+    line.style.top = `${yaxis._offset}px`;
+    line.style.height = `${yaxis._length}px`;
+    box.replaceChildren(...rolloutwatch.pointedAt(chart, step, isPointed));
+    box.style.top = `${yaxis._offset + 2}px`;
+    // beside the line, where there is room
+    const wide = box.offsetWidth;
+    const left = place + PX_BESIDE + wide <= xaxis._length ? place + PX_BESIDE : place - PX_BESIDE - wide;
+    box.style.left = `${xaxis._offset + Math.max(0, Math.min(left, xaxis._length - wide))}px`;
+  }
+
+  // What a chart has at a step, as elements: the step, a row for each line, the usual range, and what is marked there.
+  rolloutwatch.pointedAt = function (chart, step, isPointed) {
+    const rows = chart.told.metrics.map((_, index) => row(chart, index, step));
+    if (!isPointed) return [element("table", {}, ...rows)];
+    // of marks is told at the step of the chart that is nearest to them
+    const words = chart.seen().words.get(step);
+    const marks = words ? words.split("\n") : [];
+    return [
+      element("strong", {}, chart.now.axis.words(step)),
+      element("table", {}, ...rows),
+      ...usual(chart, step),
+      ...marks.map((text) => element("p", {}, text)),
+    ];
+  };
+
+  function row(chart, index, step) {
+    const column = chart.seen().columns[index];
+    const near = nearest(column.step, step);
+    const distance = near === null ? Infinity : Math.abs(near - step);
+    const isThere = distance === 0 || distance <= chart.reach(column);
+    const value = isThere ? rolloutwatch.number(column.value[rolloutwatch.placeOf(column.step, near)]) : "no value";
+    const labels = Array.from(new Set(chart.told.labels));
+    const label = chart.told.labels[index];
+    return element(
+      "tr",
+      { class: `series-${labels.indexOf(label)}` },
+      element("th", {}, label),
+      element("td", {}, value),
+      isThere && distance ? element("td", { class: "mean" }, `at ${near}`) : null,
+      ...(isThere ? mean(chart, index, near) : []),
+    );
+  }
+
+  function mean(chart, index, step) {
+    const line = chart.seen().means[index];
+    if (!line) return [];
+    const value = line.value[rolloutwatch.placeOf(line.step, step)];
+    return value === null || value === undefined ? [] : [element("td", { class: "mean" }, `≈ ${rolloutwatch.number(value)}`)];
+  }
+
+  function usual(chart, step) {
+    const { ranges } = chart.seen();
+    const at = rolloutwatch.placeOf(ranges.map(([one]) => one), step);
+    const found = ranges[Math.min(at, ranges.length - 1)];
+    if (!found || step < ranges[0][0]) return [];
+    const [, low, high] = found;
+    const of = `${rolloutwatch.number(low)} to ${rolloutwatch.number(high)}`;
+    return [element("p", { class: "usual" }, `usual ${of}: median ± 3 robust spreads of the 60 values before`)];
+  }
+
+  function nearest(steps, step) {
+    const at = rolloutwatch.placeOf(steps, step);
+    if (at === 0) return steps.length ? steps[0] : null;
+    return at < steps.length && steps[at] - step < step - steps[at - 1] ? steps[at] : steps[at - 1];
+  }
+})();
