@@ -71,8 +71,14 @@ def around(
 def _part(ends: tuple[int, int], run: RunDetail, source: Source, metrics: Sequence[str]) -> Around:
     first, last = ends
     beside = (last - first) // BESIDE + 1
-    which = {"from_step": max(0, first - beside), "to_step": min(last + beside, MAX_STEP), "points": POINTS}
-    return Around(None, first, last, source.series(run.summary.id, metrics, **which), came=True)
+    series = source.series(
+        run.summary.id,
+        metrics,
+        from_step=max(0, first - beside),
+        to_step=min(last + beside, MAX_STEP),
+        points=POINTS,
+    )
+    return Around(None, first, last, series, came=True)
 
 
 def _around(

@@ -18,7 +18,7 @@ def test_charts_are_drawn_by_the_small_library_which_is_fetched_once(site: Site,
         site.step(RUN, step, HEALTHY)
     page.goto(site.url)
     page.get_by_role("link", name=RUN.partition("~")[2]).click()
-    line = page.locator("#chart-removed .scatterlayer .js-line").first
+    line = page.locator("#chart-weight-std .scatterlayer .js-line").first
     expect(line).to_be_attached()
     page.get_by_role("link", name="Runs").click()
     expect(page.locator("h1")).to_have_text("Runs")

@@ -94,12 +94,11 @@ def test_where_something_is_wrong_is_seen_on_the_way_there(site: Site, page: Pag
     site.step(RUN, 0, HEALTHY | {"mismatch_k3_kl": 0.05, "ratio_eff_sample_size": 0.1})
     follow(page, site)
     jumps = page.locator(".jumps a")
-    expect(jumps).to_have_text(
-        ["Health indicators", "Distribution", "Diagnostics", "Perplexity", "KL", "Raw ratios"]
-    )
-    expect(jumps.nth(0)).to_have_class("critical")
-    expect(jumps.nth(4)).to_have_class("warning")
-    expect(jumps.nth(3)).to_have_class("")
+    expect(jumps.filter(has_text="Health indicators")).to_have_class("critical")
+    expect(jumps.filter(has_text=re.compile("^KL"))).to_have_class("warning")
+    expect(jumps.filter(has_text="Perplexity")).to_have_class("")
+    headings = page.locator("details.group > summary").all_text_contents()
+    assert jumps.all_text_contents() == headings
 
 
 def test_charts_that_the_server_could_not_bring_come_when_it_answers_again(

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import Series
+from rolloutwatch_dashboard.figures.lost import LARGEST
 from rolloutwatch_dashboard.figures.timeseries import (
     GAP,
-    LARGEST,
     USUAL_SHARE,
     Chart,
     drawn,
