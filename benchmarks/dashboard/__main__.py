@@ -49,7 +49,7 @@ class Effort:
 
 
 FULL = Effort(LongRun(100_000, True, 71_111), 9, 120, 30, 60, 30, 20_000)
-QUICK = Effort(LongRun(100_000, True, 71_111), 3, 9, 4, 6, 5, 0)
+QUICK = Effort(LongRun(100_000, True, 71_111), 3, 8, 4, 5, 5, 0)
 
 
 @dataclass

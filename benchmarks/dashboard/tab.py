@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from benchmarks.browser import OURS, Launch, redrawn
 from benchmarks.dashboard.trainer import Trainer
 
-STEPS_TO_SETTLE = 3
+STEPS_TO_SETTLE = 2
 SECONDS_A_STEP = 1.0
 STEPS_A_SECOND = 100  # for memory: what a tab does with a step does not depend on when it comes
 STEPS_AT_ONCE = 10
