@@ -14,9 +14,9 @@ STEPS_TO_SETTLE = 3
 SECONDS_A_STEP = 1.0
 STEPS_A_SECOND = 100  # for memory: what a tab does with a step does not depend on when it comes
 STEPS_AT_ONCE = 10
-STEPS_BETWEEN_LOOKS = 1000
+STEPS_BETWEEN_LOOKS = 500
 STEPS_TO_FILL = 4000  # until lines have been thinned for the first time
-LOOKS = 4
+LOOKS = 12  # over which what is compared is taken: lines grow and are thinned again meanwhile
 IS_DRAWN = """(step) => Array.from(document.querySelectorAll('.js-plotly-plot'))
     .some((graph) => (graph.data ?? []).some((line) => line.mode === 'lines' && line.x[line.x.length - 1] >= step))"""
 
@@ -48,10 +48,19 @@ class Kept:
     heap: Sequence[float]
 
     @property
+    def filled(self) -> float:
+        """Return what is usually kept when lines have had their full length for the first time."""
+        return statistics.median(self.heap[STEPS_TO_FILL // STEPS_BETWEEN_LOOKS :][:LOOKS])
+
+    @property
+    def end(self) -> float:
+        """Return what is usually kept at the end."""
+        return statistics.median(self.heap[-LOOKS:])
+
+    @property
     def growth(self) -> float:
         """Return how many times as much is kept at the end as when lines had their full length."""
-        filled = list(self.heap[STEPS_TO_FILL // STEPS_BETWEEN_LOOKS :])
-        return statistics.median(filled[-LOOKS:]) / statistics.median(filled[:LOOKS])
+        return self.end / self.filled
 
 
 class Meter:

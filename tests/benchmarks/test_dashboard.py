@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.browser import BINARIES
 from benchmarks.dashboard.report import BARS, MEANINGS
-from benchmarks.dashboard.tab import STEPS_BETWEEN_LOOKS, STEPS_TO_FILL, Kept
+from benchmarks.dashboard.tab import LOOKS, STEPS_BETWEEN_LOOKS, STEPS_TO_FILL, Kept
 from benchmarks.report import show
 from benchmarks.server.content import FIGURES, SPIKE_VALUE, SPIKED, LongRun
 from benchmarks.server.event_files import write
@@ -64,7 +64,9 @@ def test_a_short_run_gives_every_figure_that_is_promised(tmp_path: Path) -> None
 def test_memory_grows_by_what_is_kept_once_lines_are_full() -> None:
     """What a page takes up until its lines have their full length does not count; twice as much at the end is a growth of 2."""
     filling = [5.0] * (STEPS_TO_FILL // STEPS_BETWEEN_LOOKS)
-    assert Kept([*filling, 20, 22, 18, 20, 21, 20, 40, 44, 36, 40]).growth == 2
+    first, last = [18.0, 20.0, 22.0] * (LOOKS // 3), [36.0, 40.0, 44.0] * (LOOKS // 3)
+    found = Kept([*filling, *first, 30, *last])
+    assert (found.filled, found.end, found.growth) == (20, 40, 2)
 
 
 def test_tensorboard_is_given_the_very_same_figures(tmp_path: Path) -> None:
