@@ -60,7 +60,7 @@
     }
     return low;
   }
-  rolloutwatch.placeOf = placeOf;
+  rolloutwatch.placeFrom = placeOf;
 
   // what belongs to a value; outside of what is known as the two nearest go on
   function between(from, to, value) {

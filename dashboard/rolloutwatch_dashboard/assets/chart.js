@@ -328,7 +328,7 @@
 
   // What of a column is between two steps.
   function part({ step, value }, first, last) {
-    const [begin, end] = [rolloutwatch.placeOf(step, first), rolloutwatch.placeOf(step, last + 1)];
+    const [begin, end] = [rolloutwatch.placeFrom(step, first), rolloutwatch.placeFrom(step, last + 1)];
     return new rolloutwatch.Column(step.slice(begin, end), value.slice(begin, end));
   }
 

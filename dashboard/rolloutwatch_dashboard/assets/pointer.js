@@ -115,7 +115,7 @@
     const near = nearest(column.step, step);
     const distance = near === null ? Infinity : Math.abs(near - step);
     const isThere = distance === 0 || distance <= chart.reach(column);
-    const value = isThere ? rolloutwatch.number(column.value[rolloutwatch.placeOf(column.step, near)]) : "no value";
+    const value = isThere ? rolloutwatch.number(column.value[rolloutwatch.placeFrom(column.step, near)]) : "no value";
     const labels = Array.from(new Set(chart.told.labels));
     const label = chart.told.labels[index];
     return element(
@@ -131,13 +131,13 @@
   function mean(chart, index, step) {
     const line = chart.seen().means[index];
     if (!line) return [];
-    const value = line.value[rolloutwatch.placeOf(line.step, step)];
+    const value = line.value[rolloutwatch.placeFrom(line.step, step)];
     return value === null || value === undefined ? [] : [element("td", { class: "mean" }, `≈ ${rolloutwatch.number(value)}`)];
   }
 
   function usual(chart, step) {
     const { ranges } = chart.seen();
-    const at = rolloutwatch.placeOf(ranges.map(([one]) => one), step);
+    const at = rolloutwatch.placeFrom(ranges.map(([one]) => one), step);
     const found = ranges[Math.min(at, ranges.length - 1)];
     if (!found || step < ranges[0][0]) return [];
     const [, low, high] = found;
@@ -146,7 +146,7 @@
   }
 
   function nearest(steps, step) {
-    const at = rolloutwatch.placeOf(steps, step);
+    const at = rolloutwatch.placeFrom(steps, step);
     if (at === 0) return steps.length ? steps[0] : null;
     return at < steps.length && steps[at] - step < step - steps[at - 1] ? steps[at] : steps[at - 1];
   }
