@@ -12,6 +12,7 @@
 # check  lint, types, import contracts, generated docs
 # bench  the benchmarks, one after the other
 # docs   print the generated docs anew
+# screenshots  pictures of all pages, light and dark, on a desk and on a phone, in .screenshots; some are shown in the docs
 # clean  remove what the other verbs made, the demo's archives too, but none that DATA= put elsewhere
 
 PYTHON ?= python3
@@ -26,11 +27,11 @@ DISTRIBUTIONS := rolloutwatch rolloutwatch-contract rolloutwatch-correction roll
 EDITABLE := $(PARTS:%=-e ./%)
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test chaos soak quick check bench docs clean help
+.PHONY: demo test chaos soak quick check bench docs screenshots clean help
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n 's/^# //p' Makefile | head -15
+	@sed -n 's/^# //p' Makefile | head -16
 
 demo: .venv/installed
 	@$(BIN)/python examples/demo.py --port '$(PORT)' --steps '$(STEPS)' --data-dir '$(DATA)' $(if $(FAULT),--fault '$(FAULT)')
@@ -56,6 +57,9 @@ check: .venv/installed-tests
 	$(BIN)/python docs/generate_metrics.py --check
 	$(BIN)/python docs/generate_settings.py --check
 
+screenshots: .venv/installed-tests
+	$(BIN)/python docs/screenshots.py
+
 bench: .venv/installed-tests
 	@for one in benchmarks/*/__main__.py; do $(BIN)/python -m benchmarks.$$(basename $$(dirname $$one)) || exit 1; done
 
@@ -64,7 +68,7 @@ docs: .venv/installed-tests
 	$(BIN)/python docs/generate_settings.py
 
 clean:
-	rm -rf .venv .rolloutwatch .rolloutwatch-* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf .venv .rolloutwatch .rolloutwatch-* .screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

@@ -1,17 +1,19 @@
-"""Take the pictures of docs/images anew: starts a server and a small run with a fault, and looks at it with Chromium.
+"""Take pictures of all pages: starts a server and small runs with a fault, and looks at them with Chromium.
 
-    .venv/bin/python docs/screenshots.py
+    make screenshots
 
-Takes about a minute. It needs what `make test` installs, and Chromium (Debian: apt-get install chromium).
+Takes some minutes. It needs what `make test` installs, and Chromium (Debian: apt-get install chromium).
+Each page is seen light and dark, on a desk and on a phone; pictures stand in `.screenshots`,
+and those that the documentation shows in `docs/images` too.
 """
 
 import contextlib
-import re
+import itertools
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -22,23 +24,30 @@ sys.path.insert(0, str(ROOT))
 
 from tests.processes import ServerProcess, wait_for  # noqa: E402 - this file is a command, not a part of a package
 
-IMAGES = ROOT / "docs" / "images"
+FOLDER = ROOT / ".screenshots"
+IMAGES = ROOT / "docs" / "images"  # what stands there already is shown, and is taken anew
 RUN = "tiny-rl~stale-weights"
 LAST_STEP = 199
+STEP_THAT_IS_LOOKED_AT = 170
 FAULT = ["--fault", "stale", "--fault-from", "150", "--fault-steps", "1000"]
 LEAST_ALERTS = 4
-LOOKS = {
-    "run-light": (f"/runs/{RUN}", "light", 1280, 1000),
-    "run-dark": (f"/runs/{RUN}", "dark", 1280, 1000),
-    "run-phone": (f"/runs/{RUN}", "light", 390, 844),
-    "rules": ("/rules", "light", 1280, 900),
+SIZES = {"desk": (1280, 1000), "phone": (390, 844)}
+SCHEMES = ("light", "dark")
+# by name: where it is, and what is there as soon as it is drawn
+PAGES = {
+    "run": (f"/runs/{RUN}", "#chart-ess .main-svg"),
+    "replay": (f"/runs/{RUN}?at={STEP_THAT_IS_LOOKED_AT}", "#replay:not([hidden])"),
+    "step": (f"/runs/{RUN}/steps/{STEP_THAT_IS_LOOKED_AT}", ".step-rows"),
+    "whatif": (f"/runs/{RUN}/whatif?rollout_is=sequence", "#whatif-table td"),
+    "compare": (f"/compare?run={RUN}&run=tiny-rl~healthy", ".js-plotly-plot .main-svg"),
+    "rules": ("/rules", "#rules-editor"),
+    "guides": ("/guides", "h1"),
+    "missing": ("/runs/nobody~none", "h1"),
 }
-LIVE_LOOKS = {
-    "runs": ("/", "light", 1280, 420),
-    "run-alerts": ("/runs/tiny-rl~going-wrong", "light", 1280, 1000),
-    "alerts-light": ("/alerts", "light", 1280, 1000),
-    "alerts-dark": ("/alerts", "dark", 1280, 1000),
-    "alerts-phone": ("/alerts", "light", 390, 844),
+LIVE_PAGES = {
+    "runs": ("/", "#runs tbody tr"),
+    "run-alerts": ("/runs/tiny-rl~going-wrong", "#run-alerts .alert"),
+    "alerts": ("/alerts", "#alerts .alert"),
 }
 
 
@@ -47,6 +56,7 @@ def main() -> None:
     chromium = shutil.which("chromium")
     if chromium is None:
         sys.exit("No Chromium on PATH: apt-get install chromium")
+    FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, ServerProcess(Path(folder)) as server:
         for name, options in (("healthy", []), ("stale-weights", FAULT)):
             train(name, server.redis_url, options)
@@ -54,12 +64,19 @@ def main() -> None:
             browser = playwright.chromium.launch(
                 executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
             )
-            for name, look in LOOKS.items():
-                take(browser, name, server.url, *look)
+            take_all(browser, server.url, PAGES)
             with going_wrong(server.redis_url, server.url):
-                for name, look in LIVE_LOOKS.items():
-                    take(browser, name, server.url, *look)
+                take_all(browser, server.url, LIVE_PAGES)
             browser.close()
+
+
+def take_all(browser: Browser, url: str, pages: Mapping[str, tuple[str, str]]) -> None:
+    """Take pictures of pages, each in every size and scheme."""
+    for name, (path, drawn) in pages.items():
+        for size, scheme in itertools.product(SIZES, SCHEMES):
+            picture = take(browser, f"{name}-{size}-{scheme}", url + path, drawn, scheme, SIZES[size])
+            if (IMAGES / picture.name).exists():
+                shutil.copy(picture, IMAGES)
 
 
 def train(name: str, redis_url: str, options: list[str]) -> None:
@@ -89,23 +106,21 @@ def going_wrong(redis_url: str, url: str) -> Iterator[None]:
             running.terminate()
 
 
-def take(browser: Browser, name: str, url: str, path: str, scheme: str, width: int, height: int) -> None:
+def take(browser: Browser, name: str, address: str, drawn: str, scheme: str, size: tuple[int, int]) -> Path:
     """Take one picture."""
+    width, height = size
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme="dark" if scheme == "dark" else "light"
     )
     page = context.new_page()
-    page.goto(url + path)
-    if path.startswith("/runs/"):
-        expect(page.locator("#step")).to_have_text(
-            f"step {LAST_STEP}" if path.endswith(RUN) else re.compile("step")
-        )
-        expect(page.locator("#chart-ess .main-svg").first).to_be_visible()
-    expect(page.locator("h1")).to_be_visible()
-    page.wait_for_timeout(1500)  # what is drawn last is the hardest to name
-    page.screenshot(path=IMAGES / f"{name}.png")
-    print(f"docs/images/{name}.png")
+    page.goto(address)
+    expect(page.locator(drawn).first).to_be_visible(timeout=30_000)
+    page.wait_for_timeout(2000)  # what is drawn last is the hardest to name
+    picture = FOLDER / f"{name}.png"
+    page.screenshot(path=picture)
+    print(picture.relative_to(ROOT))
     context.close()
+    return picture
 
 
 if __name__ == "__main__":

@@ -20,10 +20,10 @@ import numpy as np
 from benchmarks.alerts.evaluation import core_fraction, default_rules_step_us
 from benchmarks.alerts.latency import Inbox, delays
 from benchmarks.alerts.load import DOCUMENTS, RUNS, STEPS_PER_S, Cost, Load
-from benchmarks.alerts.report import complete, show
+from benchmarks.alerts.report import BARS, MEANINGS
 from benchmarks.client_cost.servers import Redis
 from benchmarks.measure import environment, where
-from benchmarks.server.report import Figures
+from benchmarks.report import Figures, complete, show
 from benchmarks.server.servers import Server
 from rolloutwatch_server.transport import find_binary
 from tests.chaos.telling import tell_while_killed
@@ -67,7 +67,7 @@ def main() -> None:
         )
     figures = measure(effort, arguments.sections or list(SECTIONS))
     print(where())
-    show(figures)
+    show(figures, MEANINGS, BARS)
     if arguments.json:
         on = environment() | {"redis": find_binary().name, "quick": arguments.quick}
         arguments.json.write_text(json.dumps({"figures": figures, "environment": on}, indent=2) + "\n")
@@ -80,7 +80,7 @@ def measure(effort: Effort, sections: list[str]) -> Figures:
         for name in sections:
             print(f"{name} ...", file=sys.stderr, flush=True)
             figures |= SECTIONS[name](Bench(effort, Path(folder)))
-    return complete(figures)
+    return complete(figures, MEANINGS)
 
 
 def _judging(bench: Bench) -> Figures:

@@ -1,8 +1,8 @@
-"""What was measured, as figures by name and as a table that a person can read."""
+"""What is measured: what each figure has to be, and what it means."""
 
 from collections.abc import Mapping
 
-from benchmarks.server.report import Bar, Figures
+from benchmarks.report import Bar
 
 BARS: Mapping[str, Bar] = {
     "push_to_notification_median_s": Bar(1),
@@ -36,23 +36,3 @@ MEANINGS: Mapping[str, str] = {
     "messages": "in which they came",
     "messages_repeated": "messages that came more than once, with the same key, after kills and failures",
 }
-
-
-def complete(figures: Figures) -> Figures:
-    """Return every figure there is by name; None for what was not measured."""
-    return {name: figures.get(name) for name in MEANINGS}
-
-
-def show(figures: Figures) -> None:
-    """Print each figure with its bar and what it means."""
-    print(f"\n{'figure':<44}{'measured':>12}{'bar':>10}")
-    for name, figure in figures.items():
-        bar = BARS.get(name)
-        missed = "  missed" if bar and figure is not None and bar.is_missed(figure) else ""
-        print(f"{name:<44}{_cell(figure)}{bar or ''!s:>10}  {MEANINGS[name]}{missed}")
-
-
-def _cell(figure: float | None) -> str:
-    if figure is None:
-        return f"{'-':>12}"
-    return f"{figure:>12,.0f}" if abs(figure) >= 100 or figure == int(figure) else f"{figure:>12.3g}"

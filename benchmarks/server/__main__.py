@@ -17,12 +17,13 @@ from pathlib import Path
 
 from benchmarks.client_cost.servers import Redis
 from benchmarks.measure import environment, where
+from benchmarks.report import Figures, complete, show
 from benchmarks.server import series
 from benchmarks.server.backlog import drain
 from benchmarks.server.browser import look
 from benchmarks.server.content import LongRun, fill
 from benchmarks.server.live import count_lost, watch
-from benchmarks.server.report import Figures, complete, show
+from benchmarks.server.report import BARS, MEANINGS, PEERS
 from benchmarks.server.servers import Server
 from rolloutwatch_server.transport import find_binary
 
@@ -66,7 +67,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # ends what was started first
     figures, reasons = measure(_effort(arguments), arguments.sections or list(SECTIONS))
     print(where())
-    show(figures, reasons)
+    show(figures, MEANINGS, BARS, PEERS, reasons)
     if arguments.json:
         on = environment() | {"redis": find_binary().name, "quick": arguments.quick}
         report = {"figures": figures, "environment": on}
@@ -87,7 +88,7 @@ def measure(effort: Effort, sections: list[str]) -> tuple[Figures, list[str]]:
         for name in sections:
             _progress(name)
             figures |= SECTIONS[name](bench)
-    return complete(figures), reasons
+    return complete(figures, MEANINGS), reasons
 
 
 def _archive(bench: Bench) -> float:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.client_cost.content import CONFIG, FEW, NAMES, Batch, Contents
-from rolloutwatch_contract import METRICS, Array, RunStart, StepRecord, encode, run_id, stream_key
+from rolloutwatch_contract import METRICS, Array, RunEnd, RunStart, StepRecord, encode, run_id, stream_key
 from rolloutwatch_contract.protocol import Series
 from rolloutwatch_correction import CorrectionConfig, histogram_of
 from rolloutwatch_server.store import Entry, Position, Store
@@ -24,6 +25,8 @@ BEGUN = 1200  # steps that are archived, and folded, where the rest is written a
 PERIOD = 997  # a prime: as many different values has a figure, so that one in the place of another is found
 LONG = run_id(PROJECT, "long")
 FIGURES = tuple(METRICS)[:40]  # about as many as a run brings
+SPIKED = "ratio_eff_sample_size"
+SPIKE_VALUE = 0.05  # far from all else that this figure has
 FOUR = ("ratio_eff_sample_size", "rollout_is_veto_fraction", "mismatch_ppl_ratio", "mismatch_k3_kl")
 
 
@@ -62,29 +65,41 @@ def _tables(batch: Batch) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class LongRun:
-    """How long a run is; written `as_columns`, as the archive has it in the end, it is there at once."""
+    """How long a run is; written `as_columns`, as the archive has it in the end, it is there at once.
+
+    At the step `spike` one of its figures is far from where it usually is.
+    """
 
     steps: int
     as_columns: bool
+    spike: int | None = None
+
+    def column(self, number: int, step: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return what one of the forty figures is at some steps."""
+        values = curve(number, step)
+        if FIGURES[number] == SPIKED and self.spike is not None:
+            values[step == self.spike] = SPIKE_VALUE
+        return values
 
 
 def fill(path: Path, run: LongRun) -> None:
-    """Make an archive that has the long run, a step a second until a moment ago."""
-    store = Store(path)
+    """Make an archive that has the long run, a step a second, which has ended."""
     one_by_one = min(BEGUN, run.steps) if run.as_columns else run.steps
-    for batch in _batches(one_by_one):
-        store.archive(stream_key(LONG, "s1"), batch)
-    store.close()
+    with closing(Store(path)) as store:
+        for batch in _batches(run, one_by_one):
+            store.archive(stream_key(LONG, "s1"), batch)
     if one_by_one < run.steps:
-        _write_columns(path, range(one_by_one, run.steps))
+        _write_columns(path, run, range(one_by_one, run.steps))
+    with closing(Store(path)) as store:
+        store.archive(stream_key(LONG, "s1"), [Entry(Position(run.steps + 2), RunEnd(float(run.steps)))])
 
 
-def _batches(steps: int) -> Iterator[list[Entry]]:
+def _batches(run: LongRun, steps: int) -> Iterator[list[Entry]]:
     frame = RunStart(PROJECT, "long", 0.0, dict(CONFIG), {})
     yield [Entry(Position(1), frame)]
     for first in range(0, steps, BATCH):
         values = [
-            curve(number, np.arange(first, min(first + BATCH, steps))) for number in range(len(FIGURES))
+            run.column(number, np.arange(first, min(first + BATCH, steps))) for number in range(len(FIGURES))
         ]
         rows = np.stack(values, axis=1).tolist()
         yield [
@@ -93,7 +108,7 @@ def _batches(steps: int) -> Iterator[list[Entry]]:
         ]
 
 
-def _write_columns(path: Path, steps: range) -> None:
+def _write_columns(path: Path, run: LongRun, steps: range) -> None:
     """Write the columns that folding and merging so many steps would leave, and what is noted beside them."""
     database = Database(path)
     with database.write() as db:
@@ -101,7 +116,7 @@ def _write_columns(path: Path, steps: range) -> None:
         for first in range(steps.start, steps.stop, COLUMN):
             of = np.arange(first, min(first + COLUMN, steps.stop))
             for number, metric in enumerate(FIGURES):
-                write_chunk(db, LONG, session, metric, Series(of, curve(number, of)))
+                write_chunk(db, LONG, session, metric, Series(of, run.column(number, of)))
             write_chunk(db, LONG, session, TIMES, Series(of, of.astype(np.float64)))
         db.execute("UPDATE runs SET last_step = ? WHERE id = ?", (steps.stop - 1, LONG))
         db.execute(

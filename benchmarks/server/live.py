@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -70,8 +71,8 @@ def watch(server: Server, redis_url: str, seconds: float) -> Watched:
     steps = round(seconds * RECORDS_PER_S)
     already = server.records()
     context = multiprocessing.get_context("spawn")
-    writer = _Child(context, _write, redis_url, names, steps)
-    viewers = _Child(context, _view, server.port, [names[at % WATCHED] for at in range(VIEWERS)], steps)
+    writer = Child(context, _write, redis_url, names, steps)
+    viewers = Child(context, _view, server.port, [names[at % WATCHED] for at in range(VIEWERS)], steps)
     with writer, viewers:
         writer.told()
         _wait_until_there(server, names)
@@ -133,7 +134,7 @@ def _wait_for_records(server: Server, number: int) -> int:
     return came
 
 
-class _Child:
+class Child:
     """A process that is told to go on, and tells what it has."""
 
     def __init__(self, context: Any, target: Any, *arguments: Any) -> None:
@@ -142,7 +143,7 @@ class _Child:
         self._process.start()
         theirs.close()
 
-    def __enter__(self) -> "_Child":
+    def __enter__(self) -> "Child":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -184,17 +185,25 @@ def _view(connection: Connection, port: int, names: list[str], steps: int) -> No
 
 
 async def _view_all(connection: Connection, port: int, names: list[str], steps: int) -> list[Seen]:
+    streams = await open_feeds(port, names)
+    connection.send(None)
+    return await asyncio.gather(*(view_one(reader, steps) for reader, _ in streams))
+
+
+async def open_feeds(
+    port: int, names: Sequence[str]
+) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Begin to watch runs by name, one viewer for each."""
     streams = [await asyncio.open_connection(HOST, port, limit=LONGEST_LINE) for _ in names]
     for name, (reader, writer) in zip(names, streams, strict=True):
         path = f"/api/v1/runs/{run_id(PROJECT, name)}/live"
         writer.write(f"GET {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n".encode())
         if b" 200 " not in await reader.readline():
             raise RuntimeError(f"{path} was refused.")
-    connection.send(None)
-    return await asyncio.gather(*(_view_one(reader, steps) for reader, _ in streams))
+    return streams
 
 
-async def _view_one(reader: asyncio.StreamReader, steps: int) -> Seen:
+async def view_one(reader: asyncio.StreamReader, steps: int) -> Seen:
     """Read events until the last step has come, or none comes any more."""
     seen, is_step = Seen([], Counter()), False
     while len(seen.steps) < steps and steps - 1 not in seen.steps:

@@ -1,25 +1,8 @@
-"""What was measured, as figures by name and as a table that a person can read."""
+"""What is measured: what each figure has to be, what it means, and which one of TensorBoard stands beside it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-Figures = dict[str, float | None]
-
-
-@dataclass(frozen=True)
-class Bar:
-    """What a figure has to be: at least so much where more is better, else at most."""
-
-    limit: float
-    at_least: bool = False
-
-    def is_missed(self, figure: float) -> bool:
-        """Tell whether a figure is on the wrong side."""
-        return figure < self.limit if self.at_least else figure > self.limit
-
-    def __str__(self) -> str:
-        return f"{'>=' if self.at_least else '<='} {self.limit:,g}"
-
+from benchmarks.report import Bar
 
 BARS: Mapping[str, Bar] = {
     "ingest_records_per_s": Bar(2000, at_least=True),
@@ -71,27 +54,3 @@ PEERS: Mapping[str, str] = {
     "series_1e6_median_ms": "tensorboard_series_median_ms",
     "first_chart_s": "first_chart_tensorboard_s",
 }
-
-
-def complete(figures: Mapping[str, float | None]) -> Figures:
-    """Return every figure there is by name; None for what was not measured."""
-    return {name: figures.get(name) for name in MEANINGS}
-
-
-def show(figures: Figures, reasons: list[str]) -> None:
-    """Print each figure with its bar, with TensorBoard's beside it, and what it means; and why some are missing."""
-    print(f"\n{'figure':<32}{'measured':>12}{'bar':>10}{'peer':>12}")
-    for name, figure in figures.items():
-        bar, peer = BARS.get(name), figures.get(PEERS.get(name, ""))
-        missed = "  missed" if bar and figure is not None and bar.is_missed(figure) else ""
-        print(
-            f"{name:<32}{_cell(figure)}{bar or ''!s:>10}{_cell(peer) if name in PEERS else '':>12}  {MEANINGS[name]}{missed}"
-        )
-    for reason in reasons:
-        print(f"\n{reason}")
-
-
-def _cell(figure: float | None) -> str:
-    if figure is None:
-        return f"{'-':>12}"
-    return f"{figure:>12,.0f}" if abs(figure) >= 100 or figure == int(figure) else f"{figure:>12.3g}"

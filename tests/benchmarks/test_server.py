@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.server.report import BARS, MEANINGS, Bar
+from benchmarks.report import Bar
+from benchmarks.server.report import BARS, MEANINGS
 from tests.processes import ROOT, alive
 
 PROMISED = (
