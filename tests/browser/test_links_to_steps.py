@@ -119,7 +119,7 @@ def test_an_alert_that_fires_leads_to_its_step(site: Site, page: Page) -> None:
 
 def test_what_is_looked_at_closely_is_not_thinned_again(page: Page) -> None:
     """A page that has become long fetches its series anew, with fewer points; what there is of the steps in view stays."""
-    for script in ("figures.js", "axis.js", "chart.js"):
+    for script in ("figures.js", "axis.js", "parts.js", "chart.js"):
         page.add_script_tag(content=(HERE / "assets" / script).read_text())
     found = page.evaluate("""() => {
         const told = { metrics: ["a"], floor: 0 };

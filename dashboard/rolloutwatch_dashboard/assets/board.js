@@ -80,8 +80,12 @@
     // All series of the run anew, thinned by the server, which loses no extreme; and when each step was made where that is the axis.
     async readAll() {
       const { x } = this.view.get();
-      const series = await this.read(0, {});
+      const clock = new rolloutwatch.Clock(); // of the former one nobody needs all steps any more
+      const series = await this.read(0, { clock });
       if (!series || x !== this.view.get().x) return;
+      const last = clock.steps.at(-1);
+      this.clock.steps.forEach((step, at) => step > last && clock.put(step, this.clock.times[at]));
+      this.clock = clock;
       this.kind = x;
       const isTimed = x === "step" || this.clock.steps.length > 0;
       if (!isTimed) rolloutwatch.say("Nobody knows when the steps of this run were made.");
@@ -127,14 +131,14 @@
     }
 
     // Series with null where a figure did not come because no log-prob was finite; null if there is nobody to ask.
-    async read(from, { to, metrics }) {
+    async read(from, { to, metrics, clock = this.clock }) {
       const { unreadable, measured } = this.told;
       const wanted = metrics && measured.includes(unreadable) && !metrics.includes(unreadable) ? [...metrics, unreadable] : metrics;
       const byTime = this.view.get().x !== "step";
       try {
         const series = await this.page.feed.series(from, { to, metrics: wanted, byTime });
         if (this.closed) return null;
-        if (byTime) this.clock.putAll(Object.values(series));
+        if (byTime) clock.putAll(Object.values(series));
         return rolloutwatch.voided(series, unreadable, measured);
       } catch {
         // the feed finds out by itself that the server is gone, and what is in view is fetched when it is back

@@ -84,7 +84,8 @@
     // More of the steps from `first` to `last`, which may be infinite.
     refine(series, first, last) {
       if (!this.columns) return;
-      const within = this.columns.map((column) => part(column, first, last));
+      const { parts } = rolloutwatch;
+      const within = this.columns.map((column) => parts.part(column, first, last));
       this.detail = { first, last, columns: this.fresh(series, within) };
       this.changed = true;
     }
@@ -175,17 +176,18 @@
 
     // What is drawn now: traces in the order of those that came with the page, and what changes of the layout.
     drawing(graph) {
+      const { parts } = rolloutwatch;
       const shown = this.shown();
       const { axis, isLog, smooth } = this.now;
       const scale = { ...this.told, floor: !isLog ? 0 : this.told.floor || rolloutwatch.floorOf(shown.map((one) => one.value)) };
-      const come = this.end === null ? shown : shown.map((column) => part(column, -1, this.end));
-      const [whole, lines] = [shown.map((one) => lineOf(one, scale)), come.map((one) => lineOf(one, scale))];
+      const come = this.end === null ? shown : shown.map((column) => parts.part(column, -1, this.end));
+      const [whole, lines] = [shown.map((one) => parts.lineOf(one, scale)), come.map((one) => parts.lineOf(one, scale))];
       const [first, last] = this.inView();
-      const steps = stepsOf(come);
+      const steps = parts.stepsOf(come);
       const placed = this.place(graph, steps, first, last);
-      const means = smooth ? lines.map((line) => meanOf(line, smooth, scale)) : [];
-      this.drawn = { columns: come, words: new Map(placed.words), ranges: usualOf(come), means };
-      const traces = [...lines, ...lines.map(dotsOf), rolloutwatch.lostValues(come, this.colors), labelsOf(placed), ...means];
+      const means = smooth ? lines.map((line) => parts.meanOf(line, smooth, scale)) : [];
+      this.drawn = { columns: come, words: new Map(placed.words), ranges: parts.usualOf(come), means };
+      const traces = [...lines, ...lines.map(parts.dotsOf), rolloutwatch.lostValues(come, this.colors), parts.labelsOf(placed), ...means];
       const x = (step) => axis.x(step);
       for (const trace of traces) trace.x = axis.kind === "step" || trace.isPlaced ? trace.step : trace.step.map(x);
       const range = rolloutwatch.valueRange(
@@ -205,7 +207,8 @@
 
     // How far from a step a value may stand that is told there: a figure may come seldom, and of many steps few are drawn.
     reach(column) {
-      const [first, last] = this.shown() === this.columns ? this.extent() : [this.detail.first, Math.min(this.detail.last, this.extent()[1])];
+      let [first, last] = this.extent();
+      if (this.shown() !== this.columns) [first, last] = [this.detail.first, Math.min(this.detail.last, last)];
       const usual = rolloutwatch.usualDistance(column.step);
       return last - first < this.points ? Math.floor(usual / 2) : 2 * usual;
     }
@@ -213,10 +216,11 @@
     // What one sees: its columns, what is marked by step, the usual range, and means of lines.
     seen() {
       if (this.drawn) return this.drawn;
+      const { parts } = rolloutwatch;
       const { smooth } = this.now;
       const columns = this.shown();
-      const means = smooth ? columns.map((one) => meanOf(lineOf(one, this.told), smooth, this.told)) : [];
-      return (this.drawn = { columns, words: new Map(), ranges: usualOf(columns), means });
+      const means = smooth ? columns.map((one) => parts.meanOf(parts.lineOf(one, this.told), smooth, this.told)) : [];
+      return (this.drawn = { columns, words: new Map(), ranges: parts.usualOf(columns), means });
     }
 
     // The value axis: its labels where it is logarithmic are ours.
@@ -248,7 +252,7 @@
 
     // Traces for the means of lines, empty yet.
     means() {
-      const named = (line) => ({ name: `${line.name}, smoothed`, legendgroup: line.legendgroup, line: { color: line.line.color, width: 2 } });
+      const named = ({ name, legendgroup, line }) => ({ name: `${name}, smoothed`, legendgroup, line: { color: line.color, width: 2 } });
       const common = { type: "scatter", mode: "lines", connectgaps: false, hoverinfo: "skip", showlegend: false, zorder: 1 };
       return this.graph.data.slice(0, this.columns.length).map((line) => ({ ...common, ...named(line), x: [], y: [] }));
     }
@@ -258,16 +262,17 @@
       if (this.graph === graph) return true;
       if (!graph.data || graph.layout.meta !== this.page) return false;
       this.graph = graph;
+      const { parts } = rolloutwatch;
       const count = this.told.metrics.length; // of lines, which come first; then as many dots, and then the lost
       const lines = graph.data.slice(0, count);
       this.colors = lines.map((line) => line.line.color);
-      this.columns = lines.map((line, index) => columnOf(line, index, graph.data[2 * count]));
+      this.columns = lines.map((line, index) => parts.columnOf(line, index, graph.data[2 * count]));
       this.wasLog = graph.layout.yaxis.type === "log";
-      const ends = endsOf(graph);
+      const ends = parts.endsOf(graph);
       const drawn = rangeOf(ends || this.extent());
       if (ends) {
         const [first, last] = ends;
-        this.detail = { first, last, columns: this.columns.map((column) => part(column, first, last)) };
+        this.detail = { first, last, columns: this.columns.map((column) => parts.part(column, first, last)) };
       }
       for (const early of this.early.splice(0)) this.put(...early);
       // drawn for a usual width, and this is the real one
@@ -325,64 +330,4 @@
       this.zoomed(Math.max(0, steps[0]), Math.max(0, steps[1]));
     }
   };
-
-  // What of a column is between two steps.
-  function part({ step, value }, first, last) {
-    const [begin, end] = [rolloutwatch.placeFrom(step, first), rolloutwatch.placeFrom(step, last + 1)];
-    return new rolloutwatch.Column(step.slice(begin, end), value.slice(begin, end));
-  }
-
-  // The steps of which a figure that came with the page has all there are: its address may have changed since then.
-  function endsOf(graph) {
-    const found = / (\d+) (\d+)$/.exec(graph.layout.uirevision);
-    return found ? [Number(found[1]), Number(found[2])] : null;
-  }
-
-  // A column of a line that came with the page. Of what has no value there it tells what is lost from what never came.
-  function columnOf({ x, customdata }, index, lost) {
-    const known = new Map();
-    lost.x.forEach((step, at) => lost.customdata[at][0] === index && known.set(step, lost.customdata[at][1]));
-    const spelt = (text) => (text === "NaN" ? null : Number(text.replace("∞", "Infinity")));
-    const there = Array.from(x, (step, at) => at).filter((at) => customdata[at] !== null || known.has(x[at]));
-    const value = (at) => (customdata[at] === null ? spelt(known.get(x[at])) : customdata[at]);
-    return new rolloutwatch.Column(there.map((at) => x[at]), there.map(value));
-  }
-
-  // A line through a column, broken where values stopped coming.
-  function lineOf(column, scale) {
-    const line = rolloutwatch.withGaps(column.step, column.value);
-    line.drawn = rolloutwatch.drawn(line.value, scale);
-    return line;
-  }
-
-  // the usual range is that of a chart's own figure
-  const usualOf = ([column]) => rolloutwatch.usualRanges(column.step, column.value);
-
-  // all steps of columns, each once
-  function stepsOf(columns) {
-    const [{ step: first }] = columns;
-    if (columns.every(({ step }) => step.length === first.length && step.every((one, at) => one === first[at]))) return first;
-    return Array.from(new Set(columns.flatMap((column) => column.step))).sort((one, other) => one - other);
-  }
-
-  function dotsOf(line) {
-    const alone = rolloutwatch.isolated(line.drawn);
-    return { step: alone.map((at) => line.step[at]), drawn: alone.map((at) => line.drawn[at]) };
-  }
-
-  function meanOf(line, weight, scale) {
-    const known = line.value.map((value) => (Number.isFinite(value) ? value : null));
-    const value = rolloutwatch.smoothed(line.step, known, weight, rolloutwatch.unitOf(line.step));
-    return { step: line.step, value, drawn: rolloutwatch.drawn(value, scale) };
-  }
-
-  function labelsOf({ labels }) {
-    return {
-      isPlaced: true,
-      step: labels.map(([place]) => place),
-      drawn: labels.map(([, height]) => height),
-      text: labels.map(([, , text]) => text),
-      side: labels.map(([, , , side]) => side),
-    };
-  }
 })();

@@ -32,7 +32,8 @@
 
     look() {
       this.frame = null;
-      const plot = this.last.target.closest && this.last.target.closest(".js-plotly-plot .nsewdrag") && this.last.target.closest(".js-plotly-plot");
+      const { target } = this.last;
+      const plot = target.closest && target.closest(".nsewdrag") && target.closest(".js-plotly-plot");
       const chart = plot && this.charts.find((one) => one.graph === plot);
       this.show(chart && chart.columns ? this.stepAt(chart, this.last.clientX) : null, chart);
     }
@@ -42,7 +43,8 @@
       const { xaxis } = chart.graph._fullLayout;
       const step = chart.now.axis.step(xaxis.p2l(clientX - chart.graph.getBoundingClientRect().left - xaxis._offset));
       const [first, last] = chart.inView();
-      const near = chart.seen().columns.filter((column) => column.step.length).map((column) => nearest(column.step, step)).filter((one) => first <= one && one <= last);
+      const columns = chart.seen().columns.filter((column) => column.step.length);
+      const near = columns.map((column) => nearest(column.step, step)).filter((one) => first <= one && one <= last);
       return near.length ? near.reduce((one, other) => (Math.abs(other - step) < Math.abs(one - step) ? other : one)) : null;
     }
 
@@ -51,7 +53,7 @@
       if (step === this.step && pointed === this.pointed) return;
       [this.step, this.pointed] = [step, pointed];
       for (const chart of this.charts) {
-        if (step !== null && chart.columns && chart.graph && chart.graph.isConnected && isOnScreen(chart.graph)) put(chart, step, chart === pointed);
+        if (step !== null && chart.columns && isOnScreen(chart.graph)) put(chart, step, chart === pointed);
         else remove(chart);
       }
     }
@@ -66,6 +68,7 @@
   };
 
   function isOnScreen(graph) {
+    if (!graph || !graph.isConnected) return false;
     const box = graph.getBoundingClientRect();
     return box.bottom > 0 && box.top < innerHeight;
   }
