@@ -92,7 +92,7 @@ def test_what_one_zooms_into_is_shown_by_all_charts_in_all_detail(site: Site, pa
     wait_for_range(page, first, last)
     wait_for_detail(page, "chart-ess", first, last)
     expect(said).to_have_text(f"Steps {first} to {last}")
-    page.get_by_role("button", name="Show all").click()
+    page.locator(".chart-tools").get_by_role("button", name="Show all").click()
     wait_for_range(page, 0, 4999)
     expect(page).to_have_url(f"{site.url}/runs/{RUN}")
     expect(said).to_have_text("")

@@ -305,6 +305,24 @@ def test_steps_of_which_nothing_could_be_read_are_unknown_at_once_and_a_gap(site
         page.reload()
 
 
+def test_an_infinite_figure_is_beyond_its_limit_and_not_unknown(site: Site, page: Page) -> None:
+    """Whether it came before the page or while one watches; its trend is that of finite values."""
+    site.begin(RUN)
+    for step in range(30):
+        site.step(RUN, step, HEALTHY)
+    follow(page, site)
+    tile = page.locator("#tile-mismatch_k3_kl")
+    expect(tile.locator(".word")).to_have_text("healthy")
+    site.step(RUN, 30, HEALTHY | {"mismatch_k3_kl": math.inf})
+    for _ in range(2):
+        expect(tile.locator(".value")).to_have_text("∞")
+        expect(tile.locator(".word")).to_have_text("critical")
+        expect(tile.locator(".trend span")).to_have_text("→ steady")
+        assert "NaN" not in str(tile.locator(".trend path").get_attribute("d"))
+        expect(page.locator("#reasons li").first).to_contain_text("∞ above 0.1 in 1 of the last 10 steps.")
+        page.reload()
+
+
 def test_a_stretch_in_which_nothing_was_measured_is_a_gap(site: Site, page: Page) -> None:
     """Whether the page was there or came later."""
     site.begin(RUN)

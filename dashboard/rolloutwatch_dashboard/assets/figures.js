@@ -238,7 +238,7 @@
 
   // "rising", "falling", "steady", or "" while there is too little to tell
   rolloutwatch.trend = function (values) {
-    const known = values.filter((value) => value !== null);
+    const known = values.filter(Number.isFinite);
     const before = known.slice(0, -STEPS_NOW);
     if (before.length < STEPS_NOW) return "";
     const mean = (list) => list.reduce((sum, value) => sum + value, 0) / list.length;

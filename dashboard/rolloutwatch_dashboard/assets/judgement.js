@@ -24,7 +24,9 @@
       this.alerts = []; // that fire: {severity, rule, summary, step}
       this.recent = Object.create(null); // by names that a run chose, "constructor" say
       for (const [metric, one] of Object.entries(told.recent)) {
-        this.recent[metric] = new rolloutwatch.Column(one.step, one.value);
+        // infinities are spelt, since JSON has none
+        const values = one.value.map((value) => (typeof value === "string" ? Number(value) : value));
+        this.recent[metric] = new rolloutwatch.Column(one.step, values);
       }
     }
 
@@ -50,7 +52,7 @@
       for (const metric of this.leftOut(metrics)) if (this.recent[metric]) this.recent[metric].leaveOut(step);
       for (const [metric, value] of Object.entries(metrics)) {
         const column = (this.recent[metric] = this.recent[metric] || new rolloutwatch.Column());
-        column.put(step, Number.isFinite(value) ? value : null);
+        column.put(step, value);
         if (column.step.length > 2 * STEPS_OF_TREND) {
           column.step.splice(0, STEPS_OF_TREND);
           column.value.splice(0, STEPS_OF_TREND);

@@ -25,7 +25,7 @@
   };
 
   function paintTrend(element, values) {
-    const known = values.filter((value) => value !== null);
+    const known = values.filter(Number.isFinite);
     if (!known.length) {
       element.replaceChildren();
       return;
@@ -41,7 +41,7 @@
     const [low, high] = [Math.min(...known), Math.max(...known)];
     let pen = "M";
     const path = values.map((value, index) => {
-      if (value === null) {
+      if (!Number.isFinite(value)) {
         pen = "M";
         return "";
       }

@@ -124,7 +124,11 @@ def followed_limit(limit: Limit) -> dict[str, Any]:
 
 def _recent(series: Series) -> dict[str, list[Any]]:
     values = series.value[-STEPS_OF_TREND:].tolist()
-    return {
-        "step": series.step[-STEPS_OF_TREND:].tolist(),
-        "value": [value if math.isfinite(value) else None for value in values],
-    }
+    return {"step": series.step[-STEPS_OF_TREND:].tolist(), "value": [_spelt(value) for value in values]}
+
+
+def _spelt(value: float) -> float | str | None:
+    """Return a value as JSON can have it: NaN is None, and an infinity is spelt."""
+    if math.isfinite(value):
+        return value
+    return None if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
