@@ -48,7 +48,7 @@ def test_a_mark_is_drawn_at_once(site: Site, page: Page) -> None:
     site.put(RUN, mark(6, "checkpoint", path="/ckpt/6"))
     wait_for_paths(page, {"mark: marks": "M2,0L2,1M6,0L6,1"})
     for chart in ("chart-ppl", "chart-logged-0"):  # the one of a figure without limits too
-        page.locator(f"#{chart}").scroll_into_view_if_needed()
+        page.evaluate("(id) => document.getElementById(id).scrollIntoView()", chart)
         wait_for_paths(page, {"mark: marks": "M2,0L2,1M6,0L6,1"}, chart)
     expect(page.locator(LABELS)).to_have_text(["\u00a0sync 7", "\u00a0checkpoint"])
     assert page.evaluate("window.isTheSamePage")
