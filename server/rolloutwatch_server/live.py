@@ -9,7 +9,7 @@ import asyncio
 import math
 import weakref
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -26,6 +26,7 @@ LETTERS_OF_A_HOST = 100
 KEEPALIVE = b": keepalive\n\n"
 RESET = b"event: reset\ndata: {}\n\n"
 GONE = b"event: gone\ndata: {}\n\n"
+ELSEWHERE = b"event: elsewhere\ndata: {}\n\n"
 
 
 def run_event(detail: RunDetail) -> bytes:
@@ -247,12 +248,24 @@ class LiveFeed:
 
     def publish(self, run: str, events: Sequence[bytes]) -> None:
         """Bring events to the viewers of a run; may be called from any thread."""
+        if events:
+            self._soon(self._deliver, run, events)
+
+    def publish_elsewhere(self, runs: Collection[str]) -> None:
+        """Say to the viewers of all other runs that something has happened to alerts of these; may be called from any thread."""
+        self._soon(self._deliver_elsewhere, runs)
+
+    def _soon(self, deliver: Callable[..., None], *what: object) -> None:
         loop = self._loop
-        if loop is not None and events:
+        if loop is not None:
             try:
-                loop.call_soon_threadsafe(self._deliver, run, events)
+                loop.call_soon_threadsafe(deliver, *what)
             except RuntimeError:  # the loop has ended in this instant, and its viewers with it
                 return
+
+    def _deliver_elsewhere(self, runs: Collection[str]) -> None:
+        for run in [run for run in self._viewers if run not in runs]:
+            self._deliver(run, [ELSEWHERE])
 
     def _deliver(self, run: str, events: Sequence[bytes]) -> None:
         for viewer in self._viewers.get(run, ()):

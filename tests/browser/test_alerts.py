@@ -1,11 +1,13 @@
 """Alerts in a browser: who sees one, says so, silences it, and is told when it is over."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from rolloutwatch_contract import RunEnd
 from rolloutwatch_server.security import Access, Role, Secret
 from rolloutwatch_server.security.credentials import parse_passwords, password_line
 from rolloutwatch_server.security.gate import Gate
@@ -147,6 +149,25 @@ def test_the_page_of_a_run_shows_its_alerts_and_marks_them_on_its_charts(site: S
     expect(page.locator("#runs .fires")).to_have_text(f"◆ {RULE} and 1 more")
     page.locator("#runs .fires a").click()
     expect(page).to_have_url(f"{site.url}/alerts?run=math~a")
+
+
+def test_an_idle_page_of_a_run_that_is_over_sends_nothing(site: Site, page: Page) -> None:
+    """And counts what fires elsewhere all the same, because it is told."""
+    site.begin(RUN)
+    for step in range(4):
+        site.step(RUN, step, HEALTHY)
+    site.put(RUN, RunEnd(time.time()))
+    page.goto(f"{site.url}/runs/{RUN}")
+    expect(page.locator("#state")).to_have_text("finished")
+    expect(page.locator("#chart-ess .main-svg").first).to_be_visible()
+    page.wait_for_timeout(3000)  # what the page asks for at first has come
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.wait_for_timeout(7000)  # twice the time after which pages look again
+    assert sent == []
+    fall_ill(site, "math~b")
+    expect(page.locator("header .count")).to_have_text("2")
+    assert 0 < len(sent) <= 4, "it looks once for each time that it is told, of several at once"
 
 
 def test_a_guide_is_one_click_away(sick: Site, page: Page) -> None:

@@ -12,6 +12,7 @@ from rolloutwatch_contract import Heartbeat, Mark, RunEnd, StepRecord
 from rolloutwatch_contract.protocol import RunDetail, RunState, RunSummary
 from rolloutwatch_server.api.live import get_live
 from rolloutwatch_server.live import (
+    ELSEWHERE,
     EVENTS_PER_VIEWER,
     RESET,
     LiveFeed,
@@ -253,3 +254,19 @@ def test_a_viewer_that_went_away_or_asked_for_nothing_leaves_nothing(store: Stor
     asyncio.run(watch())
     assert api.ask("/api/v1/runs/math~none/live").status_code == 404
     assert api.feed.watched() == []
+
+
+def test_viewers_of_other_runs_are_told_that_alerts_have_changed() -> None:
+    """Once for all runs together; those that watch one of these have been told more."""
+
+    async def watch() -> None:
+        feed = opened()
+        other, same = feed.join("math~other"), feed.join(RUN)
+        feed.publish(RUN, [b"event: alert\n\n"])
+        feed.publish_elsewhere({RUN, "math~third"})
+        assert await next_of(other.stream()) == ELSEWHERE
+        assert await next_of(same.stream()) == b"event: alert\n\n"
+        feed.publish(RUN, [b"event: last\n\n"])
+        assert await next_of(same.stream()) == b"event: last\n\n"
+
+    asyncio.run(watch())

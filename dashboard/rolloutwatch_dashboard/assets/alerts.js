@@ -31,10 +31,15 @@
     }, MS_OF_PATIENCE);
   };
 
+  function lookIfSeen() {
+    if (!document.hidden && rolloutwatch.isConnected()) rolloutwatch.look();
+  }
+
+  // Ages pass, and silences end; a page where that is not so is told of all else.
   setInterval(() => {
-    const isAway = rolloutwatch.isConnected && !rolloutwatch.isConnected();
-    if (!document.hidden && !isAway) rolloutwatch.look();
+    if (!rolloutwatch.isTold()) lookIfSeen();
   }, MS_BETWEEN_LOOKS);
+  document.addEventListener("visibilitychange", lookIfSeen);
 
   // Do something at once; what goes wrong is said.
   async function act(method, path, done) {

@@ -49,6 +49,7 @@
       events.addEventListener("step", (event) => this.stepped(JSON.parse(event.data)));
       events.addEventListener("mark", (event) => this.tell.mark(JSON.parse(event.data)));
       events.addEventListener("alert", () => this.tell.alerted());
+      events.addEventListener("elsewhere", () => this.tell.alerted()); // which all pages count
       events.addEventListener("reset", () => this.catchUp());
       events.addEventListener("rewind", () => this.tell.rewound());
       events.addEventListener("gone", () => this.deleted());

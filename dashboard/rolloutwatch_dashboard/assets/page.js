@@ -79,5 +79,10 @@
     return !page || page.connected !== false;
   };
 
+  // Whether the server tells the page whatever happens, so that it need not ask.
+  rolloutwatch.isTold = function () {
+    return Boolean(page && page.isTold && page.isTold());
+  };
+
   window.dash_clientside = Object.assign({}, window.dash_clientside, { rolloutwatch });
 })();

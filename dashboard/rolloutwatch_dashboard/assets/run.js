@@ -3,6 +3,7 @@
   "use strict";
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
 
+  const OVER = ["finished", "crashed"];
   const LEAST_MS_BETWEEN_PAINTS = 250;
   const SHARE_OF_TIME = 4; // painting takes at most one part in so many of the browser's time
   const MS_FOR_REBUILDING = 5000;
@@ -84,8 +85,14 @@
       return this.live.connected;
     }
 
+    // of a run that is over nothing ages, and of alerts the feed tells
+    isTold() {
+      return this.connected && OVER.includes(this.live.state);
+    }
+
     isConnected(yes) {
       this.live.isConnected(yes);
+      if (yes) rolloutwatch.lookSoon(); // of what happened meanwhile nobody tells
       this.schedule();
     }
 

@@ -51,3 +51,5 @@ class Herald:
                 events.setdefault(one.run, []).append(alert_event(alert, one))
             for run, some in events.items():
                 self._feed.publish(run, some)
+            if events:
+                self._feed.publish_elsewhere(set(events))

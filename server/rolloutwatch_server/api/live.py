@@ -29,6 +29,7 @@ async def get_live(
     """Stream a run: `run` (how it is) at once and whenever that changes, `step` for each record of figures,
     `mark` for each mark, `alert` for whatever happens to an alert of it: that it fires, is resolved, flaps, is stable
     again, or still fires; with the alert's id, by which `/alerts/{alert}` has the rest.
+    `elsewhere` says that something has happened to alerts of other runs.
 
     `reset` asks to fetch again what was missed; `rewind` to fetch everything again,
     because the run was resumed from an earlier step and what came after that is not shown any more.
