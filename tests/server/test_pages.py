@@ -93,7 +93,8 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
             for parameter in operation.get("parameters", []):
                 assert f"<code>{parameter['name']}</code> ({parameter['in']}, " in page
     assert "<code>from_step</code> (query, optional)</dt><dd>type: integer, " in page
-    assert "<code>/alerts/{alert}</code> has the rest.</p><p><code>reset</code> asks to fetch again" in page
+    assert "<code>/alerts/{alert}</code> has the rest.\n<code>elsewhere</code> says" in page
+    assert "alerts of other runs.</p><p><code>reset</code> asks to fetch again" in page
 
 
 @pytest.mark.parametrize("url", ["/", "/docs", "/healthz", "/api/v1/runs", "/api/none"])
