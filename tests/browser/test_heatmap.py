@@ -197,6 +197,8 @@ def test_a_cell_is_read_and_a_click_opens_its_step(site: Site, page: Page) -> No
     expect(page.locator("#heatmap-text")).to_have_text(
         "Steps 800 to 803: log ratio -6 to -5, no token of 2843"
     )
+    page.mouse.move(*cell(page, 801.5, FAR))
+    expect(page.locator("#heatmap-text")).to_contain_text("log ratio -10 to -8")
     page.mouse.click(*cell(page, 801.5, FAR))
     expect(page).to_have_url(f"{site.url}/runs/{RUN}/steps/{SPIKE}")
     page.go_back()

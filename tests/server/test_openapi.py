@@ -29,6 +29,7 @@ REFUSED_FOR_WHAT_IT_MEANS = (
     "/api/v1/imports",
     "/api/v1/runs/{run}",
     "/api/v1/runs/{run}/export",
+    "/api/v1/runs/{run}/steps",
     "/api/v1/runs/{run}/whatif",
     "/api/v1/rules",
     "/api/v1/rules/check",
