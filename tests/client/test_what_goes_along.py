@@ -352,8 +352,10 @@ def test_whatever_a_decode_raises_costs_the_texts_alone() -> None:
 def test_a_decode_that_hangs_keeps_no_record_waiting() -> None:
     """A step waits two seconds for it, and no later one while it hangs."""
     sink, ends, given = MemorySink(), threading.Event(), arguments("padded")
+    calls: list[int] = []
 
     def decode(number: int) -> str:
+        calls.append(number)
         ends.wait(60)
         return "late"
 
@@ -363,7 +365,8 @@ def test_a_decode_that_hangs_keeps_no_record_waiting() -> None:
             one.observe(step=step, **given)
         one.log(20, {"loss": 1.0})
         assert one.flush(20)
-        assert time.monotonic() - began < 20, "one step has waited for it, and not each"
+        assert time.monotonic() - began < 20, "steps do not wait for the call one after the other"
+        assert len(calls) == 1, "no other call was begun, and waited for, while it hangs"
         ends.set()
     assert [record.step for record in steps(sink.records)] == list(range(21))
     assert steps(sink.records)[-1].dropped == {"not_decoded": 20}

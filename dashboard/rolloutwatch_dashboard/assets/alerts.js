@@ -27,7 +27,7 @@
   rolloutwatch.lookSoon = function () {
     soon = soon || setTimeout(() => {
       soon = null;
-      rolloutwatch.look();
+      if (rolloutwatch.isConnected()) rolloutwatch.look(); // else it looks when the server is back
     }, MS_OF_PATIENCE);
   };
 
