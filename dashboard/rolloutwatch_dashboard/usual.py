@@ -1,11 +1,13 @@
-"""What is usual for a figure of a run: where its last values before a step were, and how far they were spread."""
+"""What is usual for a figure of a run: where its last values before a step were, and how far they were spread.
+
+A table beside a step and a band behind a line say the same; lines.js computes it for a browser, which a test compares.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.limits import Limit, worst
@@ -57,30 +59,41 @@ class Compared(NamedTuple):
         return math.nan if self.usual is None else self.usual.off(self.value)
 
 
-def usual(values: npt.NDArray[np.float64], metric: str = "") -> Usual | None:
+def usual(values: Iterable[float], most: float = math.inf) -> Usual | None:
     """Return what is usual among the last VALUES finite values; None if there are fewer than LEAST.
 
     That is their median, and as spread their median distance from it times 1.4826, a standard deviation of normal values
-    that a few wild ones do not move. The range is four spreads to either side, and does not leave what such figures can be;
-    where most values are equal, and the spread is 0, it is all that came.
+    that a few wild ones do not move. The range is four spreads to either side, and does not leave what such figures can be:
+    it is not below 0 where no value is, nor above `most`.
+    Where most values are equal, and the spread is 0, it is all that came.
 
-    >>> found = usual(np.array([4.0, 5.0, 6.0, 5.0, 5.0, 4.0, 6.0] * 3 + [900.0, np.nan]))
+    >>> found = usual([4.0, 5.0, 6.0, 5.0, 5.0, 4.0, 6.0] * 3 + [900.0, math.nan])
     >>> [round(one, 4) for one in found]
     [5.0, 1.4826, 0.0, 10.9304, 22]
     """
-    known = values[np.isfinite(values)][-VALUES:]
+    known = [value for value in values if math.isfinite(value)][-VALUES:]
     if len(known) < LEAST:
         return None
-    center = float(np.median(known))
-    spread = OF_A_NORMAL * float(np.median(np.abs(known - center)))
-    if not spread:
-        return Usual(center, spread, float(known.min()), float(known.max()), len(known))
-    low, high = center - SPREADS * spread, center + SPREADS * spread
-    if known.min() >= 0:
-        low = max(low, 0.0)
-    if metric in METRICS and METRICS[metric].unit == FRACTION:
-        high = min(high, 1.0)
+    center = _median(known)
+    spread = OF_A_NORMAL * _median([abs(value - center) for value in known])
+    low, high = min(known), max(known)
+    if spread:
+        low = center - SPREADS * spread if low < 0 else max(center - SPREADS * spread, 0.0)
+        high = min(center + SPREADS * spread, most)
     return Usual(center, spread, low, high, len(known))
+
+
+def most_of(metric: str) -> float:
+    """Return the most that a figure can be: 1 of a fraction."""
+    name = metric.partition("@")[0]
+    return 1.0 if name in METRICS and METRICS[name].unit == FRACTION else math.inf
+
+
+def _median(values: Sequence[float]) -> float:
+    # of so few values NumPy takes several times as long
+    ordered = sorted(values)
+    middle = len(ordered) // 2
+    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
 
 def before(source: Source, run: str, step: int, metrics: Sequence[str]) -> Mapping[str, Series]:
@@ -101,12 +114,11 @@ def compared(
     metrics: Mapping[str, float], former: Mapping[str, Series], limits: Sequence[Limit]
 ) -> list[Compared]:
     """Return every figure of a step beside what is usual."""
-    nothing = np.zeros(0)
     return [
         Compared(
             name,
             value,
-            usual(former[name].value if name in former else nothing, name.partition("@")[0]),
+            usual(former[name].value.tolist() if name in former else (), most_of(name)),
             worst(limits, name, value),
         )
         for name, value in metrics.items()

@@ -38,10 +38,13 @@ def test_means_ranges_and_floors_are_the_same(values: list[float | None], blank:
         )
         for one, mean in zip(found, smoothed(steps, values, weight, 1.5), strict=True):
             assert one is None if mean is None else one == pytest.approx(mean, rel=1e-12)
-    ranges = blank.evaluate("([steps, values]) => rolloutwatch.usualRanges(steps, values)", asked)
-    expected = usual_ranges(steps, values)
-    assert [one[0] for one in ranges] == [step for step, *_ in expected]
-    assert [one[1:] for one in ranges] == [pytest.approx(one[1:], rel=1e-12) for one in expected]
+    for most in (math.inf, 1.0):
+        ranges = blank.evaluate(
+            "([steps, values, most]) => rolloutwatch.usualRanges(steps, values, most)", [*asked, most]
+        )
+        expected = usual_ranges(steps, values, most)
+        assert [one[0] for one in ranges] == [step for step, *_ in expected]
+        assert [one[1:] for one in ranges] == [pytest.approx(one[1:], rel=1e-12) for one in expected]
     known = [value for value in values if value is not None]
     assert blank.evaluate("([, values]) => rolloutwatch.floorOf([values])", asked) == floor_of(known)
 

@@ -136,7 +136,7 @@ def test_pointing_at_a_chart_tells_what_all_charts_have_at_that_step(site: Site,
     expect(told.locator("strong")).to_have_text("step 20")
     expect(told.locator("tr")).to_have_text(["ratios0.999", "weights0.9995"])
     expect(told.locator(".usual")).to_have_text(
-        "usual 0.999 to 0.999: median ± 3 robust spreads of the 60 values before"
+        "usual 0.999 to 0.999: median ± 4 robust spreads of the 60 values before"
     )
     expect(page.locator("#chart-ppl .pointed")).to_have_text("training / rolloutNaN")
     expect(page.locator("#chart-std .pointed")).to_have_text("ratios∞")

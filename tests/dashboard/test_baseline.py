@@ -2,46 +2,15 @@
 
 import math
 
-import numpy as np
 import pytest
 
-from rolloutwatch_dashboard.figures.baseline import (
-    LEAST,
-    MOST_PLACES,
-    SIGMA,
-    SPREADS,
-    WINDOW,
-    band,
-    usual,
-    usual_ranges,
-)
+from rolloutwatch_dashboard.figures.baseline import MOST_PLACES, band, usual_ranges
 from rolloutwatch_dashboard.figures.timeseries import figure_of
+from rolloutwatch_dashboard.usual import LEAST, OF_A_NORMAL, SPREADS, VALUES, usual
 from tests.dashboard.test_figures import ESS, KL, series
 
 
-def test_centre_and_spread_are_medians() -> None:
-    """Of 1 to 21 the median is 11, and the median distance from it is 5."""
-    found = usual([float(n) for n in range(1, 22)])
-    assert found is not None
-    assert (found.centre, found.spread) == (11.0, pytest.approx(5 * SIGMA))
-    assert (found.low, found.high) == pytest.approx((11 - 3 * 5 * SIGMA, 11 + 3 * 5 * SIGMA))
-
-
-def test_the_spread_is_the_standard_deviation_of_noise() -> None:
-    found = usual(np.random.default_rng(1).normal(7.0, 2.0, 100_000).tolist())
-    assert found is not None
-    assert (found.centre, found.spread) == pytest.approx((7.0, 2.0), rel=0.01)
-
-
-def test_a_wild_value_moves_nothing() -> None:
-    values = [float(n % 7) for n in range(60)]
-    wild = [1e9 if n in (10, 30) else value for n, value in enumerate(values)]
-    assert usual(values) is not None
-    assert usual(wild) == usual(values)
-
-
 def test_of_too_few_values_nothing_is_usual() -> None:
-    assert usual([1.0] * (LEAST - 1)) is None
     assert usual_ranges([*range(LEAST)], [1.0] * LEAST) == []
     assert figure_of(ESS, {"ess": series([0.9] * LEAST)}, [])["layout"]["shapes"][0]["name"] == "ideal"
 
@@ -51,9 +20,21 @@ def test_a_value_is_seen_against_those_before_it() -> None:
     noise = [0.0, 1.0, 2.0, 1.0] * 40
     values = [*noise[:80], *(value + 100 for value in noise[:80])]
     ranges = {step: (low, high) for step, low, high in usual_ranges([*range(160)], values)}
-    far = SPREADS * SIGMA / 2
-    assert ranges[80] == pytest.approx((1 - far, 1 + far))
-    assert ranges[80 + WINDOW] == pytest.approx((101 - far, 101 + far))
+    far = SPREADS * OF_A_NORMAL / 2
+    assert ranges[80] == pytest.approx((0.0, 1 + far))
+    assert ranges[80 + VALUES] == pytest.approx((101 - far, 101 + far))
+
+
+def test_a_band_says_what_a_table_beside_the_step_says() -> None:
+    """No fraction is above 1, and where most values are equal all that came is usual."""
+    values = [0.9, 0.99, 0.95] * 10 + [1.0] * 60
+    ranges = {step: (low, high) for step, low, high in usual_ranges([*range(90)], values, 1.0)}
+    for step in (30, 60, 89):
+        beside = usual(values[:step], 1.0)
+        assert beside is not None
+        assert ranges[step] == (beside.low, beside.high)
+    assert ranges[30][1] == 1.0
+    assert ranges[89] == (0.95, 1.0)
 
 
 def test_values_that_are_none_are_left_out() -> None:

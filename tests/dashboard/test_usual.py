@@ -10,7 +10,7 @@ from rolloutwatch_contract.protocol import Series
 from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard import MemorySource
 from rolloutwatch_dashboard.components.figure_table import outstanding
-from rolloutwatch_dashboard.usual import LEAST, Compared, before, compared, usual
+from rolloutwatch_dashboard.usual import LEAST, Compared, before, compared, most_of, usual
 
 RUN = "math~a"
 
@@ -21,30 +21,36 @@ def series(values: list[float]) -> Series:
 
 def test_wild_values_before_do_not_move_what_is_usual() -> None:
     """Of 1 to 21 the median is 11 and the median distance 5; two of 1e9 among them move it by one."""
-    calm = usual(np.arange(1.0, 22.0))
+    calm = usual(range(1, 22))
     assert calm is not None
     assert (calm.center, calm.spread) == (11.0, pytest.approx(5 * 1.4826))
-    wild = usual(np.array([*range(1, 22), 1e9, 1e9], dtype=np.float64))
+    wild = usual([*range(1, 22), 1e9, 1e9])
     assert wild is not None
     assert (wild.center, wild.spread) == (12.0, pytest.approx(6 * 1.4826))
 
 
+def test_the_spread_is_the_standard_deviation_of_noise() -> None:
+    found = [usual(np.random.default_rng(seed).normal(7.0, 2.0, 60).tolist()) for seed in range(500)]
+    assert np.mean([one.center for one in found if one]) == pytest.approx(7.0, abs=0.05)
+    assert np.mean([one.spread for one in found if one]) == pytest.approx(2.0, abs=0.1)
+
+
 def test_the_usual_range_stays_where_such_figures_can_be() -> None:
     """What was never negative does not become so, and no fraction is above 1."""
-    values = np.array([0.1, 0.9] * LEAST)
+    values = [0.1, 0.9] * LEAST
     assert usual(values) == (0.5, pytest.approx(0.4 * 1.4826), 0.0, pytest.approx(0.5 + 4 * 0.4 * 1.4826), 40)
-    ess = usual(values, "ratio_eff_sample_size")
+    ess = usual(values, most_of("ratio_eff_sample_size@math"))
     assert ess is not None
     assert (ess.low, ess.high) == (0.0, 1.0)
-    signed = usual(values - 0.5)
+    signed = usual([value - 0.5 for value in values])
     assert signed is not None
     assert signed.low == pytest.approx(-4 * 0.4 * 1.4826)
 
 
 def test_of_too_few_values_nobody_says_what_is_usual() -> None:
     """What is not finite does not count."""
-    assert usual(np.array([1.0] * (LEAST - 1) + [math.nan, math.inf])) is None
-    assert usual(np.array([1.0] * LEAST)) is not None
+    assert usual([1.0] * (LEAST - 1) + [math.nan, math.inf]) is None
+    assert usual([1.0] * LEAST) is not None
 
 
 def test_how_far_a_figure_is_off_is_counted_in_spreads() -> None:
@@ -63,7 +69,7 @@ def test_how_far_a_figure_is_off_is_counted_in_spreads() -> None:
 
 def test_where_most_values_are_equal_all_that_came_is_usual() -> None:
     """A step in ten with a veto is nothing new, though the median distance from 0 is 0."""
-    vetoes = usual(np.array([0.0] * 18 + [0.01, 0.02]))
+    vetoes = usual([0.0] * 18 + [0.01, 0.02])
     assert vetoes == (0.0, 0.0, 0.0, 0.02, 20)
     assert [vetoes.off(one) for one in (0.0, 0.015, 0.03)] == [0.0, 0.0, math.inf]
 
@@ -87,7 +93,7 @@ def test_what_stands_out_is_told_with_the_worst_first() -> None:
         Limit(name="", metric="m", severity=one, above=1.0, summary="", cure="")
         for one in (Severity.CRITICAL, Severity.WARNING)
     )
-    ordinary = usual(np.array([1.0, 2.0, 3.0] * 10))
+    ordinary = usual([1.0, 2.0, 3.0] * 10)
     figures = [
         Compared("calm", 2.0, ordinary, None),
         Compared("far", 2.0 + 6 * 1.4826, ordinary, None),

@@ -186,7 +186,7 @@
       const steps = parts.stepsOf(come);
       const placed = this.place(graph, steps, first, last);
       const means = smooth ? lines.map((line) => parts.meanOf(line, smooth, scale)) : [];
-      this.drawn = { columns: come, words: new Map(placed.words), ranges: parts.usualOf(come), means };
+      this.drawn = { columns: come, words: new Map(placed.words), ranges: parts.usualOf(come, this.told.most ?? Infinity), means };
       const traces = [...lines, ...lines.map(parts.dotsOf), rolloutwatch.lostValues(come, this.colors), parts.labelsOf(placed), ...means];
       const x = (step) => axis.x(step);
       for (const trace of traces) trace.x = axis.kind === "step" || trace.isPlaced ? trace.step : trace.step.map(x);
@@ -220,7 +220,7 @@
       const { smooth } = this.now;
       const columns = this.shown();
       const means = smooth ? columns.map((one) => parts.meanOf(parts.lineOf(one, this.told), smooth, this.told)) : [];
-      return (this.drawn = { columns, words: new Map(), ranges: parts.usualOf(columns), means });
+      return (this.drawn = { columns, words: new Map(), ranges: parts.usualOf(columns, this.told.most ?? Infinity), means });
     }
 
     // The value axis: its labels where it is logarithmic are ours.

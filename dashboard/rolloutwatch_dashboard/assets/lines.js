@@ -5,8 +5,8 @@
 
   const LARGEST = 1e200;
   const PARTS = 1000;
-  const [WINDOW, LEAST, MOST_PLACES] = [60, 20, 64];
-  const [SPREADS, SIGMA] = [3, 1.4826];
+  const [VALUES, LEAST, MOST_PLACES] = [60, 20, 64];
+  const [SPREADS, OF_A_NORMAL] = [4, 1.4826];
   const USUAL_FLOOR = 1e-3;
 
   function median(values) {
@@ -37,18 +37,21 @@
     });
   };
 
-  // baseline.usual, of an array of numbers
-  rolloutwatch.usual = function (values) {
+  // usual.usual, of at most VALUES numbers
+  rolloutwatch.usual = function (values, most) {
     if (values.length < LEAST) return null;
-    const centre = median(values);
-    const spread = SIGMA * median(values.map((value) => Math.abs(value - centre)));
-    return { low: centre - SPREADS * spread, high: centre + SPREADS * spread };
+    const center = median(values);
+    const spread = OF_A_NORMAL * median(values.map((value) => Math.abs(value - center)));
+    const [least, largest] = [Math.min(...values), Math.max(...values)];
+    if (!spread) return { low: least, high: largest };
+    const [low, high] = [center - SPREADS * spread, center + SPREADS * spread];
+    return { low: least < 0 ? low : Math.max(low, 0), high: Math.min(high, most) };
   };
 
   const isShown = (value) => value !== null && Math.abs(value) <= LARGEST;
 
   // baseline.usual_ranges; values without a place are left out
-  rolloutwatch.usualRanges = function (steps, values) {
+  rolloutwatch.usualRanges = function (steps, values, most) {
     const places = Array.from(steps.keys()).filter((at) => isShown(values[at]));
     const known = Float64Array.from(places, (at) => values[at]);
     let every = 1;
@@ -56,7 +59,7 @@
     const found = [];
     places.forEach((place, at) => {
       if (at % every && at !== known.length - 1) return;
-      const usual = rolloutwatch.usual(known.subarray(Math.max(0, at - WINDOW), at));
+      const usual = rolloutwatch.usual(known.subarray(Math.max(0, at - VALUES), at), most);
       if (usual) found.push([steps[place], usual.low, usual.high]);
     });
     return found;

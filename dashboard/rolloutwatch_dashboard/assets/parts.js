@@ -33,7 +33,7 @@
   }
 
   // The usual range is that of a chart's own figure
-  const usualOf = ([column]) => rolloutwatch.usualRanges(column.step, column.value);
+  const usualOf = ([column], most) => rolloutwatch.usualRanges(column.step, column.value, most);
 
   // All steps of columns, each once.
   function stepsOf(columns) {

@@ -145,7 +145,7 @@
     if (!found || step < ranges[0][0]) return [];
     const [, low, high] = found;
     const of = `${rolloutwatch.number(low)} to ${rolloutwatch.number(high)}`;
-    return [element("p", { class: "usual" }, `usual ${of}: median ± 3 robust spreads of the 60 values before`)];
+    return [element("p", { class: "usual" }, `usual ${of}: median ± 4 robust spreads of the 60 values before`)];
   }
 
   function nearest(steps, step) {

@@ -19,6 +19,7 @@ from rolloutwatch_dashboard.figures.marks import USUAL_WIDTH, Placed, place_mark
 from rolloutwatch_dashboard.figures.smoothing import smoothed, unit_of
 from rolloutwatch_dashboard.figures.ticks import ticks_of
 from rolloutwatch_dashboard.text import number, plain
+from rolloutwatch_dashboard.usual import most_of
 
 AIR_SHARE = 0.08  # above and below what is shown, as a share of it
 BELOW_ZERO_SHARE = (
@@ -103,7 +104,7 @@ def figure_of(
     low, high = value_range(seen, sides_of(shown), chart)
     colors = dict(zip(dict.fromkeys(chart.metrics.values()), theme.SERIES, strict=False))
     labels = chart.metrics.values()
-    usually = band(usual_ranges(*lines[0]), chart.floor)
+    usually = band(usual_ranges(*lines[0], most_of(next(iter(chart.metrics)))), chart.floor)
     nothing = {
         "text": "nothing to draw", "x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False,
         "visible": not any(value is not None for _, line in lines for value in line),
