@@ -49,7 +49,7 @@ def expect_at(page: Page, step: int, last: int = 99) -> None:
 
 def expect_drawn(page: Page, chart: str, last: int) -> None:
     see = f"document.getElementById('{chart}')?.scrollIntoView()"
-    page.wait_for_function(f"() => {{ {see}; return ({DRAWN})('{chart}')?.[0][0].at(-1) === {last}; }}")
+    page.wait_for_function(f"() => {{ {see}; return ({DRAWN})('{chart}')?.[0]?.[0].at(-1) === {last}; }}")
 
 
 def press(page: Page, name: str) -> None:
@@ -144,6 +144,33 @@ PLAYED = """async (steps) => {
     document.querySelector("[data-replay=play]").click();
     return played;
 }"""
+
+
+SEEN = """(id) => {
+    window.farthest = [];
+    const look = () => {
+        const graph = document.querySelector(`#${id} .js-plotly-plot`);
+        const path = graph?.querySelector(".scatterlayer .js-line");
+        if (path && getComputedStyle(path).visibility === "visible") {
+            const [line, plot] = [path.getBoundingClientRect(), graph.querySelector(".nsewdrag").getBoundingClientRect()];
+            farthest.push((line.right - plot.left) / plot.width);
+        }
+        requestAnimationFrame(look);
+    };
+    look();
+}"""
+
+
+def test_a_chart_that_is_looked_at_in_a_replay_never_shows_what_came_later(site: Site, page: Page) -> None:
+    """It is drawn by the server only then, with all of the run: in no frame is more of it seen than its part up to the step."""
+    finished(site)
+    page.goto(f"{site.url}/runs/{RUN}?at=30")
+    expect_at(page, 30)
+    assert page.evaluate("document.querySelector('#chart-extremes .js-plotly-plot')") is None
+    page.evaluate(SEEN, "chart-extremes")
+    expect_drawn(page, "chart-extremes", 30)
+    page.wait_for_function("() => farthest.length > 3")
+    assert page.evaluate("Math.max(...farthest)") < 31 / 99
 
 
 def test_what_plays_is_never_ahead_of_its_time(site: Site, page: Page) -> None:

@@ -30,7 +30,7 @@ def wait_until_drawn(page: Page, chart: str, steps: list[int]) -> list[list[list
     """Wait until the first line of a chart stands at these steps; return all of its lines."""
     # looked at, because a chart is drawn when it is seen; each time anew, because the page may be built anew meanwhile
     see = f"document.getElementById('{chart}')?.scrollIntoView()"
-    stands = f"lines?.[0][0].join() === '{','.join(map(str, steps))}'"
+    stands = f"lines?.[0]?.[0].join() === '{','.join(map(str, steps))}'"
     wanted = f"() => {{ {see}; const lines = ({DRAWN})('{chart}'); return {stands} ? lines : null; }}"
     drawn: list[list[list[float | None]]] = page.wait_for_function(wanted).json_value()
     return drawn

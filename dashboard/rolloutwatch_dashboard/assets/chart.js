@@ -172,6 +172,7 @@
         opacity: traces.map((_, at) => (at < this.columns.length ? (this.now.smooth ? FAINT : 1) : undefined)),
       };
       await window.Plotly.update(graph, data, layout);
+      graph.dataset.isOurs = ""; // before, it is as it came with the page: all of the run
     }
 
     // What is drawn now: traces in the order of those that came with the page, and what changes of the layout.
