@@ -6,9 +6,10 @@ import httpx
 from playwright.sync_api import Locator, Page, expect
 
 from rolloutwatch_contract import Mark, RunEnd, StepRecord
+from tests.browser.conftest import Complaints
 from tests.browser.site import HEALTHY, STALE, Site
 from tests.browser.test_marks import OVERFLOW
-from tests.browser.test_run_page import DRAWN, follow
+from tests.browser.test_run_page import DRAWN, GONE, follow
 
 RUN = "math~grpo"
 ILL = range(40, 50)
@@ -210,6 +211,49 @@ def test_a_live_run_goes_on_behind_its_replay(site: Site, page: Page) -> None:
     press(page, "Back to live")
     expect(page.locator("#state")).to_have_text("live")
     expect(page.locator("#step")).to_have_text("step 102")
+
+
+def test_what_has_been_read_is_replayed_without_the_server_and_the_rest_is_said_to_be_missing(
+    site: Site, page: Page, complaints: Complaints
+) -> None:
+    recorded(site, steps=5000)
+    site.put(RUN, RunEnd(BEGIN + 20_000.0))
+    page.goto(f"{site.url}/runs/{RUN}?at=4800")
+    expect(page.locator("#replay-step")).to_have_text("step 4800 of 4999")
+    complaints.expected += GONE
+    site.stop()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#replay-step")).to_have_text("step 4801 of 4999")
+    expect(page.locator("#step")).to_have_text("step 4801")
+    page.keyboard.press("Home")
+    expect(page.locator("#replay-note")).to_contain_text("The server does not say how it was")
+    expect(page.locator("#step")).to_have_text("step 4801")
+    site.start()
+    expect(page.locator("#notice")).to_be_hidden()
+    page.keyboard.press("Home")
+    expect(page.locator("#replay-step")).to_have_text("step 0 of 4999")
+    expect(page.locator("#step")).to_have_text("step 0")
+    expect(page.locator("#replay-note")).to_be_empty()
+
+
+def test_a_run_that_is_resumed_from_an_earlier_step_is_replayed_as_far_as_it_goes_now(
+    site: Site, page: Page
+) -> None:
+    recorded(site)
+    page.goto(f"{site.url}/runs/{RUN}?at=60")
+    expect_at(page, 60)
+    site.begin(RUN)
+    for step in range(10, 13):
+        site.step(RUN, step, HEALTHY | {"mismatch_k3_kl": 0.5})
+    expect(page.locator("#replay-step")).to_have_text("step 12 of 12")
+    expect(tile(page, "mismatch_k3_kl")).to_have_text("0.5")
+    expect(page.locator("#replay-note")).to_have_text(
+        "There is no step 60 in this run; this is the nearest one."
+    )
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("ArrowLeft")
+    expect_at(page, 9, last=12)
 
 
 def test_who_looked_after_an_alert_later_had_not_done_so_then(site: Site, page: Page) -> None:
