@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from rolloutwatch_contract import Mark, StepRecord
 from tests.browser.site import HEALTHY, Site
@@ -98,6 +98,18 @@ def test_what_one_chooses_stands_in_the_address_and_tokens_are_text(run: Site, p
     assert first_cells(page, 2) == ["1000", "1001", "1002", "1003"]
     expect(page.locator("tr.chosen td").nth(1)).to_have_text("1001")
     assert page.evaluate("window.owned") is None
+
+
+def test_the_time_of_a_step_is_told_where_the_viewer_is(run: Site, browser: Browser) -> None:
+    """And as the server has it, to whoever points at it."""
+    run.put(RUN, StepRecord(41, 1_780_000_000.0, HEALTHY))
+    context = browser.new_context(timezone_id="Asia/Tokyo")
+    page = context.new_page()
+    page.goto(f"{run.url}/runs/{RUN}/steps/41")
+    when = page.locator(".head time")
+    expect(when).to_have_text("2026-05-29 05:26:40 GMT+9")
+    expect(when).to_have_attribute("title", "2026-05-28 20:26:40 UTC")
+    context.close()
 
 
 def test_keys_and_links_lead_from_step_to_step(run: Site, page: Page) -> None:

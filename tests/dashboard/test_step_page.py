@@ -113,6 +113,26 @@ def test_alerts_that_stood_and_marks_are_told(source: MemorySource) -> None:
     assert "Marks checkpoint, path <b>/c What stands out" in said
 
 
+def test_many_alerts_do_not_push_the_figures_down(source: MemorySource) -> None:
+    """The four worst are seen, the others are one click away."""
+    common: dict[str, Any] = {
+        "run": RUN,
+        "epoch": 0,
+        "condition": "mismatch_k3_kl > 0.01",
+        "firing_time": 0.0,
+    }
+    for n in range(6):
+        severity = Severity.CRITICAL if n == 5 else Severity.WARNING
+        source.add_alert(
+            AlertView(id=str(n), rule=f"rule_{n}", firing_step=10 + n, severity=severity, **common)
+        )
+    found = shown(source, 30)
+    (left,) = [one for one in found._traverse() if getattr(one, "className", None) == "stood"]
+    assert text_of(left).startswith("2 more stood warning rule_3")
+    assert "rule_4" in text_of(left)
+    assert "Alerts that stood (6) critical rule_5" in text_of(found)
+
+
 def test_sequences_stand_by_their_share_of_the_mismatch(source: MemorySource) -> None:
     one = shown(source, 30)
     assert cells(one) == [

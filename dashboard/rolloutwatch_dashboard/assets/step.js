@@ -53,9 +53,8 @@
 
   // A time where the viewer is; pointing at it tells it as the server does.
   function local(time) {
-    const at = new Date(time.dateTime);
     time.title = time.textContent;
-    time.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
+    time.textContent = rolloutwatch.moment(Date.parse(time.dateTime) / 1000);
   }
 
   // The address with other things asked for, '' for what is not; it is the page's from now on.

@@ -16,6 +16,7 @@ from rolloutwatch_dashboard.words import figures_of
 
 MOST_MARKS = 20
 MOST_ATTEMPTS = 20
+MOST_SEEN = 4  # alerts: what they say is in the figures below, too
 
 
 def address(run: str, step: int, **query: str) -> str:
@@ -101,7 +102,15 @@ def stood(found: Sequence[AlertView] | None) -> list[Any]:
     if not found:
         return []
     rows = [_alert(one) for one in sorted(found, key=lambda one: (-one.severity, one.firing_step))]
-    return [html.H2(f"Alerts that stood ({len(rows)})"), html.Ul(rows, className="run-alerts")]
+    seen, left = rows[:MOST_SEEN], rows[MOST_SEEN:]
+    rest = html.Details(
+        [html.Summary(f"{len(left)} more stood"), html.Ul(left, className="run-alerts")], className="stood"
+    )
+    return [
+        html.H2(f"Alerts that stood ({len(rows)})"),
+        html.Ul(seen, className="run-alerts"),
+        *([rest] if left else []),
+    ]
 
 
 def _alert(one: AlertView) -> html.Li:
