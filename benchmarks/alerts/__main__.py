@@ -5,9 +5,6 @@
 Servers and a Redis are started on free ports of this host, with their files in a folder that goes at the end.
 """
 
-import argparse
-import json
-import signal
 import statistics
 import sys
 import tempfile
@@ -17,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import command
 from benchmarks.alerts.evaluation import core_fraction, default_rules_step_us
 from benchmarks.alerts.latency import Inbox, delays
 from benchmarks.alerts.load import DOCUMENTS, RUNS, STEPS_PER_S, Cost, Load
 from benchmarks.alerts.report import BARS, MEANINGS
 from benchmarks.client_cost.servers import Redis
-from benchmarks.measure import environment, where
-from benchmarks.report import Figures, complete, show
+from benchmarks.report import Figures, complete
 from benchmarks.server.servers import Server
 from rolloutwatch_server.transport import find_binary
 from tests.chaos.telling import tell_while_killed
@@ -58,19 +55,18 @@ class Bench:
 
 def main() -> None:
     """Measure, print, and write the figures where asked to."""
-    arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # ends what was started first
-    effort = QUICK if arguments.quick else FULL
-    if arguments.steps is not None:
-        effort = replace(
-            effort, steps=arguments.steps, kills=1, alerts=2, judging=0.1, sending=0.2, waiting=80
-        )
-    figures = measure(effort, arguments.sections or list(SECTIONS))
-    print(where())
-    show(figures, MEANINGS, BARS)
-    if arguments.json:
-        on = environment() | {"redis": find_binary().name, "quick": arguments.quick}
-        arguments.json.write_text(json.dumps({"figures": figures, "environment": on}, indent=2) + "\n")
+    made = command.parser("alerts", __doc__, SECTIONS)
+    made.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="of two runs, and next to nothing else, to try the benchmark itself",
+    )
+    given = command.arguments(made, SECTIONS)
+    effort = QUICK if given.quick else FULL
+    if given.steps is not None:
+        effort = replace(effort, steps=given.steps, kills=1, alerts=2, judging=0.1, sending=0.2, waiting=80)
+    command.tell(measure(effort, given.sections), MEANINGS, BARS, given, redis=find_binary().name)
 
 
 def measure(effort: Effort, sections: list[str]) -> Figures:
@@ -160,24 +156,6 @@ SECTIONS: Mapping[str, Callable[[Bench], Figures]] = {
     "ingest": _ingest,
     "kills": _kills,
 }
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.alerts", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--quick", action="store_true", help="less of everything, in less than 50 s")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
-    parser.add_argument(
-        "--steps",
-        type=int,
-        metavar="N",
-        help="of two runs, and next to nothing else, to try the benchmark itself",
-    )
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    arguments = parser.parse_args()
-    if unknown := set(arguments.sections) - set(SECTIONS):
-        parser.error(f"no section {', '.join(sorted(unknown))}: expected {', '.join(SECTIONS)}.")
-    return arguments
 
 
 if __name__ == "__main__":

@@ -7,8 +7,6 @@ Server, Redis and browsers are started on free ports of this host, with their fi
 
 import argparse
 import contextlib
-import json
-import signal
 import statistics
 import sys
 import tempfile
@@ -19,13 +17,13 @@ from pathlib import Path
 
 import redis
 
+from benchmarks import command
 from benchmarks.browser import OURS, THEIRS, Launch, browsers, first_charts
 from benchmarks.client_cost.servers import Redis
 from benchmarks.dashboard import opening, tab, viewers
 from benchmarks.dashboard.report import BARS, MEANINGS, PEERS
 from benchmarks.dashboard.trainer import Trainer
-from benchmarks.measure import environment, where
-from benchmarks.report import Figures, complete, show
+from benchmarks.report import Figures, complete
 from benchmarks.server.board import TensorBoard, python_with_tensorboard
 from benchmarks.server.content import LONG, LongRun, fill
 from benchmarks.server.servers import Server
@@ -49,7 +47,7 @@ class Effort:
 
 
 FULL = Effort(LongRun(100_000, True, 71_111), 9, 120, 30, 60, 30, 20_000)
-QUICK = Effort(LongRun(100_000, True, 71_111), 3, 8, 4, 5, 5, 0)
+QUICK = Effort(LongRun(100_000, True, 71_111), 3, 6, 3, 4, 4, 0)
 
 
 @dataclass
@@ -68,15 +66,12 @@ class Bench:
 
 def main() -> None:
     """Measure, print, and write the figures where asked to."""
-    arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # ends what was started first
-    figures, reasons = measure(_effort(arguments), arguments.sections or list(SECTIONS))
-    print(where())
-    show(figures, MEANINGS, BARS, PEERS, reasons)
-    if arguments.json:
-        on = environment() | {"redis": find_binary().name, "quick": arguments.quick}
-        report = {"figures": figures, "environment": on}
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    made = command.parser("dashboard", __doc__, SECTIONS)
+    made.add_argument("--steps", type=int, metavar="N", help="of the long run, to try the benchmark itself")
+    made.add_argument("--seconds", type=float, metavar="S", help="for which things are looked at, 1 or more")
+    given = command.arguments(made, SECTIONS)
+    figures, reasons = measure(_effort(given), given.sections)
+    command.tell(figures, MEANINGS, BARS, given, peers=PEERS, reasons=reasons, redis=find_binary().name)
 
 
 def measure(effort: Effort, sections: list[str]) -> tuple[Figures, list[str]]:
@@ -204,22 +199,6 @@ def _effort(arguments: argparse.Namespace) -> Effort:
             effort, steps=round(arguments.seconds), seconds=arguments.seconds, idle_seconds=arguments.seconds
         )
     return effort
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.dashboard", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--quick", action="store_true", help="less of everything, in less than 50 s")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
-    parser.add_argument("--steps", type=int, metavar="N", help="of the long run, to try the benchmark itself")
-    parser.add_argument(
-        "--seconds", type=float, metavar="S", help="for which things are looked at, 1 or more"
-    )
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    arguments = parser.parse_args()
-    if unknown := set(arguments.sections) - set(SECTIONS):
-        parser.error(f"no section {', '.join(sorted(unknown))}: expected {', '.join(SECTIONS)}.")
-    return arguments
 
 
 if __name__ == "__main__":

@@ -7,17 +7,15 @@ Servers, a Redis and a browser are started on free ports of this host, with thei
 
 import argparse
 import contextlib
-import json
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks import command
 from benchmarks.client_cost.servers import Redis
-from benchmarks.measure import environment, where
-from benchmarks.report import Figures, complete, show
+from benchmarks.report import Figures, complete
 from benchmarks.server import series
 from benchmarks.server.backlog import drain
 from benchmarks.server.browser import look
@@ -63,15 +61,13 @@ class Bench:
 
 def main() -> None:
     """Measure, print, and write the figures where asked to."""
-    arguments = _arguments()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # ends what was started first
-    figures, reasons = measure(_effort(arguments), arguments.sections or list(SECTIONS))
-    print(where())
-    show(figures, MEANINGS, BARS, PEERS, reasons)
-    if arguments.json:
-        on = environment() | {"redis": find_binary().name, "quick": arguments.quick}
-        report = {"figures": figures, "environment": on}
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n")
+    made = command.parser("server", __doc__, SECTIONS)
+    made.add_argument("--seconds", type=float, metavar="S", help="for which writers write; 1800 for a soak")
+    made.add_argument("--steps", type=int, metavar="N", help="of the long run, to try the benchmark itself")
+    made.add_argument("--records", type=int, metavar="N", help="that wait, to try the benchmark itself")
+    given = command.arguments(made, SECTIONS)
+    figures, reasons = measure(_effort(given), given.sections)
+    command.tell(figures, MEANINGS, BARS, given, peers=PEERS, reasons=reasons, redis=find_binary().name)
 
 
 def measure(effort: Effort, sections: list[str]) -> tuple[Figures, list[str]]:
@@ -185,23 +181,6 @@ def _effort(arguments: argparse.Namespace) -> Effort:
     if arguments.seconds is not None:
         effort = replace(effort, seconds=arguments.seconds)
     return effort
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.server", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument(
-        "--quick", action="store_true", help="less of everything and no browser, in less than 50 s"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file too")
-    parser.add_argument("--seconds", type=float, metavar="S", help="for which writers write; 1800 for a soak")
-    parser.add_argument("--steps", type=int, metavar="N", help="of the long run, to try the benchmark itself")
-    parser.add_argument("--records", type=int, metavar="N", help="that wait, to try the benchmark itself")
-    parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(SECTIONS))
-    arguments = parser.parse_args()
-    if unknown := set(arguments.sections) - set(SECTIONS):
-        parser.error(f"no section {', '.join(sorted(unknown))}: expected {', '.join(SECTIONS)}.")
-    return arguments
 
 
 if __name__ == "__main__":
