@@ -44,7 +44,7 @@
   }
 
   function lookFromBehind() {
-    if (document.hidden && !rolloutwatch.isFed()) lookAbove();
+    if (document.hidden && rolloutwatch.isConnected() && !rolloutwatch.isFed()) lookAbove();
   }
 
   // Ages pass, and silences end; a page where that is not so is told of all else.

@@ -92,7 +92,7 @@
   let path = null; // of the one that is there
 
   function wayText() {
-    const waited = way ? Date.now() - way.since : 0;
+    const waited = way && $("page") ? Date.now() - way.since : 0; // a guide is there at once
     if (waited > LATE) return "The server does not answer; asking again for this page.";
     return waited > MS_OF_PATIENCE ? "Loading …" : "";
   }
@@ -102,7 +102,7 @@
   }
 
   setInterval(() => {
-    if (!way || !$("notice")) return;
+    if (!way || !$("page")) return;
     notice("");
     const times = Math.floor((Date.now() - way.since) / LATE);
     if (times <= (way.times || 0)) return;
