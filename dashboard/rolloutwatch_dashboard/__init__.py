@@ -5,10 +5,11 @@ from dash.exceptions import DependencyException, PreventUpdate
 from rolloutwatch_dashboard.app import create_dashboard
 from rolloutwatch_dashboard.memory import MemorySource
 from rolloutwatch_dashboard.shell import (
+    BUTTONS,
+    FRAME_SCRIPTS,
     NAVIGATION,
     STYLE,
     THEME_SCRIPT,
-    THEME_SWITCH,
     kept_assets,
     script_hashes,
 )
@@ -20,12 +21,13 @@ NO_NEWS = PreventUpdate
 NO_SUCH_FILE = (DependencyException, FileNotFoundError)
 
 __all__ = [
+    "BUTTONS",
+    "FRAME_SCRIPTS",
     "NAVIGATION",
     "NO_NEWS",
     "NO_SUCH_FILE",
     "STYLE",
     "THEME_SCRIPT",
-    "THEME_SWITCH",
     "MemorySource",
     "create_dashboard",
     "kept_assets",

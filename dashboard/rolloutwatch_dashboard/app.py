@@ -100,13 +100,19 @@ def _keep_up_to_date(app: Dash, visit: Callable[[], Visit]) -> None:
 
     @app.callback(
         Output(ids.BADGE, "children"),
+        Output(ids.BADGE, "data-told"),
         Output(ids.BANNERS, "children"),
         Input(ids.WATCH, "data"),
         Input(ids.LOCATION, "pathname"),
     )
-    async def watch(_watch: object, _path: object) -> tuple[Any, Any]:
-        source, now = visit().source, visit().now
-        return await asyncio.to_thread(lambda: (banner.count(source, now), banner.banners(source, now)))
+    async def watch(_watch: object, _path: object) -> tuple[Any, str, Any]:
+        return await asyncio.to_thread(_watched, visit())
+
+
+def _watched(visit: Visit) -> tuple[Any, str, Any]:
+    source, now = visit.source, visit.now
+    firing = source.alerts(limit=banner.MOST_COUNTED)
+    return banner.count(firing, now), banner.told(firing, now), banner.banners(source, now)
 
 
 def page(path: str, source: Source, limits: Sequence[Limit] | None, now: float, search: str = "") -> Shown:
@@ -130,6 +136,6 @@ def _layout(asks_for_login: bool) -> html.Div:
             frame.top(TITLE, asks_for_login=asks_for_login),
             html.Div(id=ids.BANNERS, role="status"),
             html.Div(id=ids.NOTICE, role="status", hidden=True),
-            html.Main(id=ids.PAGE),
+            html.Main(frame.loading(), id=ids.PAGE),
         ]
     )

@@ -17,7 +17,6 @@ REFRESH = "refresh"  # * counted up by run.js when a page has to be built anew
 FOLLOWED = "followed"  # what run.js is to follow
 FOLLOWING = "following"  # where the callback that tells it so leaves its answer
 
-THEME = "theme"  # *
 ICON = "icon"  # *
 NOTICE = "notice"  # *
 HEALTH = "health"  # *

@@ -23,6 +23,14 @@ NAVIGATION = (
     ("API", "/docs"),
 )
 
+# the buttons beside it: what stands on each, and its attributes; scripts of the frame know their ids
+BUTTONS = (
+    ("Copy link", {"id": "copy-link", "title": "Copy the link to what you see"}),
+    ("Tell me", {"id": "tell", "title": "Be told by this browser when an alert begins to fire"}),
+    ("Theme", {"id": "theme", "title": "Switch between light and dark"}),
+    ("?", {"id": "keys", "title": "Which keys there are", "aria-label": "Keys"}),
+)
+
 
 @functools.cache
 def asset(name: str) -> str:
@@ -31,7 +39,9 @@ def asset(name: str) -> str:
     return f"/assets/{name}?{hashlib.sha256(content).hexdigest()[:12]}"
 
 
-THEME_SWITCH = asset("theme.js")  # what the button Theme needs
+# what the bar needs on a page that is not dash's, in this order
+FRAME = ("page", "dialogs", "firing", "keys", "link", "tell", "theme", "guide")
+FRAME_SCRIPTS = tuple(asset(f"{name}.js") for name in FRAME)
 
 
 def assets(pattern: str) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from dash import dcc, html
 
+from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.conditions import parse
 from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT, DEFAULT_RULES
 from rolloutwatch_contract.limits import DEFAULT_LIMITS
@@ -245,7 +246,7 @@ def test_the_head_counts_what_calls_in_the_colour_of_the_worst() -> None:
     """Acknowledged and silenced ones are counted only if there are no others, without colour."""
 
     def counted(source: MemorySource) -> tuple[str, str, str] | None:
-        one = banner.count(source, NOW)
+        one = banner.count(source.alerts(), NOW)
         return None if one is None else (one.children, one.className, one.title)
 
     seen = alert("seen", acknowledged_by="alice")
@@ -260,6 +261,26 @@ def test_the_head_counts_what_calls_in_the_colour_of_the_worst() -> None:
         "1", "count warning", "2 alerts fire, 1 of them acknowledged or silenced",
     )  # fmt: skip
     assert counted(source_with(alert(), mild)) == ("2", "count critical", "2 alerts fire")
+
+
+def test_a_browser_is_told_how_bad_it_is_of_whom_and_what_is_new() -> None:
+    """The worst that nobody has seen, and how many are as bad; of each run its worst; the newest first."""
+
+    def told(*alerts: AlertView) -> dict[str, Any]:
+        return json.loads(banner.told(source_with(*alerts).alerts(), NOW))  # type: ignore[no-any-return]
+
+    seen = alert("seen", run="math~c", acknowledged_by="alice", firing_time=NOW - 30)
+    mild = alert("mild", severity=Severity.WARNING, firing_time=NOW - 20)
+    bad = alert("bad", summary="S" * 300, firing_time=NOW - 10)
+    assert told() == {"at": NOW, "worst": None, "count": 0, "runs": {}, "newest": []}
+    assert told(seen)["worst"] is None
+    found = told(seen, mild, bad)
+    assert (found["worst"], found["count"], found["runs"]) == ("critical", 1, {bad.run: "critical"})
+    assert [(one["rule"], one["calls"]) for one in found["newest"]] == [
+        ("bad", True), ("mild", True), ("seen", False),
+    ]  # fmt: skip
+    assert found["newest"][0]["summary"] == "S" * 199 + "…"
+    assert len(told(*(alert(str(at)) for at in range(30)))["newest"]) == banner.MOST_TOLD
 
 
 def test_banners_say_why_alerts_cannot_be_trusted() -> None:

@@ -122,7 +122,8 @@ def test_a_run_id_in_an_address_may_be_quoted(source: MemorySource) -> None:
 )
 def test_an_address_that_leads_nowhere_says_so(path: str, source: MemorySource) -> None:
     shown, followed = page(path, source, DEFAULT_LIMITS, NOW)
-    assert ("Nothing here" in text_of(shown), followed is None) == (path != "//", path != "//")
+    told = {"title": "Nothing here"}
+    assert ("Nothing here" in text_of(shown), followed == told) == (path != "//", path != "//")
 
 
 def test_tiles_and_small_print_are_metrics_of_the_catalogue() -> None:

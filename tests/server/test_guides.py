@@ -157,19 +157,21 @@ def test_what_is_no_page_is_not_there(name: str, api: Asking) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
-def test_a_page_leads_where_all_others_do_and_switches_its_theme(api: Asking) -> None:
-    """By a script that the policy lets run."""
+def test_a_page_leads_where_all_others_do_and_has_their_buttons(api: Asking) -> None:
+    """By scripts that the policy lets run."""
     for address in ("/guides", "/guides/kl_high", "/guides/more/redis"):
         text = api.ask(address).text
         nav = text.split("<nav>")[1].split("</nav>")[0]
         assert re.findall(r'<a href="([^"]+)">([^<]+)</a>', nav) == [
             (href, word) for word, href in NAVIGATION
         ]
-        (script,) = re.findall(r'<script src="([^"]+)" defer>', text)
-        assert script.startswith("/assets/theme.js")
-        assert script in kept_assets()
-        assert api.ask(script).status_code == 200
-        assert '<button id="theme" type="button"' in text
+        scripts = re.findall(r'<script src="/assets/(\w+)\.js[^"]+" defer>', text)
+        assert scripts == ["page", "dialogs", "firing", "keys", "link", "tell", "theme", "guide"]
+        for script in re.findall(r'<script src="([^"]+)" defer>', text):
+            assert script in kept_assets()
+            assert api.ask(script).status_code == 200
+        buttons = text.split('class="buttons">')[1].split("</div>")[0]
+        assert re.findall(r"<button [^>]+>([^<]+)<", buttons) == ["Copy link", "Tell me", "Theme", "?"]
         assert "Log out" not in text
 
 

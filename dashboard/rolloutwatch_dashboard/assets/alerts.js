@@ -4,6 +4,7 @@
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
 
   const MS_BETWEEN_LOOKS = 3000;
+  const MS_BEHIND_OTHERS = 15000; // where nobody sees the page, whose title and icon tell all the same
   const MS_OF_PATIENCE = 300;
   const MOST_LETTERS = 1000;
   const API = "/api/v1";
@@ -13,13 +14,20 @@
   const set = (id, props) => window.dash_clientside.set_props(id, props);
   const isThere = (id) => document.getElementById(id) !== null;
 
+  const now = () => ({ data: Date.now() });
+
+  // Look again at what stands above every page.
+  function lookAbove() {
+    if (!isThere("page") || !window.dash_clientside.set_props) return;
+    rolloutwatch.firing.ask();
+    set("watch", now());
+  }
+
   // Look again at whatever is on the page.
   rolloutwatch.look = function () {
-    if (!isThere("page") || !window.dash_clientside.set_props) return;
-    const now = { data: Date.now() };
-    set("watch", now);
-    if (isThere("alerts")) set("alerts-watch", now);
-    if (isThere("run-alerts")) set("run-watch", now);
+    lookAbove();
+    if (isThere("alerts")) set("alerts-watch", now());
+    if (isThere("run-alerts")) set("run-watch", now());
   };
 
   // Something has happened to an alert, and more may happen at once.
@@ -35,10 +43,15 @@
     if (!document.hidden && rolloutwatch.isConnected()) rolloutwatch.look();
   }
 
+  function lookFromBehind() {
+    if (document.hidden && rolloutwatch.isConnected() && !rolloutwatch.isFed()) lookAbove();
+  }
+
   // Ages pass, and silences end; a page where that is not so is told of all else.
   setInterval(() => {
     if (!rolloutwatch.isTold()) lookIfSeen();
   }, MS_BETWEEN_LOOKS);
+  setInterval(lookFromBehind, MS_BEHIND_OTHERS);
   document.addEventListener("visibilitychange", lookIfSeen);
 
   // Do something at once; what goes wrong is said.

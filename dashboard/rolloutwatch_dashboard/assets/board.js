@@ -25,6 +25,8 @@
         chart.points = this.told.points;
       }
       this.pointer = new rolloutwatch.Pointer(this.charts);
+      const steps = `/runs/${encodeURIComponent(this.told.run)}/steps`;
+      this.keys = new rolloutwatch.PointerKeys(this.pointer, (step) => rolloutwatch.goTo(`${steps}/${step}`));
       this.tools = document.getElementById("chart-tools");
       this.makeTools();
       this.end = this.view.subscribe((view, before) => this.looked(view, before));
@@ -41,6 +43,7 @@
       this.closed = true;
       this.end();
       this.pointer.close();
+      this.keys.close();
       clearTimeout(this.timer);
       document.removeEventListener("click", this.onMenu);
       document.removeEventListener("keydown", this.onMenu);
@@ -74,6 +77,7 @@
     }
 
     painted() {
+      this.keys.dress();
       this.pointer.again();
     }
 

@@ -67,25 +67,9 @@
     }
   }
 
-  async function copyLink(chart, board) {
+  function copyLink(chart, board) {
     const link = `${board.view.link().replace(/#.*$/, "")}#${chart.told.id}`;
-    rolloutwatch.say((await copied(link)) ? "The link to this chart, as you see it, is copied." : link);
-  }
-
-  // browsers have a clipboard for pages of https and of this host only
-  async function copied(text) {
-    try {
-      await navigator.clipboard.writeText(text);
-      return true;
-    } catch {
-      const area = rolloutwatch.element("textarea", { class: "hidden" });
-      area.value = text;
-      document.body.append(area);
-      area.select();
-      const isDone = document.execCommand("copy");
-      area.remove();
-      return isDone;
-    }
+    return rolloutwatch.copyLink(link, "The link to this chart, as you see it, is copied.");
   }
 
   function save(url, name) {

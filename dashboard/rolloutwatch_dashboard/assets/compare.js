@@ -9,17 +9,16 @@
   const API = "/api/v1/runs";
 
   const $ = (id) => document.getElementById(id);
-  const { TITLE, say, notice, paintIcon } = rolloutwatch.head;
+  const { LATE, TITLE, say, notice, paintIcon } = rolloutwatch.head;
   const { asked, write, go, endsOf, rounded, windowOf, taken } = rolloutwatch.compared;
 
   class ComparePage {
     constructor(told) {
       this.told = told;
       this.connected = true;
-      document.title = `${told.title} · ${TITLE}`;
       document.body.classList.remove("out-of-date");
       notice("");
-      paintIcon("unknown");
+      this.paintTab("unknown");
       this.ends = told.runs.length ? endsOf(asked()) : null;
       this.isWhole = !told.ends; // whether the page was drawn with all there is
       this.charts = told.charts.map((chart) => new rolloutwatch.Overlay(chart, this));
@@ -55,6 +54,7 @@
 
     tick() {
       this.dress();
+      this.tellIfLate();
       this.paint();
       if (document.hidden || this.isAsking || Date.now() - this.lookedAt < MS_BETWEEN_LOOKS) return;
       if (this.told.runs.some((run) => !run.over)) this.lookForNews();
@@ -78,7 +78,14 @@
         chip.onpointerleave = lift(null);
       }
       const tables = page.querySelector("[data-worst]");
-      if (tables) paintIcon(tables.dataset.worst);
+      if (tables) this.paintTab(tables.dataset.worst);
+    }
+
+    // How the worst of the runs is.
+    paintTab(kind) {
+      const word = ["warning", "critical"].includes(kind) ? kind : "";
+      document.title = [word, this.told.title, TITLE].filter(Boolean).join(" · ");
+      paintIcon(kind);
     }
 
     async paint() {
@@ -186,11 +193,16 @@
     }
 
     isConnected(yes) {
-      if (yes === this.connected) return;
+      if (!yes && this.connected) rolloutwatch.leaveIfUnknown(API);
       this.connected = yes;
-      if (!yes) rolloutwatch.leaveIfUnknown(API);
-      document.body.classList.toggle("out-of-date", !yes);
-      notice(yes ? "" : "The server does not answer; trying again. What you see is the past.");
+      this.tellIfLate();
+    }
+
+    // Of runs that are over nothing is asked but what alerts there are.
+    tellIfLate() {
+      const late = !this.connected || rolloutwatch.firing.waited() > LATE;
+      document.body.classList.toggle("out-of-date", late);
+      notice(late ? "The server does not answer; trying again. What you see is the past." : "");
     }
 
     async lookForNews() {

@@ -71,23 +71,38 @@
     return [label, element("input", { ...common, ...limits, value: told.value, required: !told.optional })];
   }
 
+  function put(title, kind, form) {
+    const dialog = element("dialog", { class: `ask ${kind || ""}`.trim(), "aria-labelledby": title.id }, form);
+    dialog.addEventListener("close", () => dialog.remove());
+    document.body.append(dialog);
+    dialog.showModal();
+    return dialog;
+  }
+
+  // Show something in a dialog with nothing to do but close it.
+  rolloutwatch.show = function (title, kind, ...shown) {
+    const heading = element("h2", { id: "shown-title" }, title);
+    const close = element("button", { type: "submit", class: "act first" }, "Close");
+    put(heading, kind, element("form", { method: "dialog" }, heading, ...shown, element("div", { class: "acts" }, close)));
+    close.focus({ preventScroll: true });
+  };
+
   // Open a dialog. `act(values)` does what is asked for and returns what went wrong in words, or nothing; then it closes.
   rolloutwatch.open = function ({ title, text, fields, yes, kind, act }) {
+    const heading = element("h2", { id: "ask-title" }, title);
     const wrong = element("p", { class: "wrong", role: "alert", hidden: true });
     const cancel = element("button", { type: "button", class: "act" }, "Cancel");
     const confirm = element("button", { type: "submit", class: `act first ${kind || ""}` }, yes);
     const form = element(
       "form",
       { method: "dialog" },
-      element("h2", { id: "ask-title" }, title),
+      heading,
       text ? element("p", {}, text) : null,
       ...(fields || []).flatMap(field),
       wrong,
       element("div", { class: "acts" }, cancel, confirm),
     );
-    const dialog = element("dialog", { class: "ask", "aria-labelledby": "ask-title" }, form);
     cancel.addEventListener("click", () => dialog.close());
-    dialog.addEventListener("close", () => dialog.remove());
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       confirm.disabled = true;
@@ -97,7 +112,6 @@
       wrong.textContent = failure;
       wrong.hidden = false;
     });
-    document.body.append(dialog);
-    dialog.showModal();
+    const dialog = put(heading, "", form);
   };
 })();

@@ -27,17 +27,16 @@
       this.acts = acts;
       this.isOpen = false;
       this.onClick = (event) => this.clicked(event);
-      this.onKey = (event) => this.pressed(event);
       document.addEventListener("click", this.onClick);
       this.onChange = (event) => event.target.id === "replay-pace" && this.acts.pace(event.target.value);
-      document.addEventListener("keydown", this.onKey);
+      this.endKeys = rolloutwatch.addKeys({ of: "Replay, when it is open", heeds: (event) => this.heeds(event), keys: this.keys() });
       document.addEventListener("change", this.onChange);
     }
 
     // What Dash draws in the place of this page may be the same elements.
     leave() {
       document.removeEventListener("click", this.onClick);
-      document.removeEventListener("keydown", this.onKey);
+      this.endKeys();
       document.removeEventListener("change", this.onChange);
       if (this.slider) this.slider.remove();
       if (this.drawing) this.drawing.remove();
@@ -85,22 +84,19 @@
     }
 
     // Keys are the replay's unless somebody writes, chooses or presses something else by them.
-    pressed(event) {
-      if (!this.isOpen || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-      const { target } = event;
-      const isOurs = target === document.body || (target.closest && target.closest("#replay") && target.id !== "replay-pace");
-      if (!isOurs || (event.key === " " && target.tagName === "BUTTON")) return;
-      const by = event.shiftKey ? STEPS_OF_A_SHIFT : 1;
-      const acts = {
-        " ": () => this.acts.play(),
-        ArrowLeft: () => this.acts.by(-by),
-        ArrowRight: () => this.acts.by(by),
-        Home: () => this.acts.first(),
-        End: () => this.acts.last(),
-      };
-      if (!Object.hasOwn(acts, event.key)) return;
-      event.preventDefault();
-      acts[event.key]();
+    heeds({ target, key }) {
+      if (!this.isOpen || (key === " " && target.tagName === "BUTTON")) return false;
+      return target === document.body || Boolean(target.closest && target.closest("#replay") && target.id !== "replay-pace");
+    }
+
+    keys() {
+      const by = (steps) => ({ key }) => this.acts.by(key === "ArrowLeft" ? -steps : steps);
+      return [
+        { on: [" "], does: "play, or pause", act: () => this.acts.play() },
+        { on: ["ArrowLeft", "ArrowRight"], does: "one step back, one step on", act: by(1) },
+        { on: ["Shift+ArrowLeft", "Shift+ArrowRight"], does: `${STEPS_OF_A_SHIFT} steps back, ${STEPS_OF_A_SHIFT} on`, act: by(STEPS_OF_A_SHIFT) },
+        { on: ["Home", "End"], does: "the first step, the last one", act: ({ key }) => (key === "Home" ? this.acts.first() : this.acts.last()) },
+      ];
     }
 
     // past: a PastStanding, null before there is one; wanted: the step that is about to be shown, undefined if none is

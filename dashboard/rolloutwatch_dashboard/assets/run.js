@@ -80,7 +80,11 @@
       }
     }
 
-    // page.js asks it too
+    // page.js asks it, and whether the page is connected
+    link() {
+      return rolloutwatch.view.link();
+    }
+
     get connected() {
       return this.live.connected;
     }

@@ -2,12 +2,11 @@
 (function () {
   "use strict";
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
-  const { TITLE, say, notice, paintIcon } = rolloutwatch.head;
+  const { LATE, say } = rolloutwatch.head;
 
   const STATES = ["live", "stalled", "crashed", "finished"];
   const KINDS = ["ok", "unknown", "warning", "critical"]; // from good to bad
   const PORTION = 100; // rows that are drawn at once
-  const LATE = 10000; // milliseconds without an answer, after which what one sees is the past
   const DEFAULT_SORT = "updated";
   const SVG = "http://www.w3.org/2000/svg";
 
@@ -257,12 +256,19 @@
       if (!this.isEmpty) this.draw();
     }
 
+    // How the worst of the runs that go on is; of one that does not an alert may tell.
+    standing() {
+      const { kind, title } = rolloutwatch.worstOfRuns([...(this.rows || new Map()).values()]);
+      const [word, worst] = super.standing();
+      return KINDS.indexOf(worst) > KINDS.indexOf(kind) ? [word, worst] : [title, kind];
+    }
+
+    waited() {
+      return Date.now() - this.since;
+    }
+
     look() {
-      const late = Date.now() - this.since > LATE;
-      if (late && !this.late) rolloutwatch.leaveIfUnknown("/api/v1/runs");
-      this.late = late;
-      document.body.classList.toggle("out-of-date", late);
-      notice(late ? "The server does not answer; trying again. What you see is the past." : "");
+      super.look();
       this.paintAges();
     }
 
@@ -373,9 +379,7 @@
       const left = this.left ? `, ${this.left} to be read` : "";
       say($("runs-count"), `${some}${whole} ${whole === 1 ? "run" : "runs"}${left}`);
       this.paintAges();
-      const { kind, title } = rolloutwatch.worstOfRuns(all);
-      document.title = [title, TITLE].filter(Boolean).join(" · ");
-      paintIcon(kind);
+      this.paintTab();
     }
 
     place(rows) {

@@ -1,10 +1,8 @@
 // One step: what is chosen there stands in the address, and tokens are written as text, whatever they are.
 (function () {
   "use strict";
-  const { TITLE, notice, paintIcon } = rolloutwatch.head;
-
   const $ = (id) => document.getElementById(id);
-  const KEYS = { ArrowLeft: "previous", ArrowRight: "next" };
+  const BESIDE = { ArrowLeft: "previous", ArrowRight: "next" };
   const IN_A_TEXT = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -10, ArrowDown: 10 };
 
   // The class of a token's colour by its level: n5 far less likely in training, p5 far more, out where nobody knows.
@@ -13,23 +11,28 @@
     return level < 0 ? `n${-level}` : level > 0 ? `p${level}` : "z0";
   });
 
-  class StepPage {
+  class StepPage extends rolloutwatch.OtherPage {
     constructor(told) {
-      document.title = [told.state === "unknown" ? "" : told.word, told.title, TITLE].filter(Boolean).join(" · ");
-      document.body.classList.remove("out-of-date");
-      paintIcon(told.state);
-      notice("");
+      super(told);
       this.listeners = [
         ["click", (event) => this.click(event)],
-        ["keydown", (event) => this.key(event)],
         ["pointerover", (event) => point(event)],
       ];
       for (const [name, listener] of this.listeners) document.addEventListener(name, listener);
+      this.endings = KEYS.map((keys) => rolloutwatch.addKeys(keys));
       for (const time of document.querySelectorAll("#page time")) local(time);
     }
 
+    // A step is as it was.
+    standing() {
+      const { state, word } = this.told;
+      return [state === "unknown" ? "" : word, state];
+    }
+
     close() {
+      super.close();
       for (const [name, listener] of this.listeners) document.removeEventListener(name, listener);
+      for (const end of this.endings) end();
     }
 
     click(event) {
@@ -39,15 +42,6 @@
       if (stepSort !== undefined) ask({ sort: stepSort });
       else if (stepRow !== undefined) ask({ row: stepRow });
       else window.dash_clientside.set_props("refresh", { data: Date.now() });
-    }
-
-    // Left and right lead to the steps beside this one, or in the text to the tokens beside one.
-    key(event) {
-      if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
-      if (event.target.id === "step-text") return walk(event);
-      if (event.target !== document.body || !KEYS[event.key]) return;
-      const way = document.querySelector(`.step-ways .${KEYS[event.key]}`);
-      if (way) way.click();
     }
   }
 
@@ -113,18 +107,39 @@
     $("step-token").replaceChildren(name, ` ${said}`);
   }
 
-  function walk(event) {
-    const far = IN_A_TEXT[event.key];
-    if (!far) return;
-    event.preventDefault();
-    const tokens = event.target.children;
-    const here = event.target.querySelector(".here");
+  // To another token, so many away from the one that is told of.
+  function walk(far) {
+    const tokens = $("step-text").children;
+    const here = $("step-text").querySelector(".here");
     const at = here ? Number(here.dataset.at) + far : 0;
     const next = tokens[Math.max(0, Math.min(tokens.length - 1, at))];
     if (!next) return;
     tell(next);
     next.scrollIntoView({ block: "nearest" });
   }
+
+  function leadBeside({ key }) {
+    const way = document.querySelector(`.step-ways .${BESIDE[key]}`);
+    if (!way) return false;
+    way.click();
+    return true;
+  }
+
+  const KEYS = [
+    {
+      of: "Tokens of a sequence, when the focus is there",
+      heeds: ({ target }) => target.id === "step-text",
+      keys: [
+        { on: ["ArrowLeft", "ArrowRight"], does: "the token before, the next one", act: ({ key }) => walk(IN_A_TEXT[key]) },
+        { on: ["ArrowUp", "ArrowDown"], does: "ten tokens back, ten on", act: ({ key }) => walk(IN_A_TEXT[key]) },
+      ],
+    },
+    {
+      of: "Steps",
+      heeds: ({ target }) => target === document.body,
+      keys: [{ on: ["ArrowLeft", "ArrowRight"], does: "the step before, the next one", act: leadBeside }],
+    },
+  ];
 
   rolloutwatch.pages.step = StepPage;
 })();

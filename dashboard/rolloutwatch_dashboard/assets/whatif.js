@@ -13,18 +13,21 @@
   const SHOWN = ["whatif-charts", "whatif-table", "whatif-yaml"]; // what is of the configuration that was asked about last
   const $ = (id) => document.getElementById(id);
 
-  class WhatIfPage {
+  class WhatIfPage extends rolloutwatch.OtherPage {
     constructor(told) {
-      this.told = told;
+      super(told);
       this.turn = 0; // of asking; an answer of an earlier one is of no use any more
-      document.title = `${told.title} · ${head.TITLE}`;
-      document.body.classList.remove("out-of-date");
-      head.paintIcon("unknown");
-      head.notice("");
       if (!told.is_empty) this.begin();
     }
 
+    // How the run is, by its alerts.
+    standing() {
+      const worst = ((rolloutwatch.firing.now || {}).runs || {})[this.told.run];
+      return worst ? [worst, worst] : ["", "unknown"];
+    }
+
     close() {
+      super.close();
       this.closed = true;
       clearTimeout(this.soon);
     }
@@ -55,6 +58,11 @@
       const own = whatif.write(whatif.read(this.told.own));
       const query = whatif.toQuery(this.controls.keys(), own);
       history.replaceState(history.state, "", location.pathname + (query ? `?${query}` : ""));
+    }
+
+    link() {
+      if (this.controls) this.putIntoAddress();
+      return location.href;
     }
 
     async ask() {

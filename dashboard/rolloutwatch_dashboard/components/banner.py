@@ -1,22 +1,28 @@
 """What stands above every page when alerts cannot be trusted, and the count of those that fire."""
 
+import json
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from dash import dcc, html
 
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.protocol import Source
+from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard.components import alert
+from rolloutwatch_dashboard.text import cut
 from rolloutwatch_dashboard.words import lasting, names
 
 MOST_COUNTED = 1000
 MOST_NAMED = 3
+MOST_TOLD = 20
+MOST_RUNS = 200
+LETTERS_OF_A_SUMMARY = 200
 
 
-def count(source: Source, now: float) -> html.Span | None:
+def count(firing: Sequence[AlertView], now: float) -> html.Span | None:
     """Return how many alerts fire, in the colour of the worst that nobody has seen; None if none does."""
-    firing = source.alerts(limit=MOST_COUNTED)
     if not firing:
         return None
     calling = [one for one in firing if alert.calls(one, now)]
@@ -24,6 +30,36 @@ def count(source: Source, now: float) -> html.Span | None:
     return html.Span(
         str(len(calling) or len(firing)), className=f"count {kind}", title=_title(firing, calling)
     )
+
+
+def told(firing: Sequence[AlertView], now: float) -> str:
+    """Return what a browser is to know of alerts that fire, the newest first: see assets/firing.js."""
+    calling = [one for one in firing if alert.calls(one, now)]
+    worst = max((one.severity for one in calling), default=None)
+    runs: dict[str, Severity] = {}
+    for one in calling:
+        runs[one.run] = max(runs.get(one.run, one.severity), one.severity)
+    return json.dumps(
+        {
+            "at": now,
+            "worst": worst and worst.word,
+            "count": sum(one.severity == worst for one in calling),
+            "runs": {run: severity.word for run, severity in islice(runs.items(), MOST_RUNS)},
+            "newest": [_brief(one, now) for one in firing[:MOST_TOLD]],
+        }
+    )
+
+
+def _brief(one: AlertView, now: float) -> dict[str, Any]:
+    return {
+        "id": one.id,
+        "run": one.run,
+        "rule": one.rule,
+        "severity": one.severity.word,
+        "step": one.firing_step,
+        "calls": alert.calls(one, now),
+        "summary": cut(one.summary, LETTERS_OF_A_SUMMARY),
+    }
 
 
 def _title(firing: Sequence[AlertView], calling: Sequence[AlertView]) -> str:

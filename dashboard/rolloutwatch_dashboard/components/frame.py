@@ -6,7 +6,7 @@ from urllib.parse import quote
 from dash import dcc, html
 
 from rolloutwatch_dashboard import ids
-from rolloutwatch_dashboard.shell import NAVIGATION
+from rolloutwatch_dashboard.shell import BUTTONS, NAVIGATION
 
 SERVED_WHOLE = ("/guides", "/docs")  # by the server, not in the place of another page
 
@@ -20,10 +20,11 @@ RUN_PAGES = (
 
 def top(title: str, *, asks_for_login: bool = False) -> html.Header:
     """Return the bar above every page, with the way out where one has to log in."""
-    toggle = html.Button("Theme", id=ids.THEME, type="button", title="Switch between light and dark")
+    buttons: list[Any] = [html.Button(text, type="button", **known) for text, known in BUTTONS]
     links = html.Nav([_way(text, href) for text, href in NAVIGATION])
     out = html.Form(html.Button("Log out"), action="/logout", method="post") if asks_for_login else None
-    return html.Header([dcc.Link(title, href="/", className="brand"), links, toggle, out], className="top")
+    tools = html.Div([*buttons, out], className="buttons")
+    return html.Header([dcc.Link(title, href="/", className="brand"), links, tools], className="top")
 
 
 def _way(text: str, href: str) -> Any:
@@ -42,6 +43,11 @@ def run_tabs(run: str, here: str) -> html.Nav:
         for text, href in RUN_PAGES
     ]
     return html.Nav(ways, className="tabs", **{"aria-label": "Pages of this run"})
+
+
+def loading() -> html.P:
+    """Return what stands in the place of a page until it is there; style.css shows it to whoever has to wait."""
+    return html.P("Loading …", className="loading", role="status")
 
 
 def message(heading: str, *body: object) -> html.Section:

@@ -68,7 +68,7 @@ def shown(path: str, visit: Visit) -> Shown:
         found = None if names is None else show(visit, *names)
         if found is not None:
             return found
-    return missing.layout(unquote(path)), None
+    return missing.layout(unquote(path)), {"title": "Nothing here"}
 
 
 def _names(pattern: list[str], parts: list[str]) -> list[str] | None:
