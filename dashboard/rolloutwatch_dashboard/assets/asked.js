@@ -22,7 +22,7 @@
 
   // An address as people read it.
   function write(query) {
-    const text = query.toString().replace(/%(7E|2F|3A|40)/g, decodeURIComponent);
+    const text = rolloutwatch.queryText(query);
     return text ? `/compare?${text}` : "/compare";
   }
 
