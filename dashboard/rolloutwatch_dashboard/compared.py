@@ -173,14 +173,14 @@ def axis_of(asked: Asked, compared: Sequence[Compared]) -> Axis:
     """Return what stands below the charts."""
     match asked.align:
         case Align.STEP:
-            return Axis("step %{x}")
+            return Axis("step")
         case Align.MARK:
-            return Axis(f"%{{x}} steps from {mark_words(asked)}", zero=True)
+            return Axis(f"steps from {mark_words(asked)}", zero=True)
         case Align.TIME:
-            return Axis("%{x|%Y-%m-%d %H:%M:%S}", unit=1e-3, timed=True, dated=True)
+            return Axis("time", unit=1e-3, timed=True, dated=True)
         case Align.RELATIVE:
             name, size = unit_of(_span(asked, compared))
-            return Axis(f"%{{x:.4~g}} {name} after the run began", f" {name}", unit=size, timed=True)
+            return Axis("time since each run began", f" {name}", unit=size, timed=True)
 
 
 def _span(asked: Asked, compared: Sequence[Compared]) -> float:

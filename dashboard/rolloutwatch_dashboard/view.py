@@ -6,13 +6,13 @@ from urllib.parse import parse_qs
 
 from rolloutwatch_contract.record import MAX_STEP
 
-LONGEST_QUERY = 2000
+LONGEST_QUERY = 8000
 AXES = ("step", "time", "relative")
 MOST_SMOOTH = 0.99
 MOST_NAMES = 100
 _STEP = re.compile(r"[0-9]{1,16}")
 _SMOOTH = re.compile(r"[01]|0?\.[0-9]{1,4}")
-_NAME = re.compile(r"-?[a-z0-9_-]{1,64}")
+_NAME = re.compile(r"-?[A-Za-z0-9_./@-]{1,128}")
 
 
 @dataclass(frozen=True)

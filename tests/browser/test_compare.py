@@ -1,7 +1,9 @@
 """Runs laid over each other: what is drawn of them, what is chosen, and what comes of it while they go on."""
 
 import json
+import math
 import time
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -232,25 +234,101 @@ def test_what_differs_is_beside_each_other(site: Site, page: Page) -> None:
     expect(rows).to_have_count(len(texts))
 
 
-def test_pointing_at_one_chart_is_seen_on_all_and_a_run_can_be_lifted_out(site: Site, page: Page) -> None:
-    page.goto(f"{two_runs(site)}&metric=mismatch_k3_kl")
-    wait_for_lines(page, steps_of(range(40), 10), steps_of(range(30), 20))
+def test_pointing_at_one_chart_tells_what_all_runs_have_there(site: Site, page: Page) -> None:
+    """With a line at the same place of all charts; none, NaN and infinite are three things; a run can be lifted out."""
+    record(site, A, {step: step / 10 for step in range(40)}, (4,))
+    record(site, B, {step: {23: math.inf, 24: math.nan}.get(step, step / 20) for step in range(30)}, (10,))
+    page.goto(
+        f"{site.url}/compare?run={A}&run={B}&metric=reward&metric=mismatch_k3_kl&align=mark:weight_sync"
+    )
+    page.wait_for_function(f"() => {GRAPH}?.data?.[5].marker.symbol.join() === 'triangle-up,x'")
     expect(page.locator("#compared")).not_to_have_attribute("aria-busy", "true")
-    box = page.locator("#compared-0 .nsewdrag").bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    lines = page.locator(".pointed:visible")
-    expect(lines).to_have_count(2)
-    places = [one.bounding_box() for one in lines.all()]
+    point(page, 0.5)  # of -10 to 35
+    told = page.locator("#compared-0 .pointed")
+    expect(told.locator("strong")).to_have_text("13 steps from weight sync no. 1")
+    expect(told.locator("tr")).to_have_text(["a1.7step 17", "b∞step 23"])
+    expect(page.locator("#compared-1 .pointed tr")).to_have_text(["a1.00e-4step 17", "b1.00e-4step 23"])
+    places = [page.locator(f"#compared-{at} .pointer i").bounding_box() for at in (0, 1)]
     charts = [page.locator(f"#compared-{at} .nsewdrag").bounding_box() for at in (0, 1)]
-    offsets = {
-        round(line["x"] - chart["x"]) for line, chart in zip(places, charts, strict=True) if line and chart
-    }
-    assert len(offsets) == 1
+    offsets = [line["x"] - chart["x"] for line, chart in zip(places, charts, strict=True) if line and chart]
+    assert offsets[0] == pytest.approx(offsets[1], abs=1)
+    point(page, 24 / 45)
+    expect(told.locator("tr")).to_have_text(["a1.8step 18", "bNaNstep 24"])
+    point(page, 0.05)
+    expect(told.locator("tr")).to_have_text(["ano value", "b0.1step 2"])
     page.locator(".legend li").first.hover()
-    expect(page.locator(".faded")).to_have_count(2)
+    expect(told).to_be_hidden()
+    expect(page.locator(".faded")).to_have_count(3)  # two lines, and what has no place
     page.get_by_role("heading", name="Compare").hover()
     expect(page.locator(".faded")).to_have_count(0)
+
+
+def point(page: Page, share: float, chart: str = "compared-0") -> None:
+    """Point at a share of the width of a chart, in its middle."""
+    plot = page.locator(f"#{chart} .nsewdrag")
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+
+
+def test_lines_of_runs_are_smoothed_and_their_value_axis_is_switched(site: Site, page: Page) -> None:
+    """The address says it beside the part in view, which may be before 0, and a reload draws the same."""
+    page.goto(f"{two_runs(site)}&align=mark:weight_sync&from=-5&to=20")
+    wait_for_range(page, "-5,20")
+    page.get_by_label("Smoothing").fill("0.5")
+    page.wait_for_function(f"() => {GRAPH}.data.length === 8")
+    mean = page.evaluate(f"Array.from({GRAPH}.data[6].y)")
+    weights = [0.5**age for age in range(40)]
+    expected = [
+        sum(w * (at - age) / 10 for age, w in enumerate(weights[: at + 1])) / sum(weights[: at + 1])
+        for at in range(40)
+    ]
+    assert mean == pytest.approx(expected)
+    assert page.evaluate(f"{GRAPH}._fullData.slice(0, 2).map((one) => one.opacity)") == [0.3, 0.3]
+    menu(page, "Log axis")
+    page.wait_for_function(f"() => {GRAPH}._fullLayout.yaxis.type === 'log'")
+    page.wait_for_url("**&align=mark:weight_sync&from=-5&to=20&smooth=0.5&log=reward")
+    assert page.url.startswith(f"{site.url}/compare?run={A}&run={B}&")
+    page.reload()
+    page.wait_for_function(f"() => {GRAPH}?._fullLayout?.yaxis?.type === 'log' && {GRAPH}.data.length === 8")
+    wait_for_range(page, "-5,20")
+    assert page.evaluate(f"Array.from({GRAPH}.data[6].y)")[1:] == pytest.approx(expected[1:])
+    page.get_by_label("Smoothing").fill("0")
+    page.wait_for_function(f"() => {GRAPH}.data.length === 6")
+    menu(page, "Log axis")
+    page.wait_for_function(f"() => {GRAPH}._fullLayout.yaxis.type === 'linear'")
+    page.wait_for_url("**&align=mark:weight_sync&from=-5&to=20")
+
+
+GRAPH = "document.querySelector('#compared-0 .js-plotly-plot')"
+
+
+def menu(page: Page, item: str, metric: str = "reward") -> None:
+    page.locator(f"[data-chart='{metric}'] summary").click()
+    page.locator(f"[data-chart='{metric}']").get_by_role("button", name=item).click()
+
+
+def test_a_chart_of_runs_is_saved_and_its_link_copied(site: Site, page: Page) -> None:
+    """Every value in view of each run, with where it stands; a picture; the address with the chart."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    address = f"{two_runs(site)}&align=mark:weight_sync"
+    page.goto(f"{address}&from=-2&to=1")
+    wait_for_range(page, "-2,1")
+    with page.expect_download() as told:
+        menu(page, "Save as CSV")
+    assert told.value.suggested_filename == "a-b-reward.csv"
+    assert Path(told.value.path()).read_text().splitlines() == [
+        "run,steps_from_weight_sync_1,step,time,reward",
+        *(f"{A},{at - 4},{at},{BEGAN + 10 * at},{at / 10}" for at in range(2, 6)),
+        *(f"{B},{at - 10},{at},{BEGAN + 60 + 10 * at},{at / 20}" for at in range(8, 12)),
+    ]
+    with page.expect_download() as told:
+        menu(page, "Save as PNG")
+    assert Path(told.value.path()).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    menu(page, "Copy link")
+    expect(page.locator(".toast")).to_have_text("The link to this chart, as you see it, is copied.")
+    assert page.evaluate("navigator.clipboard.readText()") == f"{address}&from=-2&to=1#compared-0"
 
 
 def test_what_there_is_not_is_said(site: Site, page: Page) -> None:

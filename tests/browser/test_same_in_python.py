@@ -203,7 +203,7 @@ def test_marks_are_placed_alike(some: slice, blank: Page) -> None:
 
 def test_runs_are_laid_over_each_other_alike(blank: Page) -> None:
     """With gaps, with what is looked at closely, and by time; and the steps that are read for a part of it too."""
-    for script in ("dialogs.js", "page.js", "overlay.js", "asked.js"):
+    for script in ("page.js", "overlay_lines.js", "asked.js"):
         blank.add_script_tag(content=(HERE / "assets" / script).read_text())
     steps = [*range(0, 400, 20), *range(500, 700, 20)]
     whole = Series(np.array(steps), np.array([math.nan if step == 60 else step / 7 for step in steps]))
@@ -217,7 +217,14 @@ def test_runs_are_laid_over_each_other_alike(blank: Page) -> None:
     ):  # fmt: skip
         expected = line_of(one, origin, axis, other)
         found = blank.evaluate(draw, [_column(one), origin, {"unit": axis.unit}, _column(other)])
+        came = found.pop("came")
         assert found == {"step": expected.step, "value": expected.value, "x": pytest.approx(expected.x)}
+        lost = [
+            at for at, step in enumerate(found["step"]) if step is not None and found["value"][at] is None
+        ]
+        assert [found["step"][at] for at in lost] == [step for _, step, _ in expected.lost]
+        assert [came[at] for at in lost] == [None if math.isnan(v) else v for *_, v in expected.lost]
+        assert [found["x"][at] for at in lost] == pytest.approx([x for x, *_ in expected.lost])
     read = "([columns, first, last]) => rolloutwatch.compared.windowOf(columns, first, last)"
     for ends in ((70, 90), (0, 10), (410, 420), (690, 900), (-9, -1), (1000, 2000)):
         asked = Asked(ends=(float(ends[0]), float(ends[1])))

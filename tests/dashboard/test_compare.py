@@ -24,7 +24,7 @@ from rolloutwatch_dashboard.figures.compare import EMPTY, Axis, Run, figure_of, 
 from rolloutwatch_dashboard.figures.timeseries import Chart
 from tests.dashboard.test_pages import found, text_of
 
-STEPS = Axis("step %{x}")
+STEPS = Axis("step")
 KL = Chart("k", "KL", "nats", {"mismatch_k3_kl": "K3"}, 0.0, 1e-7, (1e-5, 0.1))
 
 
@@ -108,7 +108,10 @@ def test_time_is_that_of_the_wall_or_since_the_beginning(source: MemorySource) -
     assert found(body, "compared-0").figure["layout"]["xaxis"]["type"] == "date"
     body, told = shown(source, "?run=math~a&run=math~b&align=relative&metric=train/reward")
     assert line(body, "compared-0", 1)[0][:2] == [0.0, 10.0]
-    assert told["axis"] == {"unit": 1.0, "timed": True, "dated": False}
+    assert told["axis"] == {
+        "kind": "relative", "title": "time since each run began", "unit": 1.0, "timed": True, "dated": False,
+        "column": "seconds_since_the_run_began",
+    }  # fmt: skip
 
 
 def test_steps_of_which_nobody_knows_the_time_are_not_drawn_by_time(source: MemorySource) -> None:
@@ -136,8 +139,8 @@ def test_the_nth_mark_is_found_wherever_it_is() -> None:
     assert nth_mark(source, detail, "checkpoint", 1) is None
 
 
-def test_what_is_absent_is_a_break_and_what_is_not_finite_is_a_cross() -> None:
-    """0 is a value; a dot stands where no line would show one."""
+def test_what_is_absent_is_a_break_and_what_is_not_finite_is_marked_at_the_edge() -> None:
+    """What is infinite above or below, what is NaN by a cross. 0 is a value; a dot stands where no line would show one."""
     values = {0: 0.0, 1: 1.0, 2: math.nan, 3: 1.0, 4: math.inf, 5: 1.0, 6: 1.0, 20: 2.0, 21: 2.0}
     one = line_of(series(values), 0.0, STEPS)
     assert one.step == [0, 1, 2, 3, 4, 5, 6, None, 20, 21]
@@ -146,8 +149,8 @@ def test_what_is_absent_is_a_break_and_what_is_not_finite_is_a_cross() -> None:
     lines, dots, crosses = figure.data
     assert lines.connectgaps is False
     assert (list(dots.x), list(dots.y)) == ([3], [1.0])
-    assert list(crosses.customdata) == [2, 4]
-    assert crosses.hovertemplate == "not finite at step %{customdata}"
+    assert [tuple(one) for one in crosses.customdata] == [(2, "NaN"), (4, "∞")]
+    assert (list(crosses.y), list(crosses.marker.symbol)) == ([0.0, 1.0], ["x", "triangle-up"])
 
 
 def test_what_is_looked_at_closely_has_its_own_breaks() -> None:
@@ -243,8 +246,8 @@ def test_the_table_has_last_mean_and_worst_of_each_run(source: MemorySource) -> 
     rows = [text_of(one) for one in table._traverse() if type(one).__name__ == "Tr"]
     assert [" ".join(row.split()) for row in rows[1:]] == [
         "State finished live", "Steps 0 to 9 0 to 10", "Updated 1 min ago 40 s ago", "Alerts none none",
-        "KL (K3)", "last 0.01 at 9 NaN at 10", "mean 0.0055 0.0055 without 1 NaN", "worst 0.01 at 9 0.01 at 9",
-        "KL (K1)", "last – –", "mean – –", "worst – –",
+        "KL (K3) nats", "last 0.01 at 9 NaN at 10", "mean 0.0055 0.0055 without 1 NaN", "worst 0.01 at 9 0.01 at 9",
+        "KL (K1) nats", "last – –", "mean – –", "worst – –",
     ]  # fmt: skip
 
 
@@ -271,8 +274,19 @@ def test_only_what_differs_is_beside_each_other_unless_asked(source: MemorySourc
     assert facts(body)["x"] == ("True", "")
 
 
+def test_what_differs_is_sorted_and_looks_different(source: MemorySource) -> None:
+    """Numbers are short, but where two of them would be written alike."""
+    source.add_run("math~f", config={"lr": 1.000001e-6, "decay": 0.123456, "warmup": 10})
+    source.add_run("math~g", config={"warmup": 20, "lr": 1e-6, "decay": 0.2})
+    body, _ = shown(source, "?run=math~f&run=math~g")
+    told = {name: text for name, (text, _) in facts(body).items() if name in ("lr", "decay", "warmup")}
+    assert list(told.items()) == [
+        ("decay", "0.1235 0.2"), ("lr", "1.000001e-06 1e-06"), ("warmup", "10 20"),
+    ]  # fmt: skip
+
+
 def test_the_browser_is_told_what_to_follow(source: MemorySource) -> None:
-    _, told = shown(source, "?run=math~a&run=math~b&metric=mismatch_k3_kl&from=2&to=5")
+    body, told = shown(source, "?run=math~a&run=math~b&metric=mismatch_k3_kl&from=2&to=5")
     assert [(one["id"], one["over"]) for one in told["runs"]] == [("math~a", True), ("math~b", False)]
     assert (told["kind"], told["ends"], told["points"], told["chosen"]) == (
         "compare",
@@ -280,9 +294,14 @@ def test_the_browser_is_told_what_to_follow(source: MemorySource) -> None:
         1500,
         ["math~a", "math~b"],
     )
-    assert told["charts"] == [
-        {"id": "compared-0", "metric": "mismatch_k3_kl", "limits": [0.01, 0.1], "ideal": 0.0, "floor": 1e-7, "home": [1e-5, 0.1]}
-    ]  # fmt: skip
+    (chart,) = told["charts"]
+    shapes = chart.pop("shapes")
+    assert chart == {
+        "id": "compared-0", "name": "mismatch_k3_kl", "title": "KL (K3)", "metric": "mismatch_k3_kl",
+        "limits": [0.01, 0.1], "ideal": 0.0, "floor": 1e-7, "home": [1e-5, 0.1],
+    }  # fmt: skip
+    assert shapes["log"] == found(body, "compared-0").figure["layout"]["shapes"]
+    assert len(shapes["linear"]) > 2
     json.dumps(told, allow_nan=False)
 
 

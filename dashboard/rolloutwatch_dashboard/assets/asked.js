@@ -3,7 +3,11 @@
   "use strict";
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
 
-  const asked = () => new URLSearchParams(location.search);
+  // what is in the address, where what one has just changed of the view stands too
+  function asked() {
+    rolloutwatch.view.write();
+    return new URLSearchParams(location.search);
+  }
 
   // compared.window_of: the steps from before a part of the axis to behind it, null where a run has nothing there
   function windowOf(columns, first, last) {
@@ -22,7 +26,7 @@
 
   // An address as people read it.
   function write(query) {
-    const text = query.toString().replace(/%(7E|2F|3A|40)/g, decodeURIComponent);
+    const text = rolloutwatch.queryText(query);
     return text ? `/compare?${text}` : "/compare";
   }
 
@@ -41,10 +45,11 @@
 
   const rounded = (place) => String(Math.round(1000 * place) / 1000);
 
-  // A series in order of steps, null where it was not finite or could not be.
+  // A series in order of steps, null where it was NaN or could not be.
   function taken(found, metric, told) {
     const one = found.series[metric];
-    const rows = one.step.map((step, at) => [step, one.value[at], one.time && one.time[at]]);
+    const infinite = one.infinite || {};
+    const rows = one.step.map((step, at) => [step, step in infinite ? Number(infinite[step]) : one.value[at], one.time && one.time[at]]);
     if (told.measured.includes(metric) && rows.length && metric !== told.unreadable) {
       const there = new Set(one.step);
       const { step, value, time } = found.series[told.unreadable];

@@ -9,6 +9,7 @@
   const LONGER = [1, 2, 5, 10, 15, 30].map((minutes) => 60 * minutes).concat([1, 2, 3, 6, 12].map((hours) => 3600 * hours));
   const DAYS = [1, 2, 7, 14, 30, 60, 90, 180, 365, 730, 1825, 3650, 36500].map((days) => DAY * days);
   const DISTANCES = [...SECONDS, ...LONGER, ...DAYS];
+  const TITLES = { step: "step", time: "time", relative: "time since the start" };
   const UNITS = [[DAY, "d"], [3600, "h"], [60, "min"], [1, "s"], [1e-3, "ms"]];
 
   // no calendar of a browser has what is farther from 1970
@@ -78,6 +79,10 @@
       this.clock = clock;
       const first = clock.times[0];
       this.origin = kind === "relative" ? (began > 0 && began <= first ? began : first) : 0;
+    }
+
+    get title() {
+      return TITLES[this.kind];
     }
 
     // there is nothing to place steps by

@@ -24,16 +24,15 @@
         chart.zoomed = (from, to) => this.view.set({ from, to });
         chart.points = this.told.points;
       }
+      this.name = this.told.name;
       this.pointer = new rolloutwatch.Pointer(this.charts);
       const steps = `/runs/${encodeURIComponent(this.told.run)}/steps`;
       this.keys = new rolloutwatch.PointerKeys(this.pointer, (step) => rolloutwatch.goTo(`${steps}/${step}`));
+      this.menus = new rolloutwatch.ChartMenus(this);
       this.tools = document.getElementById("chart-tools");
       this.makeTools();
       this.end = this.view.subscribe((view, before) => this.looked(view, before));
-      this.onMenu = (event) => this.chosen(event);
       this.onScroll = () => this.lookSoon();
-      document.addEventListener("click", this.onMenu);
-      document.addEventListener("keydown", this.onMenu);
       addEventListener("scroll", this.onScroll, { passive: true });
       this.kind = "step"; // of the axis that charts have
       this.apply(now);
@@ -44,9 +43,8 @@
       this.end();
       this.pointer.close();
       this.keys.close();
+      this.menus.close();
       clearTimeout(this.timer);
-      document.removeEventListener("click", this.onMenu);
-      document.removeEventListener("keydown", this.onMenu);
       removeEventListener("scroll", this.onScroll);
     }
 
@@ -58,8 +56,7 @@
 
     apply(view) {
       for (const chart of this.charts) {
-        const isLog = chart.told.floor > 0 ? !view.log.includes(`-${chart.told.name}`) : view.log.includes(chart.told.name);
-        chart.look({ zoom: this.zoom(view), smooth: view.smooth, isLog });
+        chart.look({ zoom: this.zoom(view), smooth: view.smooth, isLog: rolloutwatch.isLog(chart.told, view) });
       }
       this.paintTools(view);
       this.lookSoon();
@@ -155,50 +152,38 @@
       if (!this.tools) return;
       const option = ([value, text]) => element("option", { value }, text);
       this.axis = element("select", { "aria-label": "Axis" }, ...AXES.map(option));
-      this.smooth = element("input", { type: "range", min: 0, max: 0.99, step: 0.01, "aria-label": "Smoothing" });
-      this.weight = element("output", {});
+      this.smooth = new rolloutwatch.Smoothing(this.view);
       this.zoomed = element("span", { role: "status" });
       this.all = element("button", { type: "button", class: "act" }, "Show all");
       this.axis.addEventListener("change", () => this.view.set({ x: this.axis.value }));
-      this.smooth.addEventListener("input", () => this.view.set({ smooth: Number(this.smooth.value) }));
       this.all.addEventListener("click", () => this.view.set({ from: null, to: null }));
       this.tools.replaceChildren(
         element("label", {}, "Along ", this.axis),
-        element("label", {}, "Smoothing ", this.smooth, this.weight),
+        this.smooth.label,
         element("span", { class: "zoomed" }, this.zoomed, this.all),
       );
     }
 
     paintTools(view) {
+      this.menus.paint();
       if (!this.tools) return;
       const isZoomed = view.from !== null || view.to !== null;
       this.axis.value = view.x;
-      if (Number(this.smooth.value) !== view.smooth) this.smooth.value = view.smooth;
-      this.weight.textContent = view.smooth ? view.smooth.toFixed(2) : "off";
+      this.smooth.paint(view);
       this.zoomed.textContent = isZoomed ? zoomText(view) : "";
       this.all.hidden = !isZoomed;
-      for (const chart of this.charts) {
-        const button = document.querySelector(`.chart-menu[data-chart="${CSS.escape(chart.told.name)}"] [data-do=log]`);
-        if (button) button.setAttribute("aria-pressed", String(chart.now.isLog));
-      }
     }
 
-    // Something was chosen from the menu of a chart, or the menu is to be closed.
-    chosen(event) {
-      if (event.type === "keydown" && event.key !== "Escape") return;
-      const button = event.type === "click" && event.target.closest ? event.target.closest(".chart-menu [data-do]") : null;
-      const open = document.querySelectorAll(".chart-menu[open]");
-      const here = event.target.closest && event.target.closest(".chart-menu");
-      if (button) {
-        const { chart: name } = here.dataset;
-        const chart = this.charts.find((one) => one.told.name === name);
-        if (chart) rolloutwatch.chartActions[button.dataset.do](chart, this);
-      }
-      for (const menu of open) {
-        if (menu === here && event.type === "click" && !button) continue;
-        menu.open = false;
-        if (menu.contains(document.activeElement)) menu.querySelector("summary").focus();
-      }
+    // What a chart shows, as the server writes it: of the steps in view.
+    figures(chart) {
+      const metrics = chart.told.metrics.filter((metric) => this.page.known.has(metric));
+      if (!metrics.length) throw new rolloutwatch.Refused("No figure of this chart has come yet.");
+      const query = new URLSearchParams({ format: "csv" });
+      const zoom = this.zoom(this.view.get());
+      if (zoom) query.set("from_step", zoom[0]);
+      if (zoom && Number.isFinite(zoom[1])) query.set("to_step", zoom[1]);
+      for (const metric of metrics) query.append("metric", metric);
+      return rolloutwatch.exported(this.page.feed.path, query);
     }
   };
 

@@ -214,6 +214,27 @@
       return last - first < this.points ? Math.floor(usual / 2) : 2 * usual;
     }
 
+    // How each line is called, and what looks like it.
+    rows() {
+      const labels = Array.from(new Set(this.told.labels));
+      return this.told.labels.map((label) => ({ label, kind: `series-${labels.indexOf(label)}` }));
+    }
+
+    // What is said beside a value at a step, which is so far from the one that is pointed at.
+    beside(index, step, distance) {
+      return distance ? `at ${step}` : "";
+    }
+
+    // What a picture shows, and by which variable of the style sheet a colour of plotly's is seen.
+    picture() {
+      return this.graph;
+    }
+
+    variable(color) {
+      const index = Array.from(new Set(this.colors)).indexOf(color);
+      return index < 0 ? null : `--series-${index}`;
+    }
+
     // What one sees: its columns, what is marked by step, the usual range, and means of lines.
     seen() {
       if (this.drawn) return this.drawn;

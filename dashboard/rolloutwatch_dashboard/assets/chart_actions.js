@@ -4,7 +4,6 @@
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
 
   const [WIDTH, HEIGHT, SCALE] = [960, 420, 2];
-  const AXES = { step: "step", time: "time", relative: "time since the start" };
   const MS_TO_KEEP = 60000;
 
   function toggleLog(chart, board) {
@@ -24,14 +23,17 @@
   function pictureOf(chart, board) {
     const style = getComputedStyle(document.documentElement);
     const color = (name) => style.getPropertyValue(name).trim();
-    const { data, layout } = chart.graph;
+    const { data, layout, margin } = chart.picture();
     const isDark = document.documentElement.dataset.theme === "dark";
     const seen = (trace) => {
-      const index = Array.from(new Set(chart.colors)).indexOf(trace.line ? trace.line.color : "");
-      if (!isDark || index < 0) return trace;
-      return { ...trace, line: { ...trace.line, color: color(`--series-${index}`) } };
+      const changed = {};
+      for (const part of ["line", "marker"]) {
+        const variable = trace[part] && typeof trace[part].color === "string" ? chart.variable(trace[part].color) : null;
+        if (variable) changed[part] = { ...trace[part], color: color(variable) };
+      }
+      return isDark ? { ...trace, ...changed } : trace;
     };
-    const title = { text: plain(`${chart.told.title} · ${board.told.name}`), x: 0.02, xanchor: "left", font: { size: 15 } };
+    const title = { text: plain(`${chart.told.title} · ${board.name}`), x: 0.02, xanchor: "left", font: { size: 15 } };
     return {
       data: data.map(seen),
       layout: {
@@ -40,32 +42,31 @@
         paper_bgcolor: color("--card"),
         plot_bgcolor: color("--card"),
         font: { ...layout.font, color: color("--text"), size: 12 },
-        margin: { l: 70, r: 20, t: 64, b: 48, autoexpand: false },
-        xaxis: { ...layout.xaxis, title: { text: AXES[chart.now.axis.kind] } },
+        margin: { l: 70, r: 20, t: 64, b: 48, autoexpand: false, ...margin },
+        xaxis: { ...layout.xaxis, title: { text: plain(chart.now.axis.title) } },
       },
     };
   }
 
   async function saveFigures(chart, board) {
-    const known = board.page.known;
-    const metrics = chart.told.metrics.filter((metric) => known.has(metric));
-    if (!metrics.length) return rolloutwatch.say("No figure of this chart has come yet.", "bad");
-    const query = new URLSearchParams({ format: "csv" });
-    const zoom = board.zoom(board.view.get());
-    if (zoom) query.set("from_step", zoom[0]);
-    if (zoom && Number.isFinite(zoom[1])) query.set("to_step", zoom[1]);
-    for (const metric of metrics) query.append("metric", metric);
-    const failed = (why) => rolloutwatch.say(`The figures could not be fetched: ${why}`, "bad");
     try {
-      const answer = await fetch(`${board.page.feed.path}/export?${query}`);
-      if (!answer.ok) return failed((await answer.json()).detail || answer.statusText);
-      const url = URL.createObjectURL(await answer.blob());
+      const url = URL.createObjectURL(await board.figures(chart));
       save(url, `${fileName(chart, board)}.csv`);
       setTimeout(() => URL.revokeObjectURL(url), MS_TO_KEEP);
-    } catch {
-      failed("the server does not answer.");
+    } catch (error) {
+      rolloutwatch.say(error instanceof Refused ? error.message : "The figures could not be fetched: the server does not answer.", "bad");
     }
   }
+
+  // Why there are no figures, in words.
+  const Refused = (rolloutwatch.Refused = class extends Error {});
+
+  // What the server exports of a run; `path` is that of the run.
+  rolloutwatch.exported = async function (path, query) {
+    const answer = await fetch(`${path}/export?${query}`);
+    if (!answer.ok) throw new Refused(`The figures could not be fetched: ${(await answer.json()).detail || answer.statusText}`);
+    return answer.blob();
+  };
 
   function copyLink(chart, board) {
     const link = `${board.view.link().replace(/#.*$/, "")}#${chart.told.id}`;
@@ -79,7 +80,7 @@
     link.remove();
   }
 
-  const fileName = (chart, board) => `${board.told.name} ${chart.told.title}`.replace(/[^\p{L}\p{N}._-]+/gu, "-").slice(0, 100);
+  const fileName = (chart, board) => `${board.name} ${chart.told.title}`.replace(/[^\p{L}\p{N}._-]+/gu, "-").slice(0, 100);
   const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
   rolloutwatch.chartActions = { log: toggleLog, png: savePicture, csv: saveFigures, link: copyLink };

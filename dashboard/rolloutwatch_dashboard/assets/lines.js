@@ -97,8 +97,9 @@
     };
   };
 
-  function edge(value) {
+  // lost.edge
+  const edge = (rolloutwatch.edge = function (value) {
     if (value !== null && value > LARGEST) return [1, "triangle-up"];
     return value !== null && value < -LARGEST ? [0, "triangle-down"] : [0, "x"];
-  }
+  });
 })();

@@ -15,11 +15,13 @@
     return found ? [Number(found[1]), Number(found[2])] : null;
   }
 
+  // A value that is told in words; NaN is null.
+  const spelt = (text) => (text === "NaN" ? null : Number(text.replace("∞", "Infinity")));
+
   // A column of a line that came with the page. Of what has no value there it tells what is lost from what never came.
   function columnOf({ x, customdata }, index, lost) {
     const known = new Map();
     lost.x.forEach((step, at) => lost.customdata[at][0] === index && known.set(step, lost.customdata[at][1]));
-    const spelt = (text) => (text === "NaN" ? null : Number(text.replace("∞", "Infinity")));
     const there = Array.from(x, (step, at) => at).filter((at) => customdata[at] !== null || known.has(x[at]));
     const value = (at) => (customdata[at] === null ? spelt(known.get(x[at])) : customdata[at]);
     return new rolloutwatch.Column(there.map((at) => x[at]), there.map(value));
@@ -63,5 +65,5 @@
     };
   }
 
-  rolloutwatch.parts = { part, endsOf, columnOf, lineOf, usualOf, stepsOf, dotsOf, meanOf, labelsOf };
+  rolloutwatch.parts = { part, endsOf, columnOf, spelt, lineOf, usualOf, stepsOf, dotsOf, meanOf, labelsOf };
 })();

@@ -100,7 +100,7 @@
 
   // What a chart has at a step, as elements: the step, a row for each line, the usual range, and what is marked there.
   rolloutwatch.pointedAt = function (chart, step, isPointed) {
-    const rows = chart.told.metrics.map((_, index) => row(chart, index, step));
+    const rows = chart.rows().map((about, index) => row(chart, about, index, step));
     if (!isPointed) return [element("table", {}, ...rows)];
     // of marks is told at the step of the chart that is nearest to them
     const words = chart.seen().words.get(step);
@@ -113,20 +113,19 @@
     ];
   };
 
-  function row(chart, index, step) {
+  function row(chart, { label, kind }, index, step) {
     const column = chart.seen().columns[index];
     const near = nearest(column.step, step);
     const distance = near === null ? Infinity : Math.abs(near - step);
     const isThere = distance === 0 || distance <= chart.reach(column);
     const value = isThere ? rolloutwatch.number(column.value[rolloutwatch.placeFrom(column.step, near)]) : "no value";
-    const labels = Array.from(new Set(chart.told.labels));
-    const label = chart.told.labels[index];
+    const beside = isThere ? chart.beside(index, near, distance) : "";
     return element(
       "tr",
-      { class: `series-${labels.indexOf(label)}` },
+      { class: kind },
       element("th", {}, label),
       element("td", {}, value),
-      isThere && distance ? element("td", { class: "mean" }, `at ${near}`) : null,
+      beside ? element("td", { class: "mean" }, beside) : null,
       ...(isThere ? mean(chart, index, near) : []),
     );
   }

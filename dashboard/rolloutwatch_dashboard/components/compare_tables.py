@@ -124,7 +124,8 @@ def _figure(metric: str, columns: Sequence[Column]) -> html.Tbody:
     known = [one.figures.get(metric, FigureSummary()) for one in columns]
     limits = [one.limits for one in columns]
     about = METRICS.get(metric)
-    heading = html.Span(title(metric), title=about.meaning if about else metric)
+    unit = [" ", html.Span(about.unit, className="quiet unit")] if about and about.unit else []
+    heading = html.Span([title(metric), *unit], title=about.meaning if about else metric)
     pairs = list(zip(known, limits, strict=True))
     rows = [
         _row("last", [_last(metric, one, of_it) for one, of_it in pairs]),
@@ -196,12 +197,17 @@ def _mean(one: FigureSummary) -> html.Td:
 
 
 def _beside(facts: Sequence[Mapping[str, Value]]) -> list[html.Tr]:
-    names = list(dict.fromkeys(name for one in facts for name in one))
+    names = sorted({name for one in facts for name in one})
     found = []
     for name in names:
         values = [one.get(name, ABSENT) for one in facts]
         differs = len(facts) == 1 or any(not _equal(values[0], other) for other in values[1:])
-        found.append(_row(name, [_fact(value) for value in values], "" if differs else "same"))
+        texts = _texts(values)
+        cells = [
+            html.Td("–", className="quiet", title="not told") if value is ABSENT else html.Td(text)
+            for value, text in zip(values, texts, strict=True)
+        ]
+        found.append(_row(name, cells, "" if differs else "same"))
     return found
 
 
@@ -212,11 +218,16 @@ def _equal(one: object, other: object) -> bool:
     return one == other or (one != one and other != other)
 
 
-def _fact(value: object) -> html.Td:
-    if value is ABSENT:
-        return html.Td("–", className="quiet", title="not told")
-    text = "not set" if value is None else number(value) if isinstance(value, float) else str(value)
-    return html.Td(text)
+def _texts(values: Sequence[object]) -> list[str]:
+    """Return values as text; numbers shortly, but in full where two that differ would look the same."""
+    short = [number(value) if isinstance(value, float) else _text(value) for value in values]
+    first = dict(zip(reversed(short), reversed(values), strict=True))
+    is_told_apart = all(_equal(first[text], value) for value, text in zip(values, short, strict=True))
+    return short if is_told_apart else [_text(value) for value in values]
+
+
+def _text(value: object) -> str:
+    return "not set" if value is None else str(value)
 
 
 def run_link(detail: RunDetail) -> dcc.Link:

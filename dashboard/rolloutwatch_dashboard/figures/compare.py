@@ -4,6 +4,7 @@ Where overlay.js does the same, a test compares the two.
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import Series
 from rolloutwatch_dashboard import theme
 from rolloutwatch_dashboard.figures.bounds import bounds_of
+from rolloutwatch_dashboard.figures.lost import edge
 from rolloutwatch_dashboard.figures.ticks import ticks_of
 from rolloutwatch_dashboard.figures.timeseries import (
     TEMPLATE,
@@ -27,9 +29,8 @@ from rolloutwatch_dashboard.figures.timeseries import (
     visible,
     with_gaps,
 )
-from rolloutwatch_dashboard.text import plain
+from rolloutwatch_dashboard.text import number, plain
 
-NOT_FINITE = 0.02  # the height at which a value that is not finite is marked, as a share of the chart
 EMPTY = Series(np.array([], dtype=np.int64), np.array([], dtype=np.float64))
 
 
@@ -39,11 +40,10 @@ class Axis:
 
     A value stands at its step, or with `timed` at its time in seconds, less its run's origin, in `unit`s.
     With `dated` that is a date, and the unit is a millisecond: of numbers plotly makes dates in the viewer's zone.
-    `words` are those that are said of a place that is pointed at, `suffix` stands behind each number below the axis;
-    with `zero` there is a line at 0.
+    `title` says what it is, `suffix` stands behind each number below the axis; with `zero` there is a line at 0.
     """
 
-    words: str
+    title: str
     suffix: str = ""
     unit: float = 1.0
     timed: bool = False
@@ -53,11 +53,15 @@ class Axis:
 
 @dataclass(frozen=True)
 class Line:
-    """What is drawn of a run: at `x` each value, None where there is none, with its step, None where a line is broken."""
+    """What is drawn of a run: at `x` each value, None where there is none, with its step, None where a line is broken.
+
+    `lost` are the values that came and have no place: x, step, value.
+    """
 
     step: list[int | None] = field(default_factory=list)
     value: list[float | None] = field(default_factory=list)
     x: list[float] = field(default_factory=list)
+    lost: list[tuple[float, int, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -96,23 +100,25 @@ def line_of(whole: Series, origin: float, axis: Axis, close: Series = EMPTY) -> 
         points = list(itertools.chain(*pieces))
     else:
         points = _gapped(whole)
-    return Line(
-        [step for step, *_ in points],
-        [value for _, value, _ in points],
-        [(place - origin) / axis.unit for *_, place in points],
-    )
+    x = [(place - origin) / axis.unit for *_, place, _ in points]
+    lost = [
+        (at, step, came)
+        for at, (step, value, _, came) in zip(x, points, strict=True)
+        if step is not None and value is None
+    ]
+    return Line([step for step, *_ in points], [value for _, value, *_ in points], x, lost)
 
 
-_Point = tuple[int | None, float | None, float]  # step, value, place
+_Point = tuple[int | None, float | None, float, float]  # step, what is drawn, place, what came
 
 
 def _gapped(series: Series) -> list[_Point]:
     """Return the points of a series, with one that has no step in each gap."""
     places = (series.step if series.time is None else series.time).tolist()
-    known = dict(zip(series.step.tolist(), places, strict=True))
+    known = dict(zip(series.step.tolist(), zip(places, series.value.tolist(), strict=True), strict=True))
     found: list[_Point] = []
     for step, value in zip(*with_gaps(*visible(series)), strict=True):
-        found.append((step, value, known[step]) if step in known else (None, None, found[-1][2]))
+        found.append((step, value, *known[step]) if step in known else (None, None, found[-1][2], math.nan))
     return found
 
 
@@ -136,7 +142,8 @@ def figure_of(
 ) -> dict[str, Any]:
     """Describe a chart in plotly's JSON: for each run a line, then for each its dots, then for each what is not finite.
 
-    Dots are points that no line would show. A value that is not finite is a break in its line, and a cross below it.
+    Dots are points that no line would show. A value that is not finite is a break in its line, and a mark at the edge.
+    Pointing at a chart is answered by assets/pointer.js.
     With `ends`, in units of the axis, what is between them is in view, otherwise all.
     """
     places = [drawn(run.line.value, chart) for run in runs]
@@ -155,14 +162,13 @@ def figure_of(
     layout = {
         "template": TEMPLATE,
         "annotations": [nothing],
-        "shapes": [*bounds_of(own, chart.ideal, log=chart.log), *_zero(axis)],
+        "shapes": shapes_of(own, chart.ideal, axis, log=chart.log),
         "showlegend": False,
         "margin": {"l": 60, "r": 12, "t": 10, "b": 38 if axis.dated else 26, "autoexpand": False},
         "paper_bgcolor": theme.CLEAR,
         "plot_bgcolor": theme.CLEAR,
         "font": {"family": theme.FONT, "size": 11},
-        "hovermode": "x unified",
-        "hoverlabel": {"namelength": 40},
+        "hovermode": False,
         "dragmode": "zoom",
         "xaxis": _x_axis(axis, [x for run in runs for x in run.line.x], ends),
         "yaxis": {
@@ -173,9 +179,9 @@ def figure_of(
         "yaxis2": {"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
     }  # fmt: skip
     traces = [
-        *(_line(run, place, axis) for run, place in zip(runs, places, strict=True)),
+        *(_line(run, place) for run, place in zip(runs, places, strict=True)),
         *(_dots(run, place) for run, place in zip(runs, places, strict=True)),
-        *(_not_finite(run, axis) for run in runs),
+        *(_not_finite(run) for run in runs),
     ]
     return {"data": traces, "layout": layout}
 
@@ -184,19 +190,16 @@ def _x_axis(axis: Axis, xs: Sequence[float], ends: tuple[float, float] | None) -
     view = {"range": list(ends), "autorange": False} if ends else ends_of_axis(min(xs), max(xs)) if xs else {}
     return {
         "type": "date" if axis.dated else "linear", "gridcolor": theme.GRID, "zeroline": False, "nticks": 7,
-        "ticksuffix": axis.suffix, "showspikes": False,  # of each run another one: overlay.js has one line for all charts
-        **({} if axis.dated else {"hoverformat": ".6~g" if axis.timed else "d"}),
-        "unifiedhovertitle": {"text": axis.words}, **view,
+        "ticksuffix": axis.suffix, **view,
     }  # fmt: skip
 
 
-def _line(run: Run, places: Sequence[float | None], axis: Axis) -> dict[str, Any]:
-    at = " at step %{customdata[1]}" if axis.timed or axis.zero else ""
+def _line(run: Run, places: Sequence[float | None]) -> dict[str, Any]:
     return {
         "type": "scatter", "mode": "lines", "connectgaps": False, "x": run.line.x, "y": list(places),
         "customdata": [list(one) for one in zip(run.line.value, run.line.step, strict=True)],
         "name": plain(run.name), "line": {"color": run.color, "dash": run.dash, "width": 1.6},
-        "hovertemplate": "%{customdata[0]:.6~g}" + at, "showlegend": False,
+        "hoverinfo": "skip", "showlegend": False,
     }  # fmt: skip
 
 
@@ -208,19 +211,20 @@ def _dots(run: Run, places: Sequence[float | None]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _not_finite(run: Run, axis: Axis) -> dict[str, Any]:
-    line = run.line
-    found = [
-        (x, step)
-        for x, value, step in zip(line.x, line.value, line.step, strict=True)
-        if value is None and step is not None
-    ]
+def _not_finite(run: Run) -> dict[str, Any]:
+    lost = run.line.lost
+    edges = [edge(value) for *_, value in lost]
     return {
-        "type": "scatter", "mode": "markers", "yaxis": "y2", "x": [x for x, _ in found], "y": [NOT_FINITE] * len(found),
-        "customdata": [step for _, step in found], "name": plain(run.name),
-        "marker": {"color": run.color, "size": 6, "symbol": "x-thin-open"}, "showlegend": False,
-        "hovertemplate": "not finite at step %{customdata}",
+        "type": "scatter", "mode": "markers", "yaxis": "y2", "x": [x for x, *_ in lost], "y": [height for height, _ in edges],
+        "customdata": [[step, number(value)] for _, step, value in lost], "name": plain(run.name),
+        "marker": {"color": run.color, "size": 7, "symbol": [symbol for _, symbol in edges]}, "showlegend": False,
+        "hoverinfo": "skip", "cliponaxis": False,
     }  # fmt: skip
+
+
+def shapes_of(limits: Sequence[Limit], ideal: float | None, axis: Axis, *, log: bool) -> list[dict[str, Any]]:
+    """Return limits, the ideal value, and where 0 is, as shapes on a value axis that is logarithmic or is not."""
+    return [*bounds_of(limits, ideal, log=log), *_zero(axis)]
 
 
 def _zero(axis: Axis) -> list[dict[str, Any]]:

@@ -23,21 +23,21 @@ from rolloutwatch_dashboard.compared import (
 from rolloutwatch_dashboard.compared_charts import charts_for, common, offered, usual
 from rolloutwatch_dashboard.comparison import MOST_METRICS, MOST_RUNS, Align, Asked, shown
 from rolloutwatch_dashboard.components import frame
+from rolloutwatch_dashboard.components.chart_menu import chart_tools
 from rolloutwatch_dashboard.components.compare_tables import (
     MOST_ALERTS,
     Column,
     differences,
     summary,
 )
+from rolloutwatch_dashboard.figures.compare import Axis, shapes_of
 from rolloutwatch_dashboard.figures.timeseries import Chart, sides_of
 from rolloutwatch_dashboard.pages.compare_layout import cards, choose, head, legend, not_drawn, notes
 from rolloutwatch_dashboard.visit import Shown, Visit
 from rolloutwatch_dashboard.words import names, title
 
-CHART_HEIGHT = "240px"
 MOST_SUGGESTED = 3
 ENDED = (RunState.FINISHED, RunState.CRASHED)
-WAYS = {Align.STEP: "step", Align.RELATIVE: "time since each run began", Align.TIME: "wall time"}
 
 
 def show(visit: Visit) -> Shown:
@@ -67,6 +67,7 @@ def show(visit: Visit) -> Shown:
         [
             head(visit.source, asked, details),
             *notes(said),
+            chart_tools(),
             legend(details),
             cards(charts, compared, axis, limits, asked, drawing),
             dcc.Store(id=ids.COMPARED_WATCH, data=0),
@@ -78,11 +79,12 @@ def show(visit: Visit) -> Shown:
     )
     followed = {
         "page": drawing,
+        "name": names([one.summary.name for one in details], MOST_SUGGESTED),
         "points": points_of(len(details)),
-        "axis": {"unit": axis.unit, "timed": axis.timed, "dated": axis.dated},
+        "axis": _followed_axis(asked, axis),
         "ends": asked.ends,
         "runs": [_followed_run(one) for one in compared],
-        "charts": [_followed_chart(chart, limits) for chart in charts],
+        "charts": [_followed_chart(chart, limits, axis) for chart in charts],
         "unreadable": UNREADABLE,
         "measured": [metric for metric in metrics if metric in METRICS],
     }
@@ -221,6 +223,7 @@ def _offer(metric: str, details: Sequence[RunDetail]) -> Mapping[str, str]:
 def _followed_run(one: Compared) -> dict[str, Any]:
     return {
         "id": one.id,
+        "name": one.detail.summary.name,
         "origin": one.origin,
         "over": _is_over(one.detail),
         "generation": one.detail.generation,
@@ -229,12 +232,32 @@ def _followed_run(one: Compared) -> dict[str, Any]:
     }
 
 
-def _followed_chart(chart: Chart, limits: Sequence[Limit]) -> dict[str, Any]:
+def _followed_axis(asked: Asked, axis: Axis) -> dict[str, Any]:
+    """Return the axis, and what the place of a value on it is called in a file, None where that is its step or its time."""
+    columns = {
+        Align.RELATIVE: "seconds_since_the_run_began",
+        Align.MARK: f"steps_from_{asked.mark}_{asked.number}",
+    }
+    return {
+        "kind": asked.align.value,
+        "title": axis.title,
+        "unit": axis.unit,
+        "timed": axis.timed,
+        "dated": axis.dated,
+        "column": columns.get(asked.align),
+    }
+
+
+def _followed_chart(chart: Chart, limits: Sequence[Limit], axis: Axis) -> dict[str, Any]:
     metric = next(iter(chart.metrics))
+    own = [limit for limit in limits if limit.metric == metric]
     return {
         "id": chart.name,
+        "name": metric,
+        "title": chart.title,
         "metric": metric,
-        "limits": sides_of([limit for limit in limits if limit.metric == metric]),
+        "limits": sides_of(own),
+        "shapes": {kind: shapes_of(own, chart.ideal, axis, log=kind == "log") for kind in ("log", "linear")},
         "ideal": chart.ideal,
         "floor": chart.floor,
         "home": list(chart.home),

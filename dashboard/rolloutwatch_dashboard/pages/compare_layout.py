@@ -11,6 +11,7 @@ from rolloutwatch_contract.protocol import RunDetail, Source
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.compared import Compared, kinds_of, mark_words
 from rolloutwatch_dashboard.comparison import Align, Asked
+from rolloutwatch_dashboard.components.chart_menu import chart_menu
 from rolloutwatch_dashboard.components.compare_tables import run_link, swatch
 from rolloutwatch_dashboard.figures.compare import EMPTY, Axis, Run, figure_of, line_of
 from rolloutwatch_dashboard.figures.timeseries import Chart
@@ -160,6 +161,7 @@ def _card(
                 ],
                 className="limits",
             ),
+            chart_menu(metric, chart.title),
         ],
         className="card-head",
     )
