@@ -4,18 +4,21 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dash import Dash, Input, Output, State, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.protocol import Source
 from rolloutwatch_dashboard import ids
+from rolloutwatch_dashboard.alert_history import history_of
 from rolloutwatch_dashboard.components import alert
+from rolloutwatch_dashboard.figures.alert_history import BOX
 from rolloutwatch_dashboard.pages import alerts_past, alerts_told
 from rolloutwatch_dashboard.pages.alerts_wanted import Wanted, filters
 from rolloutwatch_dashboard.visit import Shown, Visit
 
 MOST_FIRING = 200
+MOST_AT_ONCE = 12  # histories, as alerts_page.js asks for them
 
 
 def show(visit: Visit) -> Shown:
@@ -27,17 +30,22 @@ def show(visit: Visit) -> Shown:
     page = html.Div(
         [
             head,
-            dcc.Store(id=ids.ALERTS_WATCH, data=0),
+            *_stores(),
             filters(visit.source, wanted),
             html.Div(listed(visit.source, wanted, visit.now), id=ids.ALERTS),
         ]
     )
-    return page, {"title": "Alerts"}
+    return page, {"title": "Alerts", "kind": "alerts", "box": [BOX.width, BOX.height]}
 
 
 def parts() -> list[Component]:
     """Return what the callbacks name."""
-    return [dcc.Store(id=ids.ALERTS_WATCH), html.Div(id=ids.ALERTS)]
+    return [*_stores(), html.Div(id=ids.ALERTS)]
+
+
+def _stores() -> list[dcc.Store]:
+    names = (ids.ALERTS_WATCH, ids.ALERTS_SEEN, ids.ALERTS_HISTORIES, ids.ALERTS_DRAWN)
+    return [dcc.Store(id=name) for name in names]
 
 
 def register(app: Dash, visit: Callable[[object], Visit]) -> None:
@@ -53,10 +61,30 @@ def register(app: Dash, visit: Callable[[object], Visit]) -> None:
         asked = visit(search)
         return await asyncio.to_thread(listed, asked.source, Wanted.of(asked.query), asked.now)
 
+    @app.callback(
+        Output(ids.ALERTS_HISTORIES, "data"), Input(ids.ALERTS_SEEN, "data"), prevent_initial_call=True
+    )
+    async def tell(seen: object) -> Any:
+        return await asyncio.to_thread(histories, visit("").source, seen)
+
+    app.clientside_callback(
+        ClientsideFunction("rolloutwatch", "drawHistories"),
+        Output(ids.ALERTS_DRAWN, "data"),
+        Input(ids.ALERTS_HISTORIES, "data"),
+        prevent_initial_call=True,
+    )
+
+
+def histories(source: Source, seen: object) -> dict[str, Any]:
+    """Return the histories of the alerts that somebody is near of, by id; what a browser asks may be anything."""
+    asked = seen.get("alerts") if isinstance(seen, dict) else None
+    names = [one for one in asked if isinstance(one, str)] if isinstance(asked, list) else []
+    return {one: history_of(source, one) for one in names[:MOST_AT_ONCE]}
+
 
 def listed(source: Source, wanted: Wanted, now: float) -> html.Div:
     """Return what changes: those that fire first, the worst of them first."""
-    firing = wanted.those(source.alerts(run=wanted.run, rule=wanted.rule, limit=MOST_FIRING))
+    firing = list(source.alerts(**wanted.choice, limit=MOST_FIRING))
     firing.sort(key=lambda one: (not alert.calls(one, now), -one.severity, -one.firing_time))
     past, older = alerts_past.past_ones(source, wanted)
     if wanted.before is not None:
@@ -82,5 +110,6 @@ def _firing(firing: Sequence[AlertView], source: Source, wanted: Wanted, now: fl
             [html.Strong(f"Nothing{among} fires. "), watched, " ", dcc.Link("See the rules", href="/rules")]
         )
         return html.Section(calm, className="calm")
-    cards = [alert.card(one, now) for one in firing]
+    versions = source.versions()
+    cards = [alert.card(one, now, versions.get(one.run, "")) for one in firing]
     return html.Section([html.H2(f"Firing ({len(firing)})"), html.Div(cards, className="alerts")])

@@ -13,30 +13,19 @@ from rolloutwatch_dashboard.text import age, at
 from rolloutwatch_dashboard.words import figures_of, lasting
 
 MOST_PAST = 100
-AT_ONCE = 200  # of which some may fire, or be of another severity
-MOST_TURNS = 20
 
 
-def past_ones(source: Source, wanted: Wanted) -> tuple[list[AlertView], str | None]:
+def past_ones(source: Source, wanted: Wanted) -> tuple[Sequence[AlertView], str | None]:
     """Return past alerts, and the id after which there are older ones, None if there are none."""
-    found: list[AlertView] = []
-    last = wanted.before
-    for _ in range(MOST_TURNS):
-        some = source.alerts(state="all", run=wanted.run, rule=wanted.rule, limit=AT_ONCE, before=last)
-        found += [one for one in wanted.those(some) if not one.is_firing or one.given_up]
-        if len(found) > MOST_PAST:
-            return found[:MOST_PAST], found[MOST_PAST - 1].id
-        if len(some) < AT_ONCE:
-            return found, None
-        last = some[-1].id
-    return found, last
+    found = source.alerts(state="past", **wanted.choice, limit=MOST_PAST + 1, before=wanted.before)
+    return found[:MOST_PAST], found[MOST_PAST - 1].id if len(found) > MOST_PAST else None
 
 
 def section(past: Sequence[AlertView], older: str | None, wanted: Wanted, now: float) -> html.Section | None:
     """Return past alerts, and the ways to older and to newer ones."""
     if not past and older is None and wanted.before is None:
         return None
-    names = ("Rule", "Run", "Steps", "Lasted", "Began", "Figures", "Ended because")
+    names = ("Rule", "Run", "Steps", "Lasted", "Began", "Figures", "History", "Ended because")
     ways = [
         *([dcc.Link("Newest", href=wanted.link(None))] if wanted.before is not None else []),
         *([dcc.Link("Older", href=wanted.link(older))] if older is not None else []),
@@ -60,11 +49,12 @@ def _past_row(one: AlertView, names: Sequence[str], now: float) -> html.Tr:
             className="named",
         ),
         alert.run_link(one.run, one.firing_step),
-        f"{one.firing_step} to {ended}",
+        alert.step_link(one, one.firing_step, f"{one.firing_step} to {ended}"),
         lasting(seconds),
         html.Span(age(now - one.firing_time), **at(one.firing_time)),
         html.Span(figures, title=one.condition),
-        _why(one),
+        alert.history(one, ""),
+        [_why(one), alert.life_button(one), alert.life(one)],
     )
     return html.Tr([html.Td(cell, **{"data-label": name}) for name, cell in zip(names, cells, strict=True)])
 
