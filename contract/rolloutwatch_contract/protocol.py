@@ -13,12 +13,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from rolloutwatch_contract.alert_life import Moment
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.figure_summary import FigureSummary
 from rolloutwatch_contract.histograms import Histograms
 from rolloutwatch_contract.protocol_steps import NoStep, StepView
 from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_contract.rules import Rule
+from rolloutwatch_contract.severity import Severity
 
 Value = str | int | float | bool | None
 
@@ -290,13 +292,23 @@ class Source(Protocol):
         state: str = "firing",
         run: str | None = None,
         rule: str | None = None,
+        severity: Severity | None = None,
+        from_time: float | None = None,
+        to_time: float | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> Sequence[AlertView]:
-        """Return alerts that fire, or of state "all" all there ever were, those that began last first.
+        """Return alerts that fire, of state "past" those that have ended or were given up, or "all", the newest first.
 
+        With times those that began from the one on and before the other, in seconds since 1970.
         `before` is the id of one: those that follow it are returned.
         """
+
+    def alert(self, alert: str) -> AlertView | None:
+        """Return one alert, None if there is none of that id."""
+
+    def moments(self, alert: str) -> Sequence[Moment]:
+        """Return the life of an alert in order, as far as it is kept; nothing of one that there is not."""
 
     def alerts_at(self, run: str, step: int, time: float) -> Sequence[AlertView]:
         """Return the alerts that stand after a step, as recorded, the one that began first being the first.

@@ -1,7 +1,9 @@
 """Alerts and rules in memory: the part of the fake that ships which has to do with them."""
 
+import math
 from collections.abc import Mapping, Sequence
 
+from rolloutwatch_contract.alert_life import Moment
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT, DEFAULT_RULES
 from rolloutwatch_contract.protocol import (
@@ -12,6 +14,7 @@ from rolloutwatch_contract.protocol import (
     SilenceView,
     TargetView,
 )
+from rolloutwatch_contract.severity import Severity
 
 DEFAULT = RulesView(origin=Origin.DEFAULT, version=0, document=DEFAULT_DOCUMENT, rules=DEFAULT_RULES)
 
@@ -21,6 +24,7 @@ class MemoryAlerts:
 
     def __init__(self) -> None:
         self._alerts: dict[str, AlertView] = {}
+        self._moments: dict[str, list[Moment]] = {}
         self._silences: list[SilenceView] = []
         self._rules = DEFAULT
         self._rule_states: dict[str, tuple[RuleState, ...]] = {}
@@ -31,6 +35,10 @@ class MemoryAlerts:
     def add_alert(self, alert: AlertView) -> None:
         """Add an alert, or change one."""
         self._alerts[alert.id] = alert
+
+    def add_moment(self, alert: str, moment: Moment) -> None:
+        """Add what happened in the life of an alert."""
+        self._moments.setdefault(alert, []).append(moment)
 
     def add_silence(self, silence: SilenceView) -> None:
         """Add a silence."""
@@ -62,22 +70,36 @@ class MemoryAlerts:
         state: str = "firing",
         run: str | None = None,
         rule: str | None = None,
+        severity: Severity | None = None,
+        from_time: float | None = None,
+        to_time: float | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> Sequence[AlertView]:
         """Return alerts, those that began last first."""
+        first, last = from_time or 0.0, math.inf if to_time is None else to_time
         found = [
             one
             for one in self._alerts.values()
             if (run is None or one.run == run)
             and (rule is None or one.rule == rule)
-            and (state == "all" or one.is_firing)
+            and (severity is None or one.severity is severity)
+            and first <= one.firing_time < last
+            and (state == "all" or (one.is_firing and not one.given_up) == (state == "firing"))
         ]
         found.sort(key=lambda one: -one.firing_time)
         if before is not None:
             known = [one.id for one in found]
             found = found[known.index(before) + 1 :] if before in known else []
         return found[:limit]
+
+    def alert(self, alert: str) -> AlertView | None:
+        """Return one alert."""
+        return self._alerts.get(alert)
+
+    def moments(self, alert: str) -> Sequence[Moment]:
+        """Return what was added to the life of an alert, in order."""
+        return sorted(self._moments.get(alert, ()), key=lambda one: one.time)
 
     def alerts_at(self, run: str, step: int, time: float) -> Sequence[AlertView]:
         """Return the alerts that stand after a step; what is said of them here has always been said."""

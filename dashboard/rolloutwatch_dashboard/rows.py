@@ -121,12 +121,5 @@ def _figure(
         "kind": kind,
         "title": title,
         "rank": None if math.isnan(value) else float(np.clip(value, -BEYOND, BEYOND)),
-        "spark": None if chart is None else sparkline(series, _alone(chart, metric), limits, *steps),
+        "spark": None if chart is None else sparkline(series, chart.alone(metric), limits, *steps),
     }
-
-
-def _alone(chart: Chart, metric: str) -> Chart:
-    """Return a chart of one of its figures, of whose limits and values alone its axis is made."""
-    return Chart(
-        chart.name, chart.title, chart.unit, {metric: chart.metrics[metric]}, chart.ideal, chart.floor, chart.home
-    )  # fmt: skip

@@ -125,13 +125,13 @@ def ending(rule: Rule) -> str:
 
 def condition_of(text: str) -> str | None:
     """Return in words what a condition says that was written once; None if nobody can read it any more."""
-    node = _read(text)
+    node = read(text)
     return None if node is None else in_words(node)
 
 
 def figures_of(alert: AlertView) -> list[Figure]:
     """Return the figures that made an alert fire, each beside the limits that its condition sets it."""
-    node = _read(alert.condition)
+    node = read(alert.condition)
     limits: dict[str, list[str]] = {}
     for metric, limit in () if node is None else _limits(node):
         limits.setdefault(metric, []).append(limit)
@@ -143,11 +143,12 @@ def figures_of(alert: AlertView) -> list[Figure]:
 
 def metrics_of(alert: AlertView) -> Collection[str]:
     """Return the figures that an alert is about."""
-    node = _read(alert.condition)
+    node = read(alert.condition)
     return alert.values.keys() if node is None else metrics_in(node)
 
 
-def _read(text: str) -> Node | None:
+def read(text: str) -> Node | None:
+    """Return what a condition is that was written once; None if nobody can read it any more."""
     try:
         return parse(text).node
     except ConditionError:  # of another version of this program: the text itself is shown

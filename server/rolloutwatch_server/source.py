@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from rolloutwatch_contract.alert_life import Moment
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.figure_summary import FigureSummary
 from rolloutwatch_contract.histograms import Histograms
@@ -17,6 +18,8 @@ from rolloutwatch_contract.protocol import (
     TargetView,
 )
 from rolloutwatch_contract.protocol_steps import NoStep, StepView
+from rolloutwatch_contract.severity import Severity
+from rolloutwatch_server.alerts.life import life
 from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.alerts.standing import standing
 from rolloutwatch_server.notify.events import decode
@@ -106,11 +109,26 @@ class DashboardSource:
         state: str = "firing",
         run: str | None = None,
         rule: str | None = None,
+        severity: Severity | None = None,
+        from_time: float | None = None,
+        to_time: float | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> Sequence[AlertView]:
-        """Return alerts that fire, or all there ever were, those that began last first."""
-        return self._store.alerts(state=state, run=run, rule=rule, limit=limit, before=before)
+        """Return alerts that fire, past ones, or all there ever were, those that began last first."""
+        return self._store.alerts(
+            state=state, run=run, rule=rule, severity=severity, from_time=from_time, to_time=to_time, limit=limit,
+            before=before,
+        )  # fmt: skip
+
+    def alert(self, alert: str) -> AlertView | None:
+        """Return one alert, None if there is none of that id."""
+        return self._store.alert(alert)
+
+    def moments(self, alert: str) -> Sequence[Moment]:
+        """Return the life of an alert in order."""
+        found = self._store.alert(alert)
+        return () if found is None else life(self._store, found)
 
     def alerts_at(self, run: str, step: int, time: float) -> Sequence[AlertView]:
         """Return the alerts that stand after a step, with what people had said of them by then."""

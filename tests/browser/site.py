@@ -8,6 +8,7 @@ import httpx
 import uvicorn
 
 from rolloutwatch_contract import Record, RunStart, StepRecord, stream_key
+from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_server.alerts.herald import Herald
 from rolloutwatch_server.alerts.rulebook import Rulebook
@@ -102,6 +103,14 @@ class Site:
         """Archive records of any session, numbered from `first` on, and tell those who watch."""
         entries = [Entry(Position(number), record) for number, record in enumerate(records, first)]
         self._herald.announce(run, self._store.archive(stream_key(run, session), entries))
+
+    def alerts(self) -> list[AlertView]:
+        """Return the alerts that fire."""
+        return self._store.alerts()
+
+    def acknowledge(self, alert: str, by: str, note: str) -> None:
+        """Let somebody look after an alert until it ends."""
+        self._store.acknowledge(alert, by, None, note)
 
     def _answers(self) -> bool:
         try:

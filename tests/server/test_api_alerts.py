@@ -10,7 +10,9 @@ import pytest
 
 from rolloutwatch_contract import Outcome, RunEnd, run_id
 from rolloutwatch_contract.config import CorrectionConfig
+from rolloutwatch_server.notify.events import Content, encode
 from rolloutwatch_server.security.roles import Role
+from rolloutwatch_server.store import NewDelivery
 from tests.server.alerting import BEGIN, Judged
 from tests.server.asking import Asking
 from tests.server.guarded import HOST, Guarded, by
@@ -64,6 +66,42 @@ def test_alerts_that_fire_are_listed_the_newest_first(api: Asking) -> None:
     assert rules_of({"alerts": pages}) == whole
 
 
+def test_alerts_are_chosen_by_severity_time_and_whether_they_are_past(api: Asking) -> None:
+    """Times are those at which they began: from the one on, and before the other."""
+    assert rules_of(api.get("/alerts", state="past")) == [(RUN, "kl")]
+    assert rules_of(api.get("/alerts", state="all", severity="critical")) == [(RUN, "kl")]
+    whole = api.get("/alerts", state="all")["alerts"]
+    last, former = whole[0]["firing_time"], whole[1]["firing_time"]
+    assert rules_of(api.get("/alerts", state="all", **{"from": last})) == [
+        (one["run"], one["rule"]) for one in whole if one["firing_time"] >= last
+    ]
+    assert rules_of(api.get("/alerts", state="all", to=former)) == [
+        (one["run"], one["rule"]) for one in whole if one["firing_time"] < former
+    ]
+    assert api.ask("/api/v1/alerts?from=NaN").status_code == 422
+
+
+def test_the_messages_that_tell_of_an_alert_are_told_with_what_became_of_them(
+    api: Asking, judged: Judged
+) -> None:
+    """To whom, of what, when, and why not; those of other alerts of the run are not among them."""
+    events = {event.rule: event for event in judged.store.outbox_events() if event.run == RUN}
+    kl, spread = encode(Content((events["kl"],))), encode(Content((events["spread"],)))
+    new = [("a", "mail", kl), ("b", "chat", kl), ("c", "mail", spread)]
+    judged.store.make_deliveries([NewDelivery(key, to, RUN, of, judged.now) for key, to, of in new], [])
+    made = {one.key: one.id for one in judged.store.deliveries()}
+    judged.store.delivery_done(made["a"])
+    judged.store.delivery_dead(made["b"], "answered 410.")
+    told = api.get(f"/alerts/{judged.alert('kl')}")["messages"]
+    assert [(one["target"], one["became"], one["error"]) for one in told] == [
+        ("mail", "told", ""),
+        ("chat", "given up", "answered 410."),
+    ]
+    assert {(one["changes"], one["time"]) for one in told} == {(events["kl"].change.value, judged.now)}
+    (waiting,) = api.get(f"/alerts/{judged.alert('spread')}")["messages"]
+    assert (waiting["target"], waiting["became"]) == ("mail", "waiting")
+
+
 def test_alerts_of_a_run_are_all_there_ever_were(api: Asking) -> None:
     assert rules_of(api.get(f"/runs/{RUN}/alerts")) == [(RUN, "spread"), (RUN, "kl")]
     assert rules_of(api.get(f"/runs/{RUN}/alerts", state="firing")) == [(RUN, "spread")]
@@ -73,7 +111,7 @@ def test_alerts_of_a_run_are_all_there_ever_were(api: Asking) -> None:
 def test_one_alert_is_told_with_all_that_happened_to_it(api: Asking, judged: Judged) -> None:
     told = api.get(f"/alerts/{judged.alert('kl')}")
     transitions = told.pop("transitions")
-    assert told.pop("actions") == []
+    assert told.pop("actions") == told.pop("messages") == []
     assert told == {
         "id": judged.alert("kl"),
         "run": RUN,

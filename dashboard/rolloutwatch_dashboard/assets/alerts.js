@@ -105,6 +105,13 @@
 
   rolloutwatch.acts = ACTS;
 
+  // Go to another page of ours, of which dash is told as by a link.
+  rolloutwatch.visit = function (href, isElsewhere = true) {
+    history.pushState({}, "", href);
+    dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+    if (isElsewhere) scrollTo(0, 0);
+  };
+
   document.addEventListener("click", (event) => {
     const button = event.target.closest && event.target.closest("button[data-act]");
     if (button && Object.hasOwn(ACTS, button.dataset.act)) ACTS[button.dataset.act](button.dataset);
@@ -122,8 +129,10 @@
     const form = event.target.closest && event.target.closest("form.filters");
     if (!form) return;
     const chosen = Array.from(new FormData(form)).filter(([, value]) => value);
+    for (const { dataset, value } of form.querySelectorAll("input[data-name]")) {
+      if (value && !isNaN(new Date(value))) chosen.push([dataset.name, new Date(value).toISOString().replace(/:\d\d\.\d+Z$/, "Z")]);
+    }
     const query = new URLSearchParams(chosen).toString();
-    history.pushState({}, "", query ? `/alerts?${query}` : "/alerts");
-    dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
+    rolloutwatch.visit(query ? `/alerts?${query}` : "/alerts", false);
   });
 })();

@@ -57,8 +57,8 @@ def guide_link(guide: str) -> list[html.A]:
     return [html.A("Guide", href=link, className="guide", rel="noreferrer")] if link else []
 
 
-def card(alert: AlertView, now: float) -> html.Article:
-    """Return an alert that fires, with all that is known of it."""
+def card(alert: AlertView, now: float, version: str = "") -> html.Article:
+    """Return an alert that fires, with all that is known of it; `version` is of what its chart is made of."""
     head = html.Header(
         [
             severity(alert.severity),
@@ -74,13 +74,45 @@ def card(alert: AlertView, now: float) -> html.Article:
             head,
             *([html.P(alert.summary, className="summary")] if alert.summary else []),
             figures(figures_of(alert)),
+            history(alert, version),
             html.P(["Fires when ", condition(alert.condition), "."], className="condition"),
             *cure,
             seen(alert, now),
             actions(alert, now),
+            life(alert),
         ],
         className=classes(alert, now),
     )
+
+
+def history(alert: AlertView, version: str) -> html.Div:
+    """Return the place of an alert's chart, which alerts_page.js draws once somebody comes near it."""
+    seen = f"{version} {alert.resolved_step} {alert.acknowledged_by} {alert.silenced_until}"
+    where = f"/runs/{quote(alert.run)}?step="
+    return html.Div(
+        className="history",
+        **{
+            "data-history": alert.id,
+            "data-version": seen,
+            "data-href": where,
+            "data-step": str(alert.firing_step),
+        },
+    )
+
+
+def life(alert: AlertView) -> html.Div:
+    """Return the place where alerts_page.js writes what happened to an alert, if that is asked for."""
+    return html.Div(className="life", **{"data-life": alert.id})
+
+
+def life_button(alert: AlertView) -> html.Button:
+    """Return the button that shows it."""
+    return button("What happened", "life", of=alert.id)
+
+
+def step_link(alert: AlertView, step: int, text: str) -> dcc.Link:
+    """Return the link to all of one step of the run."""
+    return dcc.Link(text, href=f"/runs/{quote(alert.run)}/steps/{step}")
 
 
 def row(alert: AlertView, now: float) -> html.Li:
@@ -193,9 +225,11 @@ def actions(alert: AlertView, now: float) -> html.Footer:
         [
             *([] if is_acknowledged(alert, now) else [acknowledge(alert)]),
             button("Silence", "silence", run=alert.run, rule=alert.rule),
+            life_button(alert),
             dcc.Link(
                 f"Run at step {alert.firing_step}", href=f"/runs/{quote(alert.run)}?step={alert.firing_step}"
             ),
+            step_link(alert, alert.firing_step, f"Step {alert.firing_step}"),
             *guide_link(alert.guide),
             alerts_link("Others of this rule", rule=alert.rule),
         ]

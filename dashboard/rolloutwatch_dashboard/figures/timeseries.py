@@ -60,6 +60,10 @@ class Chart:
         """Whether the value axis is logarithmic."""
         return self.floor > 0
 
+    def alone(self, metric: str) -> "Chart":
+        """Return a chart of one of its figures, of whose limits and values alone its axis is made."""
+        return replace(self, metrics={metric: self.metrics[metric]})
+
 
 def timeseries(
     chart: Chart,

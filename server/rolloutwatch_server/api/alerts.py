@@ -11,7 +11,10 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from rolloutwatch_contract import guides
+from rolloutwatch_contract import severity as severities
+from rolloutwatch_contract.alert_life import Moment
 from rolloutwatch_contract.alerts import AlertView, Change
+from rolloutwatch_server.alerts.life import messages
 from rolloutwatch_server.api.answers import answer
 from rolloutwatch_server.api.bodies import Sent
 from rolloutwatch_server.api.runs import find_run
@@ -33,6 +36,8 @@ Minutes = Annotated[float, Field(gt=0, le=MOST_MINUTES, strict=True)]  # neither
 Said = Annotated[str, Field(max_length=MOST_LETTERS)]
 Which = Annotated[str | None, Query(max_length=300)]
 Limit = Annotated[int, Query(ge=1, le=MOST_ALERTS)]
+From = Annotated[float | None, Query(alias="from", allow_inf_nan=False)]
+To = Annotated[float | None, Query(alias="to", allow_inf_nan=False)]
 Id = Annotated[str, Path(max_length=100)]
 
 
@@ -40,6 +45,7 @@ class State(enum.Enum):
     """Which alerts are asked for."""
 
     FIRING = "firing"
+    PAST = "past"
     ALL = "all"
 
 
@@ -123,11 +129,31 @@ class OneAction(BaseModel):
     silence: int | None
 
 
+class Became(enum.Enum):
+    """What became of a message."""
+
+    TOLD = "told"
+    WAITING = "waiting"
+    GIVEN_UP = "given up"
+
+
+class OneMessage(BaseModel):
+    """A message that tells of the alert: to which target, of which changes up to which step, and what became of it when."""
+
+    target: str
+    became: Became
+    changes: str
+    step: int
+    time: float
+    error: str
+
+
 class WholeAlert(Alert):
-    """An alert, what happened to it, and what people did about it, in order."""
+    """An alert, what happened to it, what people did about it, and the messages that are kept of it, in order."""
 
     transitions: list[OneTransition]
     actions: list[OneAction]
+    messages: list[OneMessage]
 
 
 class Acknowledgement(Sent):
@@ -152,9 +178,24 @@ def get_alerts(
     rule: Which = None,
     limit: Limit = DEFAULT_ALERTS,
     before: Annotated[str | None, Query(max_length=100)] = None,
+    severity: Severity | None = None,
+    from_time: From = None,
+    to_time: To = None,
 ) -> Response:
-    """List alerts that fire, or all there ever were, the newest first; `before` is the id of the last one seen so far."""
-    found = _store(request).alerts(state=state.value, run=run, rule=rule, limit=limit, before=before)
+    """List alerts that fire, past ones, or all there ever were, the newest first; `before` is the id of the last one seen so far.
+
+    With `from` and `to`, in seconds since 1970, those that began from the one on and before the other.
+    """
+    found = _store(request).alerts(
+        state=state.value,
+        run=run,
+        rule=rule,
+        severity=None if severity is None else severities.Severity[severity.name],
+        from_time=from_time,
+        to_time=to_time,
+        limit=limit,
+        before=before,
+    )
     return answer({"alerts": [alert_fields(one) for one in found]})
 
 
@@ -178,7 +219,11 @@ def get_alert(alert: Id, request: Request) -> Response:
     store = _store(request)
     found = _there(store.alert(alert), alert)
     transitions = store.transitions(alert=alert, limit=MOST_TRANSITIONS)
-    told = {"transitions": [transition_fields(one) for one in transitions], "actions": store.actions(found)}
+    told = {
+        "transitions": [transition_fields(one) for one in transitions],
+        "actions": store.actions(found),
+        "messages": [message_fields(one) for one in messages(store, found)],
+    }
     return answer(alert_fields(found) | told)
 
 
@@ -223,6 +268,14 @@ def transition_fields(one: TransitionView) -> dict[str, Any]:
     """Return a transition as the API tells it, without what it has of its alert."""
     fields = {name: getattr(one, name) for name in OneTransition.model_fields}
     return fields | {"values": spelt_all(one.values)}
+
+
+def message_fields(one: Moment) -> dict[str, Any]:
+    """Return a message as the API tells it."""
+    return {
+        "target": one.by, "became": one.what.value, "changes": one.about, "step": one.step, "time": one.time,
+        "error": one.note,
+    }  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import msgspec
 
 from rolloutwatch_contract.alerts import AlertView, FiringAlerts
 from rolloutwatch_contract.protocol import SilenceView
+from rolloutwatch_contract.severity import Severity
 from rolloutwatch_server.store.alert_actions import (
     Action,
     PastSilence,
@@ -27,6 +28,7 @@ from rolloutwatch_server.store.alert_rows import (
 )
 from rolloutwatch_server.store.outgoing import Outgoing
 
+STATES = {"firing": FIRING, "past": f"NOT ({FIRING})", "all": "1"}
 FOR_EVER = 1e15  # seconds since 1970
 
 
@@ -53,16 +55,28 @@ class Alerting(Outgoing):
         state: str = "firing",
         run: str | None = None,
         rule: str | None = None,
+        severity: Severity | None = None,
+        from_time: float | None = None,
+        to_time: float | None = None,
         limit: int = 100,
         before: str | None = None,
     ) -> list[AlertView]:
-        """Return alerts that fire, or all there ever were, the newest first; `before` is the last one seen so far."""
-        where = [FIRING] if state == "firing" else ["1"]
+        """Return alerts that fire, past ones, or all there ever were, the newest first; `before` is the last one seen so far.
+
+        With times those that began from the one on and before the other.
+        """
+        where = [STATES[state]]
         for column, value in (("run", run), ("rule", rule)):
             where += [f"{column} = :{column}"] if value is not None else []
+        where += ["severity = :severity"] if severity is not None else []
+        where += ["firing_time >= :from_time"] if from_time is not None else []
+        where += ["firing_time < :to_time"] if to_time is not None else []
         where += ["rowid < (SELECT rowid FROM alerts WHERE id = :before)"] if before is not None else []
         tail = f"WHERE {' AND '.join(where)} ORDER BY rowid DESC LIMIT :limit"
-        values = {"run": run, "rule": rule, "before": before, "limit": limit}
+        values = {
+            "run": run, "rule": rule, "before": before, "limit": limit, "from_time": from_time, "to_time": to_time,
+            "severity": None if severity is None else int(severity),
+        }  # fmt: skip
         with self._database.read() as db:
             return read_alerts(db, self._clock(), tail, values)
 

@@ -107,6 +107,15 @@ class Outgoing(Keeping):
             )
             return [Delivery(*row) for row in rows]
 
+    def deliveries_naming(self, run: str, text: str, *, limit: int = 200) -> list[Delivery]:
+        """Return messages of a run whose events have a text somewhere, the id of an alert say, the first one first."""
+        with self._database.read() as db:
+            rows = db.execute(
+                f"SELECT {_COLUMNS} FROM deliveries WHERE run = ? AND instr(events, ?) ORDER BY id LIMIT ?",
+                (run, text, limit),
+            )
+            return [Delivery(*row) for row in rows]
+
     def delivery_tallies(self) -> dict[str, DeliveryTally]:
         """Return how each target is that a message was ever made for, as far back as messages are kept."""
         with self._database.read() as db:
