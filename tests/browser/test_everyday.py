@@ -67,7 +67,12 @@ def test_keys_lead_anywhere_and_the_help_lists_those_of_the_page(site: Site, pag
     page.goto(f"{site.url}/runs/{RUN}")
     chart(page)
     of_a_run = keys_of(page)
-    assert {"Space: play, or pause", "Enter: open the step that is pointed at"} | everywhere < of_a_run
+    its = {
+        "Space: play, or pause",
+        "Enter: open the step that is pointed at",
+        "← → ↑ ↓: the cell beside, above, below",
+    }
+    assert its | everywhere < of_a_run
     page.goto(f"{site.url}/runs/{RUN}/steps/5")
     page.get_by_role("heading", name="What stands out").wait_for()
     assert "← →: the step before, the next one" in keys_of(page)

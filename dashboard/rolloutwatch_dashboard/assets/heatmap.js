@@ -52,10 +52,12 @@
       this.drawingMs = 0;
       this.forget();
       this.unsubscribe = this.view.subscribe(() => this.viewed());
+      this.endKeys = rolloutwatch.addKeys({ of: "The map of the log ratio, when it has the focus", heeds: (event) => this.heeds(event), keys: this.keys() });
     }
 
     close() {
       this.closed = true;
+      this.endKeys();
       this.unsubscribe();
       clearTimeout(this.opening);
       if (this.graph && window.Plotly.purge) window.Plotly.purge(this.graph);
@@ -211,7 +213,6 @@
       graph.on("plotly_doubleclick", () => this.showAll());
       const card = $(`${this.told.id}-card`);
       card.querySelector("[data-show=all]").onclick = () => this.showAll();
-      card.querySelector(".heat-plot").onkeydown = (event) => this.pressed(event);
       card.querySelector(".heat-plot").onblur = () => this.point(null);
       card.querySelector("[data-open]").onclick = (event) => {
         if (event.ctrlKey || event.metaKey || event.shiftKey || !this.at) return;
@@ -283,14 +284,24 @@
       this.opening = setTimeout(() => this.open(...place, isElsewhere), this.isZoomed() ? MS_OF_A_DOUBLE_CLICK : 0);
     }
 
-    pressed(event) {
+    heeds({ target }) {
+      const place = target.closest && target.closest(".heat-plot");
+      return Boolean(place && this.graph && place.contains(this.graph));
+    }
+
+    keys() {
       const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-      if (event.key === "Enter" && this.at) this.open(...this.at);
-      else if (event.key === "Escape") this.point(null);
-      else if (moves[event.key] && this.cells && this.cells.z.length) this.move(...moves[event.key], event.shiftKey ? 10 : 1);
-      else return;
-      event.preventDefault();
-      event.stopPropagation();
+      const by = (times) => ({ key }) => {
+        if (!this.cells || !this.cells.z.length) return false;
+        this.move(...moves[key], times);
+        return true;
+      };
+      return [
+        { on: Object.keys(moves), does: "the cell beside, above, below", act: by(1) },
+        { on: ["Shift+ArrowLeft", "Shift+ArrowRight", "Shift+ArrowUp", "Shift+ArrowDown"], does: "ten cells on", act: by(10) },
+        { on: ["Enter"], does: "open the step of the cell", act: () => (this.at ? this.open(...this.at) : false) },
+        { on: ["Escape"], does: "leave the cell", act: () => this.point(null) },
+      ];
     }
 
     // To the next column that has a histogram; the first time to the newest one, where most tokens are.
