@@ -50,7 +50,7 @@
 
   async function saveFigures(chart, board) {
     try {
-      const url = URL.createObjectURL(await board.figures(chart));
+      const url = URL.createObjectURL(await (chart.figures ? chart.figures() : board.figures(chart)));
       save(url, `${fileName(chart, board)}.csv`);
       setTimeout(() => URL.revokeObjectURL(url), MS_TO_KEEP);
     } catch (error) {
