@@ -301,11 +301,22 @@ def test_it_is_one_of_the_charts(site: Site, page: Page) -> None:
     expect(page.locator("[data-chart=heatmap] [data-do=log]")).to_have_count(0)
 
 
+# the newest column that was ever drawn
+NEWEST = """window.newest = -1;
+(function look() {
+    const z = document.getElementById("heatmap")?.data?.[0].z || [];
+    z.forEach((row) => row.forEach((share, at) => share !== null && (window.newest = Math.max(window.newest, at))));
+    requestAnimationFrame(look);
+})();"""
+
+
 def test_a_replay_hides_later_columns(site: Site, page: Page) -> None:
     """The axes stay; what is not there yet is neither read out nor opened, by keys neither, and comes back at the end."""
     recorded(site)
+    page.add_init_script(NEWEST)
     see(page, f"{site.url}/runs/{RUN}?at=25")
     drawn = wait_for_columns(page, 60)
+    assert page.evaluate("window.newest") == 25  # nor has anything else ever been there
     assert [at for at in range(60) if any(row[at] is not None for row in drawn["z"])] == list(range(26))
     page.mouse.move(*cell(page, 25, MIDDLE))
     expect(page.locator("#heatmap-text")).to_contain_text("Step 25: log ratio")

@@ -83,6 +83,11 @@
       this.isDrawn = false;
     }
 
+    // Whether a replay is wanted that does not know its step yet: whoever looks back must not see what came later.
+    isAhead() {
+      return this.limit === null && this.view.get().at !== null;
+    }
+
     isWaiting() {
       return Boolean(this.isLookedAt() && (!this.isDrawn || (this.news && this.isDue())));
     }
@@ -146,7 +151,7 @@
     }
 
     async draw() {
-      if (this.isDrawn || this.after === null) return;
+      if (this.isDrawn || this.after === null || this.isAhead()) return;
       this.isDrawn = true;
       const { columns } = this.known;
       const bins = this.edges.length + 1;

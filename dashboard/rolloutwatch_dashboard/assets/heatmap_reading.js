@@ -177,9 +177,7 @@
       if (map.closed || !found) return;
       const href = `${map.path}/steps/${found.first}`;
       if (isElsewhere) return void window.open(href);
-      history.pushState({}, "", href);
-      dispatchEvent(new CustomEvent("_dashprivate_pushstate")); // dash is told of it as by a link
-      scrollTo(0, 0);
+      rolloutwatch.goTo(href);
     }
 
     async narrowed({ first, last }, bin) {
