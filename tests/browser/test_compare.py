@@ -252,6 +252,14 @@ def test_pointing_at_one_chart_tells_what_all_runs_have_there(site: Site, page: 
     charts = [page.locator(f"#compared-{at} .nsewdrag").bounding_box() for at in (0, 1)]
     offsets = [line["x"] - chart["x"] for line, chart in zip(places, charts, strict=True) if line and chart]
     assert offsets[0] == pytest.approx(offsets[1], abs=1)
+    page.mouse.move(5, 5)
+    page.locator("#compared-0 .js-plotly-plot").focus()
+    page.keyboard.press("Home")
+    expect(told.locator("strong")).to_have_text("-10 steps from weight sync no. 1")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#pointed-at")).to_contain_text(
+        "-9 steps from weight sync no. 1; a no value; b 0.05 step 1"
+    )
     point(page, 24 / 45)
     expect(told.locator("tr")).to_have_text(["a1.8step 18", "bNaNstep 24"])
     point(page, 0.05)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,11 +21,13 @@ from rolloutwatch_dashboard.thresholds import token_thresholds
 from rolloutwatch_server.api.histograms import _columns
 from tests.browser.conftest import Complaints
 from tests.browser.site import HEALTHY, Site
+from tests.browser.test_looking_at_charts import drag, menu, place
 from tests.browser.test_looks import OVERFLOW
 
 RUN = "math~grpo"
 MIDDLE = HISTOGRAM_BINS // 2
 FAR = 8  # the bin of log ratios from -10 to -8
+BEGAN = 1_700_000_000.0
 STEPS = 1500  # in columns of 4 on the page
 SPIKE = 801  # in which some tokens were far off
 Z = """() => {
@@ -197,8 +200,7 @@ def test_a_cell_is_read_and_a_click_opens_its_step(site: Site, page: Page) -> No
     expect(page.locator("#heatmap-text")).to_have_text(
         "Steps 800 to 803: log ratio -6 to -5, no token of 2843"
     )
-    page.mouse.move(*cell(page, 801.5, FAR))
-    expect(page.locator("#heatmap-text")).to_contain_text("log ratio -10 to -8")
+    # at once, and not where one has pointed before
     page.mouse.click(*cell(page, 801.5, FAR))
     expect(page).to_have_url(f"{site.url}/runs/{RUN}/steps/{SPIKE}")
     page.go_back()
@@ -243,6 +245,92 @@ def test_keys_move_from_cell_to_cell_and_open_a_step(site: Site, page: Page) -> 
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{site.url}/runs/{RUN}/steps/29")
+
+
+def recorded(site: Site, steps: int = 60) -> None:
+    """A run that is over, of a step every minute."""
+    site.begin(RUN)
+    records = [StepRecord(s, BEGAN + 60 * s, HEALTHY, histogram=Array.of(counts(s))) for s in range(steps)]
+    site.archive(RUN, "session-1", *records, RunEnd(BEGAN + 60 * steps), first=2)
+
+
+def test_it_is_one_of_the_charts(site: Site, page: Page) -> None:
+    """What one points at or zooms into on one of them is seen on the other, along time too; and it has a menu."""
+    page.set_viewport_size({"width": 1280, "height": 1800})
+    recorded(site)
+    see(page, f"{site.url}/runs/{RUN}")
+    page.mouse.move(*place(page, 20.2 / 59))
+    there = page.locator("#heatmap .pointer i").bounding_box()
+    assert there is not None
+    assert there["x"] == pytest.approx(cell(page, 20, MIDDLE)[0], abs=1.5)
+    page.mouse.move(*cell(page, 33, MIDDLE))
+    expect(page.locator("#chart-ess .pointer")).to_be_visible()
+    expect(page.locator("#heatmap .pointer")).to_be_hidden()
+    line = page.locator("#chart-ess .pointer i").bounding_box()
+    assert line is not None
+    assert line["x"] == pytest.approx(place(page, 33 / 59)[0], abs=1.5)
+    page.locator(".heat-plot").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#heatmap-text")).to_contain_text("Step 32: log ratio")
+    line = page.locator("#chart-ess .pointer i").bounding_box()
+    assert line is not None
+    assert line["x"] == pytest.approx(place(page, 32 / 59)[0], abs=1.5)
+    page.get_by_label("Axis").select_option("relative")
+    page.wait_for_function(f"() => ({Z})()?.x[1] > 29")
+    assert page.evaluate(Z)["x"] == [60 * step - 30 for step in range(61)]
+    assert page.locator("#heatmap .xtick text").all_text_contents() == [
+        f"{n} min" if n else "0" for n in range(0, 60, 10)
+    ]
+    drag(page, 10.2 / 59, 19.8 / 59)
+    page.wait_for_function(
+        "() => document.getElementById('heatmap')._fullLayout.xaxis.range.join() === '600,1200'"
+    )
+    assert "from=10&to=20" in page.evaluate("rolloutwatch.view.link()")
+    with page.expect_download() as told:
+        menu(page, "heatmap", "Save as CSV")
+    head, *rows = Path(told.value.path()).read_text().splitlines()
+    assert head == "first_step,last_step,steps,log_ratio_from,log_ratio_to,tokens,share_of_tokens"
+    assert len(rows) == sum(int((counts(step) > 0).sum()) for step in range(10, 21))
+    first = [row.split(",") for row in rows if row.startswith("10,10,1,")]
+    assert sum(int(row[5]) for row in first) == counts(10).sum() == 710
+    fullest = max(first, key=lambda row: int(row[5]))
+    assert [float(end) for end in fullest[3:5]] == list(HISTOGRAM_EDGES[MIDDLE + 29 : MIDDLE + 31])
+    with page.expect_download() as told:
+        menu(page, "heatmap", "Save as PNG")
+    assert Path(told.value.path()).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    expect(page.locator("[data-chart=heatmap] [data-do=log]")).to_have_count(0)
+
+
+# the newest column that was ever drawn
+NEWEST = """window.newest = -1;
+(function look() {
+    const z = document.getElementById("heatmap")?.data?.[0].z || [];
+    z.forEach((row) => row.forEach((share, at) => share !== null && (window.newest = Math.max(window.newest, at))));
+    requestAnimationFrame(look);
+})();"""
+
+
+def test_a_replay_hides_later_columns(site: Site, page: Page) -> None:
+    """The axes stay; what is not there yet is neither read out nor opened, by keys neither, and comes back at the end."""
+    recorded(site)
+    page.add_init_script(NEWEST)
+    see(page, f"{site.url}/runs/{RUN}?at=25")
+    drawn = wait_for_columns(page, 60)
+    assert page.evaluate("window.newest") == 25  # nor has anything else ever been there
+    assert [at for at in range(60) if any(row[at] is not None for row in drawn["z"])] == list(range(26))
+    page.mouse.move(*cell(page, 25, MIDDLE))
+    expect(page.locator("#heatmap-text")).to_contain_text("Step 25: log ratio")
+    page.mouse.move(*cell(page, 26, MIDDLE))
+    expect(page.locator("#heatmap-text")).to_contain_text("Point at a cell")
+    page.mouse.click(*cell(page, 40, MIDDLE))
+    page.locator(".heat-plot").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#heatmap-text")).to_contain_text("Step 25: log ratio")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#heatmap-text")).to_contain_text("Step 25: log ratio")
+    assert "/steps/" not in page.url
+    page.evaluate("rolloutwatch.view.set({ at: null })")
+    page.wait_for_function(f"() => ({Z})()?.z.some((row) => row[59] !== null)")
 
 
 def test_a_finger_reads_first_and_the_page_is_no_wider_than_a_telephone(

@@ -101,8 +101,14 @@
     // what plotly is told of ticks
     ticks(low, high) {
       if (this.kind === "step") return { "xaxis.tickmode": "auto", "xaxis.tickvals": null, "xaxis.ticktext": null };
-      const [places, texts] = this.kind === "time" ? rolloutwatch.timeTicks(low, high, zone(low)) : rolloutwatch.durationTicks(low, high);
-      return { "xaxis.tickmode": "array", "xaxis.tickvals": places, "xaxis.ticktext": texts };
+      const { tickvals, ticktext } = this.tickmarks(low, high);
+      return { "xaxis.tickmode": "array", "xaxis.tickvals": tickvals, "xaxis.ticktext": ticktext };
+    }
+
+    // ticks of an axis of time
+    tickmarks(low, high) {
+      const [tickvals, ticktext] = this.kind === "time" ? rolloutwatch.timeTicks(low, high, zone(low)) : rolloutwatch.durationTicks(low, high);
+      return { tickvals, ticktext };
     }
 
     // a step in words

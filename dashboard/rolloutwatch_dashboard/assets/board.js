@@ -16,8 +16,9 @@
       this.view = rolloutwatch.view;
       const now = this.view.get();
       this.clock = new rolloutwatch.Clock();
-      // the heat map, which is one of the page's too, looks after itself
       this.charts = page.charts.filter((one) => one instanceof rolloutwatch.LiveChart);
+      // the heat map, which is one of the page's too, looks after itself
+      this.others = page.charts.filter((one) => !(one instanceof rolloutwatch.LiveChart));
       // a link to a step shows what is around it, until one zooms
       this.around = now.from === null && now.to === null ? this.told.ends : null;
       for (const chart of this.charts) {
@@ -25,7 +26,8 @@
         chart.points = this.told.points;
       }
       this.name = this.told.name;
-      this.pointer = new rolloutwatch.Pointer(this.charts);
+      this.pointer = new rolloutwatch.Pointer(this.charts, this.others);
+      for (const other of this.others) other.pointer = this.pointer;
       const steps = `/runs/${encodeURIComponent(this.told.run)}/steps`;
       this.keys = new rolloutwatch.PointerKeys(this.pointer, (step) => rolloutwatch.goTo(`${steps}/${step}`));
       this.menus = new rolloutwatch.ChartMenus(this);
@@ -98,6 +100,7 @@
         chart.detail = null;
         chart.look({ axis });
       }
+      for (const other of this.others) other.along(axis);
       this.lookSoon();
       this.page.schedule();
     }

@@ -33,7 +33,7 @@
       }
       return isDark ? { ...trace, ...changed } : trace;
     };
-    const title = { text: plain(`${chart.told.title} · ${board.name}`), x: 0.02, xanchor: "left", font: { size: 15 } };
+    const title = { text: plain(`${chart.told.title} · ${board.name}`), x: 0.02, xanchor: "left", y: 0.96, yanchor: "top", font: { size: 15 } };
     return {
       data: data.map(seen),
       layout: {
@@ -50,7 +50,7 @@
 
   async function saveFigures(chart, board) {
     try {
-      const url = URL.createObjectURL(await board.figures(chart));
+      const url = URL.createObjectURL(await (chart.figures ? chart.figures() : board.figures(chart)));
       save(url, `${fileName(chart, board)}.csv`);
       setTimeout(() => URL.revokeObjectURL(url), MS_TO_KEEP);
     } catch (error) {

@@ -7,7 +7,7 @@
 
   // The menus of components/chart_menu.py.
   rolloutwatch.ChartMenus = class {
-    // board: {charts, view, name, figures(chart)}; figures() gives those of a chart as a file, or says why not by a Refused
+    // board: {charts, others, view, name, figures(chart)}; figures() gives those of a chart as a file, or says why not by a Refused
     constructor(board) {
       this.board = board;
       this.onMenu = (event) => this.chosen(event);
@@ -36,7 +36,8 @@
       const here = event.target.closest && event.target.closest(".chart-menu");
       if (button) {
         const { chart: name } = here.dataset;
-        const chart = this.board.charts.find((one) => one.told.name === name);
+        const { charts, others = [] } = this.board;
+        const chart = [...charts, ...others].find((one) => one.told.name === name);
         if (chart) rolloutwatch.chartActions[button.dataset.do](chart, this.board);
       }
       for (const menu of open) {

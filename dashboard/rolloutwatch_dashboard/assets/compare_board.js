@@ -15,6 +15,7 @@
       this.view = rolloutwatch.view;
       this.menus = new rolloutwatch.ChartMenus(this);
       this.pointer = new rolloutwatch.Pointer(this.charts);
+      this.keys = new rolloutwatch.PointerKeys(this.pointer);
       this.smooth = new rolloutwatch.Smoothing(this.view);
       this.end = this.view.subscribe(() => this.looked());
       this.apply();
@@ -24,6 +25,7 @@
       this.end();
       this.menus.close();
       this.pointer.close();
+      this.keys.close();
     }
 
     apply() {
@@ -46,6 +48,7 @@
     }
 
     painted() {
+      this.keys.dress();
       this.pointer.again();
     }
 

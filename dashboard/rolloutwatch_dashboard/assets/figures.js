@@ -9,6 +9,7 @@
   const LEAST_SHARE = 0.01;
   const USUAL_SHARE = 0.9;
   const GAP = 3;
+  rolloutwatch.gap = { USUAL_SHARE, GAP }; // the heat map has the same
   const LARGEST = 1e200;
   const MOST_LABELS = 7;
   const LEAST_LABELS = 3;

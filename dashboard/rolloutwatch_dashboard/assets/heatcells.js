@@ -4,8 +4,7 @@
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
   const heat = (rolloutwatch.heat = {});
 
-  const USUAL_SHARE = 0.9;
-  const GAP = 3;
+  const { USUAL_SHARE, GAP } = rolloutwatch.gap;
   const AIR = 4;
   const LEAST_ROWS = 40;
   const MOST_DECADES = 7;
@@ -129,6 +128,21 @@
         xaxis: { ...layout.xaxis, ...seen, ...shortly },
         yaxis: { ...layout.yaxis, range: heat.rowsInView(rows, thresholds, bins) },
       },
+    };
+  };
+
+  // The same along another axis than that of steps; where time went back, a column has no width.
+  heat.along = function ({ data, layout }, axis) {
+    if (axis.kind === "step" || axis.isEmpty()) return { data, layout };
+    const [{ x, ...trace }, ...rest] = data;
+    let most = -Infinity;
+    const placed = Array.from(x, (edge) => (most = Math.max(most, axis.x(edge))));
+    const moved = (shape) => (shape.xref === "x" ? { ...shape, x0: axis.x(shape.x0), x1: axis.x(shape.x1) } : shape);
+    const range = layout.xaxis.range.map((end) => axis.x(end));
+    const { tickvals, ticktext } = axis.tickmarks(...range);
+    return {
+      data: [{ ...trace, x: placed }, ...rest],
+      layout: { ...layout, shapes: layout.shapes.map(moved), xaxis: { ...layout.xaxis, range, tickmode: "array", tickvals, ticktext } },
     };
   };
 

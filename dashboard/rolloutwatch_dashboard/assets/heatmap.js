@@ -1,4 +1,4 @@
-// The heat map of the log ratio: it asks for histograms when it is seen, grows with the run, and leads to its steps.
+// The heat map of the log ratio: it asks for histograms when it is seen, and grows with the run.
 // To the page of a run it is one more chart.
 (function () {
   "use strict";
@@ -8,37 +8,12 @@
 
   const MS_BETWEEN_ANSWERS = 3000;
   const SHARE_OF_TIME = 20; // drawing takes at most one part in so many of the browser's time
-  const MS_OF_A_DOUBLE_CLICK = 320;
-  const COLUMNS_AT_ONCE = 2000; // when a step is looked for
   const PX_SEEN = 60; // so much of it is seen by whoever looks at it
   const MS_OF_A_LOOK = 300; // who scrolls past does not look
   const MS_WITHOUT_CHARTS = 3000; // a page whose charts are not there yet is shorter than it will be
 
   const $ = (id) => document.getElementById(id);
 
-  // Zoom that all charts share where there is such a thing, and else of this one alone.
-  class OwnView {
-    constructor() {
-      this.now = { from: null, to: null };
-      this.listeners = new Set();
-    }
-
-    get() {
-      return this.now;
-    }
-
-    set(change) {
-      this.now = { ...this.now, ...change };
-      this.listeners.forEach((listener) => listener());
-    }
-
-    subscribe(listener) {
-      this.listeners.add(listener);
-      return () => this.listeners.delete(listener);
-    }
-  }
-
-  const isFinger = () => matchMedia("(hover: none)").matches;
   const nothing = () => ({ columns: [], width: 1 });
 
   rolloutwatch.HeatMap = class {
@@ -46,20 +21,21 @@
     constructor(run, told, ends) {
       this.path = `/runs/${encodeURIComponent(run)}`;
       this.told = told;
-      this.view = rolloutwatch.view || new OwnView();
+      this.view = rolloutwatch.view;
+      this.now = { axis: new rolloutwatch.Axis("step", new rolloutwatch.Clock(), 0) };
+      this.reader = new rolloutwatch.HeatReader(this);
+      this.pointer = null; // that of all charts, once there is one
       this.ends = ends; // where the page is drawn around a step; zoom goes before that
       this.limit = null;
       this.drawingMs = 0;
       this.forget();
       this.unsubscribe = this.view.subscribe(() => this.viewed());
-      this.endKeys = rolloutwatch.addKeys({ of: "The map of the log ratio, when it has the focus", heeds: (event) => this.heeds(event), keys: this.keys() });
     }
 
     close() {
       this.closed = true;
-      this.endKeys();
       this.unsubscribe();
-      clearTimeout(this.opening);
+      this.reader.close();
       if (this.graph && window.Plotly.purge) window.Plotly.purge(this.graph);
     }
 
@@ -105,6 +81,11 @@
       if (this.limit === step) return;
       this.limit = step;
       this.isDrawn = false;
+    }
+
+    // Whether a replay is wanted that does not know its step yet: whoever looks back must not see what came later.
+    isAhead() {
+      return this.limit === null && this.view.get().at !== null;
     }
 
     isWaiting() {
@@ -170,7 +151,7 @@
     }
 
     async draw() {
-      if (this.isDrawn || this.after === null) return;
+      if (this.isDrawn || this.after === null || this.isAhead()) return;
       this.isDrawn = true;
       const { columns } = this.known;
       const bins = this.edges.length + 1;
@@ -181,15 +162,17 @@
       const Plotly = await window.Plotly;
       const graph = $(this.told.id);
       if (this.closed || !graph) return;
-      const figure = heat.filled(this.told.figure, cells, this.told.thresholds, bins, this.range());
+      const { axis } = this.now;
+      const figure = heat.along(heat.filled(this.told.figure, cells, this.told.thresholds, bins, this.range()), axis);
       const config = { displayModeBar: false, responsive: true, doubleClick: false, scrollZoom: false };
       const began = performance.now();
       await Plotly.react(graph, figure.data, figure.layout, config);
       this.drawingMs = performance.now() - began;
       this.adopt(graph);
+      this.colors = whole.colors;
       this.paintScale(whole.colors);
       $(`${this.told.id}-all`).hidden = !this.isZoomed();
-      this.point(...(this.at || [null]));
+      this.reader.read(...(this.reader.at || [null]));
     }
 
     // The cells of the past, where all others are empty.
@@ -207,139 +190,60 @@
       if (this.graph === graph) return;
       this.graph = graph;
       graph.on("plotly_relayout", (change) => this.zoomed(change));
-      graph.on("plotly_hover", ({ points }) => this.pointed(points[0]));
-      graph.on("plotly_unhover", () => this.point(null));
-      graph.on("plotly_click", ({ points, event }) => this.clicked(points[0], event));
-      graph.on("plotly_doubleclick", () => this.showAll());
-      const card = $(`${this.told.id}-card`);
-      card.querySelector("[data-show=all]").onclick = () => this.showAll();
-      card.querySelector(".heat-plot").onblur = () => this.point(null);
-      card.querySelector("[data-open]").onclick = (event) => {
-        if (event.ctrlKey || event.metaKey || event.shiftKey || !this.at) return;
-        event.preventDefault();
-        this.open(...this.at);
-      };
+      this.reader.adopt(graph, $(`${this.told.id}-card`));
     }
 
     showAll() {
-      clearTimeout(this.opening);
       if (this.isZoomed()) this.view.set({ from: null, to: null });
     }
 
     zoomed(change) {
       if (!("xaxis.range[0]" in change)) return;
-      const from = Math.max(0, Math.ceil(change["xaxis.range[0]"]));
-      const to = Math.max(from, Math.floor(change["xaxis.range[1]"]));
-      this.view.set({ from, to });
+      const { axis } = this.now;
+      const ends = [change["xaxis.range[0]"], change["xaxis.range[1]"]];
+      const [first, last] = axis.kind === "step" ? [Math.ceil(ends[0]), Math.floor(ends[1])] : ends.map((end) => axis.step(end));
+      const from = Math.max(0, first);
+      this.view.set({ from, to: Math.max(from, last) });
     }
 
-    // The place of a cell among cells: column, row.
-    placeOf(point) {
-      const [row, column] = Array.isArray(point.pointIndex) ? point.pointIndex : point.pointNumber;
-      return [column, row];
+    // Along steps, or along time, as the charts are.
+    along(axis) {
+      this.now = { axis };
+      this.isDrawn = false;
     }
 
-    pointed(point) {
-      if (point.curveNumber === 0) this.point(...this.placeOf(point));
+    // What pointer.js asks for.
+    pointed(event) {
+      return this.reader.pointed(event);
     }
 
-    // Read out a cell; none for null.
-    point(column, row) {
-      const at = column === null ? null : this.cells.column[column];
-      const found = at === null || at === undefined ? null : this.known.columns[at];
-      this.at = found ? [column, row] : null;
-      const text = $(`${this.told.id}-text`);
-      const way = $(`${this.told.id}-card`).querySelector("[data-open]");
-      const cursor = $(`${this.told.id}-cursor`);
-      way.hidden = cursor.hidden = !found;
-      if (!found) return say(text, isFinger() ? this.told.hints[1] : this.told.hints[0]);
-      say(text, heat.cellText(found, this.cells.low + row, this.edges));
-      way.href = `${this.path}/steps/${found.first}`;
-      say(way, found.first === found.last ? `Open step ${found.first}` : "Open the step with most of it");
-      this.frame(cursor, column, row);
+    left() {
+      this.reader.read(null);
     }
 
-    // Put a frame around a cell.
-    frame(cursor, column, row) {
-      const { xaxis, yaxis } = this.graph._fullLayout;
-      const y = this.cells.low + row - (this.edges.length + 1) / 2;
-      const [left, right] = [xaxis.l2p(this.cells.x[column]), xaxis.l2p(this.cells.x[column + 1])];
-      const [top, bottom] = [yaxis.l2p(y + 1), yaxis.l2p(y)];
-      cursor.hidden = right < 0 || left > xaxis._length;
-      cursor.style.left = `${xaxis._offset + left}px`;
-      cursor.style.top = `${yaxis._offset + top}px`;
-      cursor.style.width = `${Math.max(2, right - left)}px`;
-      cursor.style.height = `${Math.max(2, bottom - top)}px`;
+    // A line at a step that somebody points at elsewhere, null for none.
+    line(step) {
+      const isThere = step !== null && this.cells && this.graph && (this.limit === null || step <= this.limit);
+      if (isThere) rolloutwatch.putLine(this, step);
+      else rolloutwatch.removeLine(this);
     }
 
-    clicked(point, event) {
-      if (point.curveNumber !== 0) return;
-      const place = this.placeOf(point);
-      this.point(...place);
-      // a finger has not pointed at anything before; it finds the way below
-      if (!this.at || isFinger()) return;
-      const isElsewhere = event && (event.ctrlKey || event.metaKey);
-      clearTimeout(this.opening);
-      // a double click takes the zoom back
-      this.opening = setTimeout(() => this.open(...place, isElsewhere), this.isZoomed() ? MS_OF_A_DOUBLE_CLICK : 0);
+    // What chart_actions.js asks for.
+    picture() {
+      return heat.picture(this.graph, this.colors, document.documentElement.dataset.theme === "dark");
     }
 
-    heeds({ target }) {
-      const place = target.closest && target.closest(".heat-plot");
-      return Boolean(place && this.graph && place.contains(this.graph));
+    variable() {
+      return null;
     }
 
-    keys() {
-      const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-      const by = (times) => ({ key }) => {
-        if (!this.cells || !this.cells.z.length) return false;
-        this.move(...moves[key], times);
-        return true;
-      };
-      return [
-        { on: Object.keys(moves), does: "the cell beside, above, below", act: by(1) },
-        { on: ["Shift+ArrowLeft", "Shift+ArrowRight", "Shift+ArrowUp", "Shift+ArrowDown"], does: "ten cells on", act: by(10) },
-        { on: ["Enter"], does: "open the step of the cell", act: () => (this.at ? this.open(...this.at) : false) },
-        { on: ["Escape"], does: "leave the cell", act: () => this.point(null) },
-      ];
-    }
-
-    // To the next column that has a histogram; the first time to the newest one, where most tokens are.
-    move(across, up, times) {
-      const { column, z } = this.cells;
-      if (!this.at) {
-        const last = column.length - 1;
-        const rows = z.map((row) => (row[last] === null ? -Infinity : row[last]));
-        return this.point(last, rows.indexOf(Math.max(...rows)));
-      }
-      const clip = (value, most) => Math.min(Math.max(value, 0), most);
-      let next = clip(this.at[0] + across * times, column.length - 1);
-      while (column[next] === null) next += across;
-      this.point(next, clip(this.at[1] + up * times, z.length - 1));
-    }
-
-    // Open the step of a column that has the largest share of its tokens in the row's bin; of those alike the first one.
-    async open(column, row, isElsewhere = false) {
-      const bin = this.cells.low + row;
-      let found = this.known.columns[this.cells.column[column]];
-      try {
-        while (found.first < found.last) found = await this.narrowed(found, bin);
-      } catch {
-        return say($(`${this.told.id}-text`), "The server does not answer, so that the step cannot be found.");
-      }
-      if (this.closed) return;
-      const href = `${this.path}/steps/${found.first}`;
-      if (isElsewhere) return void window.open(href);
-      history.pushState({}, "", href);
-      dispatchEvent(new CustomEvent("_dashprivate_pushstate")); // dash is told of it as by a link
-      scrollTo(0, 0);
-    }
-
-    async narrowed({ first, last }, bin) {
-      const answer = await this.fetch({ from_step: first, to_step: last, columns: COLUMNS_AT_ONCE });
-      const columns = heat.columnsOf(answer.columns);
-      const share = (one) => (one.total ? heat.count(one, bin) / one.total : 0);
-      return columns.reduce((best, one) => (share(one) > share(best) ? one : best));
+    // The cells in view, with the number of tokens in each.
+    figures() {
+      const [first, last] = this.range() || [0, Infinity];
+      const end = this.limit === null ? Infinity : this.limit;
+      const columns = this.known.columns.filter((one) => one.last >= first && one.first <= last && one.last <= end);
+      if (!columns.length) throw new rolloutwatch.Refused("No histogram came with these steps.");
+      return new Blob([heat.asCsv(columns, this.edges)], { type: "text/csv" });
     }
 
     paintScale([low, high]) {

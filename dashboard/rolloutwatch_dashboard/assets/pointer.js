@@ -8,10 +8,12 @@
   const element = (...told) => rolloutwatch.element(...told);
 
   rolloutwatch.Pointer = class {
-    constructor(charts) {
+    // others: drawings that are read in another way: {graph, now, pointed(event), left(), line(step)}
+    constructor(charts, others = []) {
       this.charts = charts;
+      this.others = others;
       this.onMove = (event) => this.moved(event);
-      this.onLeave = () => this.show(null);
+      this.onLeave = (event) => this.leave(event);
       document.addEventListener("pointermove", this.onMove, { passive: true });
       document.addEventListener("pointerdown", this.onMove, { passive: true });
       document.documentElement.addEventListener("pointerleave", this.onLeave);
@@ -22,7 +24,18 @@
       document.removeEventListener("pointerdown", this.onMove);
       document.documentElement.removeEventListener("pointerleave", this.onLeave);
       cancelAnimationFrame(this.frame);
-      for (const chart of this.charts) remove(chart);
+      for (const chart of [...this.charts, ...this.others]) remove(chart);
+    }
+
+    // A finger leaves whenever it has tapped.
+    leave({ pointerType }) {
+      if (pointerType !== "touch") this.enter(null);
+      this.show(null);
+    }
+
+    enter(other) {
+      if (this.within && this.within !== other) this.within.left();
+      this.within = other;
     }
 
     moved(event) {
@@ -34,6 +47,9 @@
       this.frame = null;
       const { target } = this.last;
       const plot = target.closest && target.closest(".nsewdrag") && target.closest(".js-plotly-plot");
+      const other = (plot && this.others.find((one) => one.graph === plot)) || null;
+      this.enter(other);
+      if (other) return this.show(other.pointed(this.last), other);
       const chart = plot && this.charts.find((one) => one.graph === plot);
       this.show(chart && chart.columns ? this.stepAt(chart, this.last.clientX) : null, chart);
     }
@@ -56,6 +72,7 @@
         if (step !== null && chart.columns && isOnScreen(chart.graph)) put(chart, step, chart === pointed);
         else remove(chart);
       }
+      for (const other of this.others) other.line(other === pointed ? null : step);
     }
 
     // What is drawn has changed, perhaps at this very step.
@@ -75,21 +92,35 @@
 
   function remove(chart) {
     if (chart.overlay) chart.overlay.hidden = true;
+    return null;
   }
 
-  function put(chart, step, isPointed) {
+  // Put a line over a chart, at a step; null if that is not in view.
+  function putLine(chart, step) {
     const { xaxis, yaxis } = chart.graph._fullLayout;
     const place = xaxis.l2p(chart.now.axis.x(step));
     if (!(place >= -0.5 && place <= xaxis._length + 0.5)) return remove(chart);
     if (!chart.overlay || !chart.overlay.isConnected) {
-      chart.overlay = element("div", { class: "pointer", "aria-hidden": "true" }, element("i", {}), element("div", { class: "pointed" }));
+      const box = element("div", { class: "pointed", hidden: true });
+      chart.overlay = element("div", { class: "pointer", "aria-hidden": "true" }, element("i", {}), box);
       chart.graph.append(chart.overlay);
     }
-    const [line, box] = chart.overlay.children;
+    const [line] = chart.overlay.children;
     chart.overlay.hidden = false;
     line.style.transform = `translateX(${(xaxis._offset + place).toFixed(1)}px)`;
     line.style.top = `${yaxis._offset}px`;
     line.style.height = `${yaxis._length}px`;
+    return place;
+  }
+  rolloutwatch.putLine = putLine;
+  rolloutwatch.removeLine = remove;
+
+  function put(chart, step, isPointed) {
+    const place = putLine(chart, step);
+    if (place === null) return;
+    const { xaxis, yaxis } = chart.graph._fullLayout;
+    const [, box] = chart.overlay.children;
+    box.hidden = false;
     box.replaceChildren(...rolloutwatch.pointedAt(chart, step, isPointed));
     box.style.top = `${yaxis._offset + 2}px`;
     // beside the line, where there is room

@@ -8,7 +8,7 @@
   const element = (...told) => rolloutwatch.element(...told);
 
   rolloutwatch.PointerKeys = class {
-    // pointer: a Pointer; open(step) leads to a step
+    // pointer: a Pointer; open(step) leads to a step, where there is one to lead to
     constructor(pointer, open) {
       this.pointer = pointer;
       this.said = element("div", { class: "hidden", "aria-live": "polite", id: "pointed-at" });
@@ -20,7 +20,7 @@
           { on: ["ArrowLeft", "ArrowRight"], does: "point at the step before, the next one", act: (event) => this.by(event, 1) },
           { on: ["Shift+ArrowLeft", "Shift+ArrowRight"], does: `${STEPS_OF_A_SHIFT} steps back, ${STEPS_OF_A_SHIFT} on`, act: (event) => this.by(event, STEPS_OF_A_SHIFT) },
           { on: ["Home", "End"], does: "the first step in view, the last one", act: ({ key, target }) => this.to(target, (steps) => (key === "Home" ? 0 : steps.length - 1)) },
-          { on: ["Enter"], does: "open the step that is pointed at", act: () => this.enter(open) },
+          ...(open ? [{ on: ["Enter"], does: "open the step that is pointed at", act: () => this.enter(open) }] : []),
           { on: ["Escape"], does: "leave the chart", act: ({ target }) => this.leave(target) },
         ],
       });

@@ -8,11 +8,12 @@ from rolloutwatch_dashboard import ids
 ACTIONS = {"log": "Log axis", "png": "Save as PNG", "csv": "Save as CSV", "link": "Copy link"}
 
 
-def chart_menu(name: str, title: str) -> html.Details:
-    """Return the menu of a chart."""
+def chart_menu(name: str, title: str, *, has_log: bool = True) -> html.Details:
+    """Return the menu of a chart, or of a drawing whose values cannot have a log axis."""
     buttons = [
         html.Button(text, type="button", **{"data-do": action}, **_state(action))
         for action, text in ACTIONS.items()
+        if has_log or action != "log"
     ]
     summary = html.Summary("⋯", title="More", **{"aria-label": f"More about {title}"})
     return html.Details([summary, html.Div(buttons)], className="chart-menu", **{"data-chart": name})

@@ -8,6 +8,7 @@ from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.config import CorrectionConfig
 from rolloutwatch_contract.protocol import RunDetail
 from rolloutwatch_dashboard import ids
+from rolloutwatch_dashboard.components.chart_menu import chart_menu
 from rolloutwatch_dashboard.figures.heatmap import COLORS, frame
 from rolloutwatch_dashboard.figures.log_ratio_axis import places
 from rolloutwatch_dashboard.thresholds import Threshold, correction_of, token_thresholds
@@ -49,6 +50,7 @@ def card(run: RunDetail) -> html.Div:
                 [*(html.Span(one, className="threshold") for one in words), scale],
                 className="limits thresholds",
             ),
+            chart_menu(name, TITLE, has_log=False),
         ],
         className="card-head",
     )
@@ -81,6 +83,8 @@ def followed(run: RunDetail) -> dict[str, Any]:
     at = [place for place in places([one.at for one in thresholds]) if place is not None]
     return {
         "id": ids.HEATMAP,
+        "name": ids.HEATMAP,
+        "title": TITLE,
         "group": ids.group(GROUP),
         "metrics": [],  # it has no series
         "figure": frame(thresholds),

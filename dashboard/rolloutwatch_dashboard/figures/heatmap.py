@@ -53,7 +53,7 @@ def heatmap(
 
 
 def frame(thresholds: Sequence[Threshold]) -> dict[str, Any]:
-    """Describe the heat map of no steps; heatmap.js fills it with what it asks for."""
+    """Describe the heat map of no steps; heatmap.js fills it with what it asks for, and heatmap_reading.js finds cells."""
     at = [place for place in places([one.at for one in thresholds]) if place is not None]
     line = {"color": theme.THRESHOLD, "width": 1, "dash": "dash"}
     ends = {"type": "line", "name": "threshold", "xref": "paper", "x0": 0, "x1": 1, "yref": "y", "line": line}
@@ -64,7 +64,7 @@ def frame(thresholds: Sequence[Threshold]) -> dict[str, Any]:
         "paper_bgcolor": theme.CLEAR,
         "plot_bgcolor": theme.CLEAR,
         "font": {"family": theme.FONT, "size": 11},
-        "hovermode": "closest",
+        "hovermode": False,
         "dragmode": "zoom",
         "showlegend": False,
         "xaxis": {"showgrid": False, "zeroline": False, "ticks": "", "range": [0, 1]},
@@ -79,7 +79,7 @@ def frame(thresholds: Sequence[Threshold]) -> dict[str, Any]:
         },
     }  # fmt: skip
     trace = {
-        "type": "heatmap", "x": [], "y": [], "z": [], "hoverinfo": "none", "hoverongaps": True, "showscale": False,
+        "type": "heatmap", "x": [], "y": [], "z": [], "hoverinfo": "skip", "showscale": False,
         "zsmooth": False, "colorscale": [[at / (len(COLORS) - 1), color] for at, color in enumerate(COLORS)],
     }  # fmt: skip
     # an axis that nothing is drawn by is not there
