@@ -268,12 +268,12 @@ def test_who_looked_after_an_alert_later_had_not_done_so_then(site: Site, page: 
     httpx.post(f"{site.url}/api/v1/alerts/{alert['id']}/acknowledge", json={"note": "I look."})
     site.put(RUN, StepRecord(45, time.time() + 5.0, figures(45)))
     page.goto(f"{site.url}/runs/{RUN}?at=44")
-    shown = page.locator("#replay-alerts .alert", has_text="kl_very_high")
+    shown = page.locator("#reasons li", has_text="kl_very_high")
     expect(shown).to_be_visible()
     expect(shown).not_to_contain_text("I look.")
     page.keyboard.press("ArrowRight")
     expect(shown).to_contain_text("I look.")
-    expect(shown.get_by_role("button")).to_have_count(0)
+    expect(shown.locator("[data-act]")).to_have_count(0)  # nobody acts in the past
 
 
 def test_an_address_may_name_a_step_that_is_not_there(site: Site, page: Page) -> None:
