@@ -46,7 +46,7 @@ PAGES = {
 }
 LIVE_PAGES = {
     "runs": ("/", "#runs tbody tr"),
-    "run-alerts": ("/runs/tiny-rl~going-wrong", "#run-alerts .alert"),
+    "run-alerts": ("/runs/tiny-rl~going-wrong", "#reasons .critical"),
     "alerts": ("/alerts", "#alerts .alert"),
 }
 

@@ -10,6 +10,7 @@ RUNS_COUNT = "runs-count"  # *
 RUNS_TOOLS = "runs-tools"  # *
 RUNS_ROWS = "runs-rows"  # *
 RUNS_REST = "runs-rest"  # *
+RUNS_CHOSEN = "runs-chosen"  # * what can be done with several runs at once
 RUNS_ASK = "runs-ask"  # * counted up by runs.js when somebody has changed a run
 RUNS_NEWS = "runs-news"  # what has changed, which runs.js is told
 RUNS_SEEN = "runs-seen"  # up to where runs.js knows of it
@@ -21,12 +22,16 @@ ICON = "icon"  # *
 NOTICE = "notice"  # *
 HEALTH = "health"  # *
 HEADLINE = "headline"  # * what is wrong, in a sentence
-REASONS = "reasons"  # *
+WHY = "why"  # * what is wrong, each cause in a row
+REASONS = "reasons"  # * the rows
+REASONS_MORE = "reasons-more"  # *
 STATE = "state"  # *
 CONTESTED = "contested"  # *
 STEP = "step"  # *
 SPEED = "speed"  # *
 AGE = "age"  # *
+RUN_TAGS = "run-tags"  # *
+CONFIGURATION = "configuration"  # *
 AROUND = "around"  # what is said of the step that an address asks for
 
 
@@ -64,7 +69,7 @@ ALERTS_WATCH = "alerts-watch"  # * the same for the page of alerts
 ALERTS_SEEN = "alerts-seen"  # * of which alerts alerts_page.js asks the history
 ALERTS_HISTORIES = "alerts-histories"  # what it is told of them
 ALERTS_DRAWN = "alerts-drawn"  # where the callback that tells it leaves its answer
-RUN_ALERTS = "run-alerts"  # *
+RUN_ALERTS = "run-alerts"  # * what run.js reads of them
 RUN_WATCH = "run-watch"  # * the same for the page of a run
 RULES_EDITOR = "rules-editor"  # *
 RULES_DOCUMENT = "rules-document"  # *
@@ -83,7 +88,7 @@ REPLAY_STEP = "replay-step"  # *
 REPLAY_TIME = "replay-time"  # *
 REPLAY_PACE = "replay-pace"  # *
 REPLAY_NOTE = "replay-note"  # *
-REPLAY_ALERTS = "replay-alerts"  # *
+REPLAY_ALERTS = "replay-alerts"  # * what replay.js reads of those that stood
 REPLAY_WATCH = "replay-watch"  # * which step and time replay.js asks the alerts of
 
 # one step of a run; step.js knows those with a star

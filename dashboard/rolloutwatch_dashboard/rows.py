@@ -64,6 +64,7 @@ def row(run: RunSummary, lately: Lately, limits: Sequence[Limit], firing: Sequen
         "href": f"/runs/{quote(run.id)}",
         "state": run.state.value,
         "contested": run.contested,
+        "first": run.first_step,
         "step": run.last_step,
         "started": run.started_at,
         "updated": run.updated_at,

@@ -129,7 +129,7 @@ def test_alerts_are_chosen_by_an_address_that_can_be_kept(sick: Site, page: Page
 
 
 def test_the_page_of_a_run_shows_its_alerts_and_marks_them_on_its_charts(site: Site, page: Page) -> None:
-    """As they come; the button is there too, and the table of runs names the worst."""
+    """As they come, those of one figure in one row, whose button is for both; the table of runs names the worst."""
     site.begin(RUN)
     for step in range(5):
         site.step(RUN, step, HEALTHY)
@@ -137,14 +137,16 @@ def test_the_page_of_a_run_shows_its_alerts_and_marks_them_on_its_charts(site: S
     expect(page.locator("#chart-veto .main-svg").first).to_be_visible()
     for step in range(5, 9):
         site.step(RUN, step, VETOED)
-    rows = page.locator("#run-alerts li")
-    expect(rows).to_have_count(2)
-    expect(rows.first).to_contain_text(RULE)
+    rows = page.locator("#reasons li")
+    expect(rows).to_contain_text([RULE])
+    expect(rows).to_contain_text(["sequences_vetoed"])
     expect(page.locator("#chart-veto .textpoint", has_text="too many vetoed")).to_be_visible()
     expect(page.locator("#chart-k3 .textpoint", has_text="too many vetoed")).to_have_count(0)
     rows.first.get_by_role("button", name="Acknowledge").click()
     page.get_by_role("dialog").get_by_role("button", name="Acknowledge").click()
-    expect(page.locator("#run-alerts li.seen")).to_contain_text("Acknowledged by")
+    expect(page.locator("#reasons li.seen .seen-by p")).to_contain_text(
+        [f"{RULE}: Acknowledged by", "sequences_vetoed: Acknowledged by"]
+    )
     page.get_by_role("link", name="Runs").click()
     expect(page.locator("#runs .fires")).to_have_text(f"◆ {RULE} and 1 more")
     page.locator("#runs .fires a").click()
@@ -242,9 +244,9 @@ def test_only_what_one_may_do_is_offered(name: str, offered: list[str], guarded:
     for button in ("Acknowledge", "Silence"):
         expect(card(page).get_by_role("button", name=button)).to_have_count(len(offered))
     page.goto(f"{guarded.url}/runs/{RUN}")
-    expect(page.locator("#run-alerts li").first).to_be_visible()
+    expect(page.locator("#reasons li", has_text=RULE)).to_contain_text("since step")
     page.wait_for_function("() => document.documentElement.dataset.role")
-    expect(page.get_by_role("button", name="Acknowledge")).to_have_count(2 * len(offered))
+    expect(page.get_by_role("button", name="Acknowledge")).to_have_count(len(offered))
     page.get_by_role("link", name="Rules", exact=True).click()
     expect(page.get_by_role("button", name="Try")).to_be_visible()
     expect(page.get_by_role("button", name="Save")).to_have_count(1 if name == "ada" else 0)
@@ -299,7 +301,7 @@ def test_texts_of_rules_and_people_are_text_on_every_page(
     nothing_is_planted(page)
     for path, there in (
         ("/rules", "#rules-document"),
-        (f"/runs/{RUN}", "#run-alerts li"),
+        (f"/runs/{RUN}", "#reasons li .rules"),
         ("/", "#runs .fires"),
     ):
         page.goto(site.url + path)

@@ -128,19 +128,23 @@ def test_charts_that_the_server_could_not_bring_come_when_it_answers_again(
 
 
 def test_the_head_says_in_a_sentence_what_is_wrong(site: Site, page: Page) -> None:
-    """Before an alert fires by the figure, afterwards by the alert, which knows since when."""
+    """Which figure, what that means and since when; it says the same at each step until an alert fires."""
     site.begin(RUN)
     site.step(RUN, 0, HEALTHY)
     follow(page, site)
     headline = page.locator("#headline")
     expect(headline).to_have_text("Every figure that is judged is within its limits.")
     site.step(RUN, 1, HEALTHY | {"ratio_eff_sample_size": 0.11})
-    expect(headline).to_have_text(
-        "A few tokens carry the whole gradient: ESS 0.11, beyond its limit in 1 of the last 2 values."
-    )
-    for step in range(2, 5):
+    said = "A few tokens carry the whole gradient: ESS below 0.3 since step 1."
+    expect(headline).to_have_text(said)
+    site.step(RUN, 2, HEALTHY | {"ratio_eff_sample_size": 0.12})
+    expect(page.locator("#reasons li")).to_contain_text("ESS 0.12 below 0.3 in 2 of the last 3 steps.")
+    expect(headline).to_have_text(said)
+    for step in range(3, 5):
         site.step(RUN, step, HEALTHY | {"ratio_eff_sample_size": 0.11})
-    expect(headline).to_have_text("A few tokens carry the whole gradient, since step 3. 1 more alert fires.")
+    expect(headline).to_have_text(
+        "A few tokens carry the whole gradient: ESS below 0.3 since step 3. 1 more alert fires."
+    )
     expect(page.locator("#health")).to_have_text("critical")
 
 

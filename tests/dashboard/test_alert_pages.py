@@ -221,11 +221,17 @@ def test_every_past_alert_is_found_page_by_page() -> None:
     assert text_of(shown(source, search="?before=none")).endswith("There are no older ones here. Newest")
 
 
-def test_an_alert_without_figures_has_no_room_for_them() -> None:
+def told_of_run(source: MemorySource) -> list[dict[str, Any]]:
+    """What the list of causes on the page of a run is told of its alerts."""
+    data = found(shown(source, f"/runs/{RUN}"), "run-alerts").children
+    return list(json.loads(getattr(data, "data-firing")))
+
+
+def test_an_alert_without_figures_says_what_it_waits_for() -> None:
     """One that fell silent has none."""
-    silent = alert("stalled", condition="silent(60, 10)", values={})
-    shown_run = shown(source_with(silent), f"/runs/{RUN}")
-    assert named(shown_run, "known") == []
+    (told,) = told_of_run(source_with(alert("stalled", condition="silent(60, 10)", values={}, summary="")))
+    assert (told["known"], told["metrics"], told["summary"]) == ([], [], "")
+    assert told["condition"] == "no step for 1 min and for 10 times the usual time of one"
 
 
 def test_only_guides_of_our_own_and_web_pages_are_linked() -> None:
@@ -302,29 +308,51 @@ def test_banners_say_why_alerts_cannot_be_trusted() -> None:
     ]
 
 
-def test_the_page_of_a_run_begins_with_its_alerts() -> None:
-    """Before its figures, in short, with the guide and a button; those of other runs are not its business."""
-    shown_run = shown(source_with(alert(), alert("other", run="math~b")), f"/runs/{RUN}")
-    rows = [text_of(one) for one in named(shown_run, "alert")]
-    assert rows == [
-        "critical too_many_vetoed More than one sequence in ten is vetoed. "
-        "Vetoed sequences 0.14 above 0.1 since step 12, 1 min ago Guide Acknowledge"
+def test_the_page_of_a_run_is_told_of_its_alerts_what_a_row_of_its_causes_says() -> None:
+    """What it means, which figure with its limit, since when, and what helps; those of other runs are not its business."""
+    source = source_with(alert(), alert("other", run="math~b"))
+    assert told_of_run(source) == [
+        {
+            "id": "id-of-too_many_vetoed",
+            "run": RUN,
+            "rule": "too_many_vetoed",
+            "severity": 2,
+            "summary": "More than one sequence in ten is vetoed.",
+            "condition": "Vetoed sequences is above 0.1",
+            "step": 12,
+            "time": NOW - 100,
+            "known": [{"title": "Vetoed sequences", "value": "0.14", "limit": "above 0.1"}],
+            "metrics": ["rollout_is_veto_fraction"],
+            "cure": "Check the log-probs.",
+            "guide": "/guides/too_many_vetoed",
+            "notes": [],
+            "calls": True,
+            "acknowledged": "",
+            "note": "",
+            "silenced": "",
+        }
     ]
+    shown_run = shown(source, f"/runs/{RUN}")
     parts = [getattr(one, "id", getattr(one, "className", "")) for one in shown_run.children]
-    assert parts.index("run-alerts") < parts.index("tiles")
+    assert parts.index("tiles") + 1 == parts.index("why") < parts.index("chart-bar")
 
 
-def test_many_alerts_of_a_run_do_not_push_its_figures_away() -> None:
-    """The worst are shown; a link leads to the others."""
-    alerts = [
-        alert(f"rule_{at}", severity=Severity.CRITICAL if at == 7 else Severity.WARNING) for at in range(8)
+def test_of_many_alerts_of_a_run_those_that_call_come_first_then_the_worst() -> None:
+    """Of several as bad the one that began first; what somebody has seen comes last, with who it was."""
+    both = alert("both", condition="ratio_std > 1 and mismatch_k3_kl > 1", firing_step=5)
+    warning = alert("warning", severity=Severity.WARNING, firing_step=1)
+    seen = alert("seen", firing_step=1, acknowledged_by="olga", note="mine")
+    silenced = alert("silenced", severity=Severity.WARNING, silenced_until=NOW + 7200)
+    told = told_of_run(
+        source_with(silenced, seen, warning, both, alert("later"), alert("one", firing_step=5))
+    )
+    assert [one["rule"] for one in told] == ["one", "both", "later", "warning", "seen", "silenced"]
+    said = [(one["calls"], one["acknowledged"], one["note"], one["silenced"]) for one in told[-3:]]
+    assert said == [
+        (True, "", "", ""),
+        (False, "Acknowledged by olga, until it ends.", "mine", ""),
+        (False, "", "", "Silenced for another 2 h: nobody is told."),
     ]
-    shown_run = shown(source_with(*alerts), f"/runs/{RUN}")
-    assert [text_of(one).split()[1] for one in named(shown_run, "alert")] == [
-        "rule_7",
-        *(f"rule_{at}" for at in range(5)),
-    ]
-    assert [text_of(one) for one in named(shown_run, "more-alerts")] == ["2 more fire"]
 
 
 def test_where_alerts_began_stands_on_the_charts_of_their_figures() -> None:

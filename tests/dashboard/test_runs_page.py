@@ -57,7 +57,7 @@ def test_a_row_tells_a_run_as_it_is_now(source: MemorySource) -> None:
     row = {name: value for name, value in rows[RUN].items() if name not in ("figures", "fires")}
     assert row == {
         "id": RUN, "project": "math", "name": "a", "href": "/runs/math~a", "state": "live", "contested": False,
-        "step": 1, "started": 0.0, "updated": 990.0, "tags": [], "archived": False,
+        "first": 0, "step": 1, "started": 0.0, "updated": 990.0, "tags": [], "archived": False,
         "health": {"word": "critical", "kind": "critical"},
     }  # fmt: skip
     assert figures(rows[RUN]) == [

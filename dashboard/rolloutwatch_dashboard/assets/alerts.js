@@ -68,7 +68,16 @@
   }
 
   const minutes = (text) => (text === UNTIL_IT_ENDS ? null : Number(text));
-  const alertPath = (told) => `${API}/alerts/${encodeURIComponent(told.alert)}/acknowledge`;
+  const alertPath = (id) => `${API}/alerts/${encodeURIComponent(id)}/acknowledge`;
+
+  // A button may be about several alerts at once, whose ids stand side by side; the first that is refused ends it.
+  async function acknowledge(ids, given) {
+    for (const id of ids) {
+      const wrong = await send(alertPath(id), given);
+      if (wrong) return wrong;
+    }
+    return "";
+  }
 
   const ACTS = {
     acknowledge: (told) =>
@@ -80,9 +89,9 @@
           { name: "note", label: "Note", kind: "area", most: MOST_LETTERS },
         ],
         yes: "Acknowledge",
-        act: (given) => send(alertPath(told), { minutes: minutes(given.minutes), note: given.note }),
+        act: (given) => acknowledge(told.alert.split(" "), { minutes: minutes(given.minutes), note: given.note }),
       }),
-    "take-back": (told) => act("DELETE", alertPath(told), `${told.rule} is not acknowledged any more.`),
+    "take-back": (told) => act("DELETE", alertPath(told.alert), `${told.rule} is not acknowledged any more.`),
     silence: (told) =>
       rolloutwatch.open({
         title: "Silence alerts",

@@ -100,17 +100,36 @@
     return alerts.reduce((worst, one) => (worst === null || isWorse(one, worst) ? one : worst), null);
   };
 
-  // what an alert says of a run, and how many others fire
-  rolloutwatch.alertText = function (alert, others) {
-    const said = firstSentence(alert.summary) || `Rule ${alert.rule} fires`;
-    const more = others > 0 ? ` ${others} more ${others === 1 ? "alert fires" : "alerts fire"}.` : "";
-    return `${said}, since step ${alert.step}.${more}`;
+  // the place at which what a verdict finds began: so many good values in a row end it as make a run healthy again
+  rolloutwatch.STEPS_JUDGED = STEPS_JUDGED;
+  rolloutwatch.beginning = function (rules, { rule, at }, values) {
+    let first = at;
+    for (let place = at - 1; place >= 0 && first - place <= STEPS_JUDGED; place--) {
+      const broken = rolloutwatch.worst(rules, rule.metric, values[place]);
+      if (broken && broken.severity >= rule.severity) first = place;
+    }
+    return first;
   };
 
-  // what a verdict says of a run, for which no alert fires (yet)
-  rolloutwatch.verdictText = function ({ rule, value, times, of }) {
-    const said = firstSentence(rule.summary) || rule.title;
-    return `${said}: ${rule.title} ${rolloutwatch.number(value)}, beyond its limit in ${times} of the last ${of} values.`;
+  // what an alert says of a run: what it means, of which figures, since when, and how many others fire
+  rolloutwatch.alertText = function (alert, others) {
+    const said = firstSentence(alert.summary) || `Rule ${alert.rule} fires`;
+    const figures = (alert.known || []).filter(({ limit }) => limit).map(({ title, limit }) => `${title} ${limit}`);
+    const more = others > 0 ? ` ${others} more ${others === 1 ? "alert fires" : "alerts fire"}.` : "";
+    return `${said}${figures.length ? `: ${figures.join(" and ")}` : ","} since step ${alert.step}.${more}`;
+  };
+
+  // what a verdict says of a run, for which no alert fires (yet); it says the same as long as that goes on
+  rolloutwatch.verdictText = function ({ rule, value, began }) {
+    const said = firstSentence(rule.summary);
+    const what = `${rule.title} ${rolloutwatch.beyond(rule, value)} since step ${began.step}${began.atLeast ? " or earlier" : ""}.`;
+    return said ? `${said}: ${what}` : what;
+  };
+
+  // which limit a value is beyond
+  rolloutwatch.beyond = function (rule, value) {
+    const isAbove = rule.above !== null && value > rule.above;
+    return `${isAbove ? "above" : "below"} ${rolloutwatch.number(isAbove ? rule.above : rule.below)}`;
   };
 
   // without the full stop

@@ -14,14 +14,16 @@
     constructor(told) {
       this.told = told;
       this.state = told.state;
-      this.step = told.step;
+      [this.first, this.step] = [told.first, told.step];
       this.dropped = told.dropped;
       this.rivals = told.rivals;
       this.connected = true;
       this.madeAt = Date.now();
       this.heard = this.madeAt - 1000 * told.seconds_since_update;
       this.arrivals = [];
-      this.alerts = []; // that fire: {severity, rule, summary, step}
+      this.alerts = []; // that fire, as alert.told has them
+      this.alertMarks = []; // where alerts began, those that have ended too
+      this.begins = new Map(); // by figure, where what is wrong with it began
       this.recent = Object.create(null); // by names that a run chose, "constructor" say
       for (const [metric, one] of Object.entries(told.recent)) {
         // infinities are spelt, since JSON has none
@@ -44,6 +46,7 @@
 
     // time: undefined for what is old
     stepped(step, metrics, time) {
+      if (this.first === null) this.first = step;
       if (this.step === null || step > this.step) {
         this.step = step;
         if (time !== undefined) this.arrivals.push([time, step]);
@@ -119,14 +122,40 @@
       return Object.entries(this.recent).filter(([metric, column]) => names.has(metric) && isPresent(column));
     }
 
-    // What is wrong, the worst first: a figure that jumps in and out of its limits is not healthy in between.
+    // The figures that are beyond their limits, the worst first, of several as bad the one that is so for longest:
+    // the order stays as long as nothing begins or ends. One that jumps in and out of its limits is not healthy in between.
     broken() {
-      const names = new Set(this.told.rules.map((rule) => rule.metric));
-      const found = Object.entries(this.recent)
-        .filter(([metric, column]) => names.has(metric) && !rolloutwatch.isPast(column.step, this.step))
-        .map(([metric, column]) => rolloutwatch.verdict(this.told.rules, metric, column.value))
-        .filter((one) => one !== null);
-      return found.sort((one, other) => other.rule.severity - one.rule.severity || other.times - one.times);
+      const found = [];
+      for (const metric of new Set(this.told.rules.map((rule) => rule.metric))) {
+        const column = this.recent[metric];
+        const isPresent = column && !rolloutwatch.isPast(column.step, this.step);
+        const verdict = isPresent ? rolloutwatch.verdict(this.told.rules, metric, column.value) : null;
+        if (verdict) found.push({ ...verdict, began: this.beginOf(verdict, column) });
+        else this.begins.delete(metric);
+      }
+      return found.sort((one, other) => other.rule.severity - one.rule.severity || one.began.step - other.began.step);
+    }
+
+    // Since which step a figure is as bad as this; `atLeast` where it may be for longer than figures are kept here,
+    // and no alert of its rule, which may be on its way, knows better.
+    beginOf(verdict, column) {
+      const { metric, severity, name } = verdict.rule;
+      const known = this.begins.get(metric);
+      const isKnown = known && known.severity === severity;
+      if (isKnown && !known.atLeast) return known;
+      const at = rolloutwatch.beginning(this.told.rules, verdict, column.value);
+      const first = isKnown ? known.step : column.step[at];
+      const isAll = !isKnown && (at >= rolloutwatch.STEPS_JUDGED || column.step[0] === this.first);
+      const isOfIt = ({ step, fields }) => fields.rule === name && step <= first && (fields.until_step || Infinity) >= first;
+      const alert = isAll ? undefined : this.alertMarks.find(isOfIt);
+      const began = { severity, step: alert ? alert.step : first, atLeast: !isAll && !alert };
+      this.begins.set(metric, began);
+      return began;
+    }
+
+    // The server's time, in seconds.
+    now() {
+      return this.told.updated_at + this.told.seconds_since_update + (Date.now() - this.madeAt) / 1000;
     }
 
     // The tiles whose figure came once and has no value now.
@@ -192,7 +221,10 @@
 
   // How fast steps came between two of them, each with its time.
   function paceText([began, first], [ended, last]) {
-    const perSecond = (last - first) / Math.max(ended - began, 1e-3);
+    return paceOf((last - first) / Math.max(ended - began, 1e-3));
+  }
+
+  function paceOf(perSecond) {
     return perSecond >= 1 ? `${perSecond.toFixed(1)} steps/s` : `${(1 / perSecond).toFixed(1)} s/step`;
   }
 
@@ -200,5 +232,5 @@
     return `${count} ${count === 1 ? "step" : "steps"}`;
   }
 
-  Object.assign(rolloutwatch, { Standing, paceText, STATES: { CLASSES, WORDS }, countedSteps: steps });
+  Object.assign(rolloutwatch, { Standing, paceText, stepsPerSecond: paceOf, STATES: { CLASSES, WORDS }, countedSteps: steps });
 })();

@@ -9,9 +9,7 @@
     made.addEventListener("click", (event) => {
       if (event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
       event.preventDefault();
-      history.pushState({}, "", href);
-      dispatchEvent(new CustomEvent("_dashprivate_pushstate"));
-      scrollTo(0, 0);
+      rolloutwatch.visit(href);
     });
     return made;
   };

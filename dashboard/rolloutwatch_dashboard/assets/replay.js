@@ -245,11 +245,19 @@
       const stood = this.past ? rolloutwatch.alertsAt(this.alerts, this.past.step) : [];
       if (this.past) this.past.stood(stood);
       const key = stood.map((one) => one.id).join();
-      const shown = document.getElementById("replay-alerts");
-      if (shown) shown.hidden = !stood.length;
       if (key && key !== this.stood) this.askForAlerts();
       else if (key && !this.alertsTimer) this.alertsTimer = setTimeout(() => this.askForAlerts(), MS_BETWEEN_ALERTS);
       this.stood = key;
+    }
+
+    // How the run stood, with what the server has said of its alerts meanwhile; null while it is not replayed.
+    heard() {
+      if (!this.past) return null;
+      const shown = document.querySelector("#replay-alerts [data-firing]");
+      if (shown && shown.dataset.firing !== this.told) [this.told, this.said] = [shown.dataset.firing, JSON.parse(shown.dataset.firing)];
+      if (this.said) this.past.hear(this.said);
+      this.past.alertMarks = this.page.live.alertMarks;
+      return this.past;
     }
 
     askForAlerts() {

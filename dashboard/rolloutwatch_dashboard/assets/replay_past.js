@@ -79,9 +79,32 @@
       return time === null ? "at an unknown time" : rolloutwatch.moment(time);
     }
 
-    // These alerts stood, as /alerts tells them.
+    // These alerts stood, as /alerts tells them: all that is said of them until the server has said what was said by then.
     stood(alerts) {
-      this.alerts = alerts.map(({ severity, rule, summary, firing_step: step }) => ({ severity: SEVERITIES[severity], rule, summary, step }));
+      this.alerts = alerts.map(({ id, severity, rule, summary, firing_step: step, firing_time: time, values }) => ({
+        id,
+        severity: SEVERITIES[severity],
+        rule,
+        summary,
+        step,
+        time,
+        metrics: Object.keys(values),
+        known: [],
+        notes: [],
+        calls: true,
+      }));
+    }
+
+    // What had been said of alerts by then, as alert.told has it.
+    hear(alerts) {
+      const known = new Map(alerts.map((one) => [one.id, one]));
+      this.alerts = this.alerts.map((one) => known.get(one.id) || one);
+    }
+
+    // When the step was made; where nobody knows, when the last of the alerts began.
+    now() {
+      const time = this.times[this.times.length - 1];
+      return time === null ? Math.max(0, ...this.alerts.map((one) => one.time)) : time;
     }
 
     speed() {

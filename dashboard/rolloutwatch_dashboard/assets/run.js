@@ -30,6 +30,7 @@
         rewound: () => this.rebuild(),
         connected: (yes) => this.isConnected(yes),
       });
+      this.about = new rolloutwatch.RunAbout(told);
       this.board = new rolloutwatch.Board(this);
       this.replay = new rolloutwatch.Replay(this);
       this.clock = setInterval(() => this.tick(), 1000);
@@ -44,6 +45,7 @@
       this.replay.leave();
       this.groups.close();
       this.board.close();
+      this.about.close();
       for (const chart of this.heat) chart.close();
       clearInterval(this.clock);
       clearTimeout(this.timer);
@@ -165,7 +167,7 @@
       }
       if (shown.dataset.marks === this.alerts) return;
       this.alerts = shown.dataset.marks;
-      const marks = JSON.parse(this.alerts);
+      const marks = (this.live.alertMarks = JSON.parse(this.alerts));
       for (const chart of this.charts) chart.alerted(marks);
       this.schedule();
     }
@@ -180,8 +182,9 @@
     // All but the charts.
     paintWords() {
       this.takeAlerts();
+      this.about.paint();
       this.groups.look(this.live.connected);
-      const standing = this.replay.past || this.live;
+      const standing = this.replay.heard() || this.live;
       rolloutwatch.paintTiles(standing);
       rolloutwatch.paintHead(standing);
       rolloutwatch.paintTab(this.live);

@@ -28,7 +28,7 @@
     say($("speed"), standing.speed());
     say($("age"), standing.age());
     $("age").title = `began ${rolloutwatch.moment(standing.told.started_at)}, last heard of ${rolloutwatch.moment(standing.heard / 1000)}`;
-    rolloutwatch.paintReasons($("reasons"), rolloutwatch.reasonsOf(standing, broken));
+    rolloutwatch.paintWhy(standing, broken);
     document.body.classList.toggle("out-of-date", standing.isOver());
   };
 

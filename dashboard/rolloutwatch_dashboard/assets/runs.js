@@ -1,5 +1,6 @@
 // The page of all runs: rows that come judged, and are found, filtered, sorted and drawn here. What is chosen stands in the address.
-// runs_view.js says which rows are shown, runs_tools.js has what stands above them, runs_rows.js draws them, runs_actions.js changes runs.
+// runs_view.js says which rows are shown, runs_tools.js has what stands above them, runs_rows.js draws them, runs_chosen.js
+// has those that are chosen, runs_actions.js changes runs.
 (function () {
   "use strict";
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
@@ -15,8 +16,10 @@
     constructor(told) {
       super(null);
       this.told = told;
-      this.sorts = ["name", "health", "state", "step", "updated", ...told.figures.map((figure) => figure.key)];
+      this.sorts = ["name", "health", "state", "step", "speed", "updated", "age", ...told.figures.map((figure) => figure.key)];
       this.rows = new Map();
+      this.shown = []; // rows that are asked for and drawn
+      this.paces = new rolloutwatch.RunPaces();
       this.actions = new rolloutwatch.RunsActions(told.tags, ask);
       this.table = new rolloutwatch.RunsRows(this);
       this.view = rolloutwatch.runsView(location.search, this.sorts);
@@ -27,6 +30,7 @@
       this.isEmpty = !$("runs-rows");
       if (!this.isEmpty) {
         this.tools = new rolloutwatch.RunsTools(this);
+        this.chosen = new rolloutwatch.RunsChosen(this, told.compared);
         for (const head of document.querySelectorAll("#runs [data-sort]")) {
           head.addEventListener("click", () => this.sortBy(head.dataset.sort));
         }
@@ -45,7 +49,7 @@
       if (table) table.dataset.now = news.now;
       if (news.whole) this.rows.clear();
       for (const id of news.gone) this.rows.delete(id);
-      for (const row of news.rows) this.rows.set(row.id, row);
+      for (const row of news.rows) this.rows.set(row.id, { ...row, speed: this.paces.of(row) });
       // what stands there for an archive without a run, or with some, is made by the server
       if (this.isEmpty !== !this.rows.size) return window.dash_clientside.set_props("refresh", { data: Date.now() });
       this.left = news.left;
@@ -96,8 +100,9 @@
       const all = [...this.rows.values()];
       this.tools.paint(all);
       const asked = rolloutwatch.sortedRuns(all.filter((row) => rolloutwatch.isAskedFor(row, this.view)), this.view, this.told.figures);
-      const shown = asked.slice(0, this.view.most);
+      const shown = (this.shown = asked.slice(0, this.view.most));
       this.table.show(shown);
+      this.chosen.paint();
       this.paintRest(asked.length - shown.length, asked.length);
       const whole = this.view.archived ? all.length : all.filter((row) => !row.archived).length;
       const some = asked.length < whole ? `${asked.length} of ` : "";

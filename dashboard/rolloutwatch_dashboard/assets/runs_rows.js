@@ -36,6 +36,7 @@
         of: [row.tags, row.archived],
         cell: { class: "named" },
         children: () => [
+          page.chosen.box(row),
           link(row.href, {}, element("span", { class: "project" }, `${row.project} / `), row.name),
           row.tags.length || row.archived
             ? element(
@@ -63,8 +64,19 @@
           contested ? element("span", { class: "state state-contested", title: "More than one trainer writes to this run; shown is the one that began last." }, "contested") : null,
         ],
       },
-      { of: row.step, cell: { class: "figure", "data-label": "Step" }, children: (step) => [step === null ? "–" : String(step)] },
-      { of: null, cell: { class: "figure age", "data-label": "Updated" }, children: () => [] },
+      {
+        of: [row.step, row.speed],
+        cell: { class: "figure", "data-label": "Step" },
+        children: ([step, speed]) => [
+          element("span", { class: "now" }, step === null ? "–" : String(step)),
+          speed === null ? null : element("span", { class: "sub" }, rolloutwatch.stepsPerSecond(speed)),
+        ],
+      },
+      {
+        of: null,
+        cell: { class: "figure age", "data-label": "Updated" },
+        children: () => [element("span", { class: "now" }), element("span", { class: "sub" })],
+      },
       ...page.told.figures.map(figure),
       {
         of: row.state,
@@ -147,12 +159,11 @@
     paintAges(now) {
       for (const { tr, row } of this.drawn.values()) {
         const cell = tr.querySelector(".age");
-        say(cell, rolloutwatch.age(now / 1000 - row.updated));
-        const moment = new Date(row.updated * 1000);
-        if (cell.dataset.at !== String(row.updated)) {
-          cell.dataset.at = row.updated;
-          cell.title = Number.isNaN(moment.getTime()) ? "" : moment.toLocaleString();
-        }
+        say(cell.querySelector(".now"), rolloutwatch.age(now / 1000 - row.updated));
+        say(cell.querySelector(".sub"), `began ${rolloutwatch.age(now / 1000 - row.started)}`);
+        if (cell.dataset.at === String(row.updated)) continue;
+        cell.dataset.at = row.updated;
+        cell.title = `began ${rolloutwatch.moment(row.started)}, last heard of ${rolloutwatch.moment(row.updated)}`;
       }
     }
 

@@ -60,11 +60,15 @@
       this.archived.checked = view.archived;
       say(this.archivedText, `archived ${away.length}${live ? `, ${live} of them live` : ""}`);
       this.order.value = view.sort;
-      for (const head of document.querySelectorAll("#runs [data-sort]")) {
-        const isOn = head.dataset.sort === view.sort;
-        if (isOn) head.parentElement.setAttribute("aria-sort", view.reversed ? "ascending" : "descending");
-        else head.parentElement.removeAttribute("aria-sort");
-        head.classList.toggle("reversed", isOn && view.reversed);
+      // a column may be sorted by either of two things that stand in it
+      for (const column of document.querySelectorAll("#runs th")) {
+        column.removeAttribute("aria-sort");
+        for (const head of column.querySelectorAll("[data-sort]")) {
+          const isOn = head.dataset.sort === view.sort;
+          if (isOn) column.setAttribute("aria-sort", view.reversed ? "ascending" : "descending");
+          head.classList.toggle("on", isOn);
+          head.classList.toggle("reversed", isOn && view.reversed);
+        }
       }
     }
 

@@ -7,6 +7,7 @@
   const KINDS = ["ok", "unknown", "warning", "critical"]; // from good to bad
   const PORTION = 100; // rows that are drawn at once
   const DEFAULT_SORT = "updated";
+  const SECONDS_OF_PACE = 60;
 
   rolloutwatch.runs = { KINDS, STATES, PORTION };
 
@@ -60,6 +61,22 @@
   // A live run is updated all the time: such runs stand as they began, so that rows stay where they are.
   const time = (row) => (row.state === "live" ? [1, row.started] : [0, row.updated]);
 
+  // How fast live runs go: by the steps that came while one looks on, at most so many seconds back, else by all of the run.
+  rolloutwatch.RunPaces = class {
+    constructor() {
+      this.seen = new Map(); // by id, [updated, step] as they were told
+    }
+
+    // A run's steps per second, null where nobody knows; to be asked once for each row that comes.
+    of({ id, state, started, updated, first, step }) {
+      if (step === null) return null;
+      const seen = (this.seen.get(id) || []).filter(([time, at]) => state === "live" && updated - time < SECONDS_OF_PACE && at < step);
+      const [[began, from]] = [...seen, [started, first]];
+      this.seen.set(id, [...seen, [updated, step]]);
+      return step > from && updated > began ? (step - from) / (updated - began) : null;
+    }
+  };
+
   // The bad ones first: the low, the high, or those far from the ideal; then what is no number, then what is not there.
   function goodness(figure, told) {
     if (figure.rank === null) return figure.text === "–" ? [2, 0] : [1, 0];
@@ -81,10 +98,12 @@
       health: (row) => [-badness(row), ...time(row).map((value) => -value)],
       state: (row) => [STATES.indexOf(row.state), ...time(row).map((value) => -value)],
       step: (row) => [row.step === null ? 1 : 0, row.step === null ? 0 : -row.step],
+      speed: (row) => [row.speed === null ? 1 : 0, row.speed === null ? 0 : -row.speed],
+      age: (row) => [row.started],
       updated: (row) => time(row).map((value) => -value),
     };
     const key = at < 0 ? keys[view.sort] : (row) => goodness(row.figures[at], figures[at]);
-    const hasEnd = at >= 0 || view.sort === "step";
+    const hasEnd = at >= 0 || view.sort === "step" || view.sort === "speed";
     const sign = view.reversed ? -1 : 1;
     const keyed = rows.map((row) => [key(row), row]);
     keyed.sort(([a, one], [b, other]) => {

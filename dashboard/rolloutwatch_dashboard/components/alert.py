@@ -13,9 +13,10 @@ from rolloutwatch_contract import guides
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_contract.severity import Severity
+from rolloutwatch_dashboard.charts import LOSSES
 from rolloutwatch_dashboard.components import badge
 from rolloutwatch_dashboard.text import age, at
-from rolloutwatch_dashboard.words import Figure, condition_of, figures_of, lasting
+from rolloutwatch_dashboard.words import Figure, condition_of, figures_of, lasting, metrics_of
 
 FOR_EVER = 10 * 365 * 86400.0  # whoever waits longer waits until it ends
 # which role a button's act takes, as security/roles.py of the server has it; pages hide what one may not do
@@ -115,33 +116,30 @@ def step_link(alert: AlertView, step: int, text: str) -> dcc.Link:
     return dcc.Link(text, href=f"/runs/{quote(alert.run)}/steps/{step}")
 
 
-def row(alert: AlertView, now: float) -> html.Li:
-    """Return an alert that fires in few words, for the page of its run."""
-    known = [" ".join(filter(None, one)) for one in figures_of(alert)]
-    return html.Li(
-        [
-            html.Div(
-                [
-                    severity(alert.severity),
-                    html.Strong(alert.rule),
-                    html.Span(alert.summary or condition(alert.condition), className="summary"),
-                    *notes(alert),
-                ],
-                className="what",
-            ),
-            html.Div(
-                [
-                    *([html.Span(", ".join(known), className="known")] if known else []),
-                    html.Span(since(alert, now), className="since", **at(alert.firing_time)),
-                    *guide_link(alert.guide),
-                    *([acknowledge(alert)] if not is_acknowledged(alert, now) else []),
-                ],
-                className="more",
-            ),
-            seen(alert, now),
-        ],
-        className=classes(alert, now),
-    )
+def told(alert: AlertView, now: float) -> dict[str, Any]:
+    """Return what run_why.js says of an alert on the page of its run."""
+    acknowledged, silenced = _acknowledged(alert, now), _silenced(alert, now)
+    # what was lost is said in words, with why, beside which its count says nothing
+    known = [] if set(alert.values) <= set(LOSSES) else figures_of(alert)
+    return {
+        "id": alert.id,
+        "run": alert.run,
+        "rule": alert.rule,
+        "severity": int(alert.severity),
+        "summary": alert.summary,
+        "condition": condition_of(alert.condition) or alert.condition,
+        "step": alert.firing_step,
+        "time": alert.firing_time,
+        "known": [one._asdict() for one in known],
+        "metrics": sorted(metrics_of(alert)),
+        "cure": alert.cure,
+        "guide": guides.link(alert.guide),
+        "notes": [[one.children, one.title] for one in notes(alert)],
+        "calls": calls(alert, now),
+        "acknowledged": acknowledged,
+        "note": alert.note if acknowledged else "",
+        "silenced": silenced,
+    }
 
 
 def classes(alert: AlertView, now: float) -> str:
@@ -202,16 +200,25 @@ def condition(text: str) -> Any:
 def seen(alert: AlertView, now: float) -> html.Div:
     """Return who has acknowledged an alert, and until when nobody is told of it."""
     said: list[Any] = []
-    if is_acknowledged(alert, now):
-        until = alert.acknowledged_until
-        how_long = "until it ends" if until is None else remaining(until, now)
+    if acknowledged := _acknowledged(alert, now):
         note = [html.Q(alert.note)] if alert.note else []
-        said.append(
-            html.P([f"Acknowledged by {alert.acknowledged_by}, {how_long}. ", *note, take_back(alert)])
-        )
-    if alert.silenced_until is not None and alert.silenced_until > now:
-        said.append(html.P(f"Silenced {remaining(alert.silenced_until, now)}: nobody is told."))
+        said.append(html.P([f"{acknowledged} ", *note, take_back(alert)]))
+    if silenced := _silenced(alert, now):
+        said.append(html.P(silenced))
     return html.Div(said, className="seen-by")
+
+
+def _acknowledged(alert: AlertView, now: float) -> str:
+    if not is_acknowledged(alert, now):
+        return ""
+    until = alert.acknowledged_until
+    how_long = "until it ends" if until is None else remaining(until, now)
+    return f"Acknowledged by {alert.acknowledged_by}, {how_long}."
+
+
+def _silenced(alert: AlertView, now: float) -> str:
+    until = alert.silenced_until
+    return "" if until is None or until <= now else f"Silenced {remaining(until, now)}: nobody is told."
 
 
 def remaining(until: float, now: float) -> str:

@@ -12,10 +12,8 @@ from dash.development.base_component import Component
 from rolloutwatch_contract.protocol import Source
 from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_dashboard import ids
-from rolloutwatch_dashboard.components import alert
+from rolloutwatch_dashboard.pages.run_alerts import firing_of
 from rolloutwatch_dashboard.visit import Visit
-
-ALERTS_SHOWN = 6  # as many as of the present
 
 
 def parts() -> list[Component]:
@@ -38,7 +36,7 @@ def register(app: Dash, visit: Callable[[], Visit]) -> None:
 
 
 def alerts_then(run: str, source: Source, asked: object) -> html.Div | None:
-    """Return the alerts that stood, as old as they were, with what had been said of them by then.
+    """Return what replay.js reads of the alerts that stood, with what had been said of them by then.
 
     None if nothing sensible is asked:
     `asked` is what a browser sends, which may be anything: {"step", "time"}, the time None where it is not known.
@@ -48,10 +46,6 @@ def alerts_then(run: str, source: Source, asked: object) -> html.Div | None:
         return None
     known = float(time) if isinstance(time, int | float) and math.isfinite(time) else None
     stood = source.alerts_at(run, step, math.inf if known is None else known)
-    # where nobody knows when the step was, alerts are as old as if it were that at which the last of them began
+    # where nobody knows when the step was, it is as if it were that at which the last of them began
     now = known if known is not None else max((one.firing_time for one in stood), default=0.0)
-    ordered = sorted(stood, key=lambda one: (not alert.calls(one, now), -one.severity, one.firing_step))
-    rows = [alert.row(one, now) for one in ordered[:ALERTS_SHOWN]]
-    more = len(ordered) - len(rows)
-    rest = [html.P(f"{more} more fired.", className="more-alerts")] if more > 0 else []
-    return html.Div([html.Ul(rows, className="run-alerts"), *rest], **{"data-step": str(step)})
+    return html.Div(**{"data-step": str(step), "data-firing": firing_of(stood, now)})

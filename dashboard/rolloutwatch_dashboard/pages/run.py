@@ -7,12 +7,11 @@ from urllib.parse import quote
 from dash import dcc, html
 
 from rolloutwatch_contract import METRICS
-from rolloutwatch_contract.drops import describe_drop
-from rolloutwatch_contract.protocol import RuleState, RunDetail
+from rolloutwatch_contract.protocol import RunDetail
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.around import Around
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, TILES, ChartGroup, charts_of
-from rolloutwatch_dashboard.components import badge, frame, replay
+from rolloutwatch_dashboard.components import badge, configuration, frame, replay
 from rolloutwatch_dashboard.components.tile import tile
 from rolloutwatch_dashboard.pages.run_alerts import alerts_of, never
 from rolloutwatch_dashboard.pages.run_charts import (
@@ -24,7 +23,6 @@ from rolloutwatch_dashboard.pages.run_charts import (
     parts_of,
 )
 from rolloutwatch_dashboard.pages.run_followed import followed
-from rolloutwatch_dashboard.text import number
 from rolloutwatch_dashboard.visit import Shown, Visit
 
 
@@ -57,13 +55,13 @@ def layout(groups: Sequence[ChartGroup], drawing: Drawing, now: float) -> html.D
             replay.bar(),
             dcc.Store(id=ids.RUN_WATCH, data=0),
             dcc.Store(id=ids.REPLAY_WATCH),
-            html.Div(alerts_of(run.summary.id, source, now), id=ids.RUN_ALERTS),
+            html.Div(alerts_of(run.summary.id, source, now), id=ids.RUN_ALERTS, hidden=True),
             html.Div(id=ids.REPLAY_ALERTS, hidden=True),
             html.Div(_tiles(groups), className="tiles"),
-            html.Ul(id=ids.REASONS),
+            _why(),
             *_looked_at(run, drawing.looked_at),
             *(groups_layout(groups, drawing) if groups else [_nothing_yet(run)]),
-            _facts(run, source.rule_states(run.summary.id)),
+            configuration.configuration(run, *never(source.rule_states(run.summary.id))),
         ],
         **{"data-page": drawing.name},
     )
@@ -78,13 +76,34 @@ def _head(run: RunDetail) -> html.Div:
             html.Span(id=ids.STEP),
             html.Span(id=ids.SPEED),
             html.Span(id=ids.AGE),
-            replay.opener(),
+            html.Ul(id=ids.RUN_TAGS, **{"aria-label": "Tags"}),
+            _tags_button(),
+            html.Div([configuration.opener(), replay.opener()], className="ways"),
             html.P(
                 [html.Strong(id=ids.HEALTH), html.Span(id=ids.HEADLINE)], className="headline", role="status"
             ),
         ],
         className="head",
     )
+
+
+def _tags_button() -> html.Button:
+    """Return the button by which the tags are changed; run_about.js asks."""
+    said = {"data-about": "tags", "data-needs": "operator", "aria-label": "Tags of this run"}
+    return html.Button("Tags…", type="button", className="act tags-of", **said)
+
+
+def _why() -> html.Section:
+    """Return the room for what is wrong, which takes none while nothing is; run_why.js fills it."""
+    more = html.Button(
+        id=ids.REASONS_MORE,
+        type="button",
+        className="act",
+        hidden=True,
+        **{"aria-controls": ids.REASONS, "aria-expanded": "false"},
+    )
+    heading = html.H2("Why", className="hidden")
+    return html.Section([heading, html.Ul(id=ids.REASONS), more], id=ids.WHY, hidden=True)
 
 
 def _tiles(groups: Sequence[ChartGroup]) -> list[html.Section]:
@@ -115,24 +134,3 @@ def _nothing_yet(run: RunDetail) -> html.P:
     if run.summary.last_step is None:
         return html.P("Charts appear with the first step that the trainer brings.", className="nothing")
     return html.P("No figure has come with any step, so that there is nothing to draw.", className="nothing")
-
-
-def _facts(run: RunDetail, states: Sequence[RuleState]) -> html.Details:
-    facts = {
-        **run.config,
-        **run.environment,
-        **{describe_drop(why): count for why, count in run.dropped.items()},
-    }
-    rows = [html.Tr([html.Th(name), html.Td(_fact(value))]) for name, value in facts.items()]
-    return html.Details(
-        [
-            html.Summary("Configuration and environment"),
-            html.Table(html.Tbody(rows)),
-            *never(states),
-        ],
-        className="facts",
-    )
-
-
-def _fact(value: object) -> str:
-    return "not set" if value is None else number(value) if isinstance(value, float) else str(value)

@@ -18,7 +18,6 @@ from rolloutwatch_dashboard.figures.timeseries import Chart
 from rolloutwatch_dashboard.visit import Visit
 from rolloutwatch_dashboard.words import metrics_of
 
-ALERTS_SHOWN = 6  # whether the run is healthy is seen without scrolling
 ALERTS_MARKED = 50  # the newest ones; one that flaps would fill a chart
 
 Marks = tuple[
@@ -27,30 +26,25 @@ Marks = tuple[
 
 
 def alerts_of(run: str, source: Source, now: float) -> html.Div:
-    """Return the alerts of a run that fire, with what of all its alerts stands on its charts."""
-    firing = sorted(
-        source.alerts(run=run), key=lambda one: (not alert.calls(one, now), -one.severity, one.firing_step)
-    )
+    """Return what run.js reads of a run's alerts: those that fire, and where all of them began."""
     marks = [
         {**one, "metrics": list(metrics)}
         for mark, metrics in alert_marks(source, run)
         for one in followed_marks([mark])
     ]
-    rows = [alert.row(one, now) for one in firing[:ALERTS_SHOWN]]
-    more = len(firing) - len(rows)
-    shown: list[Any] = [html.Ul(rows, className="run-alerts")] if rows else []
-    shown += (
-        [html.P(alert.alerts_link(f"{more} more fire", run=run), className="more-alerts")] if more > 0 else []
+    return html.Div(
+        **{"data-marks": json.dumps(marks), "data-firing": firing_of(source.alerts(run=run), now)}
     )
-    return html.Div(shown, **{"data-marks": json.dumps(marks), "data-firing": json.dumps(_told(firing))})
 
 
-def _told(firing: Sequence[AlertView]) -> list[dict[str, Any]]:
-    """Return what the head of the page says of alerts that fire."""
-    return [
-        {"severity": int(one.severity), "rule": one.rule, "summary": one.summary, "step": one.firing_step}
-        for one in firing
-    ]
+def firing_of(alerts: Sequence[AlertView], now: float) -> str:
+    """Return what run_why.js says of alerts, those that call first, then the worst, then those that began first."""
+    told = [alert.told(one, now) for one in alerts]
+    # of several that began together the one about the fewest figures says most
+    told.sort(
+        key=lambda one: (not one["calls"], -one["severity"], one["step"], len(one["metrics"]), one["rule"])
+    )
+    return json.dumps(told)
 
 
 def parts() -> list[Component]:

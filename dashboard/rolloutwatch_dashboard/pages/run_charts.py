@@ -158,12 +158,7 @@ def groups_layout(groups: Sequence[ChartGroup], drawing: Drawing) -> list[Compon
         card_of_it: list[Component] = [html.Div([heatmap.card(drawing.run)], className="charts")]
         found = dict([*beginning, (heatmap.GROUP, (heatmap.HEADING, card_of_it)), *rest])
     return [
-        html.Nav(
-            [html.A(heading, href=f"#{ids.group(name)}") for name, (heading, _) in found.items()],
-            className="jumps",
-            **{"aria-label": "Groups of charts"},
-        ),
-        chart_tools(),
+        html.Div([_jumps(found), chart_tools()], className="chart-bar"),
         *(
             html.Details(
                 [html.Summary(html.H2(heading)), *inside], id=ids.group(name), className="group", open=True
@@ -171,6 +166,12 @@ def groups_layout(groups: Sequence[ChartGroup], drawing: Drawing) -> list[Compon
             for name, (heading, inside) in found.items()
         ),
     ]
+
+
+def _jumps(groups: Mapping[str, tuple[str, Any]]) -> html.Nav:
+    """Return the ways to the groups, by name with their headings."""
+    links = [html.A(heading, href=f"#{ids.group(name)}") for name, (heading, _) in groups.items()]
+    return html.Nav(links, className="jumps", **{"aria-label": "Groups of charts"})
 
 
 def _part_layouts(parts: Sequence[Part], first: set[str], drawing: Drawing) -> Iterator[Component]:

@@ -8,6 +8,7 @@ from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.drops import DROPS
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import RunDetail, Series, SessionView
+from rolloutwatch_contract.tags import LETTERS_OF_A_TAG, MOST_TAGS
 from rolloutwatch_dashboard import ids, theme
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, SMALL_PRINT, TILES, UNREADABLE, ChartGroup
 from rolloutwatch_dashboard.components import heatmap
@@ -37,7 +38,10 @@ def followed(groups: Sequence[ChartGroup], drawing: Drawing, now: float) -> dict
         "marks": followed_marks(marks),
         "ends": drawing.ends,
         "run": summary.id,
+        "project": summary.project,
         "name": summary.name,
+        "tags": list(summary.tags),
+        "tags_may_be": {"most": MOST_TAGS, "letters": LETTERS_OF_A_TAG},
         "state": summary.state.value,
         "generation": run.generation,
         "first": summary.first_step,
@@ -121,7 +125,7 @@ def followed_limit(limit: Limit) -> dict[str, Any]:
         for name, side in (("above", limit.above), ("below", limit.below))
     }
     about = {"title": title, "summary": limit.summary, "cure": limit.cure}
-    return {"metric": limit.metric, "severity": int(limit.severity), **sides, **about}
+    return {"name": limit.name, "metric": limit.metric, "severity": int(limit.severity), **sides, **about}
 
 
 def _recent(series: Series) -> dict[str, list[Any]]:

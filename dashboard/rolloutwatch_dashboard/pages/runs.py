@@ -11,13 +11,20 @@ from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.tags import LETTERS_OF_A_TAG, MOST_TAGS
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.charts import TILES
+from rolloutwatch_dashboard.comparison import MOST_RUNS
 from rolloutwatch_dashboard.components import frame
 from rolloutwatch_dashboard.figures.sparkline import HEIGHT, WIDTH
 from rolloutwatch_dashboard.visit import Shown, Visit
 
 SECONDS_BETWEEN_LOOKS = 3.0
-# what one may sort by, as it stands in addresses, with its column
-SORTS = {"name": "Run", "health": "Health", "state": "State", "step": "Step", "updated": "Updated"}
+# what one may sort by, as it stands in addresses, with what it is called, column by column
+SORTS = (
+    {"name": "Run"},
+    {"health": "Health"},
+    {"state": "State"},
+    {"step": "Step", "speed": "Speed"},
+    {"updated": "Updated", "age": "Age"},
+)
 
 TRAINER = """import rolloutwatch
 
@@ -44,7 +51,13 @@ def show(visit: Visit) -> Shown:
         dcc.Store(id=ids.RUNS_SEEN, data=told["seen"]),
     ]
     body = html.Div(_table() if told["rows"] else _empty(), id=ids.RUNS, **{"data-now": str(visit.now)})
-    return html.Div([*parts, body]), {"kind": "runs", "figures": _figures(), "tags": _tags(), **told}
+    return html.Div([*parts, body]), {
+        "kind": "runs",
+        "figures": _figures(),
+        "tags": _tags(),
+        "compared": MOST_RUNS,
+        **told,
+    }
 
 
 def news(visit: Visit, seen: object) -> dict[str, Any]:
@@ -101,10 +114,13 @@ def _tags() -> dict[str, int]:
 
 
 def _table() -> html.Section:
-    columns = SORTS | {key(title): title for title in TILES.values()}
+    columns = [*SORTS, *({key(title): title} for title in TILES.values())]
     heads = [
-        html.Th(html.Button(title, type="button", **{"data-sort": name}), scope="col")
-        for name, title in columns.items()
+        html.Th(
+            [html.Button(title, type="button", **{"data-sort": name}) for name, title in column.items()],
+            scope="col",
+        )
+        for column in columns
     ]
     acts = html.Th(html.Span("Actions", className="hidden"), scope="col", **{"data-needs": "operator"})
     return html.Section(
@@ -115,6 +131,7 @@ def _table() -> html.Section:
             ),
             html.Div(id=ids.RUNS_TOOLS, role="search"),
             html.Table([html.Thead(html.Tr([*heads, acts])), html.Tbody(id=ids.RUNS_ROWS)]),
+            html.Div(id=ids.RUNS_CHOSEN, role="group", hidden=True, **{"aria-label": "Chosen runs"}),
             html.Div(id=ids.RUNS_REST),
         ]
     )
