@@ -407,10 +407,14 @@ def test_the_page_of_rules_lists_them_with_how_they_stand() -> None:
     listed = shown(source, "/rules")
     text = text_of(listed)
     assert "These are the default rules." in text
-    assert "critical too_many_vetoed Guide More than one sequence in ten is vetoed. fires on 2 runs" in text
+    assert (
+        "critical too_many_vetoed Guide Edit More than one sequence in ten is vetoed. fires on 2 runs" in text
+    )
     assert "Vetoed sequences is above 0.1 (at 3 steps in a row) when Vetoed sequences is below 0.08" in text
     assert found(listed, "rules-document").value == DEFAULT_DOCUMENT
-    assert [act for act, _ in buttons(listed)] == ["check-rules", "save-rules", "try-rules"]
+    edits = ["edit-rule"] * len(DEFAULT_RULES)
+    ways = ["check-rules", "save-rules", "preview-rules", "try-rules"]
+    assert [act for act, _ in buttons(listed)] == [*edits, *ways]
 
 
 def test_rules_that_somebody_saved_say_who_and_can_be_taken_back() -> None:
@@ -424,8 +428,8 @@ def test_rules_that_somebody_saved_say_who_and_can_be_taken_back() -> None:
     source.set_rules(view)
     listed = shown(source, "/rules")
     assert "Saved by <b>alice</b>, 1 min ago." in text_of(listed)
-    assert "warning off off reward is above 1 after a step without it math~*, a~b" in text_of(listed)
-    assert [act for act, _ in buttons(listed)] == ["check-rules", "save-rules", "default-rules"]
+    assert "warning off Edit off reward is above 1 after a step without it math~*, a~b" in text_of(listed)
+    assert [act for act, _ in buttons(listed)] == ["edit-rule", "check-rules", "save-rules", "default-rules"]
     assert getattr(found(listed, "rules-editor"), "data-version") == "3"
 
 
@@ -437,5 +441,5 @@ def test_rules_of_a_file_are_read_and_tried_and_not_saved(origin: Origin) -> Non
     listed = shown(source, "/rules")
     assert "They are those of the file  /etc/rules.toml , and change when it changes." in text_of(listed)
     assert found(listed, "rules-document").readOnly is True
-    assert [act for act, _ in buttons(listed)] == ["check-rules", "try-rules"]
+    assert [act for act, _ in buttons(listed)] == ["check-rules", "preview-rules", "try-rules"]
     assert "There is no rule: nobody is called." in text_of(listed)
