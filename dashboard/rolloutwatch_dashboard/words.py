@@ -213,6 +213,30 @@ def _limit(node: Node, operator: str, value: float) -> Iterator[tuple[str, str]]
             return
 
 
+def limits_in_words(node: Node) -> list[str]:
+    """Return of each number that something is compared with what it is of, in the order in which they are written.
+
+    >>> limits_in_words(parse("0.5 < ratio_std and mean(mismatch_kl, 50) <= 0.1").node)
+    ['“Ratio of a token, std” is above', 'mean of KL (K1) over 50 values is at most']
+    """
+    match node:
+        case Number():
+            return []
+        case And(operands) | Or(operands):
+            return [words for one in operands for words in limits_in_words(one)]
+        case Not(operand):
+            return limits_in_words(operand)
+        case Share(condition, _):
+            return limits_in_words(condition)
+        case Comparison(operator, Number(), right) if not isinstance(right, Number):
+            return [f"{_number(right)} is {COMPARED[MIRRORED[operator]]}"]
+        case Comparison(operator, left, Number()) if not isinstance(left, Number):
+            inside = limits_in_words(left) if isinstance(left, Share) else []
+            return [*inside, f"{_number(left)} is {COMPARED[operator]}"]
+        case _:
+            return []
+
+
 def names(words: Sequence[str], most: int) -> str:
     """Return a list in words; of a long one, how many more there are.
 

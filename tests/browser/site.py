@@ -1,7 +1,9 @@
 """The real server on a port of its own, whose clock and whose runs a test holds in its hands."""
 
+import os
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -15,6 +17,11 @@ from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.app import create_app
 from rolloutwatch_server.ingest import Ingest
 from rolloutwatch_server.live import LiveFeed
+from rolloutwatch_server.notify.children import surroundings
+from rolloutwatch_server.notify.events import Links
+from rolloutwatch_server.notify.notifier import Notifier
+from rolloutwatch_server.notify.posts import World
+from rolloutwatch_server.notify.targets import Target
 from rolloutwatch_server.security import Access
 from rolloutwatch_server.store import Entry, Position, Store
 from rolloutwatch_server.transport import connect
@@ -47,9 +54,11 @@ CONFIG: dict[str, str | int | float | bool | None] = {
 
 
 class Site:
-    """The server in a thread, with its archive in `folder`."""
+    """The server in a thread, with its archive in `folder`; `targets` are told of alerts."""
 
-    def __init__(self, folder: Path, redis_url: str, access: Access | None = None) -> None:
+    def __init__(
+        self, folder: Path, redis_url: str, access: Access | None = None, targets: Sequence[Target] = ()
+    ) -> None:
         self.late_seconds = 0.0
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -57,6 +66,8 @@ class Site:
         self.rules = Rulebook(self._store)
         self._redis_url = redis_url
         self._access = access
+        world = World(Links(self.url), surroundings(folder, os.environ))
+        self._notifier = Notifier(self._store, targets, world) if targets else None
         self._sessions: dict[str, int] = {}
         self._sequences: dict[str, int] = {}
 
@@ -65,15 +76,21 @@ class Site:
         self._feed = LiveFeed()
         self._herald = Herald(self._store, self._feed)
         ingest = Ingest(self._store, lambda: connect(self._redis_url), self._herald.announce)
-        app = create_app(self._store, self._feed, ingest, access=self._access, rulebook=self.rules)
+        app = create_app(
+            self._store, self._feed, ingest, access=self._access, rulebook=self.rules, notifier=self._notifier
+        )
         config = uvicorn.Config(app, host="127.0.0.1", port=self.port, log_config=None, ws="none")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
         wait_for("the site", self._answers)
+        if self._notifier is not None:
+            self._notifier.__enter__()
 
     def stop(self) -> None:
         """End the server; the archive stays."""
+        if self._notifier is not None:
+            self._notifier.__exit__()
         self._feed.close()
         self._server.should_exit = True
         self._thread.join(20)

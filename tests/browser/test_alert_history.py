@@ -1,11 +1,15 @@
 """The history of alerts in a browser: drawn where one looks, a way to each step, and the life of each in words."""
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import Complaints
 from tests.browser.site import HEALTHY, Site
 from tests.browser.test_alerts import RULE, RUN, VETOED, card, fall_ill
+from tests.server.notify.events import SECRET, webhook
+from tests.server.receiver import Mode, Receiver, always
 
 
 def test_an_alert_shows_its_figures_around_where_it_fired_and_leads_to_each_step(
@@ -79,3 +83,37 @@ def test_past_alerts_are_chosen_by_when_they_began(site: Site, page: Page) -> No
     expect(page.get_by_label("Begun from")).to_have_value("2020-01-01T00:00")
     page.get_by_label("to", exact=True).fill("")
     expect(page.locator("article.alert")).to_have_count(1)
+
+
+def test_targets_are_tested_and_what_was_given_up_is_sent_again(
+    tmp_path: Path, redis_url: str, page: Page, complaints: Complaints
+) -> None:
+    """The answer stands beside the button and stays there; whom a message reached is a part of the alert's life."""
+    complaints.expected.append("502 (Bad Gateway)")
+    plain = "allow_internal = true\npicture = false\nresolved = false"
+    with Receiver(always(Mode.GONE)) as receiver:
+        site = Site(tmp_path, redis_url, targets=[webhook(receiver.url, "on-call", plain)])
+        site.start()
+        try:
+            fall_ill(site)
+            page.goto(f"{site.url}/alerts")
+            row = page.locator(".targets tbody tr")
+            expect(row).to_contain_text("on-call (webhook, 127.0.0.1, from warning on)not yet")
+            expect(row.locator("td").nth(4)).to_have_text("1")
+            dead = page.locator(".list li", has_text="after 1 attempt")
+            expect(dead).to_contain_text("answered 410")
+            row.get_by_role("button", name="Send a test").click()
+            expect(row.get_by_role("status")).to_contain_text("answered 410")
+            receiver.plan = always(Mode.OK)
+            row.get_by_role("button", name="Send a test").click()
+            expect(row.get_by_role("status")).to_have_text("on-call has taken the test.")
+            dead.get_by_role("button", name="Retry").click()
+            expect(row.locator("td").nth(4)).to_have_text("0")
+            expect(row.locator("td").nth(1)).to_have_text(re.compile("now|ago"))
+            expect(row.get_by_role("status")).to_have_text("on-call has taken the test.")
+            card(page).get_by_role("button", name="What happened").click()
+            expect(card(page).locator(".life li.told")).to_contain_text("on-call was told: firing")
+            assert SECRET not in page.content()
+        finally:
+            site.stop()
+            site.close()

@@ -119,8 +119,8 @@ def test_what_is_written_and_not_saved_comes_back(site: Site, page: Page) -> Non
     assert asked == ["beforeunload"]
     expect(page.locator("#rules-answer")).to_contain_text("This is what you wrote before. It is not saved.")
     expect(editor).to_have_value(re.compile("# mine"))
-    page.get_by_role("button", name="Discard").click()
-    expect(page.get_by_role("button", name="Discard")).to_have_count(0)
+    page.get_by_role("button", name="Discard", exact=True).click()
+    expect(page.get_by_role("button", name="Discard", exact=True)).to_have_count(0)
     expect(editor).not_to_have_value(re.compile("# mine"))
     page.reload()
     expect(editor).to_contain_text("too_many_vetoed")
@@ -151,7 +151,7 @@ def test_what_was_written_before_others_saved_does_not_overwrite_theirs(
     expect(editor).to_have_value(DOCUMENT)
     page.wait_for_function("() => document.getElementById('rules-lines').dataset.count === '5'")
     assert page.evaluate("sessionStorage.getItem('rolloutwatch-rules-draft')") is None
-    expect(page.get_by_role("button", name="Discard")).to_have_count(0)
+    expect(page.get_by_role("button", name="Discard", exact=True)).to_have_count(0)
 
 
 @pytest.mark.parametrize("act", ["Check", "Save", "Try"])

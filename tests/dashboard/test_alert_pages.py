@@ -130,7 +130,8 @@ def test_an_address_may_say_anything(search: str) -> None:
 def test_where_nothing_fires_it_is_said_how_much_watches() -> None:
     text = text_of(shown(MemorySource()))
     assert f"Nothing fires.  {len(DEFAULT_RULES)} rules watch every new step." in text
-    assert "Nobody is: name somebody in a file" in text
+    assert "Nobody is: name somebody in a file, and give it to the server as  --notify-file" in text
+    assert text.endswith("# the least that it is told of")
 
 
 def test_silences_and_who_is_told_are_listed() -> None:
@@ -139,14 +140,26 @@ def test_silences_and_who_is_told_are_listed() -> None:
     source.add_silence(SilenceView(8, "*", "*", 1e15, "bob", "", NOW))
     source.set_targets(
         TargetView(name="mail", kind="mailto", severity="critical", last_success=NOW - 60),
-        TargetView(name="chat", kind="slack", severity="warning", failing_since=NOW - 120, waiting=2, dead=1),
+        TargetView(
+            name="chat",
+            kind="slack",
+            host="hooks.example",
+            severity="warning",
+            runs=("math~*",),
+            failing_since=NOW - 120,
+            waiting=2,
+            dead=1,
+        ),
     )
     listed = shown(source)
     text = text_of(listed)
     assert "Rule  kl_high  on run  math~* for another 2 h by bob :  <i>known</i> End it" in text
     assert "Rule  *  on run  * until somebody ends it by bob End it" in text
-    assert "mail  (mailto, from critical on) last told 1 min ago" in text
-    assert "chat  (slack, from warning on) has failed for 2 min 2 waiting 1 given up" in text
+    assert "Target Last told Last failure Waiting Given up Test mail  (mailto, from critical on)" in text
+    assert "mail  (mailto, from critical on) 1 min ago none 0 0 Send a test" in text
+    assert (
+        "chat  (slack, hooks.example, from warning on, runs math~*) not yet has failed for 2 min 2 1" in text
+    )
 
 
 def test_why_a_target_fails_and_what_was_given_up_is_said() -> None:
@@ -166,8 +179,8 @@ def test_why_a_target_fails_and_what_was_given_up_is_said() -> None:
     )  # fmt: skip
     listed = shown(source)
     text = text_of(listed)
-    assert "chat  (slack, from warning on) has failed for 1 min Send a test answered 410." in text
-    assert "mail  (mailto, from warning on) last told 1 min ago Send a test" in text
+    assert "chat  (slack, from warning on) not yet has failed for 1 min answered 410. 0 0 Send a test" in text
+    assert "mail  (mailto, from warning on) 1 min ago none 0 0 Send a test" in text
     assert (
         "To  chat :  kl_high, a, b and 1 more  on  math /  a 2 min ago after 1 attempt Retry <b>410</b>"
         in text
@@ -435,10 +448,14 @@ def test_the_page_of_rules_lists_them_with_how_they_stand() -> None:
     listed = shown(source, "/rules")
     text = text_of(listed)
     assert "These are the default rules." in text
-    assert "critical too_many_vetoed Guide More than one sequence in ten is vetoed. fires on 2 runs" in text
+    assert (
+        "critical too_many_vetoed Guide Edit More than one sequence in ten is vetoed. fires on 2 runs" in text
+    )
     assert "Vetoed sequences is above 0.1 (at 3 steps in a row) when Vetoed sequences is below 0.08" in text
     assert found(listed, "rules-document").value == DEFAULT_DOCUMENT
-    assert [act for act, _ in buttons(listed)] == ["check-rules", "save-rules", "try-rules"]
+    edits = ["edit-rule"] * len(DEFAULT_RULES)
+    ways = ["check-rules", "save-rules", "preview-rules", "try-rules"]
+    assert [act for act, _ in buttons(listed)] == [*edits, *ways]
 
 
 def test_rules_that_somebody_saved_say_who_and_can_be_taken_back() -> None:
@@ -452,8 +469,8 @@ def test_rules_that_somebody_saved_say_who_and_can_be_taken_back() -> None:
     source.set_rules(view)
     listed = shown(source, "/rules")
     assert "Saved by <b>alice</b>, 1 min ago." in text_of(listed)
-    assert "warning off off reward is above 1 after a step without it math~*, a~b" in text_of(listed)
-    assert [act for act, _ in buttons(listed)] == ["check-rules", "save-rules", "default-rules"]
+    assert "warning off Edit off reward is above 1 after a step without it math~*, a~b" in text_of(listed)
+    assert [act for act, _ in buttons(listed)] == ["edit-rule", "check-rules", "save-rules", "default-rules"]
     assert getattr(found(listed, "rules-editor"), "data-version") == "3"
 
 
@@ -465,5 +482,5 @@ def test_rules_of_a_file_are_read_and_tried_and_not_saved(origin: Origin) -> Non
     listed = shown(source, "/rules")
     assert "They are those of the file  /etc/rules.toml , and change when it changes." in text_of(listed)
     assert found(listed, "rules-document").readOnly is True
-    assert [act for act, _ in buttons(listed)] == ["check-rules", "try-rules"]
+    assert [act for act, _ in buttons(listed)] == ["check-rules", "preview-rules", "try-rules"]
     assert "There is no rule: nobody is called." in text_of(listed)

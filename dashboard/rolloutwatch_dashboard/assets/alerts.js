@@ -67,6 +67,31 @@
     return answer.text;
   }
 
+  // What came of the last test of each target, which stands beside its button until the page is left.
+  const tested = (rolloutwatch.tested = new Map());
+
+  async function test(target) {
+    tellOfTest(target, "A test is on its way …", "");
+    const answer = await rolloutwatch.ask("POST", `${API}/notifications/${encodeURIComponent(target)}/test`);
+    const text = answer.ok ? `${target} has taken the test.` : answer.text;
+    tellOfTest(target, text, answer.ok ? "ok" : "bad");
+    rolloutwatch.say(text, answer.ok ? "" : "bad");
+    rolloutwatch.look();
+  }
+
+  function tellOfTest(target, text, kind) {
+    tested.set(target, { text, kind });
+    rolloutwatch.writeTests();
+  }
+
+  rolloutwatch.writeTests = function () {
+    for (const place of document.querySelectorAll(".tested[data-tested]")) {
+      const { text, kind } = tested.get(place.dataset.tested) || { text: "", kind: "" };
+      if (place.textContent !== text) place.textContent = text;
+      place.className = `tested ${kind}`.trim();
+    }
+  };
+
   const minutes = (text) => (text === UNTIL_IT_ENDS ? null : Number(text));
   const alertPath = (id) => `${API}/alerts/${encodeURIComponent(id)}/acknowledge`;
 
@@ -106,8 +131,7 @@
         act: (given) => send(`${API}/silences`, { ...given, minutes: minutes(given.minutes) }),
       }),
     "end-silence": (told) => act("DELETE", `${API}/silences/${encodeURIComponent(told.silence)}`, "The silence has ended."),
-    "test-target": (told) =>
-      act("POST", `${API}/notifications/${encodeURIComponent(told.target)}/test`, `${told.target} has taken the test.`),
+    "test-target": (told) => test(told.target),
     "retry-message": (told) =>
       act("POST", `${API}/notifications/dead/${encodeURIComponent(told.message)}/retry`, `The message to ${told.target} is sent again.`),
   };

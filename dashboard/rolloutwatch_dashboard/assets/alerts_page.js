@@ -36,6 +36,7 @@
       this.sight.disconnect();
       this.changes.disconnect();
       clearTimeout(this.patience);
+      rolloutwatch.tested.clear();
       page = null;
     }
 
@@ -65,6 +66,7 @@
         if (button.getAttribute("aria-expanded") !== isOpen) button.setAttribute("aria-expanded", isOpen);
       }
       for (const place of document.querySelectorAll(".moment[data-name]")) rolloutwatch.chooseMoment(place);
+      rolloutwatch.writeTests();
       this.focusAgain();
       this.ask();
     }

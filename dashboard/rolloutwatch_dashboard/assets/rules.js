@@ -9,20 +9,30 @@
   const $ = (id) => document.getElementById(id);
   const { element } = rolloutwatch;
   let known = {};
+  let wrong = { line: null, text: "" }; // where the mistake is in which text
 
   function number() {
     const [area, lines] = [$("rules-document"), $("rules-lines")];
     if (!area || !lines) return;
     const count = area.value.split("\n").length;
-    if (lines.dataset.count !== String(count)) {
-      lines.dataset.count = String(count);
-      lines.textContent = Array.from({ length: count }, (_, at) => at + 1).join("\n");
+    if (area.value !== wrong.text) wrong = { line: null, text: "" };
+    const shown = `${count} ${wrong.line}`;
+    if (lines.dataset.shown !== shown) {
+      Object.assign(lines.dataset, { count, shown });
+      lines.replaceChildren(...numbers(count, wrong.line));
     }
     if (lines.scrollTop !== area.scrollTop) lines.scrollTop = area.scrollTop;
     name($("rules-editor").dataset.version);
     if (known.document === undefined) return;
     offer();
     rolloutwatch.drafts.keep(area, known);
+  }
+
+  // The numbers of lines; that of the line with a mistake is marked.
+  function numbers(count, marked) {
+    const told = (from, to) => Array.from({ length: Math.max(to - from, 0) }, (_, at) => `${from + at}\n`).join("");
+    if (!marked || marked > count) return [told(1, count + 1)];
+    return [told(1, marked), element("mark", {}, `${marked}`), `\n${told(marked + 1, count + 1)}`];
   }
 
   // What the server calls the rules that the page shows, by which it knows when others were saved meanwhile.
@@ -68,24 +78,26 @@
 
   // What is wrong, at its place, which is shown and selected.
   function refuse(answer) {
-    const wrong = answer.body;
-    if (!wrong.line) return tell("wrong", element("p", {}, answer.text));
-    const line = $("rules-document").value.split("\n")[wrong.line - 1] || "";
-    const place = wrong.column ? `Line ${wrong.line}, column ${wrong.column}` : `Line ${wrong.line}`;
-    const caret = wrong.column ? `\n${" ".repeat(wrong.column - 1)}^` : "";
+    const told = answer.body;
+    if (!told.line) return tell("wrong", element("p", {}, answer.text));
+    wrong = { line: told.line, text: $("rules-document").value };
+    const line = wrong.text.split("\n")[told.line - 1] || "";
+    const place = told.column ? `Line ${told.line}, column ${told.column}` : `Line ${told.line}`;
+    const caret = told.column ? `\n${" ".repeat(told.column - 1)}^` : "";
     tell(
       "wrong",
-      element("p", {}, element("strong", {}, `${place}. `), withoutPlace(wrong, answer.text)),
+      element("p", {}, element("strong", {}, `${place}. `), withoutPlace(told, answer.text)),
       element("pre", {}, `${line}${caret}`),
       element("p", { class: "quiet" }, "Nothing was changed: the rules in force stay in force."),
     );
-    select(wrong.line, wrong.column || 1, wrong.column ? 1 : line.length);
+    select(told.line, told.column || 1, told.column ? 1 : line.length);
     $("rules-answer").scrollIntoView({ block: "nearest" });
+    number();
   }
 
   // The text of a refusal begins with its place, which is told already.
-  function withoutPlace(wrong, text) {
-    const place = [wrong.file, `line ${wrong.line}`, wrong.column ? `column ${wrong.column}` : ""].filter(Boolean).join(", ");
+  function withoutPlace(told, text) {
+    const place = [told.file, `line ${told.line}`, told.column ? `column ${told.column}` : ""].filter(Boolean).join(", ");
     return text.startsWith(place) ? text.slice(place.length).replace(/^[,:]\s*/, "") : text;
   }
 
@@ -184,6 +196,25 @@
     );
     return element("table", { class: "rows" }, head, element("tbody", {}, ...rows));
   }
+
+  // Put a text into the editor that is not saved yet, and show one of its lines.
+  function put(text, line) {
+    const area = $("rules-document");
+    if (text === area.value) return tell("quiet", element("p", {}, "Nothing was changed."));
+    window.dash_clientside.set_props(area.id, { value: text });
+    const length = (text.split("\n")[line - 1] || "").length;
+    requestAnimationFrame(() => select(line, 1, length));
+    tell("right", element("p", {}, "It is written into the text, and not saved yet."), element("div", { class: "acts" }, ...offered()));
+  }
+
+  // What one does next: see what it would have done, or save it.
+  function offered() {
+    const preview = $("rules-run") ? [element("button", { type: "button", class: "act", "data-act": "preview-rules" }, "Preview on the run")] : [];
+    return [...preview, element("button", { type: "button", class: "act first", "data-act": "save-rules", "data-needs": "admin" }, "Save these rules")];
+  }
+
+  const isOwned = () => Boolean($("rules-editor").dataset.owned);
+  rolloutwatch.rulesEditor = { text: () => $("rules-document").value, tell, refuse, put, isOwned };
 
   Object.assign(rolloutwatch.acts, {
     "check-rules": check,

@@ -1,8 +1,10 @@
 """Who is told of alerts and how that goes, what is silenced, and what reached nobody."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from dash import html
+from dash.development.base_component import Component
 
 from rolloutwatch_contract.protocol import GivenUpView, SilenceView, TargetView
 from rolloutwatch_dashboard.components import alert
@@ -11,6 +13,10 @@ from rolloutwatch_dashboard.words import lasting, names
 
 MOST_GIVEN_UP = 20
 MOST_NAMED = 3
+EXAMPLE = """[[target]]
+name = "chat"
+url_env = "SLACK_URL"   # slack://TokenA/TokenB/TokenC/#alerts, in the environment of the server
+severity = "warning"    # the least that it is told of"""
 
 
 def silences(found: Sequence[SilenceView], now: float) -> html.Section | None:
@@ -32,42 +38,53 @@ def silences(found: Sequence[SilenceView], now: float) -> html.Section | None:
 
 
 def targets(found: Sequence[TargetView], now: float) -> html.Section:
-    """Return who is told, and how that goes."""
+    """Return who is told, and how that goes; where nobody is, how somebody comes to be."""
     if not found:
-        return html.Section(
-            [
-                html.H2("Who is told"),
-                html.P(
-                    [
-                        "Nobody is: name somebody in a file, and give it to the server as ",
-                        html.Code("--notify-file"),
-                        ".",
-                    ],
-                    className="quiet",
-                ),
-            ]
-        )
-    return html.Section(
-        [html.H2("Who is told"), html.Ul([_target(one, now) for one in found], className="list")]
-    )
+        return html.Section([html.H2("Who is told"), *_nobody()])
+    names = ("Target", "Last told", "Last failure", "Waiting", "Given up", "Test")
+    head = html.Thead(html.Tr([html.Th(name) for name in names]))
+    rows = html.Tbody([_target(one, names, now) for one in found])
+    return html.Section([html.H2("Who is told"), html.Table([head, rows], className="rows targets")])
 
 
-def _target(one: TargetView, now: float) -> html.Li:
-    if one.failing_since is not None:
-        how = html.Span(f"has failed for {lasting(now - one.failing_since)}", className="bad")
-    elif one.last_success is not None:
-        how = html.Span(f"last told {age(now - one.last_success)}")
-    else:
-        how = html.Span("not told anything yet")
-    counts = [
-        html.Span(f"{count} {word}", className=kind)
-        for count, word, kind in ((one.waiting, "waiting", ""), (one.dead, "given up", "bad"))
-        if count
+def _nobody() -> list[Component]:
+    how = [
+        "Nobody is: name somebody in a file, and give it to the server as ",
+        html.Code("--notify-file"),
+        ". ",
+        html.A("Targets of each kind", href="/guides/more/notifications"),
     ]
-    which = f"{one.kind}, from {one.severity} on"
-    test = alert.button("Send a test", "test-target", target=one.name)
-    why = [html.Span(one.error, className="why")] if one.error and (one.failing_since or one.dead) else []
-    return html.Li([html.Span([html.Strong(one.name), f" ({which})"]), how, *counts, test, *why])
+    return [html.P(how, className="quiet"), html.Pre(EXAMPLE, className="example")]
+
+
+def _target(one: TargetView, names: Sequence[str], now: float) -> html.Tr:
+    which = [one.kind, *([one.host] if one.host else []), f"from {one.severity} on"]
+    which += [] if one.runs == ("*",) else [f"runs {', '.join(one.runs)}"]
+    told: Any = "not yet"
+    if one.last_success is not None:
+        told = html.Span(age(now - one.last_success), **at(one.last_success))
+    cells: tuple[Any, ...] = (
+        [html.Strong(one.name), html.Span(f" ({', '.join(which)})", className="quiet")],
+        told,
+        _failure(one, now),
+        html.Span(str(one.waiting), className="" if one.waiting else "quiet"),
+        html.Span(str(one.dead), className="bad" if one.dead else "quiet"),
+        [
+            alert.button("Send a test", "test-target", target=one.name),
+            html.Span(className="tested", role="status", **{"data-tested": one.name}),
+        ],
+    )
+    return html.Tr([html.Td(cell, **{"data-label": name}) for name, cell in zip(names, cells, strict=True)])
+
+
+def _failure(one: TargetView, now: float) -> list[html.Span]:
+    """Return since when messages do not arrive, and what was said of the last attempt."""
+    since = [] if one.failing_since is None else [f"has failed for {lasting(now - one.failing_since)}"]
+    said = [
+        *(html.Span(text, className="bad") for text in since),
+        *([html.Span(one.error, className="why")] if one.error else []),
+    ]
+    return said or [html.Span("none", className="quiet")]
 
 
 def given_up(messages: Sequence[GivenUpView], now: float) -> html.Section | None:

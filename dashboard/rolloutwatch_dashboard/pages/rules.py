@@ -1,5 +1,6 @@
 """The page of rules: which are in force, and where they are changed."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import alert
 from rolloutwatch_dashboard.text import age, at
 from rolloutwatch_dashboard.visit import Shown, Visit
-from rolloutwatch_dashboard.words import beginning, ending
+from rolloutwatch_dashboard.words import beginning, ending, limits_in_words
 
 MOST_FIRING = 1000
 MOST_RUNS = 50
@@ -38,7 +39,7 @@ def _layout(source: Source, now: float) -> html.Div:
                 ],
                 className="quiet",
             ),
-            _table(rules.rules, firing),
+            _table(rules, firing),
             html.H2("As they are written"),
             _editor(rules, source.runs()[:MOST_RUNS]),
         ]
@@ -58,21 +59,26 @@ def _whose(rules: RulesView, now: float) -> list[Any]:
     return ["These are the default rules."]
 
 
-def _table(rules: Sequence[Rule], firing: Mapping[str, int]) -> html.Table:
+def _table(view: RulesView, firing: Mapping[str, int]) -> html.Table:
     names = ("Rule", "Now", "Begins", "Ends", "Runs")
     head = html.Thead(html.Tr([html.Th(name) for name in names]))
-    rows = [_row(rule, firing.get(rule.name, 0), names) for rule in rules]
+    rows = [_row(rule, firing.get(rule.name, 0), names, is_owned=bool(view.file)) for rule in view.rules]
     if not rows:
         rows = [html.Tr(html.Td("There is no rule: nobody is called.", colSpan=len(names)))]
     return html.Table([head, html.Tbody(rows)], className="rows rules")
 
 
-def _row(rule: Rule, firing: int, names: Sequence[str]) -> html.Tr:
+def _row(rule: Rule, firing: int, names: Sequence[str], *, is_owned: bool) -> html.Tr:
     about = [html.P(rule.summary, className="quiet")] if rule.summary else []
     cells: tuple[Any, ...] = (
         [
             html.Div(
-                [alert.severity(rule.severity), html.Strong(rule.name), *alert.guide_link(rule.guide)],
+                [
+                    alert.severity(rule.severity),
+                    html.Strong(rule.name),
+                    *alert.guide_link(rule.guide),
+                    *([] if is_owned else [_edit(rule)]),
+                ],
                 className="named",
             ),
             *about,
@@ -86,6 +92,19 @@ def _row(rule: Rule, firing: int, names: Sequence[str]) -> html.Tr:
         [html.Td(cell, **{"data-label": name}) for name, cell in zip(names, cells, strict=True)],
         className="" if rule.enabled else "off",
     )
+
+
+def _edit(rule: Rule) -> html.Button:
+    """Return the button of the form for a rule, with what its limits are of."""
+    when, clear = (
+        limits_in_words(rule.when.node),
+        [] if rule.clear is None else limits_in_words(rule.clear.node),
+    )
+    one = alert.button(
+        "Edit", "edit-rule", "small", rule=rule.name, when=json.dumps(when), clear=json.dumps(clear)
+    )
+    setattr(one, "aria-label", f"Edit {rule.name}")
+    return one
 
 
 def _state(rule: Rule, firing: int) -> Any:
@@ -152,8 +171,13 @@ def _trial(runs: Sequence[RunSummary]) -> html.Div | None:
     return html.Div(
         [
             html.Label(["Try them on ", html.Select(choices, id=ids.RULES_RUN, name="run")]),
+            alert.button("Preview", "preview-rules"),
             alert.button("Try", "try-rules"),
-            html.Span("What these rules would have done there; nothing is saved.", className="quiet"),
+            html.Span(
+                "Preview: what they would have done there beside those in force. Try: each thing they would have done. "
+                "Nothing is saved.",
+                className="quiet",
+            ),
         ],
         className="acts",
     )
