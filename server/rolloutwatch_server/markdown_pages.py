@@ -25,7 +25,9 @@ def rendered(text: str, lead: Lead) -> tuple[str, str]:
         elif token.type == "inline":
             token.children = _led_on(token.children or [], lead)
     title = next((_words(tokens[at + 1]) for at, one in enumerate(tokens) if one.tag == "h1"), "")
-    return title, markdown.renderer.render(tokens, markdown.options, {})
+    # what is wider than a phone is moved sideways, by keys too; a text that has such a tag is escaped
+    page = markdown.renderer.render(tokens, markdown.options, {}).replace("<pre>", '<pre tabindex="0">')
+    return title, page
 
 
 @functools.cache

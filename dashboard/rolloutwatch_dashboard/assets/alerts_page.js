@@ -55,11 +55,11 @@
           this.watched.add(place);
           this.sight.observe(place);
         }
-        rolloutwatch.drawHistory(place, this.told(place.dataset.history), this.box);
+        rolloutwatch.drawHistory(place, this.lifeOf(place.dataset.history), this.box);
       }
       for (const place of this.watched) if (!place.isConnected) this.forget(place);
       for (const place of document.querySelectorAll(".life[data-life]")) {
-        rolloutwatch.writeLife(place, this.open.has(place.dataset.life) ? this.told(place.dataset.life) : null);
+        rolloutwatch.writeLife(place, this.open.has(place.dataset.life) ? this.lifeOf(place.dataset.life) : null);
       }
       for (const button of document.querySelectorAll("[data-act='life']")) {
         const isOpen = String(this.open.has(button.dataset.of));
@@ -86,7 +86,7 @@
       this.near.delete(place);
     }
 
-    told(alert) {
+    lifeOf(alert) {
       const known = this.known.get(alert);
       return known ? known.told : null;
     }

@@ -113,7 +113,7 @@
     // series from a step on, or to another one, thinned to the page's number of points; of all metrics, or of some;
     // by time with the time of each value. What is NaN is null, what is infinite is.
     async series(from, { to, metrics, byTime } = {}) {
-      const [found, wanted] = [{}, metrics || this.metrics];
+      const [found, wanted] = [Object.create(null), metrics || this.metrics]; // by names that a run chose, "__proto__" say
       for (let at = 0; at < wanted.length; at += METRICS_AT_ONCE) {
         const query = new URLSearchParams({ from_step: from, points: this.points });
         if (to !== undefined) query.set("to_step", to);

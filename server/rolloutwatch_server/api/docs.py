@@ -9,23 +9,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
 from rolloutwatch_server.api.answers import REFUSALS
+from rolloutwatch_server.api.framed import framed
 
 router = APIRouter(include_in_schema=False)
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Rolloutwatch API</title>
-<style>
-:root {{ color-scheme: light dark }}
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: anywhere }}
-h3 {{ font-size: inherit; margin: .6rem 0 0 }}
-code {{ font: 14px ui-monospace, monospace; overflow-wrap: anywhere }}
-pre {{ margin: .2rem 0 .8rem 1.5rem; white-space: pre-wrap; opacity: .85 }}
-section {{ border-top: 1px solid color-mix(in srgb, currentColor 20%, transparent); padding: .5rem 0 }}
-dt {{ font-weight: 600 }} dd {{ margin: 0 0 .4rem 1.5rem; opacity: .85 }}
-</style></head>
-<body><h1>Rolloutwatch API</h1><p>Machine-readable: <a href="/openapi.json">openapi.json</a></p>{body}</body></html>
-"""
+_HEAD = '<h1>Rolloutwatch API</h1><p>Machine-readable: <a href="/openapi.json">openapi.json</a></p>'
 
 
 @router.get("/docs")
@@ -39,7 +27,7 @@ def get_docs(request: Request) -> HTMLResponse:
         for verb, route in verbs.items()
     ]
     refusals = f"<section><h2>Refusals</h2>{_answers(REFUSALS, schemas)}</section>"
-    return HTMLResponse(_PAGE.format(body="".join([*routes, refusals])))
+    return framed(request, "API", "".join([_HEAD, *routes, refusals]))
 
 
 def _route(path: str, verb: str, route: dict[str, Any], schemas: dict[str, Any]) -> str:
