@@ -164,7 +164,7 @@ SEEN = """(id) => {
 
 
 def test_a_chart_that_is_looked_at_in_a_replay_never_shows_what_came_later(site: Site, page: Page) -> None:
-    """It is drawn by the server only then, with all of the run: in no frame is more of it seen than its part up to the step."""
+    """The server draws it with all of the run: in no frame is more of it seen than its part up to the step."""
     finished(site)
     page.goto(f"{site.url}/runs/{RUN}?at=30")
     expect_at(page, 30)

@@ -68,6 +68,13 @@
 
     // at: where to begin, null for the newest step
     async open(at) {
+      // an address asks for it: until it is there, nothing is shown of what came later
+      if (at !== null) document.body.classList.add("replaying");
+      await this.openAt(at);
+      if (!this.past && !this.isLeft) document.body.classList.remove("replaying");
+    }
+
+    async openAt(at) {
       const isNew = !this.isOpen;
       this.isOpen = true;
       if (at !== null) this.wanted = at;
