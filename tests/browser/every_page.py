@@ -62,7 +62,7 @@ PLACES = (
         "run", "runs/*", f"/runs/{LIVE}", "#chart-ess .main-svg",
         (
             Opening((".chart-menu summary",), ".chart-menu[open] div"),
-            dialog(button("Acknowledge", "#run-alerts")),
+            dialog(button("Acknowledge", "#why")),
             Opening((".facts > summary",), ".facts table"),
         ),
     ),

@@ -24,11 +24,11 @@ def test_a_small_rl_run_with_a_real_fault_is_seen_live(page: Page, tmp_path: Pat
             page.get_by_role("link", name="tiny-rl / watched").click(timeout=60_000)
             expect(page.locator("#health")).to_have_text("healthy")
             for chart in CHARTS:
-                page.locator(f"#{chart}").scroll_into_view_if_needed()
-                grown = f"({DRAWN})('{chart}')?.[0][0].length"
-                page.wait_for_function(f"() => {grown} >= 3")
-                before = page.evaluate(grown)
-                page.wait_for_function(f"() => {grown} > {before}")
+                # looked at each time anew: the page is built anew when a figure comes that it does not know
+                see = f"document.getElementById('{chart}')?.scrollIntoView()"
+                longer = f"(than) => {{ {see}; const n = ({DRAWN})('{chart}')?.[0]?.[0].length; return n > than && n; }}"
+                before = page.wait_for_function(longer, arg=2).json_value()
+                page.wait_for_function(longer, arg=before)
             expect(page.locator("#health")).to_have_text("critical", timeout=60_000)
         finally:
             trainer.terminate()
@@ -37,8 +37,10 @@ def test_a_small_rl_run_with_a_real_fault_is_seen_live(page: Page, tmp_path: Pat
         expect(page.locator("#state")).to_have_text("finished")
         last = server.get("/runs/tiny-rl~watched")["last_step"]
         for chart in CHARTS:
-            page.locator(f"#{chart}").scroll_into_view_if_needed()
-            page.wait_for_function(f"() => ({DRAWN})('{chart}')[0][0].at(-1) === {last}")
+            see = f"document.getElementById('{chart}')?.scrollIntoView()"
+            page.wait_for_function(
+                f"() => {{ {see}; return ({DRAWN})('{chart}')?.[0]?.[0].at(-1) === {last}; }}"
+            )
         series = server.get("/runs/tiny-rl~watched/series", metric=["mismatch_k3_kl", "reward"])["series"]
         ((steps, values),) = page.evaluate(DRAWN, "chart-k3")
         assert steps == series["mismatch_k3_kl"]["step"] == series["reward"]["step"] == list(range(last + 1))

@@ -454,7 +454,7 @@ MUTED = "rgb(89, 99, 111)"
 
 
 def see_that_nothing_looks_alive(page: Page, state: str) -> None:
-    """The words of health are in the past tense, and nothing that says it has a colour."""
+    """The words of health are in the past tense, and nothing that says it has a colour; lines are paler, and keep theirs."""
     expect(page.locator("#state")).to_have_text(state)
     expect(page.locator("#health")).to_have_text("was healthy")
     expect(page.locator("#health")).to_have_css("color", MUTED)
@@ -463,7 +463,9 @@ def see_that_nothing_looks_alive(page: Page, state: str) -> None:
     for part in (tile.locator(".word"), tile.locator(".value")):
         expect(part).to_have_css("color", MUTED)
     expect(tile).to_have_css("border-left-color", MUTED)
-    expect(page.locator(".charts").first).to_have_css("filter", "grayscale(1)")
+    plot = page.locator("#chart-ess .js-plotly-plot")
+    expect(plot).to_have_css("opacity", "0.7")
+    expect(page.locator(".charts").first).to_have_css("filter", "none")
     expect(page.locator("#speed")).to_have_text("")
     expect(page).to_have_title(f"{state} · grpo · Rolloutwatch")
 

@@ -175,7 +175,7 @@ def test_a_run_without_figures_says_when_there_will_be_charts() -> None:
     source = MemorySource()
     source.add_run("math~a")
     shown, followed = page("/runs/math~a", source, DEFAULT_LIMITS, NOW)
-    assert "Charts appear with the first step that the trainer brings." in text_of(shown)
+    assert "Charts appear with the first step that the trainer brings, as these lines do:" in text_of(shown)
     assert (followed["charts"], graphs(shown)) == ([], [])
 
 

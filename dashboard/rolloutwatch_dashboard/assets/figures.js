@@ -112,11 +112,11 @@
   };
 
   // what an alert says of a run: what it means, of which figures, since when, and how many others fire
-  rolloutwatch.alertText = function (alert, others) {
+  rolloutwatch.alertText = function (alert, others, { step, atLeast } = alert) {
     const said = firstSentence(alert.summary) || `Rule ${alert.rule} fires`;
     const figures = (alert.known || []).filter(({ limit }) => limit).map(({ title, limit }) => `${title} ${limit}`);
     const more = others > 0 ? ` ${others} more ${others === 1 ? "alert fires" : "alerts fire"}.` : "";
-    return `${said}${figures.length ? `: ${figures.join(" and ")}` : ","} since step ${alert.step}.${more}`;
+    return `${said}${figures.length ? `: ${figures.join(" and ")}` : ","} since step ${step}${atLeast ? " or earlier" : ""}.${more}`;
   };
 
   // what a verdict says of a run, for which no alert fires (yet); it says the same as long as that goes on

@@ -5,6 +5,10 @@
 
   const WORDS = ["healthy", "warning", "critical"];
   const CLASSES = ["ok", "warning", "critical"];
+  const UNTIL_ITS_FIRST_STEP = {
+    live: "The trainer is there; its first step has not come yet.",
+    stalled: "The trainer began, and no step has come.",
+  };
   const STEPS_OF_TREND = 60;
   const SECONDS_FOR_SPEED = 20;
 
@@ -187,7 +191,9 @@
     headline(broken) {
       const worst = rolloutwatch.worstAlert(this.alerts);
       if (worst && (!broken.length || worst.severity >= broken[0].rule.severity)) {
-        return rolloutwatch.alertText(worst, this.alerts.length - 1);
+        const of = broken.find(({ rule }) => rule.severity >= worst.severity && worst.metrics.includes(rule.metric));
+        const since = of && of.began.step < worst.step ? of.began : worst;
+        return rolloutwatch.alertText(worst, this.alerts.length - 1, since);
       }
       if (broken.length) return rolloutwatch.verdictText(broken[0]);
       if (this.judged().length === 0) return this.silence();
@@ -200,7 +206,7 @@
     // Why nothing is judged.
     silence() {
       if (this.step !== null) return `No figure that is judged has a value at step ${this.step}.`;
-      return this.state === "live" ? "The trainer is there; its first step has not come yet." : "The trainer ended before its first step.";
+      return UNTIL_ITS_FIRST_STEP[this.state] || "The trainer ended before its first step.";
     }
 
     // By the trainer's clock: records that waited somewhere do not come faster than they were made.

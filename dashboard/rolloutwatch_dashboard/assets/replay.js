@@ -47,7 +47,7 @@
       this.player.setPlaying(false);
       clearTimeout(this.timer);
       clearTimeout(this.alertsTimer);
-      document.body.classList.remove("replaying");
+      this.undress();
       this.bar.leave();
       this.unsubscribe();
     }
@@ -69,9 +69,13 @@
     // at: where to begin, null for the newest step
     async open(at) {
       // an address asks for it: until it is there, nothing is shown of what came later
-      if (at !== null) document.body.classList.add("replaying");
+      if (at !== null && !this.past) document.body.classList.add("replaying", "awaited");
       await this.openAt(at);
-      if (!this.past && !this.isLeft) document.body.classList.remove("replaying");
+      if (!this.past && !this.isLeft) this.undress();
+    }
+
+    undress() {
+      document.body.classList.remove("replaying", "awaited");
     }
 
     async openAt(at) {
@@ -106,7 +110,7 @@
       this.player.setPlaying(false);
       this.player.seek(null);
       [this.past, this.step, this.wanted] = [null, null, undefined];
-      document.body.classList.remove("replaying");
+      this.undress();
       this.bar.show(false);
       this.tellAlerts();
       rolloutwatch.view.set({ at: null });
@@ -166,6 +170,7 @@
       this.past = new rolloutwatch.PastStanding(this.page.told, recent, step.slice(from, at + 1), time.slice(from, at + 1));
       rolloutwatch.view.set({ at: this.step });
       document.body.classList.add("replaying");
+      document.body.classList.remove("awaited");
       this.tellAlerts();
       this.paint();
       this.page.paintWords();

@@ -81,12 +81,15 @@
         worst: () => this.acts.worst(),
       };
       if (Object.hasOwn(acts, pressed.dataset.replay)) acts[pressed.dataset.replay]();
+      // whoever opens it wants its keys, of which Space would press the opener again
+      if (pressed.dataset.replay === "open" && this.isOpen && this.slider) this.slider.focus({ preventScroll: true });
     }
 
     // Keys are the replay's unless somebody writes, chooses or presses something else by them.
     heeds({ target, key }) {
-      if (!this.isOpen || (key === " " && target.tagName === "BUTTON")) return false;
-      return target === document.body || Boolean(target.closest && target.closest("#replay") && target.id !== "replay-pace");
+      const isPressed = Boolean(target.matches && target.matches("a, button, summary"));
+      if (!this.isOpen || (key === " " && isPressed)) return false;
+      return target === document.body || isPressed || Boolean(target.closest && target.closest("#replay") && target.id !== "replay-pace");
     }
 
     keys() {
@@ -110,7 +113,7 @@
       say($("replay-note"), note);
       this.paintTicks(first, last, alerts, marks);
       if (wanted !== undefined) slider.value = wanted;
-      if (!past) return;
+      if (!past) return say($("replay-step"), note || wanted === undefined ? "" : `reading step ${wanted} …`);
       if (wanted === undefined) slider.value = past.step;
       slider.setAttribute("aria-valuetext", `step ${past.step}, ${past.moment()}`);
       say($("replay-step"), `step ${past.step} of ${last}`);

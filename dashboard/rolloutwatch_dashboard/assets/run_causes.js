@@ -59,8 +59,14 @@
       summary: (told && told.summary) || (reason ? reason.summary : told.condition || ""),
       cure: (told && told.cure) || (reason ? reason.cure : ""),
       guide: worst ? worst.guide : "",
-      since: worst ? { step: worst.step, time: worst.time, atLeast: false } : reason.since || null,
+      since: sinceWhen(worst, reason && reason.since),
     };
+  }
+
+  // An alert fires some steps after its figure has gone beyond the limit, which is where it began.
+  function sinceWhen(alert, began) {
+    if (!alert || (began && began.severity >= alert.severity && began.step < alert.step)) return began || null;
+    return { step: alert.step, time: alert.time, atLeast: false };
   }
 
   // Of an alert whose figure is within its limits by now, or sets none: what made it fire, and how that is now.

@@ -48,7 +48,7 @@
     if (Date.now() - standing.cameBack < MS_OF_GOOD_NEWS) return "The server answers again; what was missed has been fetched.";
     if (standing.rivals.length) return contest(standing.rivals);
     if (standing.state === "stalled") {
-      const since = standing.step === null ? "No record yet" : `No record since step ${standing.step}`;
+      const since = standing.step === null ? "The run began and no step has come" : `No record since step ${standing.step}`;
       return `${since}, ${ago}: the trainer hangs, was killed, or does not reach Redis.`;
     }
     if (standing.state === "crashed") return `The trainer ended with an error after step ${standing.step}, ${ago}.`;

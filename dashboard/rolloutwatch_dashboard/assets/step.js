@@ -89,8 +89,18 @@
     });
     text.replaceChildren(...spans);
     text.words = told.words;
+    showWorst(text, spans, told.levels);
     return text.textContent.length;
   };
+
+  // A long text opens where the first of its most coloured tokens is.
+  function showWorst(text, spans, levels) {
+    const far = (at) => Math.abs(levels[at]) || 0;
+    const worst = spans.length ? Array.from(spans.keys()).reduce((best, at) => (far(at) > far(best) ? at : best), 0) : null;
+    const above = (element) => element.getBoundingClientRect().top;
+    text.scrollTop = 0;
+    if (worst !== null && far(worst)) text.scrollTop = above(spans[worst]) - above(text) - text.clientHeight / 2;
+  }
 
   function point(event) {
     const token = event.target.closest && event.target.closest("#step-text > span");

@@ -54,7 +54,7 @@ def _nobody() -> list[Component]:
         ". ",
         html.A("Targets of each kind", href="/guides/more/notifications"),
     ]
-    return [html.P(how, className="quiet"), html.Pre(EXAMPLE, className="example")]
+    return [html.P(how, className="quiet"), html.Pre(EXAMPLE, className="example", tabIndex=0)]
 
 
 def _target(one: TargetView, names: Sequence[str], now: float) -> html.Tr:

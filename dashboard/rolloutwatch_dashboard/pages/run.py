@@ -5,13 +5,14 @@ from typing import Any
 from urllib.parse import quote
 
 from dash import dcc, html
+from dash.development.base_component import Component
 
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.protocol import RunDetail
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.around import Around
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, TILES, ChartGroup, charts_of
-from rolloutwatch_dashboard.components import badge, configuration, frame, replay
+from rolloutwatch_dashboard.components import badge, configuration, frame, replay, trainer
 from rolloutwatch_dashboard.components.tile import tile
 from rolloutwatch_dashboard.pages.run_alerts import alerts_of, never
 from rolloutwatch_dashboard.pages.run_charts import (
@@ -129,8 +130,9 @@ def _looked_at(run: RunDetail, looked_at: Around | str | None) -> list[html.P]:
     return [html.P([said, *way], id=ids.AROUND, role="status", className="" if is_there else "none")]
 
 
-def _nothing_yet(run: RunDetail) -> html.P:
+def _nothing_yet(run: RunDetail) -> Component:
     """Return what stands in the place of charts."""
     if run.summary.last_step is None:
-        return html.P("Charts appear with the first step that the trainer brings.", className="nothing")
+        how = "Charts appear with the first step that the trainer brings, as these lines do:"
+        return html.Div([html.P(how, className="nothing"), trainer.lines()])
     return html.P("No figure has come with any step, so that there is nothing to draw.", className="nothing")

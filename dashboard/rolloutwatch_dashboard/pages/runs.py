@@ -12,7 +12,7 @@ from rolloutwatch_contract.tags import LETTERS_OF_A_TAG, MOST_TAGS
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.charts import TILES
 from rolloutwatch_dashboard.comparison import MOST_RUNS
-from rolloutwatch_dashboard.components import frame
+from rolloutwatch_dashboard.components import frame, trainer
 from rolloutwatch_dashboard.figures.sparkline import HEIGHT, WIDTH
 from rolloutwatch_dashboard.visit import Shown, Visit
 
@@ -25,20 +25,6 @@ SORTS = (
     {"step": "Step", "speed": "Speed"},
     {"updated": "Updated", "age": "Age"},
 )
-
-TRAINER = """import rolloutwatch
-
-monitor = rolloutwatch.Monitor(
-    project="math", run="grpo-7b",
-    config={"rollout_is": "token", "rollout_is_threshold": 2.0},
-)
-for step in range(steps):
-    ...
-    correction = monitor.correct(
-        step=step, training_logprobs=old_logprobs,
-        rollout_logprobs=rollout_logprobs, response_mask=response_mask,
-    )
-monitor.close()"""
 
 
 def show(visit: Visit) -> Shown:
@@ -141,6 +127,6 @@ def _empty() -> html.Section:
     return frame.message(
         "No run yet",
         html.P("A run appears here with its first record. Put these lines into a trainer:"),
-        html.Pre(html.Code(TRAINER)),
+        trainer.lines(),
         html.P(["Or watch a small real one: ", html.Code("make demo")]),
     )

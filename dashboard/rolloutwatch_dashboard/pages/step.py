@@ -32,7 +32,7 @@ def show(visit: Visit, name: str, number_of_step: str) -> Shown | None:
     looked = looked_at(run, view, asked)
     limits = visit.limits(name)
     figures = compared(view.metrics, former := before(visit.source, name, step, list(run.metrics)), limits)
-    health = _health(view, figures)
+    health = _health(view, figures, limits)
     absent = [
         metric
         for metric, one in former.items()
@@ -59,14 +59,15 @@ def show(visit: Visit, name: str, number_of_step: str) -> Shown | None:
     return page, told
 
 
-def _health(view: StepView, figures: Sequence[Compared]) -> tuple[str, str]:
+def _health(view: StepView, figures: Sequence[Compared], limits: Sequence[Limit]) -> tuple[str, str]:
     """Return how the step was, in a word, with the class of its colour."""
     found = [one.broken.severity for one in figures if one.broken is not None]
     found += [one.severity for one in view.alerts or ()]
     if found:
         severity = max(found)
         return WORDS[severity], severity.word
-    return ("within all limits", "ok") if view.metrics else ("not measured", "unknown")
+    judged = {limit.metric for limit in limits} & {*view.metrics}
+    return ("within all limits", "ok") if judged else ("not measured", "unknown")
 
 
 def _missing(run: RunDetail, missing: NoStep, attempt: str | None) -> html.Section:
