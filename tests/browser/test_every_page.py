@@ -60,12 +60,15 @@ LISTEN = """() => {
     const around = (one) => [one, one.parentElement, one.parentElement.parentElement, ...(one.labels || [])];
     const asked = Array.from(document.querySelectorAll(KEYED)).filter(isAsked);
     const walk = (window.walk = { asked, reached: new Set(), dim: [] });
-    document.addEventListener("focusin", ({ target }) => {
+    walk.look = () => {
+        const target = document.activeElement;
+        if (target === document.body || walk.reached.has(target)) return; // a field of a date has several stops
         walk.reached.add(target);
         const box = target.getBoundingClientRect();
         const isSeen = box.right > 0 && box.left < innerWidth && box.bottom > 0 && box.top < innerHeight;
-        if (!around(target).some(isRinged) || !isSeen) walk.dim.push(named(target));
-    });
+        if (!isSeen) walk.dim.push(`${named(target)}, which is off the screen at ${box.x}, ${box.y}`);
+        if (!around(target).some(isRinged)) walk.dim.push(named(target));
+    };
     walk.left = () => walk.asked.filter((one) => one.isConnected && !walk.reached.has(one)).map(named);
     document.activeElement.blur();
     return walk.asked.length;
@@ -153,5 +156,6 @@ def keyed(page: Page) -> list[str]:
     """Press Tab until it leads nowhere new; return what it does not lead to, and where one does not see where one is."""
     for _ in range(page.evaluate(LISTEN) + 10):
         page.keyboard.press("Tab")
+        page.evaluate("walk.look()")
     missed, dim = page.evaluate("[walk.left(), walk.dim]")
     return [f"Tab does not lead to {one}" for one in missed] + [f"no focus is seen on {one}" for one in dim]
