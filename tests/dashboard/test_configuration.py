@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from dash import html
 
 from rolloutwatch_contract.protocol import RunState, SessionView
@@ -42,3 +43,12 @@ def test_what_a_session_changed_is_told_with_what_was_before() -> None:
 
 def test_a_run_of_one_session_has_changed_nothing() -> None:
     assert changes(session("one", {"rollout_is": "token"})) == []
+
+
+def test_configuration_and_environment_may_use_the_same_name_for_two_things() -> None:
+    source = MemorySource()
+    source.add_run("math~a", config={"torch": "compile"})
+    run = source.run("math~a")
+    assert run is not None
+    said = text_of(configuration(msgspec.structs.replace(run, environment={"torch": "2.13.0"})))
+    assert said == "Configuration and environment Configuration torch compile Environment torch 2.13.0"

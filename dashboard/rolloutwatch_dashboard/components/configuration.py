@@ -23,22 +23,24 @@ def opener() -> html.Button:
 
 def configuration(run: RunDetail, *more: Any) -> html.Details:
     """Return what is known of a run, folded until somebody wants it."""
-    facts = {
-        **run.config,
-        **run.environment,
-        **{describe_drop(why): count for why, count in run.dropped.items()},
-    }
-    rows = [html.Tr([html.Th(name), html.Td(fact(value))]) for name, value in facts.items()]
+    dropped = {describe_drop(why): count for why, count in run.dropped.items()}
     return html.Details(
         [
             html.Summary("Configuration and environment"),
-            html.Table(html.Tbody(rows)),
+            *_told("Configuration", run.config),
+            *_told("Environment", run.environment),
+            *_told("Not delivered", dropped),
             *_changes(run.sessions),
             *more,
         ],
         id=ids.CONFIGURATION,
         className="facts",
     )
+
+
+def _told(heading: str, facts: Mapping[str, Value]) -> list[Any]:
+    rows = [html.Tr([html.Th(name, scope="row"), html.Td(fact(value))]) for name, value in facts.items()]
+    return [html.H2(heading), html.Table(html.Tbody(rows))] if rows else []
 
 
 def fact(value: Value) -> str:
