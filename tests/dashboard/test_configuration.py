@@ -47,8 +47,9 @@ def test_a_run_of_one_session_has_changed_nothing() -> None:
 
 def test_configuration_and_environment_may_use_the_same_name_for_two_things() -> None:
     source = MemorySource()
-    source.add_run("math~a", config={"torch": "compile"})
+    source.add_run("math~a")
     run = source.run("math~a")
     assert run is not None
-    said = text_of(configuration(msgspec.structs.replace(run, environment={"torch": "2.13.0"})))
+    both = msgspec.structs.replace(run, config={"torch": "compile"}, environment={"torch": "2.13.0"})
+    said = text_of(configuration(both))
     assert said == "Configuration and environment Configuration torch compile Environment torch 2.13.0"
