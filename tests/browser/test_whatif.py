@@ -339,7 +339,7 @@ def test_a_phone_shows_all_of_it_without_sideways_scroll(
 def test_the_yaml_is_copied(recorded: Site, page: Page) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     answered(opened(recorded, page))
-    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copy", exact=True).click()
     expect(page.locator(".toast")).to_have_text("Copied.")
     assert page.evaluate("navigator.clipboard.readText()") == asked(recorded, OWN.as_dict())["yaml"]
 

@@ -27,7 +27,7 @@
 
   // Copy a link, the one to what one sees if none is given; one that cannot be copied is shown, selected.
   rolloutwatch.copyLink = async function (link, done) {
-    const copied = link || rolloutwatch.link();
+    const copied = link || rolloutwatch.address();
     if (await isCopied(copied)) return rolloutwatch.say(done || "Copied: the link to what you see.");
     const field = rolloutwatch.element("input", { id: "shown-link", value: copied, readonly: true, spellcheck: "false" });
     const label = rolloutwatch.element("label", { for: "shown-link" }, "This browser does not let pages copy: take it from here");

@@ -121,7 +121,7 @@
   };
 
   // The address of what one sees; what has changed since it was written is in it.
-  rolloutwatch.link = function () {
+  rolloutwatch.address = function () {
     return page && page.link ? page.link() : location.href;
   };
 
