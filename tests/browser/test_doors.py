@@ -16,6 +16,7 @@ from rolloutwatch_server.security.ledger import Ledger
 from rolloutwatch_server.security.secret import PrivateFile
 from tests.browser.conftest import Complaints
 from tests.browser.site import HEALTHY, Site
+from tests.browser.test_run_page import GONE
 
 RUN = "math~a"
 PASSWORD = "correct horse"
@@ -104,7 +105,7 @@ def test_a_page_that_stays_open_after_its_session_asks_to_log_in_and_comes_back(
     guarded: Site, gate: Gate, page: Page, complaints: Complaints
 ) -> None:
     """It is not disconnected for ever: once its stream is refused, it leads to the login, which leads back."""
-    complaints.expected += ["401 (Unauthorized)", "net::ERR_"]  # of the server that was away, too
+    complaints.expected += ["401 (Unauthorized)", *GONE]
     guarded.begin(RUN)
     guarded.step(RUN, 0, HEALTHY)
     log_in(page, f"{guarded.url}/runs/{RUN}")

@@ -12,7 +12,7 @@ from tests.browser.conftest import Complaints
 from tests.browser.site import CONFIG, HEALTHY, STALE, Site
 
 RUN = "math~grpo"
-# charts may be on their way when the server goes
+# charts, and what alerts there are, may be on their way when the server goes
 GONE = ["net::ERR_", "Callback failed: the server did not respond"]
 
 DRAWN = """(id) => {
