@@ -147,7 +147,7 @@ class MarkKind(enum.Enum):
     WEIGHT_SYNC = "weight_sync"  # the rollout engine has the trainer's weights from here on
     CHECKPOINT = "checkpoint"
     RESTART = "restart"  # another session goes on with the run; the server finds that out by itself
-    CONFIG = "config"
+    CONFIG = "config"  # a setting is another one; the server finds that by itself where a run is resumed
     ROLLBACK = "rollback"  # steps done again in the same process; the server's own
     TAKEOVER = "takeover"  # a trainer that outlived one that had taken the run over; the server's own
     CONTESTED = "contested"  # two trainers write to the run at once; the server's own

@@ -25,7 +25,7 @@ MARKS: Mapping[str, dict[str, Any]] = {
     "ticks": {**_MARK, "line": {"color": "rgba(128, 136, 150, 0.8)", "width": 1}},
     **{
         kind: {**_MARK, "line": {"color": "rgba(118, 128, 144, 0.95)", "width": 1.5}}
-        for kind in ("restart", "rollback", "takeover")
+        for kind in ("restart", "rollback", "takeover", "config")
     },
     **{
         f"alert_{severity.word}": {**_MARK, "line": {"color": SEVERITY_LINE[severity], "width": 1.5}}

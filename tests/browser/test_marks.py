@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from rolloutwatch_contract import Heartbeat, Mark, RunEnd, RunStart, StepRecord
-from tests.browser.site import HEALTHY, Site
+from tests.browser.site import CONFIG, HEALTHY, Site
 from tests.browser.test_run_page import follow, wait_until_drawn
 
 RUN = "math~grpo"
@@ -36,6 +36,13 @@ def wait_for_paths(page: Page, expected: dict[str, str], chart: str = "chart-ess
     page.wait_for_function(f"(wanted) => JSON.stringify({found}) === JSON.stringify(wanted)", arg=wanted)
 
 
+def point(page: Page, share: float) -> None:
+    """Point at that share of a chart's width."""
+    plot = page.locator("#chart-ess .nsewdrag").bounding_box()
+    assert plot is not None
+    page.mouse.move(plot["x"] + share * (plot["width"] - 1), plot["y"] + plot["height"] / 2)
+
+
 def test_a_mark_is_drawn_at_once(site: Site, page: Page) -> None:
     """What was marked before stands there; what is marked now comes without a reload, on every chart."""
     site.begin(RUN)
@@ -62,9 +69,7 @@ def test_pointing_at_a_mark_tells_what_it_is(site: Site, page: Page) -> None:
     site.put(RUN, mark(5, "checkpoint", path="<b>/ckpt</b> &amp; <script>alert(1)</script>"))
     follow(page, site)
     wait_for_paths(page, {"mark: marks": "M5,0L5,1"})
-    plot = page.locator("#chart-ess .nsewdrag").bounding_box()
-    assert plot is not None
-    page.mouse.move(plot["x"] + plot["width"] / 2, plot["y"] + plot["height"] / 2)
+    point(page, 1 / 2)
     told = page.locator("#chart-ess .pointed")
     expect(told.locator("strong")).to_have_text("step 5")
     expect(told.locator("tr").first).to_have_text("ratios0.999")
@@ -113,7 +118,7 @@ def test_who_looks_closer_at_once_sees_it_too(query: str, site: Site, page: Page
 
 
 def test_a_resumed_run_is_marked_where_it_went_on(site: Site, page: Page) -> None:
-    """Also if it went on exactly where it had stopped; nobody calls it contested."""
+    """Also if it went on exactly where it had stopped; nobody calls it contested. What it configures otherwise is told."""
     site.begin(RUN)
     for step in range(5):
         site.step(RUN, step, HEALTHY)
@@ -126,6 +131,13 @@ def test_a_resumed_run_is_marked_where_it_went_on(site: Site, page: Page) -> Non
     wait_for_paths(page, {"mark: restart": "M5,0L5,1"})
     expect(page.locator(LABELS)).to_have_text(["\u00a0restart"])
     expect(page.locator("#notice")).to_be_hidden()
+    site.begin(RUN, CONFIG | {"rollout_is_threshold": 3.0})
+    site.step(RUN, 8, HEALTHY)
+    wait_for_paths(page, {"mark: restart": "M5,0L5,1M8,0L8,1", "mark: config": "M8,0L8,1"})
+    expect(page.locator(LABELS)).to_have_text(["restart\u00a0", "\u00a0restart", "config\u00a0"])
+    point(page, 1)
+    told = ["step 8: restart, session session-3", "step 8: config, rollout is threshold 2 → 3"]
+    expect(page.locator("#chart-ess .pointed p")).to_have_text(told)
 
 
 def test_two_trainers_that_write_to_a_run_are_named(site: Site, page: Page) -> None:

@@ -160,6 +160,8 @@ MARKS = [
     ),
     MarkView(5, 2.5, "checkpoint", {"path": "/c"}),
     MarkView(7, 3.0, "restart", {"host": "a", "pid": "12"}, found=True),
+    MarkView(7, 3.0, "config", {"rollout_is_threshold": "2 → 3", "others_changed": 4}, found=True),
+    MarkView(7, 3.0, "config", {"lr": 2e-6}),
     MarkView(7, 3.2, "rollback", {"host": "a", "pid": "12"}, found=True),
     MarkView(8, 3.2, "takeover", {"host": "a", "pid": "12"}, found=True),
     MarkView(8, 3.2, "takeover", {"host": "a", "pid": "12"}),

@@ -134,8 +134,8 @@ def test_a_chart_shows_marks_and_keeps_its_axis() -> None:
 
 def test_a_mark_that_only_looks_like_one_of_the_servers_is_drawn_as_a_trainers() -> None:
     """Whoever likes may send a mark "contested"; it has no colour of alarm, and its label gives way."""
-    placed = place(mark(50, "contested"), mark(20, "restart"))
-    assert placed.paths == {"marks": "M50,0L50,1M20,0L20,1"}
+    placed = place(mark(50, "contested"), mark(20, "restart"), mark(30, "config"))
+    assert placed.paths == {"marks": "M50,0L50,1M20,0L20,1M30,0L30,1"}
     placed = place(mark(50, "contested"), found(51, "takeover"), found(20, "rollback"))
     assert set(placed.paths) == {"marks", "takeover", "rollback"}
     assert names(placed) == [(51, "takeover"), (20, "rollback")]

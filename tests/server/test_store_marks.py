@@ -15,9 +15,9 @@ THIRD_SESSION = stream_key(RUN, "s3")
 FIGURES = ("kl", "ess", "reward")
 
 
-def begun(time: float, host: str = "", pid: int = 0) -> RunStart:
+def begun(time: float, host: str = "", pid: int = 0, **config: str | float | None) -> RunStart:
     environment = {"host": host, "pid": str(pid), "python": "3.12"} if host else {}
-    return RunStart("math", "a", time, {"rollout_is": "token"}, environment)
+    return RunStart("math", "a", time, {"rollout_is": "token", **config}, environment)
 
 
 def did(step: int, time: float, *metrics: str) -> StepRecord:
@@ -93,6 +93,29 @@ def test_a_run_that_goes_on_in_another_process_has_a_mark(store: Store) -> None:
         MarkView(5, 50.0, "restart", {"host": "b", "pid": "34"}, "s2", found=True),
         MarkView(7, 90.0, "restart", {"session": "s3"}, "s3", found=True),
     ]
+
+
+def test_what_a_resumed_run_configures_otherwise_is_marked(store: Store) -> None:
+    """After its restart, with what was and what is; where nothing is said or changed but the host there is no mark."""
+    store.archive(STREAM, batch(begun(1.0, "a", 12, bound=2.0, lr=1e-6, veto=None), did(0, 2.0), did(1, 3.0)))
+    store.archive(OTHER_SESSION, batch(begun(50.0, "b", 34, bound=3, lr=1e-6, mode="x"), did(2, 51.0)))
+    store.archive(THIRD_SESSION, batch(begun(90.0, "c", 56, bound=3.0, lr=1e-6, mode="x"), did(3, 91.0)))
+    told = {"bound": "2 → 3", "veto": "not set → –", "mode": "– → x"}
+    assert places(store) == [(2, "restart"), (2, "config"), (3, "restart")]
+    assert store.marks(RUN)[1] == MarkView(2, 50.0, "config", told, "s2", found=True)
+    silent = RunStart("math", "a", 120.0, {}, {})
+    store.archive(stream_key(RUN, "s4"), batch(silent, did(4, 121.0)))
+    assert places(store)[3:] == [(4, "restart")]
+
+
+def test_a_configuration_is_compared_with_that_of_the_trainer(store: Store) -> None:
+    """Not with that of an evaluation, or of a process that died before its first step, that began in between."""
+    store.archive(STREAM, batch(begun(1.0, bound=2.0), did(0, 2.0, *FIGURES, "eval/score")))
+    store.archive(OTHER_SESSION, batch(begun(50.0, bound=7.0), did(0, 51.0, "eval/score")))
+    store.archive(THIRD_SESSION, batch(begun(60.0, bound=8.0)))
+    more = did(1, 71.0, *FIGURES, "eval/score", *(f"new/{n}" for n in range(20)))
+    store.archive(stream_key(RUN, "s4"), batch(begun(70.0, bound=2.5), more))
+    assert [(one.kind, one.fields["bound"]) for one in store.marks(RUN)[1:]] == [("config", "2 → 2.5")]
 
 
 def test_an_evaluation_beside_the_trainer_is_no_restart(store: Store) -> None:

@@ -18,7 +18,7 @@
   const STEPS_JUDGED = 10;
   const DISTANCES_LOOKED_AT = 5;
   const LATE = 1.5;
-  const STRONG = ["linked", "contested", "alert_critical", "takeover", "rollback", "restart", "alert_warning"];
+  const STRONG = ["linked", "contested", "alert_critical", "takeover", "rollback", "restart", "alert_warning", "config"];
   const ALERT = "alert_";
   const isStrong = (mark) => mark.found === true && STRONG.includes(mark.kind);
   const MOST_LINES = 40;

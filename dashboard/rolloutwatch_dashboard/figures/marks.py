@@ -25,6 +25,7 @@ STRONG = (
     MarkKind.ROLLBACK.value,
     MarkKind.RESTART.value,
     ALERTS[Severity.WARNING],
+    MarkKind.CONFIG.value,
 )
 QUIET, TICKS = "marks", "ticks"
 MOST_LINES = 40  # of marks that are not strong; of a kind that would make more, short ticks are drawn

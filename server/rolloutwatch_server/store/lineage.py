@@ -156,6 +156,17 @@ class Lineage:
             before |= firsts.keys()
         return found
 
+    def predecessor(self, session: int) -> int | None:
+        """Return the last session before one that had half of the run's figures that this one goes on with.
+
+        An evaluation that logs to the trainer's run has less; None if no session has so many.
+        """
+        former = self._order[: self._order.index(session)]
+        before = {metric for one in former for metric in self._firsts[one]}
+        shared = before & self._firsts[session].keys()
+        had = (one for one in reversed(former) if 2 * len(self._firsts[one].keys() & shared) >= len(shared))
+        return next(had, None)
+
     def new_contests(self, session: int) -> list[tuple[int, int]]:
         """Return each former session and its rival, as far as `session` is one of them and it is not known."""
         pairs = [(session, later) for later in self._later(session)]

@@ -9,6 +9,7 @@ import numpy as np
 
 from rolloutwatch_contract import Mark, MarkKind
 from rolloutwatch_contract.protocol import MarkView, SessionView
+from rolloutwatch_server.store.config_changes import changes
 from rolloutwatch_server.store.deletion import dead_sessions
 from rolloutwatch_server.store.lineage import Lineage
 
@@ -74,11 +75,18 @@ def views(rows: Sequence[Row], sessions: dict[int, SessionView]) -> Iterator[Mar
 def restarts(
     db: sqlite3.Connection, run: str, lineage: Lineage, sessions: dict[int, SessionView]
 ) -> Iterator[MarkView]:
-    """Yield a mark where each session began that goes on from a former one, of the kind that says why."""
+    """Yield a mark where each session began that goes on from a former one, of the kind that says why.
+
+    Another one follows if the session's configuration is not that of the one before.
+    """
     kinds = dict(db.execute("SELECT id, mark FROM sessions WHERE run = ?", (run,)).fetchall())
     for session, step in lineage.restarts().items():
         one = sessions[session]
         yield MarkView(step, one.started_at, kinds[session], _about(one), one.id, found=True)
+        former = lineage.predecessor(session)
+        changed = {} if former is None else changes(sessions[former].config, one.config)
+        if changed:
+            yield MarkView(step, one.started_at, MarkKind.CONFIG.value, changed, one.id, found=True)
 
 
 def contests(db: sqlite3.Connection, run: str, sessions: dict[int, SessionView]) -> Iterator[MarkView]:
