@@ -18,7 +18,7 @@ def test_what_says_the_same_is_no_change() -> None:
     assert changes({"a": 2, "b": nan, "c": None}, {"a": 2.0, "b": nan, "c": None}) == {}
     assert changes({"a": True, "b": None, "c": 0.1}, {"a": 1, "c": 0.1000001}) == {
         "a": "yes → 1",
-        "b": "not set → –",
+        "b": "not set → absent",
         "c": "0.1 → 0.1000001",
     }
 

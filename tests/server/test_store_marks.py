@@ -100,7 +100,7 @@ def test_what_a_resumed_run_configures_otherwise_is_marked(store: Store) -> None
     store.archive(STREAM, batch(begun(1.0, "a", 12, bound=2.0, lr=1e-6, veto=None), did(0, 2.0), did(1, 3.0)))
     store.archive(OTHER_SESSION, batch(begun(50.0, "b", 34, bound=3, lr=1e-6, mode="x"), did(2, 51.0)))
     store.archive(THIRD_SESSION, batch(begun(90.0, "c", 56, bound=3.0, lr=1e-6, mode="x"), did(3, 91.0)))
-    told = {"bound": "2 → 3", "veto": "not set → –", "mode": "– → x"}
+    told = {"bound": "2 → 3", "veto": "not set → absent", "mode": "absent → x"}
     assert places(store) == [(2, "restart"), (2, "config"), (3, "restart")]
     assert store.marks(RUN)[1] == MarkView(2, 50.0, "config", told, "s2", found=True)
     silent = RunStart("math", "a", 120.0, {}, {})

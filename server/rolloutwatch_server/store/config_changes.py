@@ -9,7 +9,7 @@ MOST_CHANGES = 5  # that are named; of more the number is told
 OTHERS = "others_changed"
 LETTERS_OF_A_VALUE = 26  # "before → after" is then no longer than what a chart tells of a field
 LETTERS_BEFORE_A_DIFFERENCE = 8
-ABSENT = "–"  # said by one session, and not by the other
+ABSENT = "absent"  # said by one session, and not by the other
 _EXACT = 1e15  # up to here a whole number is written as one
 
 
