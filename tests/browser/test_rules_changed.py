@@ -33,6 +33,7 @@ def test_one_rule_is_changed_by_a_form_previewed_and_saved_where_it_is_previewed
 ) -> None:
     """Comments and all else stay as they were; what is new, moved and gone is told by numbers and by a strip."""
     site.rules.save(DOCUMENT, "bob")
+    site.begin("math~empty")
     site.begin(RUN)
     for step, vetoed in enumerate((0, 0.12, 0.3, 0.3, 0, 0, 0.12, 0, 0, 0)):
         site.step(RUN, step, HEALTHY | {"rollout_is_veto_fraction": vetoed})
@@ -51,7 +52,11 @@ def test_one_rule_is_changed_by_a_form_previewed_and_saved_where_it_is_previewed
     changed = DOCUMENT.replace("> 0.1 and", "> 0.2 and").replace('"warning"', '"critical"')
     editor = page.get_by_label("Rules, in TOML")
     expect(editor).to_have_value(changed)
+    page.locator("#rules-run").select_option("math~empty")
     page.get_by_role("button", name="Preview on the run").click()
+    expect(page.locator("#rules-answer")).to_have_text("math~empty has no step to try rules on.")
+    page.locator("#rules-run").select_option(RUN)
+    page.get_by_role("button", name="Preview", exact=True).click()
     row = page.locator("#rules-answer .preview tbody tr")
     expect(row).to_have_count(1)
     told = ["critical vetoed", "changed: 1 gone, 1 moved", "2 → 1", "1 → 2", "40 % → 20 %"]

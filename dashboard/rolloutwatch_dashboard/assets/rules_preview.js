@@ -121,6 +121,7 @@
   }
 
   function show(editor, run, found) {
+    if (found.steps < 1) return editor.tell("quiet", `${run} has no step to try rules on.`);
     const heading = found.rows.length
       ? `On ${run}, ${found.steps} steps, by the rules in force and by these:`
       : `On ${run}, ${found.steps} steps, these rules do what those in force do.`;
