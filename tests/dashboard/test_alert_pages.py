@@ -113,6 +113,8 @@ def test_alerts_are_chosen_by_run_rule_and_severity() -> None:
     assert chosen("") == ["x", "x", "y"]
     assert chosen("?rule=x&run=math~b") == ["x"]
     assert chosen("?severity=warning") == ["y"]
+    assert chosen("?severity=nonsense") == chosen("?severity=ok") == ["x", "x", "y"]
+    assert "nonsense" not in text_of(shown(source, search="?severity=nonsense"))
     assert chosen("?rule=none&else=1") == []
     nothing = shown(source, search="?rule=none&run=")
     assert "Nothing of those fires." in text_of(nothing)

@@ -43,11 +43,11 @@ class Wanted(NamedTuple):
 
     @property
     def choice(self) -> Choice:
-        """Return what a source is asked for. What is no severity or no time leads to no alert, or is not heeded."""
+        """Return what a source is asked for. What is no time is not heeded."""
         return {
             "run": self.run,
             "rule": self.rule,
-            "severity": None if self.severity is None else SEVERITIES.get(self.severity, Severity.OK),
+            "severity": None if self.severity is None else SEVERITIES[self.severity],
             "from_time": seconds_of(self.begun),
             "to_time": seconds_of(self.until),
         }
@@ -59,10 +59,11 @@ class Wanted(NamedTuple):
 
     @classmethod
     def of(cls, query: str) -> "Wanted":
-        """Read it from an address."""
+        """Read it from an address; what is no severity is as if none was asked for."""
         text = query.removeprefix("?")[:LONGEST_QUERY].encode("utf-8", "replace").decode()
         given = parse_qs(text)
-        return cls(*(given.get(name, [None])[0] for name in cls._fields))
+        asked = cls(*(given.get(name, [None])[0] for name in cls._fields))
+        return asked if asked.severity in SEVERITIES else asked._replace(severity=None)
 
 
 def seconds_of(moment: str | None) -> float | None:
