@@ -87,9 +87,10 @@
 
     // How the worst of the runs is.
     paintTab(kind) {
+      this.worst = kind;
       const word = ["warning", "critical"].includes(kind) ? kind : "";
-      document.title = [word, this.told.title, TITLE].filter(Boolean).join(" · ");
-      paintIcon(kind);
+      document.title = [this.late ? "disconnected" : word, this.told.title, TITLE].filter(Boolean).join(" · ");
+      paintIcon(this.late ? "unknown" : kind);
     }
 
     async paint() {
@@ -151,6 +152,10 @@
     // Of runs that are over nothing is asked but what alerts there are.
     tellIfLate() {
       const late = !this.connected || rolloutwatch.firing.waited() > LATE;
+      if (late !== Boolean(this.late)) {
+        this.late = late;
+        this.paintTab(this.worst);
+      }
       document.body.classList.toggle("out-of-date", late);
       notice(late ? "The server does not answer; trying again. What you see is the past." : "");
     }

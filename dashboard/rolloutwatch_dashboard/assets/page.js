@@ -57,7 +57,7 @@
     }
 
     paintTab() {
-      const [word, kind] = this.standing();
+      const [word, kind] = this.late ? ["disconnected", "unknown"] : this.standing();
       document.title = [word, this.told.title, TITLE].filter(Boolean).join(" · ");
       paintIcon(kind);
     }
@@ -71,7 +71,10 @@
       const late = this.waited() > LATE;
       if (late && !this.late) rolloutwatch.leaveIfUnknown("/api/v1/runs");
       if (!late && this.late) this.cameBack = Date.now();
-      this.late = late;
+      if (late !== Boolean(this.late)) {
+        this.late = late;
+        this.paintTab();
+      }
       document.body.classList.toggle("out-of-date", late);
       const isBack = Date.now() - this.cameBack < MS_OF_GOOD_NEWS;
       notice(late ? "The server does not answer; trying again. What you see is the past." : isBack ? "The server answers again." : "");
