@@ -5,13 +5,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dash import ClientsideFunction, Dash, Input, Output, ctx, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, State, ctx, dcc, html, no_update
 
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import Source
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.board import Board
 from rolloutwatch_dashboard.components import banner, frame
+from rolloutwatch_dashboard.components.clock import digest
 from rolloutwatch_dashboard.pages.routes import WITH_CALLBACKS, shown
 from rolloutwatch_dashboard.shell import HTML, LIBRARY, asset, assets, scripts
 from rolloutwatch_dashboard.visit import Shown, Visit
@@ -100,19 +101,25 @@ def _keep_up_to_date(app: Dash, visit: Callable[[], Visit]) -> None:
 
     @app.callback(
         Output(ids.BADGE, "children"),
-        Output(ids.BADGE, "data-told"),
         Output(ids.BANNERS, "children"),
+        Output(ids.BADGE, "data-shown"),
+        Output(ids.BADGE, "data-told"),
         Input(ids.WATCH, "data"),
         Input(ids.LOCATION, "pathname"),
+        State(ids.BADGE, "data-shown"),
     )
-    async def watch(_watch: object, _path: object) -> tuple[Any, str, Any]:
-        return await asyncio.to_thread(_watched, visit())
+    async def watch(_watch: object, _path: object, shown: object) -> tuple[Any, Any, str, str]:
+        return await asyncio.to_thread(_watched, visit(), shown)
 
 
-def _watched(visit: Visit) -> tuple[Any, str, Any]:
+def _watched(visit: Visit, shown: object) -> tuple[Any, Any, str, str]:
+    """Return what is to stand there where it is not what is shown; what is told has the time, and so is always news."""
     source, now = visit.source, visit.now
     firing = source.alerts(limit=banner.MOST_COUNTED)
-    return banner.count(firing, now), banner.told(firing, now), banner.banners(source, now)
+    said = banner.count(firing, now), banner.banners(source, now)
+    found = digest(said)
+    count, banners = (no_update, no_update) if found == shown else said
+    return count, banners, found, banner.told(firing, now)
 
 
 def page(path: str, source: Source, limits: Sequence[Limit] | None, now: float, search: str = "") -> Shown:

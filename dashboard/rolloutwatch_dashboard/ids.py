@@ -65,6 +65,9 @@ BANNERS = "banners"
 BADGE = "alerts-badge"
 WATCH = "watch"  # * counted up by alerts.js when the badge and the banners are to be looked at again
 ALERTS = "alerts"  # *
+ALERTS_TOLD = (
+    "alerts-told"  # * which of it is shown, for the next look, and what alerts_page.js is told beside it
+)
 ALERTS_WATCH = "alerts-watch"  # * the same for the page of alerts
 ALERTS_SEEN = "alerts-seen"  # * of which alerts alerts_page.js asks the history
 ALERTS_HISTORIES = "alerts-histories"  # what it is told of them

@@ -1,5 +1,6 @@
 """Alerts in a browser: who sees one, says so, silences it, and is told when it is over."""
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,42 @@ def test_an_alert_appears_is_acknowledged_taken_back_and_goes(site: Site, page: 
     expect(page.locator(".calm")).to_be_visible()
     expect(page.locator(".past tbody tr")).to_have_count(2)
     expect(page.locator("header .count")).to_have_count(0)
+
+
+def test_a_page_on_which_nothing_happens_is_not_made_anew_and_its_tab_tells_that_the_server_is_gone(
+    sick: Site, page: Page, complaints: Complaints
+) -> None:
+    """Ages go on by themselves, also while steps come that change no alert; what is new comes all the same."""
+    complaints.expected += ["net::ERR_", "Callback failed: the server did not respond"]
+    page.goto(f"{sick.url}/alerts")
+    since = card(page).locator(".since")
+    expect(since).to_have_text(re.compile(r"^since step 2, (just now|\d+ s ago)$"))
+    age = since.text_content()
+    expect(page.locator("header .count")).to_have_text("2")
+    page.evaluate(
+        "for (const one of document.querySelectorAll('#alerts :not(.history *), header .count')) one.dataset.marked = ''"
+    )
+    marked = page.locator("#alerts [data-marked], header .count[data-marked]")
+    count = marked.count()  # a chart may be drawn anew for a step
+    version = page.locator("#alerts-told").get_attribute("data-versions")
+    sick.step(RUN, 4, VETOED)
+    for _ in range(2):
+        with page.expect_response(lambda one: '"alerts-watch' in (one.request.post_data or "")) as look:
+            pass
+        assert '"children"' not in look.value.text()
+    expect(page.locator("#alerts-told")).not_to_have_attribute("data-versions", str(version))
+    expect(since).not_to_have_text(str(age))
+    expect(since).to_have_text(re.compile(r"^since step 2, \d+ s ago$"))
+    assert marked.count() == count > 50
+    (milder,) = (one.id for one in sick.alerts() if one.rule != RULE)
+    sick.acknowledge(milder, "olga", "on it")
+    expect(page.locator(".seen-by")).to_contain_text(["Acknowledged by olga, until it ends. on it"])
+    expect(page).to_have_title("1 critical · Alerts · Rolloutwatch")
+    sick.stop()
+    expect(page).to_have_title("disconnected · Alerts · Rolloutwatch")
+    assert "888888" in (page.locator("#icon").get_attribute("href") or "")
+    sick.start()
+    expect(page).to_have_title("1 critical · Alerts · Rolloutwatch")
 
 
 def test_what_one_types_stays_while_the_page_goes_on(sick: Site, page: Page) -> None:

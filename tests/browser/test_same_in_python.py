@@ -13,6 +13,7 @@ from rolloutwatch_contract.limits import DEFAULT_LIMITS, worst
 from rolloutwatch_contract.protocol import MarkView, Series
 from rolloutwatch_dashboard.compared import window_of
 from rolloutwatch_dashboard.comparison import Asked
+from rolloutwatch_dashboard.components.clock import FOR_EVER, KINDS
 from rolloutwatch_dashboard.figures.compare import EMPTY, Axis, line_of
 from rolloutwatch_dashboard.figures.marks import place_marks
 from rolloutwatch_dashboard.figures.ticks import ticks_of
@@ -46,6 +47,37 @@ def test_numbers_are_written_alike(blank: Page) -> None:
 def test_ages_are_written_alike(blank: Page) -> None:
     seconds = [-5, 0, 1.9, 2, 59.9, 60, 119, 3599, 3600, 86399, 86400, 864000]
     assert blank.evaluate("(all) => all.map(rolloutwatch.age)", seconds) == [age(s) for s in seconds]
+
+
+def test_texts_of_clocks_are_written_alike(blank: Page) -> None:
+    """How long ago, since how long, and for how long yet, as minutes, hours and days go by."""
+    blank.add_script_tag(content=(HERE / "assets" / "clock.js").read_text())
+    now = 1_796_054_400.0
+    apart = [
+        -5,
+        0,
+        0.4,
+        1.9,
+        2,
+        59.4,
+        59.6,
+        60,
+        119,
+        3599,
+        3600,
+        86399,
+        86400,
+        864000,
+        FOR_EVER,
+        FOR_EVER + 1,
+    ]
+    for name, words in KINDS.items():
+        times = [now + sign * seconds for seconds in apart for sign in (-1, 1)]
+        told = blank.evaluate(
+            "([name, times, now]) => times.map((one) => rolloutwatch.clock.KINDS[name](one, now))",
+            [name, times, now],
+        )
+        assert told == [words(one, now) for one in times]
 
 
 def test_rules_are_judged_alike(blank: Page) -> None:

@@ -15,6 +15,7 @@
       super(told);
       page = this;
       this.box = told.box;
+      this.time = new rolloutwatch.clock.ServerClock();
       this.known = new Map(); // by alert: of which version, and what
       this.open = new Set(); // alerts whose lives are shown
       this.near = new Set(); // places that are on the screen, or nearly
@@ -23,7 +24,7 @@
       this.watched = new Set();
       this.changes = new MutationObserver(() => this.sync());
       this.changes.observe(document.getElementById("page"), {
-        childList: true, subtree: true, attributes: true, attributeFilter: ["data-history", "data-version", "data-life", "data-moment"],
+        childList: true, subtree: true, attributes: true, attributeFilter: ["data-history", "data-version", "data-versions", "data-life", "data-moment"],
       });
       this.remember = ({ target }) => (this.focused = target.closest("#alerts") ? target : null);
       document.addEventListener("focusin", this.remember);
@@ -38,6 +39,15 @@
       clearTimeout(this.patience);
       rolloutwatch.tested.clear();
       page = null;
+    }
+
+    // Once a second, in which ages go on.
+    look() {
+      super.look();
+      const [told, shown] = [document.getElementById("alerts-told"), document.getElementById("alerts")];
+      if (!told || !shown || document.hidden) return;
+      if (told.dataset.now !== this.heard) this.time.hear(1000 * Number((this.heard = told.dataset.now)));
+      rolloutwatch.clock.keepTrue(shown, this.time.now());
     }
 
     see(entries) {
@@ -94,10 +104,13 @@
     // Ask for what is near and not known as it is now; one question at a time.
     ask() {
       if (this.asked || document.hidden) return;
+      const told = document.getElementById("alerts-told");
+      const runs = told ? JSON.parse(told.dataset.versions) : {};
       const wanted = new Map();
       for (const { dataset } of this.near) {
+        const version = `${runs[dataset.run] || ""} ${dataset.version}`; // of one that fires, its run's too
         const known = this.known.get(dataset.history);
-        if (!known || known.version !== dataset.version) wanted.set(dataset.history, dataset.version);
+        if (!known || known.version !== version) wanted.set(dataset.history, version);
       }
       if (!wanted.size || !window.dash_clientside.set_props) return;
       this.asked = new Map([...wanted].slice(0, MOST_AT_ONCE));

@@ -15,10 +15,10 @@ from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_contract.severity import Severity
 from rolloutwatch_dashboard.charts import LOSSES
 from rolloutwatch_dashboard.components import badge
-from rolloutwatch_dashboard.text import age, at
-from rolloutwatch_dashboard.words import Figure, condition_of, figures_of, lasting, metrics_of
+from rolloutwatch_dashboard.components.clock import Clock
+from rolloutwatch_dashboard.text import at
+from rolloutwatch_dashboard.words import Figure, condition_of, figures_of, metrics_of
 
-FOR_EVER = 10 * 365 * 86400.0  # whoever waits longer waits until it ends
 # which role a button's act takes, as security/roles.py of the server has it; pages hide what one may not do
 NEEDS = {
     **dict.fromkeys(("acknowledge", "take-back", "silence", "end-silence"), "operator"),
@@ -58,15 +58,15 @@ def guide_link(guide: str) -> list[html.A]:
     return [html.A("Guide", href=link, className="guide", rel="noreferrer")] if link else []
 
 
-def card(alert: AlertView, now: float, version: str = "") -> html.Article:
-    """Return an alert that fires, with all that is known of it; `version` is of what its chart is made of."""
+def card(alert: AlertView, now: float) -> html.Article:
+    """Return an alert that fires, with all that is known of it."""
     head = html.Header(
         [
             severity(alert.severity),
             html.H3(alert.rule),
             run_link(alert.run),
             *notes(alert),
-            html.Span(since(alert, now), className="since", **at(alert.firing_time)),
+            since(alert, now),
         ]
     )
     cure = [html.P([html.Strong("What to do: "), alert.cure], className="cure")] if alert.cure else []
@@ -75,7 +75,7 @@ def card(alert: AlertView, now: float, version: str = "") -> html.Article:
             head,
             *([html.P(alert.summary, className="summary")] if alert.summary else []),
             figures(figures_of(alert)),
-            history(alert, version),
+            history(alert, grows=True),
             html.P(["Fires when ", condition(alert.condition), "."], className="condition"),
             *cure,
             seen(alert, now),
@@ -86,13 +86,14 @@ def card(alert: AlertView, now: float, version: str = "") -> html.Article:
     )
 
 
-def history(alert: AlertView, version: str) -> html.Div:
-    """Return the place of an alert's chart, which alerts_page.js draws once somebody comes near it."""
-    seen = f"{version} {alert.resolved_step} {alert.acknowledged_by} {alert.silenced_until}"
+def history(alert: AlertView, *, grows: bool) -> html.Div:
+    """Return the place of an alert's chart, which alerts_page.js draws once somebody comes near it; one grows with its run."""
+    seen = f"{alert.resolved_step} {alert.acknowledged_by} {alert.silenced_until}"
     where = f"/runs/{quote(alert.run)}?step="
     return html.Div(
         className="history",
         **{
+            **({"data-run": alert.run} if grows else {}),
             "data-history": alert.id,
             "data-version": seen,
             "data-href": where,
@@ -136,9 +137,9 @@ def told(alert: AlertView, now: float) -> dict[str, Any]:
         "guide": guides.link(alert.guide),
         "notes": [[one.children, one.title] for one in notes(alert)],
         "calls": calls(alert, now),
-        "acknowledged": acknowledged,
+        "acknowledged": _text(acknowledged, now),
         "note": alert.note if acknowledged else "",
-        "silenced": silenced,
+        "silenced": _text(silenced, now),
     }
 
 
@@ -169,9 +170,10 @@ def notes(alert: AlertView) -> list[html.Span]:
     return [html.Span(word, className="note", title=why) for word, (is_so, why) in said.items() if is_so]
 
 
-def since(alert: AlertView, now: float) -> str:
+def since(alert: AlertView, now: float) -> html.Span:
     """Return since when an alert fires."""
-    return f"since step {alert.firing_step}, {age(now - alert.firing_time)}"
+    said = Clock("ago", alert.firing_time, f"since step {alert.firing_step}, ")
+    return said.span(now, className="since", **at(alert.firing_time))
 
 
 def figures(found: Sequence[Figure]) -> html.Ul:
@@ -202,28 +204,35 @@ def seen(alert: AlertView, now: float) -> html.Div:
     said: list[Any] = []
     if acknowledged := _acknowledged(alert, now):
         note = [html.Q(alert.note)] if alert.note else []
-        said.append(html.P([f"{acknowledged} ", *note, take_back(alert)]))
+        said.append(html.P([_shown(acknowledged, now, " "), *note, take_back(alert)]))
     if silenced := _silenced(alert, now):
-        said.append(html.P(silenced))
+        said.append(html.P(_shown(silenced, now)))
     return html.Div(said, className="seen-by")
 
 
-def _acknowledged(alert: AlertView, now: float) -> str:
+def _acknowledged(alert: AlertView, now: float) -> Clock | str:
     if not is_acknowledged(alert, now):
         return ""
+    by = f"Acknowledged by {alert.acknowledged_by}, "
     until = alert.acknowledged_until
-    how_long = "until it ends" if until is None else remaining(until, now)
-    return f"Acknowledged by {alert.acknowledged_by}, {how_long}."
+    return f"{by}until it ends." if until is None else Clock("remaining", until, by, ".")
 
 
-def _silenced(alert: AlertView, now: float) -> str:
+def _silenced(alert: AlertView, now: float) -> Clock | str:
     until = alert.silenced_until
-    return "" if until is None or until <= now else f"Silenced {remaining(until, now)}: nobody is told."
+    if until is None or until <= now:
+        return ""
+    return Clock("remaining", until, "Silenced ", ": nobody is told.")
 
 
-def remaining(until: float, now: float) -> str:
-    """Return for how long something goes on."""
-    return "until somebody ends it" if until - now > FOR_EVER else f"for another {lasting(until - now)}"
+def _text(said: Clock | str, now: float) -> str:
+    return said if isinstance(said, str) else said.text(now)
+
+
+def _shown(said: Clock | str, now: float, then: str = "") -> html.Span:
+    return (
+        html.Span(said + then) if isinstance(said, str) else said._replace(after=said.after + then).span(now)
+    )
 
 
 def actions(alert: AlertView, now: float) -> html.Footer:

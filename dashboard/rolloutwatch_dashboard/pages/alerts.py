@@ -1,10 +1,11 @@
 """The page of alerts: what fires, what is silenced, who is told, and what has fired."""
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html
+from dash import ClientsideFunction, Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 
 from rolloutwatch_contract.alerts import AlertView
@@ -12,18 +13,21 @@ from rolloutwatch_contract.protocol import Source
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.alert_history import history_of
 from rolloutwatch_dashboard.components import alert
+from rolloutwatch_dashboard.components.clock import digest
 from rolloutwatch_dashboard.figures.alert_history import BOX
 from rolloutwatch_dashboard.pages import alerts_past, alerts_told
 from rolloutwatch_dashboard.pages.alerts_wanted import Wanted, filters
 from rolloutwatch_dashboard.visit import Shown, Visit
 
 MOST_FIRING = 200
+SHOWN, VERSIONS, NOW = TOLD = ("data-shown", "data-versions", "data-now")
 MOST_AT_ONCE = 12  # histories, as alerts_page.js asks for them
 
 
 def show(visit: Visit) -> Shown:
     """Return the page; alerts.js sees to it that it stays as things are."""
     wanted = Wanted.of(visit.query)
+    body, told = listed(visit.source, wanted, visit.now)
     head = html.Div(
         [html.H1("Alerts"), alert.button("New silence", "silence", run="*", rule="*")], className="page-head"
     )
@@ -32,7 +36,8 @@ def show(visit: Visit) -> Shown:
             head,
             *_stores(),
             filters(visit.source, wanted),
-            html.Div(listed(visit.source, wanted, visit.now), id=ids.ALERTS),
+            html.Div(body, id=ids.ALERTS),
+            html.Div(id=ids.ALERTS_TOLD, hidden=True, **told),
         ]
     )
     return page, {"title": "Alerts", "kind": "alerts", "box": [BOX.width, BOX.height]}
@@ -40,7 +45,7 @@ def show(visit: Visit) -> Shown:
 
 def parts() -> list[Component]:
     """Return what the callbacks name."""
-    return [*_stores(), html.Div(id=ids.ALERTS)]
+    return [*_stores(), html.Div(id=ids.ALERTS), html.Div(id=ids.ALERTS_TOLD)]
 
 
 def _stores() -> list[dcc.Store]:
@@ -53,13 +58,17 @@ def register(app: Dash, visit: Callable[[object], Visit]) -> None:
 
     @app.callback(
         Output(ids.ALERTS, "children"),
+        *(Output(ids.ALERTS_TOLD, name) for name in TOLD),
         Input(ids.ALERTS_WATCH, "data"),
         State(ids.LOCATION, "search"),
+        State(ids.ALERTS_TOLD, SHOWN),
         prevent_initial_call=True,
     )
-    async def watch(_watch: object, search: object) -> Any:
+    async def watch(_watch: object, search: object, shown: object) -> tuple[Any, ...]:
         asked = visit(search)
-        return await asyncio.to_thread(listed, asked.source, Wanted.of(asked.query), asked.now)
+        body, told = await asyncio.to_thread(listed, asked.source, Wanted.of(asked.query), asked.now)
+        # made anew, hundreds of elements keep a browser busy: ages go on by themselves
+        return no_update if told[SHOWN] == shown else body, *(told[name] for name in TOLD)
 
     @app.callback(
         Output(ids.ALERTS_HISTORIES, "data"), Input(ids.ALERTS_SEEN, "data"), prevent_initial_call=True
@@ -82,23 +91,31 @@ def histories(source: Source, seen: object) -> dict[str, Any]:
     return {one: history_of(source, one) for one in names[:MOST_AT_ONCE]}
 
 
-def listed(source: Source, wanted: Wanted, now: float) -> html.Div:
-    """Return what changes: those that fire first, the worst of them first."""
-    firing = list(source.alerts(**wanted.choice, limit=MOST_FIRING))
-    firing.sort(key=lambda one: (not alert.calls(one, now), -one.severity, -one.firing_time))
+def listed(source: Source, wanted: Wanted, now: float) -> tuple[list[Any], dict[str, str]]:
+    """Return what changes, and what the browser is told beside it.
+
+    The latter is which of it is shown, whatever time it is; which version the charts of firing alerts have, by run; and the time.
+    """
+    firing = [] if wanted.before is not None else list(source.alerts(**wanted.choice, limit=MOST_FIRING))
+    body = _body(firing, source, wanted, now)
+    versions = source.versions()
+    grown = {run: versions.get(run, "") for run in sorted({one.run for one in firing})}
+    return body, {SHOWN: digest(body), VERSIONS: json.dumps(grown), NOW: str(now)}
+
+
+def _body(firing: list[AlertView], source: Source, wanted: Wanted, now: float) -> list[Any]:
+    """Return those that fire first, the worst of them first."""
     past, older = alerts_past.past_ones(source, wanted)
     if wanted.before is not None:
-        return html.Div(alerts_past.section(past, older, wanted, now), **{"data-now": str(now)})
-    return html.Div(
-        [
-            _firing(firing, source, wanted, now),
-            alerts_told.silences(source.silences(), now),
-            alerts_past.section(past, older, wanted, now),
-            alerts_told.targets(source.notifications(), now),
-            alerts_told.given_up(source.given_up(alerts_told.MOST_GIVEN_UP), now),
-        ],
-        **{"data-now": str(now)},
-    )
+        return [alerts_past.section(past, older, wanted, now)]
+    firing.sort(key=lambda one: (not alert.calls(one, now), -one.severity, -one.firing_time))
+    return [
+        _firing(firing, source, wanted, now),
+        alerts_told.silences(source.silences(), now),
+        alerts_past.section(past, older, wanted, now),
+        alerts_told.targets(source.notifications(), now),
+        alerts_told.given_up(source.given_up(alerts_told.MOST_GIVEN_UP), now),
+    ]
 
 
 def _firing(firing: Sequence[AlertView], source: Source, wanted: Wanted, now: float) -> html.Section:
@@ -110,6 +127,5 @@ def _firing(firing: Sequence[AlertView], source: Source, wanted: Wanted, now: fl
             [html.Strong(f"Nothing{among} fires. "), watched, " ", dcc.Link("See the rules", href="/rules")]
         )
         return html.Section(calm, className="calm")
-    versions = source.versions()
-    cards = [alert.card(one, now, versions.get(one.run, "")) for one in firing]
+    cards = [alert.card(one, now) for one in firing]
     return html.Section([html.H2(f"Firing ({len(firing)})"), html.Div(cards, className="alerts")])

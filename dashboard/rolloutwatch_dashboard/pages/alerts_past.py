@@ -8,8 +8,9 @@ from dash import dcc, html
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.protocol import Source
 from rolloutwatch_dashboard.components import alert
+from rolloutwatch_dashboard.components.clock import Clock
 from rolloutwatch_dashboard.pages.alerts_wanted import Wanted
-from rolloutwatch_dashboard.text import age, at
+from rolloutwatch_dashboard.text import at
 from rolloutwatch_dashboard.words import figures_of, lasting
 
 MOST_PAST = 100
@@ -51,9 +52,9 @@ def _past_row(one: AlertView, names: Sequence[str], now: float) -> html.Tr:
         alert.run_link(one.run, one.firing_step),
         alert.step_link(one, one.firing_step, f"{one.firing_step} to {ended}"),
         lasting(seconds),
-        html.Span(age(now - one.firing_time), **at(one.firing_time)),
+        Clock("ago", one.firing_time).span(now, **at(one.firing_time)),
         html.Span(figures, title=one.condition),
-        alert.history(one, ""),
+        alert.history(one, grows=False),
         [_why(one), alert.life_button(one), alert.life(one)],
     )
     return html.Tr([html.Td(cell, **{"data-label": name}) for name, cell in zip(names, cells, strict=True)])

@@ -8,8 +8,9 @@ from dash.development.base_component import Component
 
 from rolloutwatch_contract.protocol import GivenUpView, SilenceView, TargetView
 from rolloutwatch_dashboard.components import alert
-from rolloutwatch_dashboard.text import age, at
-from rolloutwatch_dashboard.words import lasting, names
+from rolloutwatch_dashboard.components.clock import Clock
+from rolloutwatch_dashboard.text import at
+from rolloutwatch_dashboard.words import names
 
 MOST_GIVEN_UP = 20
 MOST_NAMED = 3
@@ -27,7 +28,7 @@ def silences(found: Sequence[SilenceView], now: float) -> html.Section | None:
         html.Li(
             [
                 html.Span(["Rule ", html.Code(one.rule), " on run ", html.Code(one.run)]),
-                html.Span(alert.remaining(one.until, now), **at(one.until)),
+                Clock("remaining", one.until).span(now, **at(one.until)),
                 html.Span([f"by {one.author}", *([": ", html.Q(one.reason)] if one.reason else [])]),
                 alert.button("End it", "end-silence", silence=str(one.id)),
             ]
@@ -62,7 +63,7 @@ def _target(one: TargetView, names: Sequence[str], now: float) -> html.Tr:
     which += [] if one.runs == ("*",) else [f"runs {', '.join(one.runs)}"]
     told: Any = "not yet"
     if one.last_success is not None:
-        told = html.Span(age(now - one.last_success), **at(one.last_success))
+        told = Clock("ago", one.last_success).span(now, **at(one.last_success))
     cells: tuple[Any, ...] = (
         [html.Strong(one.name), html.Span(f" ({', '.join(which)})", className="quiet")],
         told,
@@ -79,9 +80,9 @@ def _target(one: TargetView, names: Sequence[str], now: float) -> html.Tr:
 
 def _failure(one: TargetView, now: float) -> list[html.Span]:
     """Return since when messages do not arrive, and what was said of the last attempt."""
-    since = [] if one.failing_since is None else [f"has failed for {lasting(now - one.failing_since)}"]
+    since = [] if one.failing_since is None else [Clock("lasting", one.failing_since, "has failed for ")]
     said = [
-        *(html.Span(text, className="bad") for text in since),
+        *(clock.span(now, className="bad") for clock in since),
         *([html.Span(one.error, className="why")] if one.error else []),
     ]
     return said or [html.Span("none", className="quiet")]
@@ -105,7 +106,7 @@ def given_up(messages: Sequence[GivenUpView], now: float) -> html.Section | None
 
 
 def _given_up_one(one: GivenUpView, now: float) -> html.Li:
-    when = [] if one.time is None else [html.Span(age(now - one.time), **at(one.time))]
+    when = [] if one.time is None else [Clock("ago", one.time).span(now, **at(one.time))]
     tries = f"after {one.attempts} {'attempt' if one.attempts == 1 else 'attempts'}"
     return html.Li(
         [
