@@ -30,6 +30,7 @@ SPREAD = 0.05
 LOOKED_AT = f"{STEPS} steps looked at."
 VETO = "rollout_token_veto_threshold"
 REFUSED = "status of 422"
+OUTAGE = ["net::ERR_", "Callback failed: the server did not respond"]
 # what is seen for some milliseconds alone
 REMEMBER_PROGRESS = """addEventListener("DOMContentLoaded", () => {
     new MutationObserver(() => {
@@ -419,3 +420,18 @@ def test_what_is_in_view_stands_in_the_address_and_is_what_is_saved(recorded: Si
     wait_for_ranges(page, 0, STEPS - 1)
     expect(page).to_have_url(f"{recorded.url}/runs/{RUN}/whatif?{VETO}=0.25")
     expect(page.locator("#chart-tools button")).to_be_hidden()
+
+
+def test_a_page_asks_again_by_itself_when_its_server_is_back(
+    recorded: Site, page: Page, complaints: Complaints
+) -> None:
+    complaints.expected += OUTAGE
+    answered(opened(recorded, page))
+    recorded.stop()
+    page.locator(f"#whatif-{VETO}-").fill("0.5")
+    expect(page.locator("#whatif-status")).to_contain_text("The server does not answer.")
+    expect(page.get_by_role("button", name="Ask again")).to_be_visible()
+    recorded.start()
+    answered(page)
+    told = asked(recorded, OWN.as_dict() | {VETO: 0.5})["figures"]["rollout_is_veto_fraction"]
+    assert drawn(page, "chart-whatif-vetoed", 2)["y"][:STEPS] == told["low"]

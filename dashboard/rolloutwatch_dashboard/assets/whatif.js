@@ -20,6 +20,7 @@
       if (told.is_empty) return;
       this.view = new whatif.View(told);
       this.menus = new rolloutwatch.ChartMenus(new rolloutwatch.DrawnCharts(told.title, (graph) => whatif.tableOf(graph, this.view.range())));
+      this.unhear = rolloutwatch.firing.subscribe(() => this.isLost && this.ask());
       this.begin();
     }
 
@@ -36,6 +37,7 @@
       if (!this.view) return;
       this.view.close();
       this.menus.close();
+      this.unhear();
     }
 
     begin() {
@@ -73,6 +75,7 @@
 
     async ask() {
       const turn = (this.turn += 1);
+      this.isLost = false;
       const isOver = () => this.closed || turn !== this.turn;
       const keys = this.controls.keys();
       let [found, from, points] = [null, null, this.told.points];
@@ -125,7 +128,8 @@
       }
       const again = element("button", { type: "button", class: "act" }, "Ask again");
       again.addEventListener("click", () => this.ask());
-      const text = answer.status === 0 ? `The server does not answer.${this.before()}` : answer.text;
+      this.isLost = answer.status === 0; // then it is asked again by itself once the server tells of alerts again
+      const text = this.isLost ? `The server does not answer.${this.before()}` : answer.text;
       $("whatif-status").replaceChildren(element("span", { class: "bad" }, text), " ", again);
     }
 
