@@ -1,6 +1,8 @@
 """The page of one step, as someone looks into what went wrong there."""
 
+import csv
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -158,3 +160,50 @@ def test_the_page_fits_a_phone(run: Site, page: Page) -> None:
     expect(page.locator("#step-text > span")).to_have_count(len(TEXTS))
     page.locator(".all-figures summary").click()
     assert page.evaluate(OVERFLOW) == 0
+
+
+def test_what_a_chart_shows_is_saved_and_is_no_formula(run: Site, page: Page) -> None:
+    """As recorded values where a chart has words and places, and text where people wrote it; and as a picture."""
+    formula = '=HYPERLINK("x","y")'
+    sequences = [np.full(4, at, dtype=np.float32) for at in (0.0, 0.0, 0.5, -60.0)]
+    texts = {3: ["+1", "a,b", "\n", " ok"]}
+    run.put(RUN, step_record(41, time.time(), sequences, HEALTHY, groups=(formula, HOSTILE), texts=texts))
+    page.goto(f"{run.url}/runs/{RUN}/steps/41")
+
+    def saved(chart: str, title: str) -> list[list[str]]:
+        expect(page.locator(DRAWN.format(chart)).first).to_be_attached()
+        with page.expect_download() as told:
+            page.get_by_label(f"More about {title}").click()
+            page.locator(".chart-menu[open]").get_by_text("Save as CSV").click()
+        assert told.value.suggested_filename == f"step-41-grpo-{title.replace(' ', '-')}.csv"
+        with Path(told.value.path()).open(newline="") as file:
+            return list(csv.reader(file))
+
+    zero = "0.00000762939453125"
+    assert saved("step-histogram", "Log ratio of the tokens") == [
+        ["log_ratio_from", "log_ratio_to", "tokens"],
+        ["-Infinity", "-32", "4"],
+        [f"-{zero}", zero, "8"],
+        ["0.5", "0.625", "4"],
+    ]
+    sequence = saved("step-scatter", "Which sequences carry it")
+    assert sequence[0] == ["sample", "group", "tokens", "mean_log_ratio", "share_of_mismatch", "fate"]
+    assert sequence[3][:4] == ["1002", f"'{formula}", "4", "0.5"]
+    assert sequence[4][:4] == ["1003", HOSTILE, "4", "-60"]
+    assert saved("step-positions", "Where in the response")[3:5] == [
+        ["1002", "lowest", "0", "0.5"],
+        ["1003", "lowest", "0", "-60"],
+    ]
+    groups = saved("step-groups", "Which groups carry it")
+    assert [[group, tokens] for group, _, tokens in groups[1:]] == [[HOSTILE, "0.5"], [f"'{formula}", "0.5"]]
+    assert sum(float(share) for _, share, _ in groups[1:]) == pytest.approx(1)
+    assert saved("step-along", "Along the response") == [
+        ["token", "text", "log_ratio"],
+        *([str(at), text, "-60"] for at, text in enumerate(("'+1", "a,b", "\n", " ok"))),
+    ]
+    with page.expect_download() as told:
+        page.get_by_label("More about Which groups carry it").click()
+        page.locator(".chart-menu[open]").get_by_text("Save as PNG").click()
+    picture = Path(told.value.path()).read_bytes()
+    assert picture[:8] == b"\x89PNG\r\n\x1a\n"
+    assert [int.from_bytes(picture[at : at + 4]) for at in (16, 20)] == [1920, 840]

@@ -2,6 +2,7 @@
 
 import re
 import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,6 +30,7 @@ SPREAD = 0.05
 LOOKED_AT = f"{STEPS} steps looked at."
 VETO = "rollout_token_veto_threshold"
 REFUSED = "status of 422"
+OUTAGE = ["net::ERR_", "Callback failed: the server did not respond"]
 # what is seen for some milliseconds alone
 REMEMBER_PROGRESS = """addEventListener("DOMContentLoaded", () => {
     new MutationObserver(() => {
@@ -147,7 +149,7 @@ def test_every_control_leads_to_figures_that_the_server_tells(recorded: Site, pa
     expect(page.locator("#whatif-rollout_rs_threshold-token_k1-lower")).to_have_value("0.5")
     answered(page)
     expect(page.locator("#whatif-yaml pre")).to_contain_text('rollout_rs: "token_k1,seq_mean_k3"')
-    assert "rollout_rs_threshold=0.5_2%2C0.01" in page.url
+    assert "rollout_rs_threshold=0.5_2,0.01" in page.url
 
 
 def test_what_cannot_be_is_said_beside_its_control_and_the_old_answer_stays(
@@ -365,3 +367,71 @@ def test_who_zooms_into_one_chart_sees_those_steps_in_all(recorded: Site, page: 
     page.wait_for_function(
         f"() => {charts}.every((one) => one._fullLayout.xaxis.range.join() === '0,{STEPS - 1}')"
     )
+
+
+CHARTS_IN_VIEW = """(range) => Array.from(document.querySelectorAll("#whatif-charts .js-plotly-plot"))
+    .every((one) => one._fullLayout.xaxis.range.join() === range)"""
+
+
+def wait_for_ranges(page: Page, first: int, last: int) -> None:
+    page.wait_for_function(CHARTS_IN_VIEW, arg=f"{first},{last}")
+
+
+def test_what_is_in_view_stands_in_the_address_and_is_what_is_saved(recorded: Site, page: Page) -> None:
+    """Beside what is set, over a reload, and in the link; a double click, or the button, takes it back."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    answered(opened(recorded, page, f"?{VETO}=0.5"))
+    plot = page.locator("#chart-whatif-vetoed .nsewdrag").first
+    plot.scroll_into_view_if_needed()
+    box = plot.bounding_box()
+    assert box is not None
+    x, y = ([box[place] + share * box[size] for share in shares] for place, size, shares in [
+        ("x", "width", (1.6 / (STEPS - 1), 5.4 / (STEPS - 1))), ("y", "height", (0.5, 0.52)),
+    ])  # fmt: skip
+    page.mouse.move(x[0], y[0])
+    page.mouse.down()
+    page.mouse.move(x[1], y[1], steps=4)
+    page.mouse.up()
+    wait_for_ranges(page, 2, 5)
+    expect(page).to_have_url(f"{recorded.url}/runs/{RUN}/whatif?{VETO}=0.5&from=2&to=5")
+    expect(page.locator("#chart-tools")).to_have_text("Steps 2 to 5Show all")
+    page.locator(f"#whatif-{VETO}-").fill("0.25")
+    expect(page).to_have_url(f"{recorded.url}/runs/{RUN}/whatif?{VETO}=0.25&from=2&to=5")
+    page.locator("#copy-link").click()
+    expect(page.locator(".toast")).to_contain_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == page.url
+    page.reload()
+    answered(page)
+    wait_for_ranges(page, 2, 5)
+
+    with page.expect_download() as told:
+        page.get_by_label("More about Sequences vetoed").click()
+        page.locator(".chart-menu[open]").get_by_text("Save as CSV").click()
+    assert told.value.suggested_filename == "grpo-7b-What-if-Sequences-vetoed.csv"
+    head, *rows = Path(told.value.path()).read_text().splitlines()
+    assert head == "step,was,would_have_been_from,would_have_been_to"
+    would = asked(recorded, OWN.as_dict() | {VETO: 0.25})["figures"]["rollout_is_veto_fraction"]
+    was = drawn(page, "chart-whatif-vetoed", 0)["y"]
+    assert [[float(cell) for cell in row.split(",")] for row in rows] == [
+        [step, was[step], would["low"][step], would["high"][step]] for step in range(2, 6)
+    ]
+
+    page.locator("#chart-whatif-kept .nsewdrag").first.dblclick()
+    wait_for_ranges(page, 0, STEPS - 1)
+    expect(page).to_have_url(f"{recorded.url}/runs/{RUN}/whatif?{VETO}=0.25")
+    expect(page.locator("#chart-tools button")).to_be_hidden()
+
+
+def test_a_page_asks_again_by_itself_when_its_server_is_back(
+    recorded: Site, page: Page, complaints: Complaints
+) -> None:
+    complaints.expected += OUTAGE
+    answered(opened(recorded, page))
+    recorded.stop()
+    page.locator(f"#whatif-{VETO}-").fill("0.5")
+    expect(page.locator("#whatif-status")).to_contain_text("The server does not answer.")
+    expect(page.get_by_role("button", name="Ask again")).to_be_visible()
+    recorded.start()
+    answered(page)
+    told = asked(recorded, OWN.as_dict() | {VETO: 0.5})["figures"]["rollout_is_veto_fraction"]
+    assert drawn(page, "chart-whatif-vetoed", 2)["y"][:STEPS] == told["low"]

@@ -156,25 +156,21 @@
       const option = ([value, text]) => element("option", { value }, text);
       this.axis = element("select", { "aria-label": "Axis" }, ...AXES.map(option));
       this.smooth = new rolloutwatch.Smoothing(this.view);
-      this.zoomed = element("span", { role: "status" });
-      this.all = element("button", { type: "button", class: "act" }, "Show all");
+      this.inView = new rolloutwatch.InView(this.view);
       this.axis.addEventListener("change", () => this.view.set({ x: this.axis.value }));
-      this.all.addEventListener("click", () => this.view.set({ from: null, to: null }));
       this.tools.replaceChildren(
         element("label", {}, "Along ", this.axis),
         this.smooth.label,
-        element("span", { class: "zoomed" }, this.zoomed, this.all),
+        this.inView.element,
       );
     }
 
     paintTools(view) {
       this.menus.paint();
       if (!this.tools) return;
-      const isZoomed = view.from !== null || view.to !== null;
       this.axis.value = view.x;
       this.smooth.paint(view);
-      this.zoomed.textContent = isZoomed ? zoomText(view) : "";
-      this.all.hidden = !isZoomed;
+      this.inView.paint(view);
     }
 
     // What a chart shows, as the server writes it: of the steps in view.
@@ -191,11 +187,6 @@
   };
 
   const AXES = [["step", "steps"], ["time", "time"], ["relative", "time since the start"]];
-
-  function zoomText({ from, to }) {
-    if (to === null) return `From step ${from} on`;
-    return from === null ? `Up to step ${to}` : `Steps ${from} to ${to}`;
-  }
 
   // judgement.with_voids, of what was fetched
   rolloutwatch.voided = function (series, unreadable, measured) {

@@ -28,8 +28,9 @@
     const seen = (trace) => {
       const changed = {};
       for (const part of ["line", "marker"]) {
-        const variable = trace[part] && typeof trace[part].color === "string" ? chart.variable(trace[part].color) : null;
-        if (variable) changed[part] = { ...trace[part], color: color(variable) };
+        const known = trace[part] && trace[part].color;
+        const ofDark = (one) => (typeof one === "string" && chart.variable(one) ? color(chart.variable(one)) : one);
+        if (known) changed[part] = { ...trace[part], color: Array.isArray(known) ? known.map(ofDark) : ofDark(known) };
       }
       return isDark ? { ...trace, ...changed } : trace;
     };

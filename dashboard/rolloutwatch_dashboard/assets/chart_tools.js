@@ -63,6 +63,27 @@
     }
   };
 
+  // Which steps are in view, and the way back to all of them.
+  rolloutwatch.InView = class {
+    constructor(view) {
+      this.said = element("span", { role: "status" });
+      this.all = element("button", { type: "button", class: "act" }, "Show all");
+      this.element = element("span", { class: "zoomed" }, this.said, this.all);
+      this.all.addEventListener("click", () => view.set({ from: null, to: null }));
+    }
+
+    paint(view) {
+      const isZoomed = view.from !== null || view.to !== null;
+      this.said.textContent = isZoomed ? stepsText(view) : "";
+      this.all.hidden = !isZoomed;
+    }
+  };
+
+  function stepsText({ from, to }) {
+    if (to === null) return `From step ${from} on`;
+    return from === null ? `Up to step ${to}` : `Steps ${from} to ${to}`;
+  }
+
   // Whether a chart with such a floor has a logarithmic value axis.
   rolloutwatch.isLog = ({ name, floor }, { log }) => (floor > 0 ? !log.includes(`-${name}`) : log.includes(name));
 })();

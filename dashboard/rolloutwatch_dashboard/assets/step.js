@@ -20,6 +20,7 @@
       ];
       for (const [name, listener] of this.listeners) document.addEventListener(name, listener);
       this.endings = KEYS.map((keys) => rolloutwatch.addKeys(keys));
+      this.menus = new rolloutwatch.ChartMenus(new rolloutwatch.DrawnCharts(this.told.title, rolloutwatch.toldTable));
       for (const time of document.querySelectorAll("#page time")) local(time);
     }
 
@@ -33,6 +34,7 @@
       super.close();
       for (const [name, listener] of this.listeners) document.removeEventListener(name, listener);
       for (const end of this.endings) end();
+      this.menus.close();
     }
 
     click(event) {

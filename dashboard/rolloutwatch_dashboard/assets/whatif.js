@@ -17,7 +17,11 @@
     constructor(told) {
       super(told);
       this.turn = 0; // of asking; an answer of an earlier one is of no use any more
-      if (!told.is_empty) this.begin();
+      if (told.is_empty) return;
+      this.view = new whatif.View(told);
+      this.menus = new rolloutwatch.ChartMenus(new rolloutwatch.DrawnCharts(told.title, (graph) => whatif.tableOf(graph, this.view.range())));
+      this.unhear = rolloutwatch.firing.subscribe(() => this.isLost && this.ask());
+      this.begin();
     }
 
     // How the run is, by its alerts.
@@ -30,6 +34,10 @@
       super.close();
       this.closed = true;
       clearTimeout(this.soon);
+      if (!this.view) return;
+      this.view.close();
+      this.menus.close();
+      this.unhear();
     }
 
     begin() {
@@ -56,8 +64,8 @@
 
     putIntoAddress() {
       const own = whatif.write(whatif.read(this.told.own));
-      const query = whatif.toQuery(this.controls.keys(), own);
-      history.replaceState(history.state, "", location.pathname + (query ? `?${query}` : ""));
+      const query = rolloutwatch.queryOf(rolloutwatch.view.get(), whatif.toQuery(this.controls.keys(), own), ["from", "to"]);
+      history.replaceState(history.state, "", location.pathname + query);
     }
 
     link() {
@@ -67,6 +75,7 @@
 
     async ask() {
       const turn = (this.turn += 1);
+      this.isLost = false;
       const isOver = () => this.closed || turn !== this.turn;
       const keys = this.controls.keys();
       let [found, from, points] = [null, null, this.told.points];
@@ -119,7 +128,8 @@
       }
       const again = element("button", { type: "button", class: "act" }, "Ask again");
       again.addEventListener("click", () => this.ask());
-      const text = answer.status === 0 ? `The server does not answer.${this.before()}` : answer.text;
+      this.isLost = answer.status === 0; // then it is asked again by itself once the server tells of alerts again
+      const text = this.isLost ? `The server does not answer.${this.before()}` : answer.text;
       $("whatif-status").replaceChildren(element("span", { class: "bad" }, text), " ", again);
     }
 
@@ -172,7 +182,7 @@
     async plot(panel, isOver) {
       while (!isOver()) {
         const graph = document.querySelector(`#${CSS.escape(panel.id)} .js-plotly-plot`);
-        if (graph && graph._fullLayout && graph._fullLayout.yaxis && graph.data && window.Plotly.update) return this.followed(graph);
+        if (graph && graph._fullLayout && graph._fullLayout.yaxis && graph.data && window.Plotly.update) return this.view.followed(graph);
         await new Promise((resolve) => setTimeout(resolve, MS_BETWEEN_LOOKS));
       }
       return null;
@@ -188,16 +198,15 @@
       const was = graph.data[0];
       const steps = [was.x[0], was.x[was.x.length - 1], would.step[0], would.step[would.step.length - 1]].filter(Number.isFinite);
       const layout = {};
-      if (!this.isZoomed(graph)) layout["yaxis.range"] = rolloutwatch.valueRange([was.y, would.low, would.high], panel);
+      graph.home = rolloutwatch.valueRange([was.y, would.low, would.high], panel);
+      graph.would = would;
+      if (!graph.isHigh) layout["yaxis.range"] = graph.home;
       if (Math.min(...steps) < Math.max(...steps)) {
         layout["xaxis.autorangeoptions.clipmin"] = Math.min(...steps);
         layout["xaxis.autorangeoptions.clipmax"] = Math.max(...steps);
       }
       await window.Plotly.update(graph, data, layout, [AREA, DOTS, WORDS]);
-    }
-
-    isZoomed(graph) {
-      return graph._fullLayout.xaxis.autorange === false;
+      await this.view.frame(graph);
     }
 
     // A figure that neither of the two corrections brings has no chart.
@@ -207,24 +216,6 @@
       if (card.hidden === !isShown) return;
       card.hidden = !isShown;
       if (isShown) window.Plotly.Plots.resize(graph);
-    }
-
-    // Who looks closely at some steps of one chart looks at them in all.
-    followed(graph) {
-      if (graph.dataset.followed) return graph;
-      graph.dataset.followed = "yes";
-      graph.on("plotly_relayout", (change) => this.zoomed(graph, change));
-      return graph;
-    }
-
-    zoomed(graph, change) {
-      const isBack = Object.keys(change).some((name) => name === "xaxis.autorange" || name === "xaxis.range");
-      if (this.zooming || (!isBack && change["xaxis.range[0]"] === undefined)) return;
-      this.zooming = true;
-      const range = graph._fullLayout.xaxis.range.slice();
-      const told = isBack ? { "xaxis.autorange": true } : { "xaxis.range": range };
-      const others = Array.from(document.querySelectorAll("#whatif-charts .js-plotly-plot")).filter((one) => one !== graph && one._fullLayout);
-      Promise.all(others.map((one) => window.Plotly.relayout(one, told))).finally(() => (this.zooming = false));
     }
   }
 

@@ -8,12 +8,13 @@ from rolloutwatch_dashboard import ids
 ACTIONS = {"log": "Log axis", "png": "Save as PNG", "csv": "Save as CSV", "link": "Copy link"}
 
 
-def chart_menu(name: str, title: str, *, has_log: bool = True) -> html.Details:
-    """Return the menu of a chart, or of a drawing whose values cannot have a log axis."""
+def chart_menu(name: str, title: str, *, has_log: bool = True, has_link: bool = True) -> html.Details:
+    """Return the menu of a chart; of one whose values cannot have a log axis, or that no address leads to, with less in it."""
+    left_out = {action for action, has in (("log", has_log), ("link", has_link)) if not has}
     buttons = [
         html.Button(text, type="button", **{"data-do": action}, **_state(action))
         for action, text in ACTIONS.items()
-        if has_log or action != "log"
+        if action not in left_out
     ]
     summary = html.Summary("⋯", title="More", **{"aria-label": f"More about {title}"})
     return html.Details([summary, html.Div(buttons)], className="chart-menu", **{"data-chart": name})

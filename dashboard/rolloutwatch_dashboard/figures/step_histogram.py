@@ -7,7 +7,7 @@ from typing import Any
 
 from rolloutwatch_contract.tables import HISTOGRAM_BINS, HISTOGRAM_EDGES
 from rolloutwatch_dashboard.figures.log_ratio_axis import END, axis, places
-from rolloutwatch_dashboard.figures.step_layout import FEWER, HOVER, MORE, NEITHER, layout, lines
+from rolloutwatch_dashboard.figures.step_layout import FEWER, HOVER, MORE, NEITHER, layout, lines, table
 from rolloutwatch_dashboard.figures.ticks import ticks_of
 from rolloutwatch_dashboard.text import number
 from rolloutwatch_dashboard.thresholds import Threshold
@@ -51,8 +51,18 @@ def histogram_of(counts: Sequence[int], thresholds: Sequence[Threshold]) -> dict
             nothing="" if filled else "no token was counted",
             shapes=lines(at),
             bargap=0,
+            meta=table(_columns(counts, filled)),
             yaxis2={"overlaying": "y", "range": [0, 1], "visible": False, "fixedrange": True},
         ),
+    }
+
+
+def _columns(counts: Sequence[int], filled: Sequence[int]) -> dict[str, list[float]]:
+    ends = [-math.inf, *HISTOGRAM_EDGES, math.inf]
+    return {
+        "log_ratio_from": [ends[at] for at in filled],
+        "log_ratio_to": [ends[at + 1] for at in filled],
+        "tokens": [counts[at] for at in filled],
     }
 
 

@@ -1,6 +1,7 @@
 """What the charts of a step have in common."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rolloutwatch_dashboard import theme
@@ -9,6 +10,7 @@ from rolloutwatch_dashboard.figures.timeseries import TEMPLATE
 # of a token that training finds less likely than the rollout did, and of one that it finds more likely
 FEWER, MORE = theme.SERIES[:2]
 NEITHER = "#8a94a0"
+MOST_OF_JSON = 2**53  # a script reads larger numbers wrongly
 HOVER = "%{customdata}<extra></extra>"
 
 
@@ -38,6 +40,26 @@ def layout(
         "yaxis": {"gridcolor": theme.GRID, "zeroline": False, **yaxis},
         **more,
     }  # fmt: skip
+
+
+Cell = float | int | str | None
+
+
+def table(columns: Mapping[str, Sequence[Cell]]) -> dict[str, list[dict[str, Any]]]:
+    """Return the `meta` of a layout: what a chart shows as columns, for drawn_charts.js to save; numbers unrounded.
+
+    >>> table({"group": ["a", None], "mean": [0.5, -math.inf]})
+    {'table': [{'name': 'group', 'values': ['a', None]}, {'name': 'mean', 'values': [0.5, '-Infinity']}]}
+    """
+    return {"table": [{"name": name, "values": [*map(_spelt, values)]} for name, values in columns.items()]}
+
+
+def _spelt(value: Cell) -> Cell:
+    if isinstance(value, int) and abs(value) > MOST_OF_JSON:
+        return str(value)
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
 
 
 def lines(at: Sequence[float], *, across: bool = False) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rolloutwatch_dashboard.figures.log_ratio_axis import axis, places
-from rolloutwatch_dashboard.figures.step_layout import FEWER, HOVER, MORE, layout, lines
+from rolloutwatch_dashboard.figures.step_layout import FEWER, HOVER, MORE, Cell, layout, lines, table
 from rolloutwatch_dashboard.sequences import (
     KEPT,
     LETTERS_OF_A_GROUP,
@@ -48,8 +48,20 @@ def scatter_of(rows: Sequence[Row], chosen: int | None = None) -> dict[str, Any]
             {"title": {"text": "tokens of the sequence"}, "rangemode": "tozero", "hoverformat": "d"},
             {"title": {"text": "mean log ratio"}, "zeroline": True, "zerolinecolor": "rgba(128, 128, 128, 0.5)"},
             nothing="" if drawn else f"{left} without a token" if left else "no sequence",
+            meta=table(_columns(drawn)),
         ),
     }  # fmt: skip
+
+
+def _columns(rows: Sequence[Row]) -> dict[str, list[Cell]]:
+    return {
+        "sample": [one.sample for one in rows],
+        "group": [one.group for one in rows],
+        "tokens": [one.length for one in rows],
+        "mean_log_ratio": [one.mean for one in rows],
+        "share_of_mismatch": [one.share for one in rows],
+        "fate": [one.fate for one in rows],
+    }
 
 
 def _points(rows: Sequence[Row], fate: str, most: float) -> dict[str, Any]:
@@ -118,6 +130,13 @@ def groups_of(rows: Sequence[Row]) -> dict[str, Any]:
             {"tickmode": "array", "tickvals": at, "ticktext": names, "gridcolor": "rgba(0, 0, 0, 0)"},
             barmode="group",
             bargap=0.25,
+            meta=table(
+                {
+                    "group": [name for name, *_ in reversed(bars)],
+                    "share_of_mismatch": [share for _, share, _ in reversed(bars)],
+                    "share_of_tokens": [count / all_tokens for *_, count in reversed(bars)],
+                }
+            ),
             showlegend=True,
             margin={"l": 124, "r": 16, "t": 22, "b": 40, "autoexpand": False},
         ),
@@ -146,6 +165,14 @@ def positions_of(rows: Sequence[Row], thresholds: Sequence[Threshold]) -> dict[s
             {"title": {"text": "token of the response"}, "rangemode": "tozero", "hoverformat": "d"},
             axis("log ratio"),
             nothing="" if any(side for *_, side in found) else "no position came",
+            meta=table(
+                {
+                    "sample": [one.sample for *_, side in found for one, *_ in side],
+                    "end": [name for name, _, side in found for _ in side],
+                    "token": [int(at) for *_, side in found for _, at, _ in side],
+                    "log_ratio": [value for *_, side in found for *_, value in side],
+                }
+            ),
             shapes=lines(
                 [at for at in places([one.at for one in thresholds]) if at is not None], across=True
             ),

@@ -7,7 +7,7 @@ from typing import Any
 
 from rolloutwatch_contract.protocol_steps import TokensView
 from rolloutwatch_dashboard.figures.log_ratio_axis import axis, places
-from rolloutwatch_dashboard.figures.step_layout import FEWER, HOVER, MORE, layout, lines
+from rolloutwatch_dashboard.figures.step_layout import FEWER, HOVER, MORE, layout, lines, table
 from rolloutwatch_dashboard.text import number, plain
 from rolloutwatch_dashboard.thresholds import Threshold
 
@@ -87,6 +87,7 @@ def along_of(tokens: TokensView, thresholds: Sequence[Threshold]) -> dict[str, A
             {"title": {"text": "token of the response"}, "range": [-0.5, max(len(values), 1) - 0.5], "hoverformat": "d"},
             axis("log ratio"),
             nothing="" if any(at for *_, at in sides) else "no token in the mask",
+            meta=table({"token": range(len(values)), "text": list(tokens.texts), "log_ratio": values}),
             shapes=lines([at for at in places([one.at for one in thresholds]) if at is not None], across=True),
             showlegend=True,
         ),

@@ -129,7 +129,7 @@ def _would(would: Would) -> list[dict[str, Any]]:
         _dots(*dots, theme.SERIES[1], 5),
         {
             "type": "scatter", "mode": "none", "x": list(would.step), "y": list(would.high), "name": WOULD,
-            "customdata": words_of(would), "hovertemplate": HOVER,
+            "customdata": words_of(would), "hovertemplate": HOVER, "showlegend": False,
         },
     ]  # fmt: skip
 

@@ -16,6 +16,7 @@ from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_contract.tables import HISTOGRAM_BINS
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import sequence_table
+from rolloutwatch_dashboard.components.chart_menu import chart_menu
 from rolloutwatch_dashboard.figures.step_histogram import histogram_of
 from rolloutwatch_dashboard.figures.step_sequences import groups_of, positions_of, scatter_of
 from rolloutwatch_dashboard.figures.step_tokens import LEVELS, along_of, told_tokens
@@ -142,7 +143,8 @@ def _lines(looked: Looked) -> list[html.Span]:
 
 def _card(words: tuple[str, str], figure: dict[str, Any], name: str, *beside: html.Span) -> html.Div:
     title, about = words
-    head = html.Div([html.H3(title), html.Div(list(beside), className="limits")], className="card-head")
+    menu = chart_menu(name, title, has_log=False, has_link=False)
+    head = html.Div([html.H3(title), html.Div(list(beside), className="limits"), menu], className="card-head")
     config = {"displayModeBar": False, "responsive": True, "doubleClick": "reset", "scrollZoom": False}
     graph = dcc.Graph(id=name, figure=figure, style={"height": CHART_HEIGHT}, config=config)
     return html.Div([head, html.P(about, className="about"), graph], className="card")

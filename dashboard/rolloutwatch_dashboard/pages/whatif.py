@@ -15,6 +15,7 @@ from rolloutwatch_contract.protocol import RunDetail, RunState, Series, Source
 from rolloutwatch_contract.values import REJECTIONS
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.components import badge, frame
+from rolloutwatch_dashboard.components.chart_menu import chart_menu, chart_tools
 from rolloutwatch_dashboard.figures.timeseries import Chart
 from rolloutwatch_dashboard.figures.whatif import PANELS, WAS, WOULD, figure_of, meaning_of, metric_of, was_of
 from rolloutwatch_dashboard.visit import Shown, Visit
@@ -89,6 +90,7 @@ def _layout(run: RunDetail, source: Source) -> html.Div:
             html.Div(id=ids.WHATIF_STATUS, role="status"),
             html.Div(id=ids.WHATIF_TABLE),
             html.Ul(id=ids.WHATIF_NOTES, className="whatif-notes"),
+            chart_tools(),
             html.Div([_card(panel, series) for panel in PANELS], id=ids.WHATIF_CHARTS, className="charts"),
         ],
         className="whatif-results",
@@ -139,11 +141,15 @@ def _card(panel: Chart, series: Mapping[str, Series]) -> html.Div:
         id=ids.chart(panel.name),
         figure=figure_of(panel, was),
         style={"height": CHART_HEIGHT},
-        config={"displayModeBar": False, "responsive": True, "doubleClick": "reset", "scrollZoom": False},
+        config={"displayModeBar": False, "responsive": True, "doubleClick": False, "scrollZoom": False},
     )
     legend = [html.Span(WAS, className="was"), html.Span(WOULD, className="would")]
     head = html.Div(
-        [html.H3(panel.title, title=meaning_of(metric)), html.Div(legend, className="legend")],
+        [
+            html.H3(panel.title, title=meaning_of(metric)),
+            html.Div(legend, className="legend"),
+            chart_menu(ids.chart(panel.name), panel.title, has_log=False, has_link=False),
+        ],
         className="card-head",
     )
     return html.Div([head, graph], className="card", **{"data-metric": metric})
