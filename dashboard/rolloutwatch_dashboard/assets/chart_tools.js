@@ -22,9 +22,10 @@
 
     // Which value axes are logarithmic.
     paint() {
-      for (const { told, now } of this.board.charts) {
-        const button = document.querySelector(`.chart-menu[data-chart="${CSS.escape(told.name)}"] [data-do=log]`);
-        if (button) button.setAttribute("aria-pressed", String(now.isLog));
+      const isLog = new Map(this.board.charts.map(({ told, now }) => [told.name, now.isLog]));
+      for (const button of document.querySelectorAll(".chart-menu [data-do=log]")) {
+        const { chart } = button.closest(".chart-menu").dataset;
+        if (isLog.has(chart)) button.setAttribute("aria-pressed", String(isLog.get(chart)));
       }
     }
 
@@ -34,6 +35,7 @@
       const button = event.type === "click" && event.target.closest ? event.target.closest(".chart-menu [data-do]") : null;
       const open = document.querySelectorAll(".chart-menu[open]");
       const here = event.target.closest && event.target.closest(".chart-menu");
+      if (here && !button) this.paint(); // it may have come since
       if (button) {
         const { chart: name } = here.dataset;
         const { charts, others = [] } = this.board;

@@ -5,6 +5,7 @@
 
   const KEY = "rolloutwatch-folded";
   const AHEAD = "600px 0px"; // what is so near to the screen is drawn already
+  const MS_TO_REST = 150; // what comes near and is gone again within it was only scrolled past
   const MS_TO_WAIT = 10000; // for charts that were asked for
   const { CLASSES } = rolloutwatch.STATES;
 
@@ -35,6 +36,7 @@
       this.told = told;
       this.asked = asked;
       this.parts = new Map();
+      this.near = new Map(); // parts that are about to be seen and not asked for yet, by name
       told.charts.forEach(({ part, drawn }, at) => {
         if (!this.parts.has(part)) this.parts.set(part, { charts: [], drawn, since: 0 });
         this.parts.get(part).charts.push(charts[at]);
@@ -48,6 +50,7 @@
 
     close() {
       this.observer.disconnect();
+      clearTimeout(this.resting);
       document.removeEventListener("click", this.onClick);
       document.removeEventListener("toggle", this.onToggle, true);
     }
@@ -70,14 +73,23 @@
       if (wanted && this.isOurs(wanted)) this.go(wanted);
     }
 
-    // What is about to be seen is drawn; where a group is folded, nothing of it is.
+    // What is about to be seen is drawn once one stays there; where a group is folded, nothing of it is.
     seen(entries) {
       for (const { isIntersecting, target } of entries) {
-        const part = this.parts.get(target.dataset.part);
-        if (!isIntersecting || !part) continue;
-        this.observer.unobserve(target);
-        if (!part.drawn) this.ask(target.dataset.part);
+        if (isIntersecting) this.near.set(target.dataset.part, target);
+        else this.near.delete(target.dataset.part);
       }
+      clearTimeout(this.resting);
+      this.resting = setTimeout(() => this.askForNear(), MS_TO_REST);
+    }
+
+    askForNear() {
+      for (const [name, target] of this.near) {
+        this.observer.unobserve(target);
+        const part = this.parts.get(name);
+        if (part && !part.drawn) this.ask(name);
+      }
+      this.near.clear();
     }
 
     ask(name) {

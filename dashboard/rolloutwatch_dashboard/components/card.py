@@ -17,6 +17,8 @@ HEIGHT = "220px"
 
 def card(chart: Chart, limits: Sequence[Limit], figure: dict[str, Any] | None) -> html.Div:
     """Return a chart; without a figure the room that it will take."""
+    if figure is None and not _is_judged(chart, limits):
+        return _bare_room(chart)
     return html.Div(
         [_head(chart, limits), _room(chart) if figure is None else _graph(chart, figure)], className="card"
     )
@@ -34,6 +36,18 @@ def _graph(chart: Chart, figure: dict[str, Any]) -> dcc.Graph:
 def _room(chart: Chart) -> html.Div:
     """Return what has the place and the id of a chart until it is drawn, so that what leads there does so already."""
     return html.Div(id=ids.chart(chart.name), className="room", style={"height": HEIGHT})
+
+
+def _is_judged(chart: Chart, limits: Sequence[Limit]) -> bool:
+    return any(rule.metric in chart.metrics for rule in limits)
+
+
+def _bare_room(chart: Chart) -> html.Div:
+    """Return the room for a chart of which there is only the title to say.
+
+    It is a single component: a trainer may log hundreds of figures, and Dash looks at every component whenever one changes.
+    """
+    return html.Div(chart.title, id=ids.chart(chart.name), className="card room")
 
 
 def _head(chart: Chart, limits: Sequence[Limit]) -> html.Div:
