@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dash import dcc, html
+from dash.development.base_component import Component
 
 from rolloutwatch_contract import METRICS
 from rolloutwatch_contract.limits import Limit
@@ -15,7 +16,7 @@ from rolloutwatch_dashboard.text import number, where
 HEIGHT = "220px"
 
 
-def card(chart: Chart, limits: Sequence[Limit], figure: dict[str, Any] | None) -> html.Div:
+def card(chart: Chart, limits: Sequence[Limit], figure: dict[str, Any] | None) -> Component:
     """Return a chart; without a figure the room that it will take."""
     if figure is None and not _is_judged(chart, limits):
         return _bare_room(chart)
@@ -42,12 +43,12 @@ def _is_judged(chart: Chart, limits: Sequence[Limit]) -> bool:
     return any(rule.metric in chart.metrics for rule in limits)
 
 
-def _bare_room(chart: Chart) -> html.Div:
+def _bare_room(chart: Chart) -> html.H3:
     """Return the room for a chart of which there is only the title to say.
 
     It is a single component: a trainer may log hundreds of figures, and Dash looks at every component whenever one changes.
     """
-    return html.Div(chart.title, id=ids.chart(chart.name), className="card room")
+    return html.H3(chart.title, id=ids.chart(chart.name), className="card room")
 
 
 def _head(chart: Chart, limits: Sequence[Limit]) -> html.Div:

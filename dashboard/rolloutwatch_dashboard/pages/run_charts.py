@@ -89,7 +89,7 @@ class Drawing:
         """The first and the last step that are in view, None for all."""
         return None if self.found is None else self.found.ends
 
-    def cards(self, charts: Sequence[Chart]) -> list[html.Div]:
+    def cards(self, charts: Sequence[Chart]) -> list[Component]:
         """Return charts with their figures."""
         metrics = {metric for chart in charts for metric in chart.metrics}
         series = read(self.source, self.run, sorted(metrics | {UNREADABLE}), points=POINTS)
@@ -107,7 +107,7 @@ class Drawing:
         figure["layout"]["meta"] = self.name
         return figure
 
-    def rooms(self, charts: Sequence[Chart]) -> list[html.Div]:
+    def rooms(self, charts: Sequence[Chart]) -> list[Component]:
         """Return the room for charts that nobody looks at yet."""
         return [card(chart, self.limits, None) for chart in charts]
 
