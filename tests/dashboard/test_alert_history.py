@@ -130,7 +130,7 @@ def test_a_browser_is_told_of_no_more_alerts_than_it_asks_at_once() -> None:
 
 
 def test_an_address_chooses_by_time_too() -> None:
-    """Those that began from the one on and before the other; what is no time is not heeded."""
+    """Those that began from the one on and before the other; what is no time, or no severity, is not heeded."""
     source = source_with(*(alert(f"r{at}", run=RUN, firing_time=60.0 * at) for at in range(5)))
 
     def chosen(query: str) -> list[str]:
@@ -139,4 +139,4 @@ def test_an_address_chooses_by_time_too() -> None:
     assert chosen("?begun=1970-01-01T00:01Z&until=1970-01-01T00:03Z") == ["r2", "r1"]
     assert chosen("?begun=1970-01-01T00:04:00.000Z") == ["r4"]
     assert chosen("?begun=soon&severity=critical") == ["r4", "r3", "r2", "r1", "r0"]
-    assert chosen("?severity=dreadful") == []
+    assert chosen("?severity=dreadful") == ["r4", "r3", "r2", "r1", "r0"]
