@@ -128,7 +128,7 @@ def test_charts_that_the_server_could_not_bring_come_when_it_answers_again(
 
 
 def test_the_head_says_in_a_sentence_what_is_wrong(site: Site, page: Page) -> None:
-    """Which figure, what that means and since when; it says the same at each step until an alert fires."""
+    """Which figure, what that means and since when; it says the same at each step, and when an alert fires later."""
     site.begin(RUN)
     site.step(RUN, 0, HEALTHY)
     follow(page, site)
@@ -143,7 +143,7 @@ def test_the_head_says_in_a_sentence_what_is_wrong(site: Site, page: Page) -> No
     for step in range(3, 5):
         site.step(RUN, step, HEALTHY | {"ratio_eff_sample_size": 0.11})
     expect(headline).to_have_text(
-        "A few tokens carry the whole gradient: ESS below 0.3 since step 3. 1 more alert fires."
+        "A few tokens carry the whole gradient: ESS below 0.3 since step 1. 1 more alert fires."
     )
     expect(page.locator("#health")).to_have_text("critical")
 
