@@ -23,7 +23,7 @@ QUIET = (
 QUIET_TYPES = ("log", "info", "debug")  # plotly warns by console.trace, too
 LEFT = re.compile(
     r"/((live|marks|series|histograms|_dash-update-component|[^/?]+\.js)(\?\S*)?"
-    r"|api/v1/(me|rules|runs(/[^/?]+)?)): net::ERR_ABORTED$"
+    r"|api/v1/(me|rules|alerts(\?\S*)?|runs(/[^/?]+)?)): net::ERR_ABORTED$"
 )
 # a busy machine takes more than the few seconds in which Chromium expects what a page names to be used
 SLOW = re.compile(r"was preloaded using link preload but not used within a few seconds")
