@@ -5,7 +5,7 @@ import time
 
 from playwright.sync_api import Browser, Page, Route, expect
 
-from rolloutwatch_contract import StepRecord
+from rolloutwatch_contract import RunEnd, StepRecord
 from rolloutwatch_dashboard.shell import HERE
 from tests.browser.conftest import Complaints
 from tests.browser.site import HEALTHY, Site
@@ -44,6 +44,25 @@ def test_charts_out_of_view_are_drawn_when_one_comes_near_and_then_follow_the_ru
     ((_, values),) = wait_until_drawn(page, "chart-logged-0", [0, 1, 2, 3, 4])
     assert values[-1] == 1.0
     assert page.evaluate(OVERFLOW) == 0
+
+
+def test_what_has_come_is_not_asked_for_again_once_somebody_has_gone_through_a_run_that_is_over(
+    site: Site, page: Page
+) -> None:
+    begin(site)
+    site.put(RUN, RunEnd(time.time()))
+    page.clock.install()
+    page.goto(f"{site.url}/runs/{RUN}")
+    expect(page.locator("#state")).to_have_text("finished")
+    with page.expect_response(lambda response: "chart-logged-0" in (response.request.post_data or "")):
+        page.evaluate("() => scrollTo(0, document.body.scrollHeight)")
+    expect(page.locator("#chart-logged-0 .main-svg").first).to_be_visible()  # scrolling there would paint again
+    page.clock.run_for(3_000)  # until the page has taken it over
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.clock.run_for(30_000)  # thrice the time after which it asks again for what does not come
+    page.wait_for_timeout(500)
+    assert sent == []
 
 
 def test_a_folded_group_stays_folded_and_is_not_drawn_until_it_is_opened(site: Site, page: Page) -> None:

@@ -59,8 +59,15 @@
     look(isConnected) {
       if (!this.root) this.adopt(document.querySelector("[data-page]"));
       for (const [name, part] of this.parts) {
-        if (!part.drawn && part.since && Date.now() - part.since > MS_TO_WAIT && isConnected) this.ask(name);
+        const isLate = part.since && Date.now() - part.since > MS_TO_WAIT;
+        if (isLate && isConnected && !this.isDrawn(part)) this.ask(name);
       }
+    }
+
+    // Whether it came with the page, or has come since.
+    isDrawn(part) {
+      part.drawn ||= Boolean(part.since) && part.charts.some((chart) => chart.columns);
+      return part.drawn;
     }
 
     adopt(root) {
@@ -87,7 +94,7 @@
       for (const [name, target] of this.near) {
         this.observer.unobserve(target);
         const part = this.parts.get(name);
-        if (part && !part.drawn) this.ask(name);
+        if (part && !this.isDrawn(part)) this.ask(name);
       }
       this.near.clear();
     }
@@ -105,8 +112,7 @@
     following() {
       const found = [];
       for (const part of this.parts.values()) {
-        if (part.since && part.charts.some((chart) => chart.columns)) part.drawn = true;
-        if (part.drawn || part.since) found.push(...part.charts);
+        if (part.since || this.isDrawn(part)) found.push(...part.charts);
       }
       return found;
     }
