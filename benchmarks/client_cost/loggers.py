@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import rolloutwatch
-from benchmarks.client_cost.content import CONFIG, Content
+from benchmarks.client_cost.batches import Content
+from benchmarks.client_cost.content import CONFIG
 
 LOGGERS_PATH = "ROLLOUTWATCH_LOGGERS_PATH"
 HISTOGRAM = "mismatch/log_ratio"

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from benchmarks.client_cost import loggers
-from benchmarks.client_cost.content import Contents
+from benchmarks.client_cost.batches import Contents
 from benchmarks.client_cost.loggers import Logger
 
 SECONDS_TO_ANSWER = 120.0

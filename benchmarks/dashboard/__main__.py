@@ -41,13 +41,15 @@ class Effort:
     rounds: int
     first_chart_seconds: float  # after which there are fewer rounds
     idle_seconds: float
+    widths: tuple[int, ...]  # steps in view, besides all of them
     steps: int
     seconds: float
     kept: int
 
 
-FULL = Effort(LongRun(100_000, True, 71_111), 9, 120, 30, 60, 30, 20_000)
-QUICK = Effort(LongRun(100_000, True, 71_111), 3, 6, 3, 4, 4, 0)
+LENGTH = LongRun(100_000, True, 71_111)
+FULL = Effort(LENGTH, 9, 120, 30, (30_000, 10_000, 3_000, 1_000, 300, 100, 30), 60, 30, 20_000)
+QUICK = Effort(LENGTH, 3, 6, 1, (10_000, 1_000, 30), 3, 3, 0)
 
 
 @dataclass
@@ -121,8 +123,8 @@ def _first_chart(bench: Bench) -> Figures:
 def _opening(bench: Bench) -> Figures:
     if bench.launch is None:
         return {}
-    idle_seconds = bench.effort.idle_seconds
-    found = opening.look(bench.launch, bench.server, bench.effort.long_run, idle_seconds)
+    effort = bench.effort
+    found = opening.look(bench.launch, bench.server, effort.long_run, effort.idle_seconds, effort.widths)
     if unseen := [zoom for zoom, is_seen in found.seen.items() if not is_seen]:
         bench.reasons.append(f"The spike was not seen with these steps in view: {', '.join(unseen)}.")
     if found.idle_requests:
@@ -133,7 +135,7 @@ def _opening(bench: Bench) -> Figures:
         "wire_mb": found.wire_mb,
         "wire_whole_page_mb": found.whole_page_mb,
         "idle_requests": len(found.idle_requests),
-        "idle_seconds": idle_seconds,
+        "idle_seconds": effort.idle_seconds,
         "spike_visible": found.spike_visible,
     }
 

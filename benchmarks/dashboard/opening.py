@@ -1,6 +1,7 @@
 """The page of a long run that has ended: what it loads, whether it is quiet then, and whether a spike is seen."""
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +9,7 @@ from benchmarks.browser import OURS, Launch
 from benchmarks.server.content import LONG, SPIKE_VALUE, LongRun
 from benchmarks.server.servers import Server
 
-WIDTHS = (30_000, 10_000, 3_000, 1_000, 300, 100, 30)  # steps in view, besides all of them
-BY_ADDRESS = (10_000, 100)  # the other ones by the page's own zoom, which is quicker
+BY_ADDRESS = (10_000, 100)  # zooms of so many steps; the other ones by the page's own, which is quicker
 BEFORE = 0.3  # of what is in view is before the spike
 MS_UNTIL_QUIET = 700.0
 MS_BETWEEN_SCROLLS = 100.0
@@ -86,8 +86,8 @@ class Wire:
         self.bytes += event["encodedDataLength"]
 
 
-def look(launch: Launch, server: Server, run: LongRun, idle_seconds: float) -> Opened:
-    """Open the page, go to its end, leave it alone for a while, and zoom into it."""
+def look(launch: Launch, server: Server, run: LongRun, idle_seconds: float, widths: Sequence[int]) -> Opened:
+    """Open the page, go to its end, leave it alone for a while, and zoom into it until so many steps are in view."""
     url = f"{server.url}/runs/{LONG}"
     with launch() as page:
         wire = Wire(page)
@@ -102,15 +102,15 @@ def look(launch: Launch, server: Server, run: LongRun, idle_seconds: float) -> O
         requests: list[str] = []
         page.on("request", lambda request: requests.append(f"{request.method} {request.url}"))
         page.wait_for_timeout(1e3 * idle_seconds)
-        return Opened(at_first, whole, list(requests), _zooms(page, url, run))
+        return Opened(at_first, whole, list(requests), _zooms(page, url, run, widths))
 
 
-def _zooms(page: Any, url: str, run: LongRun) -> dict[str, bool]:
+def _zooms(page: Any, url: str, run: LongRun, widths: Sequence[int]) -> dict[str, bool]:
     """Return whether the spike is seen in all of the run, which the page shows, and in ever fewer steps around it."""
     assert run.spike is not None
     page.evaluate("() => scrollTo(0, 0)")
     seen = {"all": _is_seen(page, run, 0, run.steps - 1)}
-    for width in (one for one in WIDTHS if one < run.steps):
+    for width in (one for one in widths if one < run.steps):
         first = max(0, run.spike - round(BEFORE * width))
         last = first + width
         if width in BY_ADDRESS:

@@ -10,16 +10,18 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.client_cost.content import CONFIG, FEW, NAMES, Batch, Contents
+from benchmarks.client_cost.content import CONFIG, FEW, NAMES, THRESHOLD
 from rolloutwatch_contract import METRICS, Array, RunEnd, RunStart, StepRecord, encode, run_id, stream_key
 from rolloutwatch_contract.protocol import Series
-from rolloutwatch_correction import CorrectionConfig, histogram_of
+from rolloutwatch_contract.tables import HISTOGRAM_EDGES, SEQUENCE_COLUMNS
 from rolloutwatch_server.store import Entry, Position, Store
 from rolloutwatch_server.store.chunks import LONG as COLUMN
 from rolloutwatch_server.store.chunks import TIMES, write_chunk
 from rolloutwatch_server.store.database import Database
 
 PROJECT = "bench"
+DIFFERENT = 4  # tables of sequences that take turns
+TOKENS = 32  # of a sequence
 BATCH = 200  # records that the ingest archives at once
 BEGUN = 1200  # steps that are archived, and folded, where the rest is written as columns
 PERIOD = 997  # a prime: as many different values has a figure, so that one in the place of another is found
@@ -39,8 +41,9 @@ class Records:
     """Records of any step with forty scalars, and with a table of 256 sequences and a histogram if so wanted."""
 
     def __init__(self, sequences: bool = True) -> None:
-        batches = [Contents(FEW).of(step).batch for step in range(4)] if sequences else []
-        self._tables = [_tables(batch) for batch in batches if batch is not None]
+        self._tables = (
+            [_tables(np.random.default_rng(seed)) for seed in range(DIFFERENT)] if sequences else []
+        )
 
     def of(self, step: int, time: float) -> StepRecord:
         """Return the record of a step that was made at a time."""
@@ -56,11 +59,31 @@ def start(name: str, time: float) -> bytes:
     return encode(RunStart(PROJECT, name, time, dict(CONFIG), {}))
 
 
-def _tables(batch: Batch) -> tuple[Array, Array]:
-    config = CorrectionConfig.from_mapping(CONFIG)
-    vector = batch.correction.statistics.vector.numpy()
-    table = batch.correction.sequences.numpy().astype(np.float32)
-    return Array.of(histogram_of(vector, config)), Array.of(table)
+def _tables(random: np.random.Generator) -> tuple[Array, Array]:
+    """Return the histogram and the table of sequences of a healthy batch, in float32 as a trainer sends them."""
+    training = -2 * random.random((FEW, TOKENS))
+    log_ratio = 0.05 * random.standard_normal((FEW, TOKENS))
+    ratio = np.exp(log_ratio)
+    columns = {
+        "length": np.full(FEW, TOKENS),
+        "log_ratio_sum": log_ratio.sum(1),
+        "log_ratio_mean": log_ratio.mean(1),
+        "log_ratio_min": log_ratio.min(1),
+        "log_ratio_max": log_ratio.max(1),
+        "log_ratio_min_position": log_ratio.argmin(1),
+        "log_ratio_max_position": log_ratio.argmax(1),
+        "k3_sum": (ratio - 1 - log_ratio).sum(1),
+        "log_ratio_abs_sum": np.abs(log_ratio).sum(1),
+        "training_logprob_sum": training.sum(1),
+        "rollout_logprob_sum": (training - log_ratio).sum(1),
+        "weight_mean": np.minimum(ratio, THRESHOLD).mean(1),
+        "kept_fraction": np.ones(FEW),
+        "group": np.full(FEW, -1),
+        "sample_id": np.arange(FEW),
+    }
+    table = np.stack([columns[name] for name in SEQUENCE_COLUMNS], axis=1).astype(np.float32)
+    bins = np.searchsorted(HISTOGRAM_EDGES, log_ratio.ravel())
+    return Array.of(np.bincount(bins, minlength=len(HISTOGRAM_EDGES) + 1)), Array.of(table)
 
 
 @dataclass(frozen=True)

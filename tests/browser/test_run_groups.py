@@ -56,7 +56,9 @@ def test_what_has_come_is_not_asked_for_again_once_somebody_has_gone_through_a_r
     expect(page.locator("#state")).to_have_text("finished")
     with page.expect_response(lambda response: "chart-logged-0" in (response.request.post_data or "")):
         page.evaluate("() => scrollTo(0, document.body.scrollHeight)")
-    expect(page.locator("#chart-logged-0 .main-svg").first).to_be_visible()  # scrolling there would paint again
+    expect(
+        page.locator("#chart-logged-0 .main-svg").first
+    ).to_be_visible()  # scrolling there would paint again
     page.clock.run_for(3_000)  # until the page has taken it over
     sent: list[str] = []
     page.on("request", lambda request: sent.append(request.url))
