@@ -114,6 +114,7 @@ def test_targets_are_tested_and_what_was_given_up_is_sent_again(
             card(page).get_by_role("button", name="What happened").click()
             expect(card(page).locator(".life li.told")).to_contain_text("on-call was told: firing")
             assert SECRET not in page.content()
+            page.close()  # which would ask on
         finally:
             site.stop()
             site.close()

@@ -11,6 +11,8 @@ from playwright.sync_api import Page, expect
 from rolloutwatch_dashboard.pages.routes import ROUTES
 from tests.browser.every_page import PLACES, Place, breathe, fill
 from tests.browser.site import Site
+from tests.server.notify.events import webhook
+from tests.server.receiver import Mode, Receiver, always
 
 pytestmark = pytest.mark.timeout(300)  # axe reads all of a page many times
 DESK, PHONE = 1280, 390
@@ -85,15 +87,18 @@ FRAME = """() => ({
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[Site]:
-    """One archive for all of them; nothing here changes it."""
-    one = Site(tmp_path_factory.mktemp("every"), redis_url)
-    one.start()
-    try:
-        fill(one)
-        yield one
-    finally:
-        one.stop()
-        one.close()
+    """One archive for all of them, and somebody who is told and takes nothing; nothing here changes it."""
+    plain = "allow_internal = true\npicture = false"
+    with Receiver(always(Mode.GONE)) as receiver:
+        targets = [webhook(receiver.url, "on-call", plain)]
+        one = Site(tmp_path_factory.mktemp("every"), redis_url, targets=targets)
+        one.start()
+        try:
+            fill(one)
+            yield one
+        finally:
+            one.stop()
+            one.close()
 
 
 def test_no_page_is_left_out() -> None:

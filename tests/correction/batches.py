@@ -105,8 +105,7 @@ class Batch:
         return mask != 0
 
     def judge(self, config: CorrectionConfig, **more: Any) -> Verdict:
-        precision = torch.promote_types(self.training.dtype, torch.float32)
-        training, rollout = (x.to(precision).numpy() for x in (self.training, self.rollout))
+        training, rollout = (x.double().numpy() for x in (self.training, self.rollout))
         if self.groups is not None:
             more |= {"group_ids": self.groups.ids.tolist(), "group_names": self.groups.names}
         mask = self.mask.double().numpy()

@@ -66,7 +66,7 @@ def judge(
     core: Collection[str] = (),
     sample_ids: Sequence[int] | None = None,
 ) -> Verdict:
-    """Return the verdict on [B, T] float32 or float64 log-probs, which are subtracted as they are.
+    """Return the verdict on [B, T] log-probs, which are subtracted in the precision that they have.
 
     `core` names the figures that each group has.
     """

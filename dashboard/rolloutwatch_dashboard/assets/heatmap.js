@@ -168,6 +168,7 @@
       const began = performance.now();
       await Plotly.react(graph, figure.data, figure.layout, config);
       this.drawingMs = performance.now() - began;
+      if (this.closed || !graph.isConnected) return; // another page is there already
       this.adopt(graph);
       this.colors = whole.colors;
       this.paintScale(whole.colors);

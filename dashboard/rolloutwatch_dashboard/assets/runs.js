@@ -97,6 +97,7 @@
     }
 
     draw() {
+      if (!$("runs-rows")) return; // another page is there already
       const all = [...this.rows.values()];
       this.tools.paint(all);
       const asked = rolloutwatch.sortedRuns(all.filter((row) => rolloutwatch.isAskedFor(row, this.view)), this.view, this.told.figures);

@@ -8,11 +8,14 @@
 
   const $ = (id) => document.getElementById(id);
 
+  // Which runs are chosen, until this tab is loaded anew: whoever has been to another page finds them so.
+  const chosen = new Set();
+
   rolloutwatch.RunsChosen = class {
     // page: a RunsPage, whose rows are chosen; most: so many runs are compared at once
     constructor(page, most) {
       [this.page, this.most] = [page, most];
-      this.ids = new Set();
+      this.ids = chosen;
       this.bar = $("runs-chosen");
       this.count = element("span", { role: "status" });
       this.compare = element("span", {});
@@ -55,9 +58,9 @@
       this.page.actions.archiveAll(rows, !rows.every((row) => row.archived));
     }
 
-    // Runs that are gone are chosen no more.
+    // Runs that are gone are chosen no more, once all are known.
     paint() {
-      for (const id of this.ids) if (!this.page.rows.has(id)) this.ids.delete(id);
+      if (!this.page.left) for (const id of this.ids) if (!this.page.rows.has(id)) this.ids.delete(id);
       for (const one of document.querySelectorAll("#runs-rows .choose")) one.checked = this.ids.has(one.dataset.run);
       const rows = this.rows();
       this.bar.hidden = rows.length < 2;
