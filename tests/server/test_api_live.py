@@ -163,6 +163,7 @@ def test_a_viewer_of_the_present_is_not_told_to_go_back(site: Site) -> None:
         site.begin(RUN)
         site.step(RUN, 0, {"eval/score": 0.5})
         site.put(RUN, RunEnd(time=1.0))
+        site.late_seconds = 2 * SECONDS_UNTIL_STALLED  # the first of them has left without a word
         heard = list(until_ended(happening))
         assert {name for name, _ in heard} == {"run", "step"}
         assert heard[-1][1]["generation"] == generation
