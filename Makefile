@@ -3,7 +3,7 @@
 #          STEPS=2000           to train, 0 = until stopped
 #          FAULT=stale          to break something on purpose; an unknown one is told those there are
 #          DATA=.rolloutwatch   the folder of the archive; demos at the same time need one each
-# test   all tests, against a real Redis-protocol server and in a real browser; three files at a time, since tests wait for much, or as many as WORKERS= says
+# test   all tests, against a real Redis-protocol server and in a real browser; two files at a time, or as many as WORKERS= says
 # chaos  100,000 records each while Redis, server or trainer are killed, hung, wiped or full, and alerts with them: eight minutes; it can be told
 #          SEED=7               to do the same again at the same steps
 #          SCENARIOS=redis-full which ones, all if none
@@ -19,7 +19,7 @@ PYTHON ?= python3
 PORT ?= 8050
 STEPS ?= 2000
 FAULT ?=
-WORKERS ?= 3
+WORKERS ?= 2
 DATA ?= .rolloutwatch
 BIN := .venv/bin
 PARTS := contract correction client dashboard server

@@ -1,5 +1,8 @@
 """A real Redis-protocol server for tests: on a free loopback port, with an append-only file, at the mercy of the test."""
 
+import contextlib
+import os
+import random
 import shutil
 import signal
 import socket
@@ -11,12 +14,20 @@ from types import TracebackType
 import redis
 
 
+PORTS_OF_A_WORKER = 4000
+WORKERS = 5  # which have ports of their own; below those that the system gives to whoever connects
+
+
 def free_port() -> int:
-    """A loopback port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port nobody listens on, and that nobody else gets: neither another worker nor a connection that is made."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
+    lowest = 10_000 + PORTS_OF_A_WORKER * worker
+    own = range(lowest, lowest + PORTS_OF_A_WORKER)
+    for port in random.SystemRandom().sample(own, len(own)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"no port from {own.start} to {own.stop - 1} is free: expected one of them to be.")
 
 
 def server_binary() -> str:
