@@ -145,6 +145,8 @@ class _Reach:
             return interval
         if node.function == "mean":
             return interval.wider(_ROOM)
+        if node.function == "off":
+            return Interval(-math.inf, math.inf)
         # from one end to the other: at once for `change`, and within one step at the steepest for `rate`
         width = interval.high - interval.low
         return Interval(-width, width).wider(_ROOM)

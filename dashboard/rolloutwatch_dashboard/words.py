@@ -39,6 +39,7 @@ COMPARED = {
 MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 OVER = {
     "mean": "mean", "min": "lowest", "max": "highest", "change": "change", "rate": "slope per step",
+    "off": "spreads off what is usual",
 }  # fmt: skip
 UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 

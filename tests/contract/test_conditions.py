@@ -88,6 +88,7 @@ A_HIGH, B_HIGH, C_HIGH = (Comparison(">", metric, ONE) for metric in (A, B, C))
         ("max(`x/y`, 10000) > 1", Comparison(">", Over("max", "x/y", 10000), ONE)),
         ("change(a@math, 5) > 1", Comparison(">", Over("change", "a@math", 5), ONE)),
         ("rate(a, 20) < 0", Comparison("<", Over("rate", "a", 20), Number(0.0))),
+        ("off(a, 61) > 8", Comparison(">", Over("off", "a", 61), Number(8.0))),
         ("abs(a - b) > 1", Comparison(">", Absolute(Arithmetic("-", A, B)), ONE)),
         ("share(a > 1, 20) >= 0.5", Comparison(">=", Share(A_HIGH, 20), Number(0.5))),
         (
@@ -243,7 +244,7 @@ def test_what_cannot_be_is_refused_at_its_place(text: str, position: int, length
         ("a > 1 adn b > 1", 'Did you mean "and"?'),
         ("a > 1 OR b > 1", 'Did you mean "or"?'),
         ("meen(a, 2) > 1", 'Did you mean "mean"?'),
-        ("sqrt(a) > 1", "There are mean, min, max, change, rate, share, abs, absent, silent."),
+        ("sqrt(a) > 1", "There are mean, min, max, change, rate, off, share, abs, absent, silent."),
         ("a > inf", "A metric of that name stands in backquotes: `inf`."),
         ("a.b > 1", "A name with other letters stands in backquotes."),
     ],
@@ -305,7 +306,7 @@ def conditions_with(inner: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
 
 
 FIGURES = st.builds(Metric, NAMES) | st.builds(
-    Over, st.sampled_from(["mean", "min", "max", "change", "rate"]), NAMES, SAMPLES
+    Over, st.sampled_from(["mean", "min", "max", "change", "rate", "off"]), NAMES, SAMPLES
 )
 COMPARES = st.sampled_from(["<", "<=", ">", ">=", "==", "!="])
 PLAIN = st.builds(Comparison, COMPARES, FIGURES, st.builds(Number, FINITE))

@@ -142,10 +142,22 @@ def _rate(points: Sequence[tuple[int, float]]) -> float:
         return math.copysign(math.inf, slope)
 
 
+def _off(points: Sequence[tuple[int, float]]) -> float:
+    *before, value = (value for _, value in points)
+    center = statistics.median(before)
+    if not math.isfinite(center):
+        return math.nan
+    spread = 1.4826 * statistics.median(abs(one - center) for one in before)
+    if spread == 0:
+        return 0.0 if min(before) <= value <= max(before) else math.copysign(math.inf, value - center)
+    return (value - center) / spread
+
+
 _OVER = {
     "mean": _mean,
     "min": lambda points: min(value for _, value in points),
     "max": lambda points: max(value for _, value in points),
     "change": lambda points: points[-1][1] - points[0][1],
     "rate": _rate,
+    "off": _off,
 }

@@ -6,6 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rolloutwatch_contract.conditions import parse
 from rolloutwatch_contract.rules import Rule
@@ -13,7 +15,8 @@ from rolloutwatch_contract.severity import Severity
 from rolloutwatch_server.alerts.evaluation import RunAlerts
 from rolloutwatch_server.alerts.feed import Piece
 from rolloutwatch_server.alerts.plan import Plan
-from rolloutwatch_server.alerts.windows import WINDOWS, Mean, Slope
+from rolloutwatch_dashboard import usual
+from rolloutwatch_server.alerts.windows import UNKNOWN, WINDOWS, Mean, Slope
 
 HUGE = np.finfo(np.float64).max
 
@@ -34,6 +37,42 @@ def test_a_huge_value_leaves_nothing_behind() -> None:
         window = WINDOWS[name](3)
         found = [window.push(step, value) for step, value in enumerate([HUGE, math.inf, 0.1, 0.2, 0.3])]
         assert found[-1] == pytest.approx(expected, rel=1e-15)
+
+
+VALUES = st.sampled_from([0.0, 0.0, 1.0, -1.0, math.inf, -math.inf, 1e300]) | st.floats(-3, 3)
+
+
+@given(st.integers(2, 12), st.lists(VALUES, max_size=40))
+def test_what_is_off_is_what_sorting_all_values_finds(samples: int, values: list[float]) -> None:
+    """To the last bit, though each value is put into its place among those that are sorted already."""
+    window = WINDOWS["off"](samples)
+    for at, value in enumerate(values):
+        found = window.push(at, value)
+        expected = UNKNOWN
+        if at + 1 >= samples:
+            before = values[at + 1 - samples : at]
+            center = statistics.median(before)
+            if math.isfinite(center):
+                expected = off(value, center, before)
+        assert found == expected or (math.isnan(found) and math.isnan(expected))
+
+
+def off(value: float, center: float, before: list[float]) -> float:
+    spread = 1.4826 * statistics.median(abs(one - center) for one in before)
+    if spread:
+        return (value - center) / spread
+    return 0.0 if min(before) <= value <= max(before) else math.copysign(math.inf, value - center)
+
+
+def test_what_is_off_is_the_same_beside_a_step_and_in_a_rule() -> None:
+    """The page of a step looks at the 60 values before it."""
+    values = np.random.default_rng(5).lognormal(size=300).tolist()
+    window = WINDOWS["off"](usual.VALUES + 1)
+    found = [window.push(step, value) for step, value in enumerate(values)]
+    for at in (60, 61, 200, 299):
+        known = usual.usual(values[:at])
+        assert known is not None
+        assert found[at] == known.off(values[at])
 
 
 def test_sums_beyond_the_largest_double_are_no_obstacle() -> None:

@@ -45,7 +45,7 @@ def _over(name: Any) -> Function:
 
 
 FUNCTIONS: Mapping[str, Function] = {
-    **{name: _over(name) for name in ("mean", "min", "max", "change", "rate")},
+    **{name: _over(name) for name in ("mean", "min", "max", "change", "rate", "off")},
     "share": Function(
         "share(condition, steps)", ("condition", _SAMPLES._replace(what="how many steps")), Share
     ),

@@ -21,7 +21,9 @@ _PATTERN = re.compile(
 )
 # Words that mean something, so that a metric of that name stands in backquotes.
 JOINS = frozenset({"and", "or", "not"})
-FUNCTION_NAMES = frozenset({"mean", "min", "max", "change", "rate", "share", "abs", "absent", "silent"})
+FUNCTION_NAMES = frozenset(
+    {"mean", "min", "max", "change", "rate", "off", "share", "abs", "absent", "silent"}
+)
 VALUES = frozenset({"true", "false", "none", "null", "nan", "inf", "infinity"})
 # What people write who know another language, and what it is here. The longest that fits is named.
 _ELSEWHERE = {

@@ -46,11 +46,13 @@ class Over(msgspec.Struct, frozen=True):
     """A figure of the last `samples` values of a metric, that of this step being the last; unknown until there are so many.
 
     NaN is no value. `mean`, `min`, `max` are what they say; `change` is the last less the first of them;
-    `rate` is the slope of the least-squares line through them, per step. Where the metric has no value at this step
-    it is unknown.
+    `rate` is the slope of the least-squares line through them, per step; `off` is how far the last of them is from the
+    median of those before it, in spreads: the median distance from that median times 1.4826, which is the standard deviation
+    of normal values and is not moved by a few wild ones. Where most of them are equal the spread is 0, and `off` is 0 within
+    all of them and infinite beyond. Where the metric has no value at this step it is unknown.
     """
 
-    function: Literal["mean", "min", "max", "change", "rate"]
+    function: Literal["mean", "min", "max", "change", "rate", "off"]
     metric: str
     samples: int
 

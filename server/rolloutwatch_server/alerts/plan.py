@@ -38,7 +38,7 @@ _FIXED = {"given": Truth.UNKNOWN, "true": Truth.TRUE, "false": Truth.FALSE}
 
 # of memory, in bytes, with some room to spare
 _OF_A_RUN, _OF_A_RULE = 20_000, 200
-_OF_A_VALUE = {"mean": 40, "change": 40, "min": 100, "max": 100, "rate": 130}
+_OF_A_VALUE = {"mean": 40, "change": 40, "min": 100, "max": 100, "rate": 130, "off": 80}
 _OF_A_SHARE = 12  # of each of its steps
 
 

@@ -4,6 +4,7 @@ Sums are kept exactly, as integers, so that a figure depends on the values in th
 and is the double that is nearest to the true one: it is the same after a restart, and whoever computes it anew gets it.
 """
 
+import bisect
 import math
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import Protocol
 
 UNKNOWN = math.nan
 
+# so many times the median distance from their median is the standard deviation of normal values
+OF_A_NORMAL = 1.4826
 _BITS = 64  # enough for the usual figure; there are more as soon as a value asks for them
 
 
@@ -187,6 +190,60 @@ class Slope:
         return numerator << spare
 
 
+class Off:
+    """How far the last value is from what was usual before it, in spreads."""
+
+    __slots__ = ("_before", "_count", "_ordered", "_samples")
+
+    def __init__(self, samples: int) -> None:
+        self._before: deque[float] = deque()
+        self._ordered: list[float] = []  # the same, ascending
+        self._samples = samples
+        self._count = 0
+
+    def push(self, step: int, value: float) -> float:
+        """Take one more value; return how far off it is."""
+        before, ordered = self._before, self._ordered
+        self._count = min(self._count + 1, self._samples)
+        found = self._off(value) if self.is_full else UNKNOWN
+        if len(before) == self._samples - 1:
+            del ordered[bisect.bisect_left(ordered, before.popleft())]
+        before.append(value)
+        bisect.insort(ordered, value)
+        return found
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many values as are asked for, the last one among them."""
+        return self._count == self._samples
+
+    def _off(self, value: float) -> float:
+        ordered = self._ordered
+        half, is_odd = divmod(len(ordered), 2)
+        center = ordered[half] if is_odd else (ordered[half - 1] + ordered[half]) / 2
+        if not math.isfinite(center):
+            return UNKNOWN
+        distance = self._nearest(half + 1, center)
+        if not is_odd:
+            distance = (self._nearest(half, center) + distance) / 2
+        spread = OF_A_NORMAL * distance
+        if spread:
+            return (value - center) / spread
+        return 0.0 if ordered[0] <= value <= ordered[-1] else math.copysign(math.inf, value - center)
+
+    def _nearest(self, count: int, center: float) -> float:
+        """Return the distance within which so many values are: they stand side by side."""
+        ordered = self._ordered
+        low, high = 0, len(ordered) - count
+        while low < high:
+            middle = (low + high) // 2
+            if center - ordered[middle] > ordered[middle + count] - center:
+                low = middle + 1
+            else:
+                high = middle
+        return max(center - ordered[low], ordered[low + count - 1] - center)
+
+
 class Shares:
     """Of the last steps at which a condition was known the share at which it was true."""
 
@@ -224,4 +281,5 @@ WINDOWS: dict[str, Callable[[int], Window]] = {
     "max": lambda samples: Extreme(samples, 1),
     "change": Difference,
     "rate": Slope,
+    "off": Off,
 }
