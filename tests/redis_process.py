@@ -13,7 +13,6 @@ from types import TracebackType
 
 import redis
 
-
 PORTS_OF_A_WORKER = 4000
 WORKERS = 5  # which have ports of their own; below those that the system gives to whoever connects
 

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from rolloutwatch_contract.conditions import parse
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_contract.severity import Severity
+from rolloutwatch_dashboard import usual
 from rolloutwatch_server.alerts.evaluation import RunAlerts
 from rolloutwatch_server.alerts.feed import Piece
 from rolloutwatch_server.alerts.plan import Plan
-from rolloutwatch_dashboard import usual
 from rolloutwatch_server.alerts.windows import UNKNOWN, WINDOWS, Mean, Slope
 
 HUGE = np.finfo(np.float64).max
