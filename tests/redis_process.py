@@ -17,15 +17,22 @@ PORTS_OF_A_WORKER = 4000
 WORKERS = 5  # which have ports of their own; below those that the system gives to whoever connects
 
 
+_given: set[int] = set()
+
+
 def free_port() -> int:
     """A loopback port nobody listens on, and that nobody else gets: neither another worker nor a connection that is made."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
     lowest = 10_000 + PORTS_OF_A_WORKER * worker
     own = range(lowest, lowest + PORTS_OF_A_WORKER)
+    if len(_given) > PORTS_OF_A_WORKER // 2:
+        _given.clear()
     for port in random.SystemRandom().sample(own, len(own)):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
-            return port
+            if port not in _given:
+                _given.add(port)
+                return port
     raise RuntimeError(f"no port from {own.start} to {own.stop - 1} is free: expected one of them to be.")
 
 

@@ -56,6 +56,17 @@ def test_several_runs_are_chosen_and_compared_tagged_put_away_and_deleted(
     expect(bar.get_by_role("status")).to_have_text("2 runs chosen")
     page.get_by_label("Choose math / run-1", exact=True).uncheck()
     page.get_by_label("Choose math / run-2", exact=True).check()
+    # those that are put away meanwhile are not among them, nor deleted with others
+    page.get_by_role("link", name="Alerts").click()
+    expect(page.locator("h1")).to_have_text("Alerts")
+    label(site, "math~run-0", archived=True)
+    page.get_by_role("link", name="Runs").click()
+    expect(names(page)).to_have_count(3)
+    label(site, "math~run-0", archived=False)
+    expect(names(page)).to_have_count(4)
+    expect(page.get_by_label("Choose math / run-0", exact=True)).not_to_be_checked()
+    expect(page.get_by_label("Choose math / run-2", exact=True)).to_be_checked()
+    page.get_by_label("Choose math / run-0", exact=True).check()
     # a run that is live stays, and the question says so
     bar.get_by_role("button", name="Archive").click()
     expect(names(page)).to_have_text(["math / live", "math / run-1"])

@@ -67,6 +67,27 @@ def test_what_has_come_is_not_asked_for_again_once_somebody_has_gone_through_a_r
     assert sent == []
 
 
+def test_while_nobody_looks_what_has_come_is_not_asked_for_again(site: Site, page: Page) -> None:
+    """Nor once somebody looks again, who sees it."""
+    begin(site)
+    site.put(RUN, RunEnd(time.time()))
+    page.clock.install()
+    page.goto(f"{site.url}/runs/{RUN}")
+    expect(page.locator("#chart-ess .main-svg").first).to_be_visible()
+    hide = "(yes) => { Object.defineProperty(document, 'hidden', { value: yes, configurable: true }); scrollTo(0, 1e6); }"
+    with page.expect_response(lambda response: "chart-logged-0" in (response.request.post_data or "")):
+        page.evaluate(hide, True)
+    expect(page.locator("#chart-logged-0 .main-svg").first).to_be_visible()
+    page.clock.run_for(1_000)
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.post_data or ""))
+    page.clock.run_for(30_000)
+    page.evaluate(hide, False)
+    page.clock.run_for(30_000)
+    page.wait_for_timeout(500)
+    assert [one for one in sent if '"type":"wanted"' in one] == []
+
+
 def test_a_folded_group_stays_folded_and_is_not_drawn_until_it_is_opened(site: Site, page: Page) -> None:
     """Also on the next page; and somebody who folded the first group sees its charts whole when he opens it."""
     begin(site)

@@ -59,6 +59,7 @@
     look(isConnected) {
       if (!this.root) this.adopt(document.querySelector("[data-page]"));
       for (const [name, part] of this.parts) {
+        if (document.hidden && part.since) part.since = Date.now(); // while nobody looks, charts are not taken over
         const isLate = part.since && Date.now() - part.since > MS_TO_WAIT;
         if (isLate && isConnected && !this.isDrawn(part)) this.ask(name);
       }

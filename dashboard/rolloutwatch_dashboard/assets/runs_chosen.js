@@ -8,7 +8,7 @@
 
   const $ = (id) => document.getElementById(id);
 
-  // Which runs are chosen, until this tab is loaded anew: whoever has been to another page finds them so.
+  // Which runs are chosen, until this tab is loaded anew: whoever has been to another page finds them so if they are listed.
   const chosen = new Set();
 
   rolloutwatch.RunsChosen = class {
@@ -16,6 +16,7 @@
     constructor(page, most) {
       [this.page, this.most] = [page, most];
       this.ids = chosen;
+      this.isNew = true;
       this.bar = $("runs-chosen");
       this.count = element("span", { role: "status" });
       this.compare = element("span", {});
@@ -60,7 +61,11 @@
 
     // Runs that are gone are chosen no more, once all are known.
     paint() {
-      if (!this.page.left) for (const id of this.ids) if (!this.page.rows.has(id)) this.ids.delete(id);
+      if (!this.page.left) {
+        const known = this.isNew ? new Set(this.page.shown.map(({ id }) => id)) : this.page.rows;
+        for (const id of this.ids) if (!known.has(id)) this.ids.delete(id);
+        this.isNew = false;
+      }
       for (const one of document.querySelectorAll("#runs-rows .choose")) one.checked = this.ids.has(one.dataset.run);
       const rows = this.rows();
       this.bar.hidden = rows.length < 2;
