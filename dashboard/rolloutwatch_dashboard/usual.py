@@ -10,14 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.conditions.nodes import OF_A_NORMAL
 from rolloutwatch_contract.limits import Limit, worst
 from rolloutwatch_contract.metric import FRACTION
 from rolloutwatch_contract.protocol import Series, Source
 
 VALUES = 60  # before the step, that are finite
 LEAST = 20  # fewer say nothing of what is usual
-# so many times the median distance from their median is the standard deviation of normally distributed values
-OF_A_NORMAL = 1.4826
 SPREADS = 4.0  # either side of the median are usual
 FIRST_LOOK = 64  # steps, and each further look so many times as far
 FURTHER = 10

@@ -4,9 +4,10 @@ import math
 
 import pytest
 
+from rolloutwatch_contract.conditions.nodes import OF_A_NORMAL
 from rolloutwatch_dashboard.figures.baseline import MOST_PLACES, band, usual_ranges
 from rolloutwatch_dashboard.figures.timeseries import figure_of
-from rolloutwatch_dashboard.usual import LEAST, OF_A_NORMAL, SPREADS, VALUES, usual
+from rolloutwatch_dashboard.usual import LEAST, SPREADS, VALUES, usual
 from tests.dashboard.test_figures import ESS, KL, series
 
 

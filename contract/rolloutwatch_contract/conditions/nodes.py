@@ -9,6 +9,9 @@ from typing import Literal
 
 import msgspec
 
+# so many times the median distance from their median is the standard deviation of normally distributed values
+OF_A_NORMAL = 1.4826
+
 
 class Number(msgspec.Struct, frozen=True):
     """A finite number, as written."""

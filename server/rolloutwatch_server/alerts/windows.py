@@ -10,10 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
+from rolloutwatch_contract.conditions.nodes import OF_A_NORMAL
+
 UNKNOWN = math.nan
 
-# so many times the median distance from their median is the standard deviation of normal values
-OF_A_NORMAL = 1.4826
 _BITS = 64  # enough for the usual figure; there are more as soon as a value asks for them
 
 
