@@ -14,13 +14,14 @@ import itertools
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from types import FrameType
 
 import torch
 from torch import Tensor
 
 import rolloutwatch  # >>>
-from tiny.faults import FAULTS, HEALTHY, Fault
+from tiny.faults import FAULTS, HEALTHY, Fault, Moment
 from tiny.model import Policy, response_logprobs
 from tiny.rollout import PRECISIONS, RolloutEngine, Rollouts
 from tiny.task import VOCABULARY, answers_to, make_prompts, rewards_of
@@ -37,8 +38,21 @@ def main() -> int:
         for name, fault in FAULTS.items():
             print(f"{name:<12} {fault.what}; look for: {fault.look_for}")
         return 0
+    monitor = rolloutwatch.Monitor(  # >>>
+        project=args.project, run=args.run, config=CORRECTION, redis_url=args.redis_url
+    )
+    print(
+        f"Training run {monitor.run_id}: {args.sequences} sequences a step, rollout in {args.rollout}",
+        flush=True,
+    )
+    train(args, monitor, stop_on_signals())
+    monitor.close()  # >>>
+    return 0
+
+
+def train(args: argparse.Namespace, monitor: rolloutwatch.Monitor, stopping: Sequence[int]) -> None:
+    """Train until all steps are done, or someone asks to stop."""
     torch.set_num_threads(1)
-    stopping = stop_on_signals()
     generator = torch.Generator().manual_seed(args.seed)
     torch.manual_seed(args.seed)
 
@@ -47,23 +61,17 @@ def main() -> int:
     engine = RolloutEngine(policy, args.rollout)
     optimizer = torch.optim.Adam(policy.parameters(), lr=LEARNING_RATE)
 
-    monitor = rolloutwatch.Monitor(  # >>>
-        project=args.project, run=args.run, config=CORRECTION, redis_url=args.redis_url
-    )
-    print(
-        f"Training run {monitor.run_id}: {args.sequences} sequences a step, rollout in {args.rollout}",
-        flush=True,
-    )
     began = time.monotonic()
     for step in itertools.count() if args.steps == 0 else range(args.steps):
         if stopping:
             break
-        fault, version = fault_at(step, args), engine.version
-        fault.sync(engine, policy)
+        (fault, now), version = fault_at(step, args), engine.version
+        fault.sync(engine, policy, now)
         if engine.version != version:
             monitor.mark("weight_sync", step, version=engine.version)  # >>>
         prompts = make_prompts(args.sequences // GROUP, generator).repeat_interleave(GROUP, dim=0)
-        rollouts = fault.damage(engine.generate(prompts, fault.sampling, generator), generator)
+        rollouts = engine.generate(prompts, fault.sampling(now), generator)
+        rollouts = fault.damage(rollouts, generator, now)
         rewards = rewards_of(rollouts.prompts, rollouts.responses)
 
         training_logprobs, entropy = response_logprobs(policy, rollouts.prompts, rollouts.responses)
@@ -88,8 +96,6 @@ def main() -> int:
             )
         if args.pace:
             time.sleep(max(0.0, began + (step + 1) / args.pace - time.monotonic()))
-    monitor.close()  # >>>
-    return 0
 
 
 def policy_loss(logprobs: Tensor, rewards: Tensor, correction: rolloutwatch.Correction) -> Tensor:
@@ -135,10 +141,13 @@ def imitate(policy: Policy, generator: torch.Generator, steps: int = 60) -> None
         optimizer.step()
 
 
-def fault_at(step: int, args: argparse.Namespace) -> Fault:
-    """Return what is wrong at a step."""
-    faulty = args.fault is not None and 0 <= step - args.fault_from < args.fault_steps
-    return FAULTS[args.fault] if faulty else HEALTHY
+def fault_at(step: int, args: argparse.Namespace) -> tuple[Fault, Moment]:
+    """Return what is wrong at a step, how much, and since how many steps."""
+    since = step - args.fault_from
+    if args.fault is None or not 0 <= since < args.fault_steps:
+        return HEALTHY, Moment()
+    fault = FAULTS[args.fault]
+    return fault, Moment(fault.usual if args.fault_strength is None else args.fault_strength, since)
 
 
 def stop_on_signals() -> list[int]:
@@ -153,7 +162,7 @@ def stop_on_signals() -> list[int]:
     return received
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -178,6 +187,9 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--fault", choices=FAULTS, help="break something on purpose")
     parser.add_argument(
+        "--fault-strength", type=float, metavar="X", help="how much; what that is depends on the fault"
+    )
+    parser.add_argument(
         "--fault-from", type=int, default=150, metavar="STEP", help="first faulty step (default: %(default)s)"
     )
     parser.add_argument(
@@ -185,7 +197,7 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--pace", type=float, default=0.0, metavar="N", help="at most N steps a second")
     parser.add_argument("--list-faults", action="store_true", help="tell what can be broken, and end")
-    args = parser.parse_args()
+    args = parser.parse_args(given)
     if args.sequences < GROUP or args.sequences % GROUP:
         parser.error(f"--sequences is {args.sequences}: expected a multiple of {GROUP}")
     return args

@@ -21,7 +21,9 @@ class Sampling:
 
     temperature: float = 1.0
     top_k: int = 0
+    top_p: float = 1.0
     report_raw: bool = False
+    cache_bits: int = 0  # of keys and values, 0 for those of the engine's own precision
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,8 @@ class RolloutEngine:
             logits, cache = self.policy(feed, cache)
             raw = logits[:, -1].float().log_softmax(dim=-1)
             drawn_from = process(raw, sampling)
+            if sampling.cache_bits:
+                cache = [(rounded(k, sampling.cache_bits), rounded(v, sampling.cache_bits)) for k, v in cache]
             token = torch.multinomial(drawn_from.exp(), 1, generator=generator)
             tokens.append(token)
             reported.append((raw if sampling.report_raw else drawn_from).gather(1, token))
@@ -78,6 +82,11 @@ def process(logprobs: Tensor, sampling: Sampling) -> Tensor:
     if sampling.top_k:
         lowest_kept = logits.topk(sampling.top_k, dim=-1).values[:, -1:]
         logits = logits.masked_fill(logits < lowest_kept, -torch.inf)
+    if sampling.top_p < 1:
+        ordered, places = logits.log_softmax(dim=-1).sort(dim=-1, descending=True)
+        mass_before = ordered.exp().cumsum(dim=-1) - ordered.exp()
+        dropped = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, places, mass_before >= sampling.top_p)
+        logits = logits.masked_fill(dropped, -torch.inf)
     return logits.log_softmax(dim=-1)
 
 
@@ -85,3 +94,9 @@ def quantise(weight: Tensor) -> Tensor:
     """Round a matrix to 8 bits, with one scale for each output channel."""
     scale = weight.abs().amax(dim=1, keepdim=True).clamp(min=1e-8) / 127
     return (weight / scale).round() * scale
+
+
+def rounded(values: Tensor, bits: int) -> Tensor:
+    """Round keys or values [B, HEADS, T, size] to so many bits, with one scale for each vector."""
+    scale = values.abs().amax(dim=-1, keepdim=True).clamp(min=1e-8) / (2 ** (bits - 1) - 1)
+    return (values / scale).round() * scale

@@ -19,7 +19,7 @@ from rolloutwatch_contract.keys import RECORD_FIELD, STREAM_PATTERN
 from tests.contract.test_default_rules import judged
 from tests.processes import ROOT
 from tests.redis_process import RedisProcess
-from tiny.faults import FAULTS, HEALTHY, Fault
+from tiny.faults import FAULTS, HEALTHY, Fault, Moment
 from tiny.model import Policy, response_logprobs
 from tiny.rollout import PRECISIONS, RolloutEngine, Sampling
 from tiny.task import RESPONSE_LENGTH, answers_to, make_prompts, rewards_of
@@ -43,9 +43,10 @@ def measured(policy: Policy, fault: Fault, precision: str = "bf16", updates: int
     with torch.no_grad():
         for weight in newer.parameters():
             weight.mul_(1 + 0.02 * updates)
-    fault.sync(engine, newer)
+    now = Moment(fault.usual, since=updates)
+    fault.sync(engine, newer, now)
     prompts = make_prompts(64, generator)
-    rollouts = fault.damage(engine.generate(prompts, fault.sampling, generator), generator)
+    rollouts = fault.damage(engine.generate(prompts, fault.sampling(now), generator), generator, now)
     logprobs, entropy = response_logprobs(newer, rollouts.prompts, rollouts.responses)
     sink = MemorySink()
     with rolloutwatch.Monitor(project="tiny", run="fault", config=CORRECTION, sink=sink) as monitor:
