@@ -6,15 +6,17 @@ import re
 from urllib.parse import urlsplit
 
 from rolloutwatch_contract.default_document import default_document
+from rolloutwatch_contract.diagnosis.hypotheses import HYPOTHESES
 
-_OWN = re.compile(r"docs/guides/([a-z0-9_]{1,128})\.md")
+_OWN = re.compile(r"docs/guides/((?:diagnosis/)?[a-z0-9_]{1,128})\.md")
 _OF_A_RULE = re.compile(r'^guide = "docs/guides/(\w+)\.md"$', re.MULTILINE)
 
 
 @functools.cache
 def names() -> "frozenset[str]":
-    """Return the names of the guides there are: those that the default rules lead to."""
-    return frozenset(_OF_A_RULE.findall(default_document()))
+    """Return the names of the guides there are: those that the default rules lead to, and one of each hypothesis."""
+    of_hypotheses = (f"diagnosis/{one.name}" for one in HYPOTHESES)
+    return frozenset((*_OF_A_RULE.findall(default_document()), *of_hypotheses))
 
 
 def link(guide: str) -> str:

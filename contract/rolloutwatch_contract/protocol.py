@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from rolloutwatch_contract.alert_life import Moment
 from rolloutwatch_contract.alerts import AlertView
+from rolloutwatch_contract.diagnosis import Diagnosis
 from rolloutwatch_contract.figure_summary import FigureSummary
 from rolloutwatch_contract.histograms import Histograms
 from rolloutwatch_contract.protocol_steps import NoStep, StepView
@@ -315,6 +316,9 @@ class Source(Protocol):
 
         Each with what people had said of it until `time`, seconds since 1970, when the step was made.
         """
+
+    def diagnosis(self, run: str, step: int) -> Diagnosis:
+        """Return what is probably wrong at a step, without causes where no alert about the policies stands."""
 
     def silences(self) -> Sequence[SilenceView]:
         """Return the silences that are not over."""

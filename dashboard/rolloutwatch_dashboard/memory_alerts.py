@@ -3,9 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from rolloutwatch_contract.alert_life import Moment
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT, DEFAULT_RULES
+from rolloutwatch_contract.diagnosis import Diagnosis
 from rolloutwatch_contract.protocol import (
     GivenUpView,
     Origin,
@@ -25,6 +28,7 @@ class MemoryAlerts:
     def __init__(self) -> None:
         self._alerts: dict[str, AlertView] = {}
         self._moments: dict[str, list[Moment]] = {}
+        self._diagnoses: dict[str, list[Diagnosis]] = {}
         self._silences: list[SilenceView] = []
         self._rules = DEFAULT
         self._rule_states: dict[str, tuple[RuleState, ...]] = {}
@@ -110,6 +114,15 @@ class MemoryAlerts:
             if one.resolved_step is None or one.resolved_step > step
         ]
         return sorted(standing, key=lambda one: one.firing_step)
+
+    def add_diagnosis(self, run: str, diagnosis: Diagnosis) -> None:
+        """Say what is probably wrong with a run, from the step of the diagnosis on."""
+        self._diagnoses.setdefault(run, []).append(diagnosis)
+
+    def diagnosis(self, run: str, step: int) -> Diagnosis:
+        """Return what was said to be wrong last at a step or before."""
+        said = [one for one in self._diagnoses.get(run, ()) if one.step <= step]
+        return msgspec.structs.replace(said[-1], step=step) if said else Diagnosis(step, step)
 
     def silences(self) -> Sequence[SilenceView]:
         """Return the silences that are not over; here none ever is."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rolloutwatch_contract.alert_life import Moment
 from rolloutwatch_contract.alerts import AlertView
+from rolloutwatch_contract.diagnosis import Diagnosis
 from rolloutwatch_contract.figure_summary import FigureSummary
 from rolloutwatch_contract.histograms import Histograms
 from rolloutwatch_contract.protocol import (
@@ -22,6 +23,7 @@ from rolloutwatch_contract.severity import Severity
 from rolloutwatch_server.alerts.life import life
 from rolloutwatch_server.alerts.rulebook import Rulebook
 from rolloutwatch_server.alerts.standing import standing
+from rolloutwatch_server.diagnosing import diagnosis_of
 from rolloutwatch_server.notify.events import decode
 from rolloutwatch_server.step_view import step_view
 from rolloutwatch_server.store import Delivery, Store
@@ -134,6 +136,10 @@ class DashboardSource:
         """Return the alerts that stand after a step, with what people had said of them by then."""
         found = self._store.alerts_at(run, step)
         return [as_it_was(one, self._store.actions(one), time) for one in found]
+
+    def diagnosis(self, run: str, step: int) -> Diagnosis:
+        """Return what is probably wrong at a step."""
+        return diagnosis_of(self._store, run, step)
 
     def silences(self) -> Sequence[SilenceView]:
         """Return the silences that are not over, those that end first first."""

@@ -1,0 +1,55 @@
+"""What is probably wrong with a run at a step: its figures and its alerts, put to the table of hypotheses.
+
+Everything is read from the archive when somebody asks, so it is the same before and after a restart,
+and of a past step it is what was known then.
+"""
+
+from collections.abc import Sequence
+
+from rolloutwatch_contract.alerts import AlertView
+from rolloutwatch_contract.catalogue import METRICS
+from rolloutwatch_contract.diagnosis import METRICS as LOOKED_AT
+from rolloutwatch_contract.diagnosis import Diagnosis, diagnose
+from rolloutwatch_server.store import Store
+
+BEFORE = 400  # values before the onset that tell what was usual
+_FURTHEST = (
+    4_000  # steps before the onset that they are looked for in, of a run that does not record every one
+)
+
+# alerts about these say that something cannot be measured, and nothing of how the policies are
+NOT_OF_POLICIES = frozenset(
+    {
+        "n_tokens",
+        "n_sequences",
+        "n_empty_sequences",
+        "nonfinite_fraction",
+        "dropped_records",
+        "unmeasured_steps",
+    }
+)
+
+
+def diagnosis_of(store: Store, run: str, step: int) -> Diagnosis:
+    """Return what is probably wrong with a run at a step; without causes if no alert about the policies stands there."""
+    return diagnosis_among(store, run, step, store.alerts_at(run, step))
+
+
+def diagnosis_among(store: Store, run: str, step: int, standing: Sequence[AlertView]) -> Diagnosis:
+    """Return the same, given the alerts that stand at the step: it began with the first of them."""
+    concerned = [alert.firing_step for alert in standing if _is_of_policies(alert)]
+    if not concerned:
+        return Diagnosis(step, step)
+    onset = min(concerned)
+    found = store.series(run, LOOKED_AT, from_step=max(0, onset - _FURTHEST), to_step=step)
+    series = {}
+    for metric, one in found.items():
+        if len(one.step):
+            first = max(0, int(one.step.searchsorted(onset)) - BEFORE)
+            series[metric] = (one.step[first:], one.value[first:])
+    return diagnose(series, step, onset)
+
+
+def _is_of_policies(alert: AlertView) -> bool:
+    names = {name.partition("@")[0] for name in alert.values}
+    return any(name in METRICS and name not in NOT_OF_POLICIES for name in names)
