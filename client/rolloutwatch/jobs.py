@@ -66,7 +66,7 @@ class Start:
 
 @dataclass
 class Measured:
-    """What was measured in a step, on its way from the device."""
+    """What was measured in a step, on its way from the device; `beside` are figures of it that are known already."""
 
     step: int
     time: float
@@ -75,6 +75,7 @@ class Measured:
     decoder: Decoder | None
     ledger: Ledger
     size: int
+    beside: dict[str, float]
 
     def ready(self) -> bool:
         return self.arrival.ready()
@@ -84,7 +85,7 @@ class Measured:
         if figures is None:
             return StepRecord(self.step, self.time, {}, dropped=self.ledger.tally())
         statistics, vector = figures.statistics, figures.statistics.vector.numpy()
-        metrics = metrics_of(vector, statistics.config)
+        metrics = metrics_of(vector, statistics.config) | self.beside
         if statistics.by_group is not None:
             metrics |= group_metrics_of(statistics.by_group.numpy(), statistics.groups, statistics.config)
         # a sum of disasters is beyond float32, and still a number

@@ -35,8 +35,9 @@ from rolloutwatch.transfer import Transfer
 from rolloutwatch.worker import Health, Worker
 from rolloutwatch_contract import Mark, Outcome, RunEnd, StepRecord, run_id
 from rolloutwatch_contract.alerts import FiringAlert
+from rolloutwatch_contract.catalogue import WEIGHT_AGE
 from rolloutwatch_contract.keys import DEFAULT_REDIS_URL, REDIS_URL_VARIABLE, split_run_id
-from rolloutwatch_contract.record import MAX_STEP
+from rolloutwatch_contract.record import MAX_STEP, MarkKind
 from rolloutwatch_correction import Correction, CorrectionConfig, Groups
 from rolloutwatch_correction.distributed import ProcessGroup
 from rolloutwatch_correction.inputs import TokensLike
@@ -134,6 +135,7 @@ class Monitor:
         self.session = f"{int(1000 * time.time()):x}-{secrets.token_hex(4)}"
         self.config = settings.config
         self._last_step = 0
+        self._synced_at: int | None = None
         self._transfer = Transfer()
         self._ledger = Ledger()
         self._decoder = None if tokens is None else Decoder(tokens, self._ledger)
@@ -387,7 +389,16 @@ class Monitor:
             )
             return
         size = sum(tensor.nbytes for tensor in parcel.tensors)
-        self._worker.put(Measured(step, time.time(), arrival, parcel, self._decoder, self._ledger, size))
+        beside = self._weight_age(step)
+        self._worker.put(
+            Measured(step, time.time(), arrival, parcel, self._decoder, self._ledger, size, beside)
+        )
+
+    def _weight_age(self, step: int) -> dict[str, float]:
+        """Return for how many steps the rollout engine has had its weights; nothing if no sync was marked, or one ahead."""
+        if self._synced_at is None or self._synced_at > step:
+            return {}
+        return {WEIGHT_AGE: float(step - self._synced_at)}
 
     def _mark(self, kind: object, step: object, fields: Mapping[str, object]) -> None:
         number = self._last_step if step is None else self._step(step)
@@ -402,6 +413,8 @@ class Monitor:
         kept, trouble = fields_of(fields)
         for what in trouble:
             self._ledger.drop(DropReason.BAD_MARK, f"Of mark {name!r}, field {what}")
+        if name == MarkKind.WEIGHT_SYNC.value:
+            self._synced_at = number
         now = time.time()
         self._worker.put(Ready(lambda dropped: Mark(number, now, name, kept, dropped=dropped)))
 

@@ -636,6 +636,18 @@ _METRICS: tuple[Metric, ...] = (
         formula="sequences with no valid token",
     ),
     Metric(
+        name="weight_age_steps",
+        title="Age of the rollout weights",
+        group=Group.DATA,
+        level=Level.BATCH,
+        unit=COUNT,
+        better=Better.LOWER,
+        ideal=0.0,
+        meaning="Steps since the rollout weights were synced, by the trainer's marks; 0 where they were at this step.",
+        formula="step - step of the last mark weight_sync",
+        needs="a mark weight_sync",
+    ),
+    Metric(
         name="dropped_records",
         title="Records dropped",
         group=Group.DATA,
@@ -676,6 +688,9 @@ CORE_METRICS: tuple[str, ...] = (
     "n_tokens",
     "n_sequences",
 )
+
+# Known from the first mark of a weight sync on; told by the client with what it measures.
+WEIGHT_AGE = "weight_age_steps"
 
 # Made by the server of what a trainer says that it lost; no correction measures them.
 MADE_BY_SERVER = ("dropped_records", "unmeasured_steps")

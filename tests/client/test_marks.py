@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from rolloutwatch import MemorySink
-from rolloutwatch_contract import Mark, MarkKind
+from rolloutwatch_contract import Mark, MarkKind, StepRecord
 from rolloutwatch_contract.record import MAX_FIELD_LETTERS, MAX_FIELDS
 from tests.client.batches import batch, monitor
 
@@ -117,3 +117,18 @@ def test_a_mark_of_no_step_is_not_sent(step: Any) -> None:
         one.mark("mine", step)
         assert one.health().dropped == {"bad_step": 1}
     assert marks(sink) == []
+
+
+def test_a_weight_sync_tells_each_measured_step_how_old_the_rollout_weights_are() -> None:
+    """From the first mark on, 0 at its own step; no other mark has to do with it, nor one that is ahead."""
+    sink = MemorySink()
+    with monitor(sink) as one:
+        for step in range(7):
+            if step in (1, 4):
+                one.mark("weight_sync", step)
+            one.mark("checkpoint", step)
+            one.observe(step=step, **batch())
+        one.mark("weight_sync", 100)
+        one.observe(step=7, **batch())
+    measured = [record for record in sink.records if isinstance(record, StepRecord)]
+    assert [record.metrics.get("weight_age_steps") for record in measured] == [None, 0, 1, 2, 0, 1, 2, None]
