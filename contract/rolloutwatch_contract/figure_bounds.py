@@ -24,7 +24,8 @@ _REJECTED = ("rollout_rs_masked_fraction", "rollout_rs_seq_masked_fraction")
 _OF_RATIOS = ("ratio", "seq_ratio")
 _NOT_NEGATIVE = (
     "mismatch_training_ppl", "mismatch_rollout_ppl", "mismatch_ppl_ratio", "mismatch_log_ppl_abs_diff", "mismatch_k3_kl",
-    "logprob_abs_diff_mean", "logprob_abs_diff_p99", "logprob_abs_diff_max",
+    "logprob_abs_diff_mean", "logprob_abs_diff_median", "logprob_abs_diff_p99", "logprob_abs_diff_max",
+    "logprob_abs_diff_first_quarter", "logprob_abs_diff_last_quarter",
 )  # fmt: skip
 
 

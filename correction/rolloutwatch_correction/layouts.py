@@ -9,6 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+PLACES = 2.0**24  # float32 tells whole numbers apart up to here
+
 
 class Layout(Protocol):
     """Sums and extremes over each sequence, and the way back. Of a sequence without tokens every sum is 0."""
@@ -39,6 +41,9 @@ class Layout(Protocol):
 
     def spread(self, values_B: Tensor) -> Tensor:
         """Return each sequence's value at each of its tokens, in a shape that broadcasts with them."""
+
+    def places(self, values: Tensor) -> Tensor:
+        """Return where each token stands in its sequence, float32 that counts to PLACES, in a shape that broadcasts."""
 
 
 @dataclass(frozen=True)
@@ -93,12 +98,15 @@ class Padded:
             return value, position
         # one pass more, which costs less than to carry places along
         value = values.amax(dim=1)
-        places = torch.arange(values.shape[1], dtype=torch.float32, device=values.device)
-        return value, torch.where(values == value[:, None], places, float(2**24)).amin(dim=1)
+        return value, torch.where(values == value[:, None], self.places(values), PLACES).amin(dim=1)
 
     def spread(self, values_B: Tensor) -> Tensor:
         """Add the axis of the tokens."""
         return values_B[:, None]
+
+    def places(self, values: Tensor) -> Tensor:
+        """Count the columns."""
+        return torch.arange(values.shape[1], dtype=torch.float32, device=values.device)
 
 
 @dataclass(frozen=True)
@@ -148,6 +156,11 @@ class Packed:
     def spread(self, values_B: Tensor) -> Tensor:
         """Look up each token's sequence."""
         return values_B[self.sequence_N]
+
+    def places(self, values: Tensor) -> Tensor:
+        """Count from where the sequence begins."""
+        here = torch.arange(values.shape[0], device=values.device)
+        return (here - self.spread(self.starts_B)).float()
 
 
 def _with_a_column(values: Tensor) -> Tensor:

@@ -40,7 +40,9 @@ def metrics_of(vector: Vector, config: CorrectionConfig) -> Numbers:
     metrics = _figures(sums, maxima, config)
     if sums["tokens"]:
         largest = max(maxima["log_ratio"], maxima["minus_log_ratio"])
-        metrics["logprob_abs_diff_p99"] = min(_percentile(histogram_of(vector, config), 0.99), largest)
+        counts = histogram_of(vector, config)
+        for name, share in (("median", 0.5), ("p99", 0.99)):
+            metrics[f"logprob_abs_diff_{name}"] = min(_percentile(counts, share), largest)
     return metrics
 
 
@@ -93,7 +95,7 @@ def _data(sums: Numbers) -> Numbers:
 
 def _divergence(sums: Numbers, maxima: Numbers) -> Numbers:
     n, sequences = sums["tokens"], sums["filled_sequences"]
-    return {
+    figures = {
         "mismatch_kl": -sums["log_ratio"] / n,
         "mismatch_k3_kl": max(0.0, sums["k3"] / n),
         # r^2 - 1 = 2 (r - 1) + (r - 1)^2
@@ -103,6 +105,14 @@ def _divergence(sums: Numbers, maxima: Numbers) -> Numbers:
         "logprob_abs_diff_max": max(maxima["log_ratio"], maxima["minus_log_ratio"]),
         "fraction_outside_2x": sums["outside_2x"] / n,
     }
+    for quarter in ("first", "last"):
+        if sums[f"tokens_{quarter}"]:
+            mean = sums[f"log_ratio_abs_{quarter}"] / sums[f"tokens_{quarter}"]
+            figures[f"logprob_abs_diff_{quarter}_quarter"] = mean
+    if maxima["k3"] > 0 and sums["k3"] > 0:
+        # what is rounded may leave others below 0
+        figures["mismatch_k3_seq_share_max"] = min(1.0, maxima["k3"] / sums["k3"])
+    return figures
 
 
 def _perplexity(sums: Numbers, maxima: Numbers) -> Numbers:
@@ -141,6 +151,8 @@ def _ratios(sums: Numbers, maxima: Numbers) -> Numbers:
         }
     if (correlation := _correlation(sums)) is not None:
         ratios["prob_pearson_corr"] = correlation
+    if (slope := _slope(sums)) is not None:
+        ratios["logprob_slope"] = slope
     if sums["entropy_tokens"]:
         surprise = -sums["rollout_logprob"] / sums["tokens"]
         ratios["surprise_gap"] = surprise - sums["entropy"] / sums["entropy_tokens"]
@@ -299,6 +311,22 @@ def _correlation(sums: Mapping[str, float]) -> float | None:
     if training * variance <= SMALLEST_VARIANCE:
         return None
     return max(-1.0, min(1.0, (1 + covariance) / math.sqrt(training)))
+
+
+def _slope(sums: Mapping[str, float]) -> float | None:
+    """Return the slope of the training log-probs over the rollout log-probs; None where the latter do not vary.
+
+    With r the rollout log-prob and l the log ratio it is 1 + cov(l, r) / var(r), which does not cancel where l is small.
+    """
+    n = sums["tokens"]
+    rollout, log_ratio = sums["rollout_logprob"] / n, sums["log_ratio"] / n
+    squares = sums["rollout_logprob_squared"] / n
+    variance = squares - rollout * rollout
+    # Float32 rounds large log-probs to a share of their size, and float64 the variance of equal ones to a share of their
+    # squares; those near 0 come from logits that are not, and are as far off as a probability.
+    if variance <= SMALLEST_VARIANCE * max(1.0, squares):
+        return None
+    return 1 + (sums["logprob_product"] / n - log_ratio * rollout) / variance
 
 
 def _percentile(counts: npt.NDArray[np.int64], share: float) -> float:

@@ -26,7 +26,8 @@ _OF_TOKENS = (
     "valid_tokens", "tokens",
     "log_ratio", "log_ratio_abs", "k3", "ratio", "ratio_squared", "ratio_off_one", "ratio_off_one_squared",
     "saturated", "outside_2x", "zero_logprob",
-    "training_logprob", "rollout_logprob",
+    "training_logprob", "rollout_logprob", "rollout_logprob_squared", "logprob_product",
+    "log_ratio_abs_first", "tokens_first", "log_ratio_abs_last", "tokens_last",
     "rollout_prob", "rollout_prob_squared", "prob_difference", "prob_difference_squared", "prob_product",
     "entropy", "entropy_tokens",
     "rejected_tokens", "catastrophic_tokens", "removed_tokens",
@@ -44,6 +45,7 @@ _MAXIMA = (
     "minus_seq_log_ratio",
     "log_ppl_diff",
     "minus_log_ppl_diff",
+    "k3",
 )
 
 _SEQ_SUMS = ("seq_value", "seq_off_ideal", "seq_off_ideal_squared", "seq_high", "seq_low")
@@ -266,6 +268,7 @@ def _extremes(sums: Mapping[str, Tensor], figures: Mapping[str, Tensor], config:
         "minus_seq_log_ratio": -sums["log_ratio"],
         "log_ppl_diff": figures["log_ppl_diff"],
         "minus_log_ppl_diff": -figures["log_ppl_diff"],
+        "k3": sums["k3"],
     }
     for name in _bounded(config):
         mean = mean_of(sums, f"{name}.value")

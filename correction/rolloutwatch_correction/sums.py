@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from rolloutwatch_correction.exponential import copy, probability
+from rolloutwatch_correction.layouts import PLACES
 from rolloutwatch_correction.quantities import Quantity, Sums
 from rolloutwatch_correction.ratios import LOG_RATIO_BOUND, Batch, above, below, where_counted
 
@@ -29,7 +30,8 @@ def token_sums(batch: Batch) -> Sums:
     not_counted = lowest_where_not(counted)
     highest, highest_at = layout.first_highest(not_counted + log_ratio)
     lowest, lowest_at = layout.first_highest(not_counted - log_ratio)
-    training, rollout = layout.sum(batch.training_logprobs), layout.sum(batch.rollout_logprobs)
+    training = layout.sum(batch.training_logprobs)
+    rollout, rollout_squared = layout.moments(batch.rollout_logprobs)
     off_one, off_one_squared = layout.moments(batch.ratios.off_one)
     return {
         "valid_tokens": layout.count(batch.valid),
@@ -50,8 +52,40 @@ def token_sums(batch: Batch) -> Sums:
         "zero_logprob": layout.count(batch.rollout_logprobs.clone().eq_(0).mul_(counted)),
         "training_logprob": training,
         "rollout_logprob": rollout,
+        "rollout_logprob_squared": rollout_squared,
+        # in float64, where two log-probs of any size have a product
+        "logprob_product": layout.sum(layout.precise(batch.rollout_logprobs).mul_(log_ratio)),
+        **_quarters(batch, size),
         **_probabilities(batch),
     }
+
+
+def _quarters(batch: Batch, size: Tensor) -> Sums:
+    """Return sums of |log ratio| over the first and the last quarter of each response, and how many tokens count there.
+
+    A response reaches from its first valid token to its last one. All places are whole numbers, so that nothing is rounded.
+    """
+    layout = batch.layout
+    place = layout.places(size)
+    first = PLACES - layout.highest(batch.valid * (PLACES - place))
+    end = layout.highest(batch.valid * (place + 1))
+    quarter = (end - first) / 4
+    begin_ends, end_begins = layout.spread(first + quarter.ceil()), layout.spread(end - quarter.floor())
+    # 1 from a whole number on and 0 below it, which is as cheap as to compare
+    begin, begin_tokens = _within((begin_ends - place).clamp_(0, 1), batch, size)
+    last, last_tokens = _within((place - (end_begins - 1)).clamp_(0, 1), batch, size)
+    return {
+        "log_ratio_abs_first": begin,
+        "tokens_first": begin_tokens,
+        "log_ratio_abs_last": last,
+        "tokens_last": last_tokens,
+    }
+
+
+def _within(flags: Tensor, batch: Batch, size: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the sum of what is flagged and how many tokens of it count; the flags are used up."""
+    total = batch.layout.sum(size * flags)
+    return total, batch.layout.count(flags.mul_(batch.counted))
 
 
 def _probabilities(batch: Batch) -> Sums:

@@ -100,6 +100,7 @@ _ROWS: Mapping[Group, tuple[str, tuple[_Row, ...]]] = {
     Group.KL: ("KL", (
         _Row("k3", "KL (K3)", {"mismatch_k3_kl": "K3"}, 1e-7, (1e-5, 0.1)),
         _Row("k1", "KL (K1)", {"mismatch_kl": "K1"}),
+        _Row("k3-share", "Share of K3 in one sequence", {"mismatch_k3_seq_share_max": "largest"}, home=(0.0, 1.0)),
         _Row("chi2", "Chi-square, tokens", {"chi2_token": "tokens"}, 1e-3),
         _Row("chi2-seq", "Chi-square, sequences", {"chi2_seq": "sequences"}, 1e-3),
     )),
@@ -108,9 +109,16 @@ _ROWS: Mapping[Group, tuple[str, tuple[_Row, ...]]] = {
         _Row("std", "Ratio, standard deviation", {"ratio_std": "ratios"}, 1e-4, (1e-3, 1.0)),
         _Row("extremes", "Ratio, extremes", {"ratio_max": "ratios", "ratio_min": "ratios"}, 1e-6),
         _Row("outside-2x", "Tokens off by more than 2x", {"fraction_outside_2x": "tokens"}, home=(0.0, 0.1)),
-        _Row("abs-diff", "|log ratio|", {"logprob_abs_diff_mean": "mean", "logprob_abs_diff_p99": "99th percentile"}),
+        _Row("abs-diff", "|log ratio|", {
+            "logprob_abs_diff_mean": "mean", "logprob_abs_diff_median": "median",
+            "logprob_abs_diff_p99": "99th percentile",
+        }),
+        _Row("abs-diff-quarters", "|log ratio| along the response", {
+            "logprob_abs_diff_first_quarter": "first quarter", "logprob_abs_diff_last_quarter": "last quarter",
+        }),
         _Row("abs-diff-max", "|log ratio|, highest", {"logprob_abs_diff_max": "highest"}),
         _Row("corr", "Correlation of probabilities", {"prob_pearson_corr": "correlation"}, home=(0.9,)),
+        _Row("slope", "Slope of the log-probs", {"logprob_slope": "slope"}),
         _Row("surprise", "Surprise gap", {"surprise_gap": "gap"}),
         _Row("seq-ess", "Effective sample size of sequences", {"seq_ratio_eff_sample_size": "ratios"}, home=(0.0, 1.0)),
         _Row("seq-mean", "Ratio of a sequence, mean", {"seq_ratio_mean": "ratios"}, 1e-3),

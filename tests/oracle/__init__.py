@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tests.oracle.arithmetic import Rows, Token, level_ratios, mean, ratio, spread, with_means
 from tests.oracle.figures import (
     Place,
+    along_responses,
     data_metrics,
     mismatch_metrics,
     removed_fractions,
@@ -86,7 +87,7 @@ def judge(
     metrics = data_metrics(valid, tokens, count)
     margins = [math.inf]
     if tokens:
-        metrics |= mismatch_metrics(tokens, filled)
+        metrics |= mismatch_metrics(tokens, filled) | along_responses(tokens, valid)
         metrics |= spread("ratio", [ratio(token.log_ratio) for token in tokens])
         metrics |= spread("seq_ratio", [level_ratios("sequence", row)[0] for row in filled])
         metrics |= surprise(tokens, entropy)

@@ -39,6 +39,7 @@ def mismatch_metrics(tokens: list[Token], filled: list[list[Token]]) -> dict[str
         "chi2_seq": mean(level_ratios("sequence", row)[0] ** 2 for row in filled) - 1,
         "logprob_abs_diff_mean": mean(distances),
         "logprob_abs_diff_max": distances[-1],
+        "logprob_abs_diff_median": distances[math.ceil(0.5 * len(distances)) - 1],
         "logprob_abs_diff_p99": distances[math.ceil(0.99 * len(distances)) - 1],
         "fraction_outside_2x": mean(x > math.log(2) for x in distances),
         "mismatch_training_ppl": mean(map(exp, training)),
@@ -51,8 +52,25 @@ def mismatch_metrics(tokens: list[Token], filled: list[list[Token]]) -> dict[str
         "mismatch_log_ppl_diff_max": max(differences),
         "mismatch_log_ppl_diff_min": min(differences),
     }
-    correlation = pearson([(exp(min(t.training, 0)), exp(min(t.rollout, 0))) for t in tokens])
-    return metrics if correlation is None else metrics | {"prob_pearson_corr": correlation}
+    told = {
+        "prob_pearson_corr": pearson([(exp(min(t.training, 0)), exp(min(t.rollout, 0))) for t in tokens]),
+        "logprob_slope": slope(tokens),
+        "mismatch_k3_seq_share_max": largest_share([k3_of(row) for row in filled]),
+    }
+    return metrics | {name: value for name, value in told.items() if value is not None}
+
+
+def along_responses(tokens: list[Token], valid: list[Place]) -> dict[str, float]:
+    """A response reaches from its first valid token to its last, whatever is between them."""
+    quarters: dict[str, list[float]] = {"first": [], "last": []}
+    for token in tokens:
+        positions = [t for b, t in valid if b == token.sequence]
+        place, length = token.position - min(positions), max(positions) - min(positions) + 1
+        if 4 * place < length:
+            quarters["first"].append(abs(token.log_ratio))
+        if 4 * place >= 3 * length:
+            quarters["last"].append(abs(token.log_ratio))
+    return {f"logprob_abs_diff_{name}_quarter": mean(sizes) for name, sizes in quarters.items() if sizes}
 
 
 def surprise(tokens: list[Token], entropy: npt.NDArray[Any] | None) -> dict[str, float]:
@@ -95,6 +113,25 @@ def pearson(pairs: list[tuple[float, float]]) -> float | None:
     return mean((a - x) * (b - y) for a, b in pairs) / math.sqrt(variances[0] * variances[1])
 
 
+def slope(tokens: list[Token]) -> float | None:
+    """None where the rollout log-probs vary too little to tell."""
+    pairs = [(t.rollout, t.rollout + t.log_ratio) for t in tokens]  # with the difference as it was taken
+    rollout, training = mean(x for x, _ in pairs), mean(y for _, y in pairs)
+    variance = mean((x - rollout) ** 2 for x, _ in pairs)
+    if variance <= 1e-6 * max(1.0, mean(x**2 for x, _ in pairs)):
+        return None
+    return mean((x - rollout) * (y - training) for x, y in pairs) / variance
+
+
+def k3_of(row: list[Token]) -> float:
+    return math.fsum(exp(token.log_ratio) - 1 - token.log_ratio for token in row)
+
+
+def largest_share(sums: list[float]) -> float | None:
+    """None where there is so little that it may be rounding."""
+    return max(sums) / math.fsum(sums) if math.fsum(sums) > 1e-4 else None
+
+
 def sequence_columns(
     row: list[Token], *, weight: float, kept: float, group: int, sample_id: int
 ) -> dict[str, float]:
@@ -108,7 +145,7 @@ def sequence_columns(
         "log_ratio_max": highest.log_ratio if highest else 0.0,
         "log_ratio_min_position": float(lowest.position) if lowest else -1.0,
         "log_ratio_max_position": float(highest.position) if highest else -1.0,
-        "k3_sum": math.fsum(exp(token.log_ratio) - 1 - token.log_ratio for token in row),
+        "k3_sum": k3_of(row),
         "log_ratio_abs_sum": math.fsum(abs(token.log_ratio) for token in row),
         "training_logprob_sum": math.fsum(token.training for token in row),
         "rollout_logprob_sum": math.fsum(token.rollout for token in row),
