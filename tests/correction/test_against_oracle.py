@@ -21,7 +21,8 @@ FLOAT32 = 5e-6  # weights are float32, and a sum of log ratios near 20 is rounde
 HALF_A_FLOAT32 = 2.0**-24  # by so much at most a difference is rounded
 FLOAT64 = 1e-9
 ONE_BIN = 1.25  # the widest bin of the histogram
-UNTOLD = ("prob_pearson_corr", "logprob_slope", "mismatch_k3_seq_share_max")  # by the judge, of what is too near 0
+# by the judge, of what is too near 0
+UNTOLD = ("prob_pearson_corr", "logprob_slope", "mismatch_k3_seq_share_max")
 WIDEST = 50.0  # what a spread is measured of is held within its thresholds, none of which is further
 
 
@@ -55,11 +56,7 @@ def disagreements(
 ) -> dict[str, tuple[Any, Any]]:
     expected = dict(verdict.metrics)
     # where the judge cannot tell
-    metrics = {
-        name: value
-        for name, value in metrics.items()
-        if name not in UNTOLD or name in expected
-    }
+    metrics = {name: value for name, value in metrics.items() if name not in UNTOLD or name in expected}
     return {
         name: (expected.get(name), metrics.get(name))
         for name in expected.keys() | metrics.keys()
@@ -186,6 +183,8 @@ def test_a_batch_worked_by_hand() -> None:
         "mismatch_training_ppl": 5 / math.sqrt(2),
         "mismatch_ppl_ratio": 1 / math.sqrt(2),
         "fraction_outside_2x": 1 / 4,
+        "mismatch_k3_seq_share_max": (4.5 - 2 - LOG_2) / (7.5 - 4 - 2 * LOG_2),
+        "logprob_abs_diff_first_quarter": LOG_2,
     })  # fmt: skip
 
 
@@ -253,6 +252,32 @@ def test_options_of_rejection_worked_by_hand() -> None:
         "rollout_rs_masked_fraction": 1 / 2,
         "rollout_rs_seq_masked_fraction": 1 / 2,
     })  # fmt: skip
+
+
+def test_quarters_of_responses_worked_by_hand() -> None:
+    """A response reaches from its first valid token to its last, over holes and tokens that are no numbers, which count not.
+
+    Of the first one that is from 1 to 8, with 1 and 2 in the first quarter and 7 and 8 in the last;
+    of the second from 0 to 4, with 0 and 1 in the first and 4 in the last; the third is too short to have a last one.
+    """
+    b = batch(
+        [
+            [9.0, 1.0, 9.0, 0.5, 0.5, 9.0, 0.5, math.nan, 3.0, 9.0],
+            [-2.0, 4.0, 0.5, 0.5, -5.0, 9.0, 9.0, 9.0, 9.0, 9.0],
+            [9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 9.0, 6.0, 0.5, 0.5],
+        ],
+        mask=[[0, 1, 0, 1, 1, 0, 1, 1, 1, 0], [1, 1, 1, 1, 1, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0, 1, 1, 1]],
+    )
+    assert_figures(b, CorrectionConfig(), {
+        "logprob_abs_diff_first_quarter": (1 + 2 + 4 + 6) / 4,
+        "logprob_abs_diff_last_quarter": (3 + 5) / 2,
+    })  # fmt: skip
+
+
+def test_the_slope_worked_by_hand() -> None:
+    """Rollout log-probs of -1, -2 and -3 and training ones of -1, -3 and -2: a covariance of 1/3 over a variance of 2/3."""
+    b = Batch(torch.tensor([[-1.0, -3.0, -2.0]]), torch.tensor([[-1.0, -2.0, -3.0]]), torch.ones(1, 3))
+    assert_figures(b, CorrectionConfig(), {"logprob_slope": 0.5})
 
 
 def test_groups_worked_by_hand() -> None:

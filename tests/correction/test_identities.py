@@ -500,6 +500,108 @@ def test_correlation_is_absent_where_nothing_varies() -> None:
     assert varied.correct().metrics.as_dict()["prob_pearson_corr"] == pytest.approx(1)
 
 
+# what tells one fault from another
+
+
+def figures(b: Batch) -> dict[str, float]:
+    return b.correct().metrics.as_dict()
+
+
+@quick
+@given(batches())
+def test_one_sequence_carries_all_of_its_mismatch(b: Batch) -> None:
+    """And one of several at least its equal share of theirs; where there is none, nobody carries it."""
+    metrics, (rows, of_rows) = (
+        figures(b),
+        (len(b.mask), [figures(b.rows([row])) for row in range(len(b.mask))]),
+    )
+    name = "mismatch_k3_seq_share_max"
+    assert {one[name] for one in of_rows if name in one} <= {1.0}
+    if metrics.get("mismatch_k3_kl"):
+        assert 1 / rows <= metrics[name] * (1 + 1e-12) <= 1 + 1e-12
+    else:
+        assert name not in metrics
+
+
+def test_shares_of_equal_sequences_are_equal() -> None:
+    assert figures(batch([[0.3, -0.2]] * 5))["mismatch_k3_seq_share_max"] == pytest.approx(1 / 5)
+    assert figures(batch([[0.0, 0.0]] * 4 + [[0.3, -0.2]]))["mismatch_k3_seq_share_max"] == 1
+    assert "mismatch_k3_seq_share_max" not in figures(batch([[0.0, 0.0]]))
+
+
+@quick
+@given(batches(strange=()), st.sampled_from([0.25, -2.0]))
+def test_quarters_of_what_does_not_vary_are_all_of_it(b: Batch, log_ratio: float) -> None:
+    """The same |log ratio| along each response; the first token is in the first quarter, and of short ones none in the last."""
+    rollout = torch.zeros_like(b.rollout)
+    metrics = figures(dataclasses.replace(b, rollout=rollout, training=rollout + log_ratio))
+    places = (b.mask != 0) * torch.arange(1, b.mask.shape[1] + 1)
+    spans = [row[row > 0] for row in places if row.any()]
+    for quarter, longest in (("first", 1), ("last", 4)):
+        name = f"logprob_abs_diff_{quarter}_quarter"
+        assert (name in metrics) == any(row[-1] - row[0] + 1 >= longest for row in spans)
+        assert (
+            metrics.get(name, abs(log_ratio))
+            == abs(log_ratio)
+            == metrics.get("logprob_abs_diff_mean", abs(log_ratio))
+        )
+
+
+def test_a_mismatch_that_grows_along_the_response_is_seen() -> None:
+    """Linear in the place, the first quarter has a seventh of the last one's, up to the size of one token."""
+    metrics = figures(batch([[0.001 * (t + 0.5) for t in range(400)]] * 2))
+    first, last = (metrics[f"logprob_abs_diff_{quarter}_quarter"] for quarter in ("first", "last"))
+    assert (first, last) == (pytest.approx(0.05), pytest.approx(0.35))
+
+
+@quick
+@given(batches())
+def test_the_median_lies_below_the_percentile_and_that_below_the_highest(b: Batch) -> None:
+    if b.counted.any():
+        metrics = figures(b)
+        ends = [metrics[f"logprob_abs_diff_{name}"] for name in ("median", "p99", "max")]
+        assert [0.0, *ends] == sorted([0.0, *ends])
+
+
+@pytest.mark.parametrize("temperature", [0.5, 0.7, 1.0, 1.3])
+def test_the_slope_is_the_temperature(temperature: float) -> None:
+    """Of samples of one softmax, whose log-probs at another temperature are these, less a number that all share, over it."""
+    random = torch.Generator().manual_seed(7)
+    logits = 2 * torch.randn(50, generator=random, dtype=torch.float64)
+    sampled, as_it_is = (logits / temperature).log_softmax(0), logits.log_softmax(0)
+    ids = torch.multinomial(sampled.exp(), 600, replacement=True, generator=random).reshape(6, 100)
+    b = Batch(as_it_is[ids], sampled[ids], torch.ones(6, 100))
+    assert figures(b)["logprob_slope"] == pytest.approx(temperature, rel=1e-12)
+
+
+@pytest.mark.parametrize("excess", [1e-2, 1e-5, 1e-8])
+def test_a_slope_near_one_does_not_cancel(excess: float) -> None:
+    """What it is off 1 is right to digits of its own."""
+    rollout = -torch.linspace(0.1, 3, 200, dtype=torch.float64)[None, :]
+    b = Batch(rollout + excess * rollout, rollout, torch.ones(rollout.shape))
+    assert figures(b)["logprob_slope"] - 1 == pytest.approx(excess, rel=1e-6)
+
+
+def test_the_slope_is_one_where_policies_agree() -> None:
+    """Also where they differ by the same everywhere."""
+    rollout = torch.tensor([[-0.1, -3.0, -0.7]])
+    for shift in (0.0, 0.5):
+        training = (rollout.double() + shift, rollout.double())
+        assert figures(Batch(*training, torch.ones(1, 3)))["logprob_slope"] == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rollout", [0.0, -1e-6, -0.7, -30.0, -3e37])
+def test_there_is_no_slope_where_nothing_varies(rollout: float, dtype: torch.dtype) -> None:
+    """Whatever is left of the variance of equal log-probs, or of those that differ in their last bit."""
+    equal = torch.full((7, 101), rollout, dtype=torch.float32)
+    last_bit = equal.clone()
+    last_bit[::2] = torch.nextafter(equal, torch.ones(()))[::2]
+    for one in (equal, last_bit):
+        training = one + 0.1 * torch.rand(one.shape, generator=torch.Generator().manual_seed(7))
+        assert "logprob_slope" not in figures(Batch(training.to(dtype), one.to(dtype), torch.ones(7, 101)))
+
+
 def test_precise_log_probs_get_precise_weights() -> None:
     """float64 in, float64 out; anything less is computed in float32."""
     b = batch([[1e-9]])

@@ -201,3 +201,16 @@ def test_the_correlation_of_two_tokens_is_one_however_little_they_vary(dtype: to
         batch = (torch.tensor([one], dtype=dtype) for one in (training, rollout))
         metrics = correct(*batch, torch.ones(1, 2)).metrics.as_dict()
         assert metrics["prob_pearson_corr"] == pytest.approx(1, abs=1e-7)
+
+
+def test_quarters_are_told_apart_by_the_token_in_responses_of_millions() -> None:
+    """Where four times the place is no longer a number of float32; the tokens on either side of each border stand out."""
+    length, first = 2**22 + 7, 3
+    log_ratio = torch.zeros(1, first + length)
+    inside, outside = [-(-length // 4) - 1, -(-3 * length // 4)], [-(-length // 4), -(-3 * length // 4) - 1]
+    log_ratio[0, [first + place for place in inside]] = torch.tensor([0.5, 0.25])
+    log_ratio[0, [first + place for place in outside]] = 8.0
+    mask = torch.arange(first + length)[None, :] >= first
+    metrics = correct(log_ratio, torch.zeros_like(log_ratio), mask).metrics.as_dict()
+    assert metrics["logprob_abs_diff_first_quarter"] * -(-length // 4) == pytest.approx(0.5)
+    assert metrics["logprob_abs_diff_last_quarter"] * (length // 4) == pytest.approx(0.25)
