@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 import torch
 
 from tiny.model import Policy
-from tiny.rollout import RolloutEngine, Rollouts, Sampling
-from tiny.task import END, RESPONSE_LENGTH, VOCABULARY
+from tiny.rollout import RolloutEngine, Rollouts, Sampling, rounded
+from tiny.task import END, PROMPT_LENGTH, RESPONSE_LENGTH, VOCABULARY
 
 LAYER = "blocks.0.up.weight"
 SCALED = "blocks.1.down.weight"
 POSITIONS = "positions.weight"
+HEAD = "head.weight"
 PLACEHOLDER = VOCABULARY - 1
 PLAIN = Sampling()
 
@@ -71,6 +72,22 @@ def sync_with_shifted_positions(engine: RolloutEngine, policy: Policy, _: Moment
     positions.copy_(positions.roll(-1, dims=0))
 
 
+def sync_with_stretched_positions(engine: RolloutEngine, policy: Policy, now: Moment) -> None:
+    """Stretch positions, so that the further a token stands the more its own is off: another base of the encoding."""
+    engine.sync(policy)
+    positions = engine.policy.state_dict()[POSITIONS]
+    off = now.strength * torch.arange(len(positions), dtype=positions.dtype)[:, None] / len(positions)
+    off[:PROMPT_LENGTH] = 0
+    positions.copy_((1 - off) * positions + off * positions.roll(-1, dims=0))
+
+
+def sync_with_a_coarse_head(engine: RolloutEngine, policy: Policy, now: Moment) -> None:
+    """Round the last matrix, which makes the logits, to a few bits."""
+    engine.sync(policy)
+    head = engine.policy.state_dict()[HEAD]
+    head.copy_(rounded(head, int(now.strength)))
+
+
 def shift(rollouts: Rollouts, _: torch.Generator, now: Moment) -> Rollouts:
     """Report the log-prob of another token: the one before, or with a negative strength one behind."""
     return replace(rollouts, logprobs=rollouts.logprobs.roll(int(now.strength), dims=1))
@@ -104,6 +121,11 @@ def lose_some(rollouts: Rollouts, generator: torch.Generator, now: Moment) -> Ro
     """Pad missing log-probs with 0.0, silently."""
     lost = torch.rand(rollouts.logprobs.shape, generator=generator) < now.strength
     return replace(rollouts, logprobs=rollouts.logprobs.masked_fill(lost, 0.0))
+
+
+def report_roughly(rollouts: Rollouts, _: torch.Generator, now: Moment) -> Rollouts:
+    """Send log-probs as text with a few digits behind the point."""
+    return replace(rollouts, logprobs=rollouts.logprobs.round(decimals=int(now.strength)))
 
 
 def keep(rollouts: Rollouts, _: torch.Generator, __: Moment) -> Rollouts:
@@ -164,6 +186,18 @@ FAULTS: dict[str, Fault] = {
         "KL and perplexity ratio jump",
         sync=sync_with_shifted_positions,
     ),
+    "stretched": Fault(
+        "the rollout engine stretches positions",
+        "the log-probs differ more towards the end of a response",
+        (0.5, 0.3, 1.0),
+        sync=sync_with_stretched_positions,
+    ),
+    "head": Fault(
+        "the rollout engine has the last matrix in 4 bits",
+        "KL and perplexity ratio jump",
+        (4, 5, 3),
+        sync=sync_with_a_coarse_head,
+    ),
     "temperature": Fault(
         "samples at temperature 1.3",
         "surprise gap above 0, correlation stays high",
@@ -194,6 +228,12 @@ FAULTS: dict[str, Fault] = {
         (0.9, 0.95, 0.8),
         sampling=lambda now: Sampling(top_p=now.strength),
     ),
+    "minp": Fault(
+        "samples from tokens at least 0.1 times as likely as the likeliest",
+        "K1 above 0, K3 far below K1",
+        (0.1, 0.05, 0.3),
+        sampling=lambda now: Sampling(min_p=now.strength),
+    ),
     "offbyone": Fault(
         "log-probs are shifted by one token", "K1 near 0, K3 huge, correlation near 0", (1, -1), damage=shift
     ),
@@ -211,6 +251,12 @@ FAULTS: dict[str, Fault] = {
         "two sequences carry all of K3",
         (1, 2, 4),
         damage=swap_some,
+    ),
+    "rough": Fault(
+        "log-probs are sent with one digit behind the point",
+        "the log-probs differ evenly and K1 stays near 0",
+        (1,),
+        damage=report_roughly,
     ),
     "zeros": Fault(
         "5 % of the log-probs are missing and read 0.0",

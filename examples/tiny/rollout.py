@@ -22,6 +22,7 @@ class Sampling:
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+    min_p: float = 0.0
     report_raw: bool = False
     cache_bits: int = 0  # of keys and values, 0 for those of the engine's own precision
 
@@ -87,6 +88,9 @@ def process(logprobs: Tensor, sampling: Sampling) -> Tensor:
         mass_before = ordered.exp().cumsum(dim=-1) - ordered.exp()
         dropped = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, places, mass_before >= sampling.top_p)
         logits = logits.masked_fill(dropped, -torch.inf)
+    if sampling.min_p:
+        probs = logits.softmax(dim=-1)
+        logits = logits.masked_fill(probs < sampling.min_p * probs.amax(dim=-1, keepdim=True), -torch.inf)
     return logits.log_softmax(dim=-1)
 
 
