@@ -93,7 +93,9 @@ class Forking(Recorder):
 def record_faults(seed: int, cases: Sequence[Case]) -> None:
     """Record the runs with faults of one seed."""
     options = ["--steps", STEPS, "--seed", seed, "--rollout", cases[0].precision]
-    args = tiny_rl.parse_arguments([str(one) for one in [*options, "--fault-from", BEGINS, "--fault-steps", LASTS]])
+    args = tiny_rl.parse_arguments(
+        [str(one) for one in [*options, "--fault-from", BEGINS, "--fault-steps", LASTS]]
+    )
     recorder = Forking(args, cases)
     try:
         tiny_rl.train(args, recorder, [])  # type: ignore[arg-type] - of a monitor's verbs it has those that are used
@@ -107,7 +109,18 @@ def record_healthy(case: Case) -> None:
     """Record a run without a fault."""
     options = ["--steps", case.steps, "--seed", case.seed]
     if case.precision == "async":
-        options += ["--rollout", "bf16", "--fault", "late", "--fault-strength", 2, "--fault-from", 0, "--fault-steps", case.steps]
+        options += [
+            "--rollout",
+            "bf16",
+            "--fault",
+            "late",
+            "--fault-strength",
+            2,
+            "--fault-from",
+            0,
+            "--fault-steps",
+            case.steps,
+        ]
     else:
         options += ["--rollout", case.precision]
     recorder = Recorder()

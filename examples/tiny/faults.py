@@ -238,7 +238,10 @@ FAULTS: dict[str, Fault] = {
         "log-probs are shifted by one token", "K1 near 0, K3 huge, correlation near 0", (1, -1), damage=shift
     ),
     "retokenised": Fault(
-        "2 % of the ids differ in the trainer", "a few tokens are far off", (0.02, 0.01, 0.05), damage=retokenise
+        "2 % of the ids differ in the trainer",
+        "a few tokens are far off",
+        (0.02, 0.01, 0.05),
+        damage=retokenise,
     ),
     "placeholders": Fault(
         "one sequence in ten has a token in its mask that no policy wrote",

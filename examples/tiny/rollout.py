@@ -86,7 +86,9 @@ def process(logprobs: Tensor, sampling: Sampling) -> Tensor:
     if sampling.top_p < 1:
         ordered, places = logits.log_softmax(dim=-1).sort(dim=-1, descending=True)
         mass_before = ordered.exp().cumsum(dim=-1) - ordered.exp()
-        dropped = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, places, mass_before >= sampling.top_p)
+        dropped = torch.zeros_like(logits, dtype=torch.bool).scatter(
+            -1, places, mass_before >= sampling.top_p
+        )
         logits = logits.masked_fill(dropped, -torch.inf)
     if sampling.min_p:
         probs = logits.softmax(dim=-1)

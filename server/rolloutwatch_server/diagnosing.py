@@ -4,13 +4,14 @@ Everything is read from the archive when somebody asks, so it is the same before
 and of a past step it is what was known then.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.catalogue import METRICS
 from rolloutwatch_contract.diagnosis import METRICS as LOOKED_AT
 from rolloutwatch_contract.diagnosis import Diagnosis, diagnose
-from rolloutwatch_server.store import Store
+from rolloutwatch_contract.protocol import Series
 
 BEFORE = 400  # values before the onset that tell what was usual
 _FURTHEST = (
@@ -30,18 +31,30 @@ NOT_OF_POLICIES = frozenset(
 )
 
 
-def diagnosis_of(store: Store, run: str, step: int) -> Diagnosis:
+class Archive(Protocol):
+    """What is asked of the archive, which is `Store`."""
+
+    def alerts_at(self, run: str, step: int) -> list[AlertView]:
+        """Return the alerts that stand after a step."""
+
+    def series(
+        self, run: str, metrics: Sequence[str], *, from_step: int | None = None, to_step: int | None = None
+    ) -> Mapping[str, Series]:
+        """Return series of a run, as `Source.series` promises."""
+
+
+def diagnosis_of(archive: Archive, run: str, step: int) -> Diagnosis:
     """Return what is probably wrong with a run at a step; without causes if no alert about the policies stands there."""
-    return diagnosis_among(store, run, step, store.alerts_at(run, step))
+    return diagnosis_among(archive, run, step, archive.alerts_at(run, step))
 
 
-def diagnosis_among(store: Store, run: str, step: int, standing: Sequence[AlertView]) -> Diagnosis:
+def diagnosis_among(archive: Archive, run: str, step: int, standing: Sequence[AlertView]) -> Diagnosis:
     """Return the same, given the alerts that stand at the step: it began with the first of them."""
     concerned = [alert.firing_step for alert in standing if _is_of_policies(alert)]
     if not concerned:
         return Diagnosis(step, step)
     onset = min(concerned)
-    found = store.series(run, LOOKED_AT, from_step=max(0, onset - _FURTHEST), to_step=step)
+    found = archive.series(run, LOOKED_AT, from_step=max(0, onset - _FURTHEST), to_step=step)
     series = {}
     for metric, one in found.items():
         if len(one.step):

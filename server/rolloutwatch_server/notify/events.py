@@ -10,6 +10,7 @@ import msgspec
 
 from rolloutwatch_contract import guides
 from rolloutwatch_contract.alerts import Change
+from rolloutwatch_contract.diagnosis import Diagnosis
 from rolloutwatch_server.store import Event
 
 
@@ -17,12 +18,14 @@ class Content(msgspec.Struct, frozen=True):
     """What one message is about: events of one run, and how many other alerts fire there.
 
     `over` has the alerts whose end was known when the message was made, but is not told by it: not everybody wants ends.
+    `diagnosis` is what was probably wrong at the step of what fires, None if nothing does.
     """
 
     events: tuple[Event, ...]
     others: int = 0
     is_test: bool = False
     over: tuple[str, ...] = ()
+    diagnosis: Diagnosis | None = None
 
     @property
     def run(self) -> str:

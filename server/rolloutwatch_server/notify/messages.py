@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rolloutwatch_contract.alerts import Change
+from rolloutwatch_contract.diagnosis import Diagnosis
 from rolloutwatch_server.notify import thresholds
 from rolloutwatch_server.notify.events import Content, Links, is_over, moment, number, span, title_of
 from rolloutwatch_server.store import Event
@@ -11,6 +12,7 @@ from rolloutwatch_server.store import Event
 MOST_LETTERS_OF_A_TITLE = 200
 MOST_LETTERS = 1800  # the least that a chat service takes is 2000, with the title
 MOST_LINES_OF_OTHERS = 8
+MOST_CAUSES, MOST_EVIDENCE = 3, 3
 SECONDS_UNTIL_TOLD_LATE = 180.0
 _MOST_LETTERS_OF_A_PART = 500
 
@@ -106,9 +108,24 @@ def _story(event: Event, content: Content, links: Links) -> str:
     lines = [_head(event, content), f"That was at {moment(event.time)}.", *_figures(event, content)]
     # what is over needs no cure
     if not content.has_ended(event):
+        lines += _probably(content.diagnosis, links)
         lines += ["", f"What to do: {_part(event.cure)}"] if event.cure else []
         lines += [f"Guide: {link}"] if (link := links.guide(event.guide)) else []
     return "\n".join(lines)
+
+
+def _probably(diagnosis: Diagnosis | None, links: Links) -> list[str]:
+    """Return what is probably wrong, what speaks for it and against it, and what to look at next."""
+    if diagnosis is None or not diagnosis.causes:
+        return []
+    first, others = diagnosis.causes[0], diagnosis.causes[1:MOST_CAUSES]
+    lines = ["", f"{diagnosis.headline} ({first.confidence:.0%})"]
+    if others:
+        lines.append("Or: " + ", ".join(f"{one.title} ({one.confidence:.0%})" for one in others) + ".")
+    lines += [f"For it: {_part(one)}" for one in first.evidence_for[:MOST_EVIDENCE]]
+    lines += [f"Against it: {_part(one)}" for one in first.evidence_against[:1]]
+    lines.append(f"Look at next: {_part(first.check)}")
+    return [*lines, f"If so: {_part(first.cure)} {links.guide(first.guide)}"]
 
 
 def _head(event: Event, content: Content) -> str:

@@ -6,9 +6,11 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from rolloutwatch_contract.diagnosis import Diagnosis
 from rolloutwatch_contract.protocol import TargetView
+from rolloutwatch_server.diagnosing import diagnosis_of
 from rolloutwatch_server.notify.children import Painter
-from rolloutwatch_server.notify.events import Content, encode, ends, is_muted, is_over, key_of
+from rolloutwatch_server.notify.events import Content, encode, ends, is_muted, is_over, key_of, says_it_fires
 from rolloutwatch_server.notify.example import invented_example
 from rolloutwatch_server.notify.gathering import Gatherer
 from rolloutwatch_server.notify.outbox import Outbox
@@ -167,13 +169,13 @@ class Notifier:
     def _make(self, group: Sequence[Event], now: float) -> None:
         """Put messages for all targets that want them in the place of events."""
         run, deliveries = group[0].run, []
-        others = self._others(run, group)
+        others, diagnosis = self._others(run, group), self._diagnosis(run, group)
         loud = [one for one in group if not is_muted(one)]
         for target in self._targets:
             wanted = tuple(one for one in loud if target.wants(one))
             if wanted:
                 over = tuple(sorted(ends(group) - ends(wanted)))
-                text = encode(Content(wanted, others, over=over))
+                text = encode(Content(wanted, others, over=over, diagnosis=diagnosis))
                 deliveries.append(NewDelivery(key_of(wanted), target.name, run, text, now))
         self._outbox.make_deliveries(deliveries, [one.id for one in group])
         if deliveries and not group[0].late:
@@ -185,6 +187,12 @@ class Notifier:
         told = {one.alert for one in group if not is_over(one)}
         firing = self._outbox.alerts(state="firing", run=run, limit=MOST_ALERTS_COUNTED)
         return sum(one.id not in told for one in firing)
+
+    def _diagnosis(self, run: str, group: Sequence[Event]) -> Diagnosis | None:
+        """Return what is probably wrong at the last step at which something fires, if anything is known to be."""
+        steps = [one.step for one in group if says_it_fires(one) and not one.late]
+        found = diagnosis_of(self._outbox, run, max(steps)) if steps else None
+        return found if found is not None and found.causes else None
 
     def _sender(self, target: str) -> Sender | None:
         return next((one for one in self._senders if one.target == target), None)

@@ -51,6 +51,9 @@ class Outbox(Protocol):
     def alerts(self, *, state: str = "firing", run: str | None = None, limit: int = 100) -> list[AlertView]:
         """Return alerts that fire, the newest first."""
 
+    def alerts_at(self, run: str, step: int) -> list[AlertView]:
+        """Return the alerts that stand after a step."""
+
     def series(
         self,
         run: str,

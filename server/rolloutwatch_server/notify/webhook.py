@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from rolloutwatch_contract.diagnosis import Diagnosis
 from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_server import __version__
 from rolloutwatch_server.notify.addresses import AddressError, Resolve, resolve, vetted
@@ -48,6 +49,7 @@ def payload(key: str, content: Content, links: Links, picture: bytes | None, now
         "run_url": links.run(run, content.worst.step),
         "other_alerts_firing": content.others,
         "events": [_event(one, content, links) for one in content.events],
+        "diagnosis": None if content.diagnosis is None else _diagnosis(content.diagnosis, links),
         "picture": None if picture is None else base64.b64encode(picture).decode(),
     }
     return msgspec.json.encode(body)
@@ -74,6 +76,12 @@ def _event(event: Event, content: Content, links: Links) -> dict[str, Any]:
         "late": event.late,
         "over": content.ended_meanwhile(event),
     }
+
+
+def _diagnosis(found: Diagnosis, links: Links) -> dict[str, Any]:
+    causes = [msgspec.structs.asdict(one) | {"guide": links.guide(one.guide)} for one in found.causes]
+    about = {"step": found.step, "onset": found.onset, "sure": found.is_sure, "headline": found.headline}
+    return {**about, "causes": causes}
 
 
 class Webhook:
