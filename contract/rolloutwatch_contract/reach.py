@@ -145,8 +145,10 @@ class _Reach:
             return interval
         if node.function == "mean":
             return interval.wider(_ROOM)
-        if node.function == "off":
+        if node.function in ("off", "jump", "drift"):
             return Interval(-math.inf, math.inf)
+        if node.function in ("trend", "saw"):
+            return Interval(-1.0, 1.0)
         # from one end to the other: at once for `change`, and within one step at the steepest for `rate`
         width = interval.high - interval.low
         return Interval(-width, width).wider(_ROOM)

@@ -39,7 +39,8 @@ COMPARED = {
 MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 OVER = {
     "mean": "mean", "min": "lowest", "max": "highest", "change": "change", "rate": "slope per step",
-    "off": "spreads off what is usual",
+    "off": "spreads off what is usual", "trend": "trend", "saw": "rises less falls",
+    "jump": "spreads off the baseline", "drift": "lasting drift off the baseline",
 }  # fmt: skip
 UNITS = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
 

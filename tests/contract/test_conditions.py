@@ -89,6 +89,10 @@ A_HIGH, B_HIGH, C_HIGH = (Comparison(">", metric, ONE) for metric in (A, B, C))
         ("change(a@math, 5) > 1", Comparison(">", Over("change", "a@math", 5), ONE)),
         ("rate(a, 20) < 0", Comparison("<", Over("rate", "a", 20), Number(0.0))),
         ("off(a, 61) > 8", Comparison(">", Over("off", "a", 61), Number(8.0))),
+        ("trend(a, 2) > 1", Comparison(">", Over("trend", "a", 2), ONE)),
+        ("saw(a@math, 9) > 1", Comparison(">", Over("saw", "a@math", 9), ONE)),
+        ("jump(a, 40) > 1", Comparison(">", Over("jump", "a", 40), ONE)),
+        ("drift(`a/b`, 10000) > 1", Comparison(">", Over("drift", "a/b", 10000), ONE)),
         ("abs(a - b) > 1", Comparison(">", Absolute(Arithmetic("-", A, B)), ONE)),
         ("share(a > 1, 20) >= 0.5", Comparison(">=", Share(A_HIGH, 20), Number(0.5))),
         (
@@ -171,6 +175,9 @@ OPERAND = "a number, a metric, a function or a parenthesis"
         ("mean(a, 2.0) > 1", 9, 3, "an integer from 2 to 10000"),
         ("mean(a, -2) > 1", 9, 1, "an integer from 2 to 10000"),
         ("mean(a, b) > 1", 9, 1, "an integer from 2 to 10000"),
+        ("jump(a, 39) > 1", 9, 2, "an integer from 40 to 10000"),
+        ("drift(a, 39) > 1", 10, 2, "an integer from 40 to 10000"),
+        ("saw(a, 1) > 1", 8, 1, "an integer from 2 to 10000"),
         ("mean(a, 2, 3) > 1", 10, 1, '")" at the end of mean'),
         ("mean(a + b, 2) > 1", 8, 1, '"," in mean(metric, samples)'),
         ("mean(1, 2) > 1", 6, 1, "the name of a metric"),
@@ -244,7 +251,10 @@ def test_what_cannot_be_is_refused_at_its_place(text: str, position: int, length
         ("a > 1 adn b > 1", 'Did you mean "and"?'),
         ("a > 1 OR b > 1", 'Did you mean "or"?'),
         ("meen(a, 2) > 1", 'Did you mean "mean"?'),
-        ("sqrt(a) > 1", "There are mean, min, max, change, rate, off, share, abs, absent, silent."),
+        (
+            "sqrt(a) > 1",
+            "There are mean, min, max, change, rate, off, trend, saw, jump, drift, share, abs, absent, silent.",
+        ),
         ("a > inf", "A metric of that name stands in backquotes: `inf`."),
         ("a.b > 1", "A name with other letters stands in backquotes."),
     ],
@@ -305,8 +315,12 @@ def conditions_with(inner: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
     return inner.map(Not) | several.map(And) | several.map(Or)
 
 
-FIGURES = st.builds(Metric, NAMES) | st.builds(
-    Over, st.sampled_from(["mean", "min", "max", "change", "rate", "off"]), NAMES, SAMPLES
+FIGURES = st.one_of(
+    st.builds(Metric, NAMES),
+    st.builds(
+        Over, st.sampled_from(["mean", "min", "max", "change", "rate", "off", "trend", "saw"]), NAMES, SAMPLES
+    ),
+    st.builds(Over, st.sampled_from(["jump", "drift"]), NAMES, st.integers(40, 10_000)),
 )
 COMPARES = st.sampled_from(["<", "<=", ">", ">=", "==", "!="])
 PLAIN = st.builds(Comparison, COMPARES, FIGURES, st.builds(Number, FINITE))

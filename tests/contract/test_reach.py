@@ -39,6 +39,7 @@ def never(when: str, config: CorrectionConfig, *metrics: str) -> str | None:
         ("not rollout_is_mean > 2", NOTHING, "rollout_is_mean does not come: it needs rollout_is"),
         ("mean(rollout_is_mean, 5) > 2", NOTHING, "rollout_is_mean does not come"),
         ("rate(rollout_is_mean, 5) > 2", NOTHING, "rollout_is_mean does not come"),
+        ("jump(rollout_is_mean, 40) > 2", NOTHING, "rollout_is_mean does not come"),
         ("abs(rollout_is_mean - 1) > 2", NOTHING, "rollout_is_mean does not come"),
         ("share(rollout_is_mean > 2, 5) >= 0", NOTHING, "rollout_is_mean does not come"),
         ("absent(rollout_is_mean, 5)", NOTHING, "rollout_is_mean does not come"),
@@ -75,6 +76,8 @@ def never(when: str, config: CorrectionConfig, *metrics: str) -> str | None:
         ("prob_pearson_corr > 1.1", NOTHING, "prob_pearson_corr is at most 1"),
         ("ratio_max > 1e9", NOTHING, "ratio_max is between 2.061e-09 and 4.852e+08"),
         ("share(mismatch_kl > 1, 5) > 1", NOTHING, "no value of its metrics makes it true"),
+        ("trend(mismatch_kl, 5) > 1", NOTHING, "no value of its metrics makes it true"),
+        ("saw(reward, 5) < -1", NOTHING, "no value of its metrics makes it true"),
     ],
 )
 def test_a_rule_that_cannot_fire_is_told_with_its_reason(
@@ -108,6 +111,9 @@ def test_a_rule_that_cannot_fire_is_told_with_its_reason(
         ("absent(n_tokens, 5)", NOTHING),
         ("silent(60)", NOTHING),
         ("ratio_std > 1e8", NOTHING),
+        ("jump(prob_pearson_corr, 40) < -1e9", NOTHING),
+        ("drift(ratio_std, 40) > 99", NOTHING),
+        ("trend(ratio_std, 5) == 1 and saw(ratio_std, 5) == 1", NOTHING),
         # whatever is logged by others may be anything
         ("reward > 1e99", TRUNCATED),
         ("ratio_std@math > 1e8", TRUNCATED),

@@ -3,6 +3,7 @@
 A run is a list of steps, each with its number and its figures. Numbers are None where they are unknown.
 """
 
+import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 from rolloutwatch_contract.conditions import Truth, nodes
 from rolloutwatch_contract.conditions.nodes import Node
+from rolloutwatch_contract.scales import scale_of
 
 
 class Step(NamedTuple):
@@ -86,10 +88,14 @@ class Conditions:
             (step.number, value)
             for step in self.steps[: at + 1]
             if (value := _known(step.figures.get(node.metric))) is not None
-        ][-node.samples :]
+        ]
+        if node.function in FROM_A_BASELINE:
+            values = [value for _, value in points]
+            return _known(FROM_A_BASELINE[node.function](values, node.samples, node.metric))
+        points = points[-node.samples :]
         if len(points) < node.samples:
             return None
-        return _known(_OVER[node.function](points))
+        return _known(OVER[node.function](points))
 
     def _share(self, node: nodes.Share, at: int, closed: bool) -> float | None:
         now = self.truth(node.condition, at, closed=closed)
@@ -147,17 +153,103 @@ def _off(points: Sequence[tuple[int, float]]) -> float:
     center = statistics.median(before)
     if not math.isfinite(center):
         return math.nan
-    spread = 1.4826 * statistics.median(abs(one - center) for one in before)
+    return _far(value, before, center, 1.4826 * statistics.median(abs(one - center) for one in before))
+
+
+def _far(value: float, before: Sequence[float], center: float, spread: float) -> float:
+    if math.isinf(value):
+        return value
     if spread == 0:
         return 0.0 if min(before) <= value <= max(before) else math.copysign(math.inf, value - center)
     return (value - center) / spread
 
 
-_OVER = {
+def _trend(points: Sequence[tuple[int, float]]) -> float:
+    pairs = [(one, other) for (_, one), (_, other) in itertools.combinations(points, 2)]
+    return _rising_less_falling(pairs)
+
+
+def _saw(points: Sequence[tuple[int, float]]) -> float:
+    return _rising_less_falling([(one, other) for (_, one), (_, other) in itertools.pairwise(points)])
+
+
+def _rising_less_falling(pairs: Sequence[tuple[float, float]]) -> float:
+    rising = sum(one < other for one, other in pairs)
+    falling = sum(one > other for one, other in pairs)
+    return (rising - falling) / len(pairs)
+
+
+def jump(values: Sequence[float], samples: int, metric: str = "") -> float:
+    """How far the last of all values since the baseline began is from it."""
+    usual = _usual(values, samples, metric)
+    if usual is None or not math.isfinite(usual.center):
+        return math.nan
+    return _far(usual.value, usual.reference, usual.center, usual.spread)
+
+
+def drift(values: Sequence[float], samples: int, metric: str = "") -> float:
+    """The largest sum of how far the last 64 at most, of all values since the baseline began, were from it."""
+    if len(values) <= 20:
+        return math.nan
+    ends = range(max(21, len(values) - 63), len(values) + 1)
+    new = [Fraction(round(_new(values[:end], samples, metric) * 2**32), 2**32) for end in ends]
+    up = max(sum(one - 1 for one in new[first:]) for first in range(len(new)))
+    down = max(sum(-one - 1 for one in new[first:]) for first in range(len(new)))
+    return float(max(up, 0) if up >= down else -max(down, 0))
+
+
+class _Usual(NamedTuple):
+    """A value on its scale, the one before it, and what was usual then; `distance` is the spread if it is not too small."""
+
+    value: float
+    before: float
+    reference: Sequence[float]
+    center: float
+    distance: float
+    spread: float
+
+
+def _usual(values: Sequence[float], samples: int, metric: str) -> _Usual | None:
+    scale = scale_of(metric)
+    *before, value = values if scale is None else map(scale.of, values)
+    before = before[-(samples - 1) :]
+    if len(before) < 20:
+        return None
+    reference = before[: max(20, len(before) // 2)]
+    center = statistics.median(reference)
+    distance = 1.4826 * statistics.median(_apart(one, center) for one in reference)
+    spread = distance if scale is None else max(distance, 0.125)
+    return _Usual(value, before[-1], reference, center, distance, spread)
+
+
+def _new(values: Sequence[float], samples: int, metric: str) -> float:
+    usual = _usual(values, samples, metric)
+    assert usual is not None
+    if not math.isfinite(usual.center):
+        return 0.0
+    z = _far(usual.value, usual.reference, usual.center, usual.spread)
+    phi = 0.0
+    if 0 < usual.distance < math.inf:
+        links = [_apart(one, other) for one, other in itertools.pairwise(usual.reference)]
+        phi = 1 - (1.4826 * statistics.median(links) / usual.distance) ** 2 / 2
+    phi = min(max(phi, 0.0), 0.95)
+    if phi and math.isfinite(usual.value):
+        z = (z - phi * ((usual.before - usual.center) / usual.spread)) / math.sqrt(1 - phi * phi)
+    return 0.0 if math.isnan(z) else min(max(z, -6.0), 6.0)
+
+
+def _apart(one: float, other: float) -> float:
+    return 0.0 if one == other else abs(one - other)
+
+
+OVER = {
     "mean": _mean,
     "min": lambda points: min(value for _, value in points),
     "max": lambda points: max(value for _, value in points),
     "change": lambda points: points[-1][1] - points[0][1],
     "rate": _rate,
     "off": _off,
+    "trend": _trend,
+    "saw": _saw,
 }
+FROM_A_BASELINE = {"jump": jump, "drift": drift}

@@ -37,7 +37,7 @@ def numbers(draw: st.DrawFn, depth: int, shares: bool) -> Node:
     if kind == 3:
         return Number(draw(NUMBERS))
     if kind <= 5:
-        function = draw(st.sampled_from(["mean", "min", "max", "change", "rate", "off"]))
+        function = draw(st.sampled_from(["mean", "min", "max", "change", "rate", "off", "trend", "saw"]))
         return Over(function, draw(NAMES), draw(st.integers(2, 5)))
     # operands that are often the same, so that what is computed once is not taken for something else
     operand = st.just(Metric("a")) | numbers(depth - 1, shares)

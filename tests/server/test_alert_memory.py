@@ -29,10 +29,13 @@ def rules_of(*conditions: str) -> tuple[Rule, ...]:
         rules_of(*(f"kl > {number}" for number in range(200))),
         rules_of(*(f"{name}(kl, 500) > {number}" for name in ("mean", "change") for number in range(4))),
         rules_of("max(kl, 2000) > 0", "rate(kl, 2000) > 0"),
-        rules_of("off(kl, 2000) > 0", "off(kl, 1000) > 0"),
+        rules_of("off(kl, 2000) > 0", "off(kl, 1000) > 0", "trend(kl, 2000) > 0", "saw(kl, 2000) > 0"),
+        rules_of("jump(kl, 2000) > 0", "jump(mismatch_kl, 2000) > 0"),
+        rules_of("drift(kl, 2000) > 0", "drift(mismatch_kl, 2000) > 0"),
+        rules_of(*(f"drift(mismatch_kl, {number}) > 0" for number in range(40, 80))),
         rules_of(*(f"share(kl > {number}, 1000) > 0" for number in range(4))),
     ],
-    ids=["default", "plain", "windows", "costly_windows", "sorted_windows", "shares"],
+    ids=["default", "plain", "windows", "costly_windows", "sorted_windows", "jumps", "drifts", "short_drifts", "shares"],
 )
 def test_a_run_takes_no_more_than_it_is_taken_to(rules: tuple[Rule, ...]) -> None:
     plan, count = Plan(rules), 3

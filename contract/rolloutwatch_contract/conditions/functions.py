@@ -35,17 +35,20 @@ class Function(NamedTuple):
 
 
 _SAMPLES = Literally("how many values", 2, MOST_SAMPLES, is_whole=True)
+# of which the older half is what is usual, and less than 20 say nothing of that
+_TO_LOOK_BACK = _SAMPLES._replace(lowest=40)
 _STEPS = Literally("how many steps", 1, MOST_SAMPLES, is_whole=True)
 
 
-def _over(name: Any) -> Function:
+def _over(name: Any, samples: Literally = _SAMPLES) -> Function:
     return Function(
-        f"{name}(metric, samples)", ("metric", _SAMPLES), lambda metric, samples: Over(name, metric, samples)
+        f"{name}(metric, samples)", ("metric", samples), lambda metric, count: Over(name, metric, count)
     )
 
 
 FUNCTIONS: Mapping[str, Function] = {
-    **{name: _over(name) for name in ("mean", "min", "max", "change", "rate", "off")},
+    **{name: _over(name) for name in ("mean", "min", "max", "change", "rate", "off", "trend", "saw")},
+    **{name: _over(name, _TO_LOOK_BACK) for name in ("jump", "drift")},
     "share": Function(
         "share(condition, steps)", ("condition", _SAMPLES._replace(what="how many steps")), Share
     ),

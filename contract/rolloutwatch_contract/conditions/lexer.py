@@ -22,8 +22,11 @@ _PATTERN = re.compile(
 # Words that mean something, so that a metric of that name stands in backquotes.
 JOINS = frozenset({"and", "or", "not"})
 FUNCTION_NAMES = frozenset(
-    {"mean", "min", "max", "change", "rate", "off", "share", "abs", "absent", "silent"}
-)
+    {
+        "mean", "min", "max", "change", "rate", "off", "trend", "saw", "jump", "drift",
+        "share", "abs", "absent", "silent",
+    }
+)  # fmt: skip
 VALUES = frozenset({"true", "false", "none", "null", "nan", "inf", "infinity"})
 # What people write who know another language, and what it is here. The longest that fits is named.
 _ELSEWHERE = {

@@ -52,10 +52,21 @@ class Over(msgspec.Struct, frozen=True):
     `rate` is the slope of the least-squares line through them, per step; `off` is how far the last of them is from the
     median of those before it, in spreads: the median distance from that median times 1.4826, which is the standard deviation
     of normal values and is not moved by a few wild ones. Where most of them are equal the spread is 0, and `off` is 0 within
-    all of them and infinite beyond. Where the metric has no value at this step it is unknown.
+    all of them and infinite beyond.
+
+    `trend` is Kendall's tau-a over time: of all pairs of these values the share that rises less the share that falls.
+    `saw` is the same of the changes from each of them to the next alone.
+
+    `jump` and `drift` compare with a baseline: of the values before one, at most `samples` - 1 and since the metric began to
+    come from this session, the older half, but at least 20; with fewer they are unknown, and with fewer than `samples` known.
+    They count by `scales` where the metric has one, from the median of the baseline, in spreads, which are on a scale
+    at least LEAST_SPREAD. `jump` is how far this value is from there. `drift` adds up how far the last 64 were, each
+    without what it has from the one before it: a two-sided CUSUM, positive where they went up, negative where down.
+
+    Where the metric has no value at this step all of them are unknown.
     """
 
-    function: Literal["mean", "min", "max", "change", "rate", "off"]
+    function: Literal["mean", "min", "max", "change", "rate", "off", "trend", "saw", "jump", "drift"]
     metric: str
     samples: int
 

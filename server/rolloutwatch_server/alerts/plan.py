@@ -38,7 +38,11 @@ _FIXED = {"given": Truth.UNKNOWN, "true": Truth.TRUE, "false": Truth.FALSE}
 
 # of memory, in bytes, with some room to spare
 _OF_A_RUN, _OF_A_RULE = 20_000, 200
-_OF_A_VALUE = {"mean": 40, "change": 40, "min": 100, "max": 100, "rate": 130, "off": 80}
+_OF_A_VALUE = {
+    "mean": 40, "change": 40, "min": 100, "max": 100, "rate": 130, "off": 80, "trend": 80, "saw": 40, "jump": 60,
+    "drift": 80,
+}  # fmt: skip
+_OF_A_WINDOW = {"drift": 10_000}
 _OF_A_SHARE = 12  # of each of its steps
 
 
@@ -108,9 +112,12 @@ class Plan:
 
 def _weight(plan: Plan) -> int:
     """Return about how many bytes a run takes in memory whose windows are full."""
-    values = sum(_OF_A_VALUE[window.function] * window.samples for window in plan.windows)
+    windows = sum(
+        _OF_A_WINDOW.get(window.function, 0) + _OF_A_VALUE[window.function] * window.samples
+        for window in plan.windows
+    )
     shares = sum(_OF_A_SHARE * share.steps for share in plan.shares)
-    return _OF_A_RUN + _OF_A_RULE * len(plan.rules) + values + shares
+    return _OF_A_RUN + _OF_A_RULE * len(plan.rules) + windows + shares
 
 
 def _places(numbers: Iterable[int]) -> Places:

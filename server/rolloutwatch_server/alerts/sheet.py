@@ -9,7 +9,8 @@ import numpy as np
 from rolloutwatch_contract.conditions import Truth
 from rolloutwatch_server.alerts.layout import ShareOf
 from rolloutwatch_server.alerts.plan import Plan, Stage, Truths
-from rolloutwatch_server.alerts.windows import WINDOWS, Shares, Window
+from rolloutwatch_server.alerts.window import Window
+from rolloutwatch_server.alerts.windows import Shares, empty_window
 
 _UNKNOWN = int(Truth.UNKNOWN)  # an enumeration's own is slow to come by
 
@@ -37,7 +38,10 @@ class Sheet:
     def empty(self) -> None:
         """Forget all figures, those in windows too."""
         self.clear()
-        self._windows = [WINDOWS[window.function](window.samples) for window in self.plan.windows]
+        names = self.plan.names
+        self._windows = [
+            empty_window(one.function, one.samples, names[one.metric]) for one in self.plan.windows
+        ]
         self._pushed = [-1] * len(self._windows)
         self._shares = [Shares(share.steps) for share in self.plan.shares]
 

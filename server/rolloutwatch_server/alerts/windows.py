@@ -8,29 +8,15 @@ import bisect
 import math
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
-from rolloutwatch_contract.conditions.nodes import OF_A_NORMAL
-
-UNKNOWN = math.nan
+from rolloutwatch_contract.scales import Scale, scale_of
+from rolloutwatch_server.alerts.baselines import Drift, Jump, Off
+from rolloutwatch_server.alerts.window import UNKNOWN, Window
 
 _BITS = 64  # enough for the usual figure; there are more as soon as a value asks for them
 
 
-class Window(Protocol):
-    """The last values of a metric, and a figure of them."""
-
-    def push(self, step: int, value: float) -> float:
-        """Take one more value, that is not NaN; return the figure, NaN as long as the window is not full."""
-        ...
-
-    @property
-    def is_full(self) -> bool:
-        """Whether no value of before could change anything."""
-        ...
-
-
-class Mean:
+class Mean(Window):
     """The mean; infinite if a value is, unknown if infinities of both signs are there."""
 
     __slots__ = ("_bits", "_infinite", "_samples", "_sum_of_infinite", "_total", "_values")
@@ -79,7 +65,7 @@ class Mean:
         return numerator << spare
 
 
-class Extreme:
+class Extreme(Window):
     """The lowest (sign -1) or highest (sign 1) value."""
 
     __slots__ = ("_candidates", "_count", "_samples", "_sign")
@@ -107,7 +93,7 @@ class Extreme:
         return self._count >= self._samples
 
 
-class Difference:
+class Difference(Window):
     """The last value less the first."""
 
     __slots__ = ("_values",)
@@ -126,7 +112,7 @@ class Difference:
         return len(self._values) == self._values.maxlen
 
 
-class Slope:
+class Slope(Window):
     """The slope of the least-squares line, per step; unknown if a value is infinite."""
 
     __slots__ = ("_bits", "_infinite", "_points", "_samples", "_x", "_xx", "_xy", "_y")
@@ -190,58 +176,66 @@ class Slope:
         return numerator << spare
 
 
-class Off:
-    """How far the last value is from what was usual before it, in spreads."""
+class Trend(Window):
+    """Kendall's tau of the values over time: of all pairs the share that rises less the share that falls."""
 
-    __slots__ = ("_before", "_count", "_ordered", "_samples")
+    __slots__ = ("_ordered", "_rising", "_samples", "_values")
 
     def __init__(self, samples: int) -> None:
-        self._before: deque[float] = deque()
+        self._values: deque[float] = deque()
         self._ordered: list[float] = []  # the same, ascending
+        self._rising = 0  # pairs, less those that fall
         self._samples = samples
-        self._count = 0
 
     def push(self, step: int, value: float) -> float:
-        """Take one more value; return how far off it is."""
-        before, ordered = self._before, self._ordered
-        self._count = min(self._count + 1, self._samples)
-        found = self._off(value) if self.is_full else UNKNOWN
-        if len(before) == self._samples - 1:
-            del ordered[bisect.bisect_left(ordered, before.popleft())]
-        before.append(value)
+        """Take one more value; return the trend."""
+        values, ordered = self._values, self._ordered
+        if self.is_full:
+            gone = values.popleft()
+            del ordered[bisect.bisect_left(ordered, gone)]
+            self._rising += self._lower_less_higher(gone)  # of which it was the first
+        self._rising += self._lower_less_higher(value)
+        values.append(value)
         bisect.insort(ordered, value)
-        return found
+        return 2 * self._rising / (self._samples * (self._samples - 1)) if self.is_full else UNKNOWN
 
     @property
     def is_full(self) -> bool:
-        """Whether there are as many values as are asked for, the last one among them."""
-        return self._count == self._samples
+        """Whether there are as many values as are asked for."""
+        return len(self._values) == self._samples
 
-    def _off(self, value: float) -> float:
+    def _lower_less_higher(self, value: float) -> int:
         ordered = self._ordered
-        half, is_odd = divmod(len(ordered), 2)
-        center = ordered[half] if is_odd else (ordered[half - 1] + ordered[half]) / 2
-        if not math.isfinite(center):
-            return UNKNOWN
-        distance = self._nearest(half + 1, center)
-        if not is_odd:
-            distance = (self._nearest(half, center) + distance) / 2
-        spread = OF_A_NORMAL * distance
-        if spread:
-            return (value - center) / spread
-        return 0.0 if ordered[0] <= value <= ordered[-1] else math.copysign(math.inf, value - center)
+        return bisect.bisect_left(ordered, value) + bisect.bisect_right(ordered, value) - len(ordered)
 
-    def _nearest(self, count: int, center: float) -> float:
-        """Return the distance within which so many values are: they stand side by side."""
-        ordered = self._ordered
-        low, high = 0, len(ordered) - count
-        while low < high:
-            middle = (low + high) // 2
-            if center - ordered[middle] > ordered[middle + count] - center:
-                low = middle + 1
-            else:
-                high = middle
-        return max(center - ordered[low], ordered[low + count - 1] - center)
+
+class Saw(Window):
+    """Of the changes from each value to the next the share that rises less the share that falls."""
+
+    __slots__ = ("_rising", "_values")
+
+    def __init__(self, samples: int) -> None:
+        self._values: deque[float] = deque(maxlen=samples)
+        self._rising = 0  # changes, less those that fall
+
+    def push(self, step: int, value: float) -> float:
+        """Take one more value; return the share."""
+        values = self._values
+        if self.is_full:
+            self._rising -= _sign(values[0], values[1])
+        if values:
+            self._rising += _sign(values[-1], value)
+        values.append(value)
+        return self._rising / (len(values) - 1) if self.is_full else UNKNOWN
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many values as are asked for."""
+        return len(self._values) == self._values.maxlen
+
+
+def _sign(before: float, after: float) -> int:
+    return (after > before) - (after < before)
 
 
 class Shares:
@@ -282,4 +276,14 @@ WINDOWS: dict[str, Callable[[int], Window]] = {
     "change": Difference,
     "rate": Slope,
     "off": Off,
+    "trend": Trend,
+    "saw": Saw,
 }
+ON_A_SCALE: dict[str, Callable[[int, Scale | None], Window]] = {"jump": Jump, "drift": Drift}
+
+
+def empty_window(function: str, samples: int, metric: str) -> Window:
+    """Return an empty window over a metric."""
+    if function in ON_A_SCALE:
+        return ON_A_SCALE[function](samples, scale_of(metric))
+    return WINDOWS[function](samples)

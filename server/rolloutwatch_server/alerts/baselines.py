@@ -1,0 +1,284 @@
+"""How far values are from what was usual before them, brought forward value by value.
+
+A figure depends on the values in the window and on nothing before them: it is the same after a restart.
+"""
+
+import bisect
+import math
+from collections import deque
+from collections.abc import Sequence
+
+from rolloutwatch_contract.conditions.nodes import OF_A_NORMAL
+from rolloutwatch_contract.scales import LEAST_SPREAD, Scale
+from rolloutwatch_server.alerts.window import UNKNOWN, Window
+
+LEAST = 20  # values before, of which fewer say nothing of what is usual
+RECENT = 64  # values that a drift adds up
+MOST = 6.0  # spreads, which is as much as one value may add
+MOST_ALIKE = 0.95
+UNITS = (
+    1 << 32
+)  # to a spread, in which is counted what is added up: sums of integers are exact and may be carried on
+SLACK = UNITS  # by which a value may be off without adding anything
+
+
+class Off(Window):
+    """How far the last value is from what was usual before it, in spreads."""
+
+    __slots__ = ("_before", "_count", "_ordered", "_samples")
+
+    def __init__(self, samples: int) -> None:
+        self._before: deque[float] = deque()
+        self._ordered: list[float] = []  # the same, ascending
+        self._samples = samples
+        self._count = 0
+
+    def push(self, step: int, value: float) -> float:
+        """Take one more value; return how far off it is."""
+        before, ordered = self._before, self._ordered
+        self._count = min(self._count + 1, self._samples)
+        found = _off(value, ordered) if self.is_full else UNKNOWN
+        if len(before) == self._samples - 1:
+            del ordered[bisect.bisect_left(ordered, before.popleft())]
+        before.append(value)
+        bisect.insort(ordered, value)
+        return found
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many values as are asked for, the last one among them."""
+        return self._count == self._samples
+
+
+class Reference:
+    """The older half of the values before one, at least LEAST of them: what happens now is not part of it for a while."""
+
+    __slots__ = ("_most", "_newer", "_older", "ordered")
+
+    def __init__(self, samples: int) -> None:
+        self._older: deque[float] = deque()
+        self._newer: deque[float] = deque()
+        self._most = samples - 1
+        self.ordered: list[float] = []  # the older half, ascending
+
+    def __len__(self) -> int:
+        """Return how many values there are, newer ones too."""
+        return len(self._older) + len(self._newer)
+
+    def take(self, value: float) -> None:
+        """Take one more value, which is then before the next one."""
+        self._newer.append(value)
+        if len(self) > self._most:
+            self._drop()
+        if len(self._older) < max(LEAST, len(self) // 2):
+            self._add(self._newer.popleft())
+
+    def clear(self) -> None:
+        """Forget all values."""
+        self._older.clear()
+        self._newer.clear()
+        self.ordered.clear()
+
+    def _drop(self) -> float:
+        gone = self._older.popleft()
+        del self.ordered[bisect.bisect_left(self.ordered, gone)]
+        return gone
+
+    def _add(self, value: float) -> None:
+        self._older.append(value)
+        bisect.insort(self.ordered, value)
+
+
+class Chain(Reference):
+    """One that knows how far each of its values is from the one before it."""
+
+    __slots__ = ("links",)
+
+    def __init__(self, samples: int) -> None:
+        super().__init__(samples)
+        self.links: list[float] = []  # ascending
+
+    def clear(self) -> None:
+        """Forget all values."""
+        super().clear()
+        self.links.clear()
+
+    def _drop(self) -> float:
+        gone = super()._drop()
+        if self._older:
+            del self.links[bisect.bisect_left(self.links, _apart(gone, self._older[0]))]
+        return gone
+
+    def _add(self, value: float) -> None:
+        if self._older:
+            bisect.insort(self.links, _apart(self._older[-1], value))
+        super()._add(value)
+
+
+class Jump(Window):
+    """How far the last value is from the baseline, in spreads, on the metric's scale."""
+
+    __slots__ = ("_lacking", "_least", "_reference", "_scale")
+
+    def __init__(self, samples: int, scale: Scale | None = None) -> None:
+        self._reference = Reference(samples)
+        self._scale = scale
+        self._least = _least_spread(scale)
+        self._lacking = samples  # so many more values until none of before could change anything
+
+    def push(self, step: int, value: float) -> float:
+        """Take one more value; return how far it is from the baseline."""
+        placed = value if self._scale is None else self._scale.of(value)
+        reference = self._reference
+        found = _off(placed, reference.ordered, self._least) if len(reference) >= LEAST else UNKNOWN
+        reference.take(placed)
+        self._lacking -= self._lacking > 0
+        return found
+
+    def begin_anew(self) -> None:
+        """Forget all values: of another session others may be usual."""
+        self._reference.clear()
+        self._lacking = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are as many values as are asked for, or all since the baseline began."""
+        return not self._lacking
+
+
+class Climb:
+    """How far a sum is above its lowest among the last RECENT before; exact, because it is of integers."""
+
+    __slots__ = ("_count", "_lows", "_sum")
+
+    def __init__(self) -> None:
+        self._lows = deque([(0, 0)])  # rising, the first of them is the one
+        self._sum = 0
+        self._count = 0
+
+    def add(self, number: int) -> int:
+        """Add one more number; return how far that is above."""
+        lows = self._lows
+        self._sum += number
+        self._count += 1
+        if lows[0][0] < self._count - RECENT:
+            lows.popleft()
+        found = self._sum - lows[0][1]
+        while lows and lows[-1][1] >= self._sum:
+            lows.pop()
+        lows.append((self._count, self._sum))
+        return found
+
+
+class Drift(Window):
+    """How far values have been from the baseline for long: a two-sided CUSUM over the last ones.
+
+    Page, "Continuous inspection schemes" (1954); limited to a window as by Lai, "Sequential changepoint detection in quality
+    control and dynamical systems" (1995). It counts what is new in each value, without what it has from the one before it,
+    since a figure that wanders as it always did is not adrift.
+    """
+
+    __slots__ = ("_down", "_lacking", "_last", "_least", "_reference", "_scale", "_up")
+
+    def __init__(self, samples: int, scale: Scale | None = None) -> None:
+        self._reference = Chain(samples)
+        self._up, self._down = Climb(), Climb()
+        self._last = UNKNOWN
+        self._scale = scale
+        self._least = _least_spread(scale)
+        self._lacking = samples + RECENT - 1  # so many more values until none of before could change anything
+
+    def push(self, step: int, value: float) -> float:
+        """Take one more value; return how far values have drifted, which is negative if they fell."""
+        placed = value if self._scale is None else self._scale.of(value)
+        found = self._drift(self._new(placed)) if len(self._reference) >= LEAST else UNKNOWN
+        self._reference.take(placed)
+        self._last = placed
+        self._lacking -= self._lacking > 0
+        return found
+
+    def begin_anew(self) -> None:
+        """Forget all values: of another session others may be usual."""
+        self._reference.clear()
+        self._up, self._down = Climb(), Climb()
+        self._lacking = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is all that what is added up was compared with, or all since the baseline began."""
+        return not self._lacking
+
+    def _drift(self, new: float) -> float:
+        counted = round(new * UNITS)
+        up, down = self._up.add(counted - SLACK), self._down.add(-counted - SLACK)
+        return max(up, 0) / UNITS if up >= down else min(-down, 0) / UNITS
+
+    def _new(self, value: float) -> float:
+        """Return what is new in a value, in spreads: not what follows from how far the one before it was."""
+        ordered = self._reference.ordered
+        center = _median(ordered)
+        if not math.isfinite(center):
+            return 0.0
+        distance = OF_A_NORMAL * _median_distance(ordered, center)
+        spread = max(distance, self._least)
+        new = _far(value, center, spread, ordered)
+        alike = self._alike(distance)
+        if alike and math.isfinite(value):
+            new = (new - alike * ((self._last - center) / spread)) / math.sqrt(1 - alike * alike)
+        # it is not known of values that are farther apart than any double is large
+        return max(-MOST, min(new, MOST)) if new == new else 0.0
+
+    def _alike(self, distance: float) -> float:
+        """Return how much of how far one value is off comes again with the next, by how far apart these are."""
+        if not distance or math.isinf(distance):
+            return 0.0
+        apart = OF_A_NORMAL * _median(self._reference.links) / distance
+        return max(0.0, min(1 - apart * apart / 2, MOST_ALIKE))
+
+
+def _least_spread(scale: Scale | None) -> float:
+    return 0.0 if scale is None else LEAST_SPREAD
+
+
+def _apart(one: float, other: float) -> float:
+    return 0.0 if one == other else abs(one - other)  # equal infinities too
+
+
+def _off(value: float, ordered: Sequence[float], least: float = 0.0) -> float:
+    """Return how far a value is from the median of others, in spreads of at least `least`; NaN if that is infinite."""
+    center = _median(ordered)
+    if not math.isfinite(center):
+        return UNKNOWN
+    return _far(value, center, max(OF_A_NORMAL * _median_distance(ordered, center), least), ordered)
+
+
+def _far(value: float, center: float, spread: float, ordered: Sequence[float]) -> float:
+    if math.isinf(value):
+        return value
+    if spread:
+        return (value - center) / spread
+    return 0.0 if ordered[0] <= value <= ordered[-1] else math.copysign(math.inf, value - center)
+
+
+def _median(ordered: Sequence[float]) -> float:
+    half, is_odd = divmod(len(ordered), 2)
+    return ordered[half] if is_odd else (ordered[half - 1] + ordered[half]) / 2
+
+
+def _median_distance(ordered: Sequence[float], center: float) -> float:
+    """Return the median distance of values from their median: those that are nearest to it stand side by side."""
+    half, is_odd = divmod(len(ordered), 2)
+    low, high = 0, len(ordered) - half - 1
+    while low < high:
+        middle = (low + high) // 2
+        if center - ordered[middle] > ordered[middle + half + 1] - center:
+            low = middle + 1
+        else:
+            high = middle
+    left, right = center - ordered[low], ordered[low + half] - center
+    if is_odd:
+        return max(left, right)
+    # of so many and one more the farther end is the one more
+    if left > right:
+        return (left + max(center - ordered[low + 1], right)) / 2
+    return (right + max(left, ordered[low + half - 1] - center)) / 2
