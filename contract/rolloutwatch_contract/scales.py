@@ -40,7 +40,7 @@ SCALES: Mapping[str, Scale] = {
     "logprob_abs_diff_last_quarter": Scale(0.0, 5e-3),
     "prob_pearson_corr": Scale(1.0, 2e-3),
     "logprob_slope": Scale(1.0, 0.01),
-    "surprise_gap": Scale(0.0, 0.1),
+    "surprise_gap": Scale(0.0, 0.2),
     "ratio_mean": Scale(1.0, 3e-3),
     "ratio_std": Scale(0.0, 0.02),
     "ratio_max": Scale(1.0, 0.5, is_ratio=True),
