@@ -7,6 +7,8 @@ runs of seed 10. What is reported is of all others.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from benchmarks.detection.recording import FOLDER
+
 BEGINS, LASTS, STEPS = 80, 40, 130  # of a run with a fault, in steps
 
 TUNED_SEEDS, OTHER_SEEDS = (0, 2), (4, 5)
@@ -69,6 +71,13 @@ def faulty(seed: int, strengths: Mapping[str, tuple[float, ...]]) -> Iterator[Ca
     for fault in CAUSES:
         for strength in strengths[fault]:
             yield Case(fault, strength, precision, seed)
+
+
+def recorded_faults() -> list[Case]:
+    """Return the runs with faults that there are recordings of."""
+    names = sorted(path.stem for path in FOLDER.glob("*.rwz"))
+    parts = [name.split("_") for name in names if not name.startswith("healthy")]
+    return [Case(fault, float(strength), precision, int(seed)) for fault, strength, precision, seed in parts]
 
 
 # "async" is bf16, with weights that are one step old at every other step, as many trainers have them

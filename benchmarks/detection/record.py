@@ -16,10 +16,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
-import tiny_rl  # noqa: E402 - examples are no package, and are found once their folder is looked in
-from tiny.faults import FAULTS  # noqa: E402
+import tiny_rl
 
-from benchmarks.detection.cases import (  # noqa: E402
+from benchmarks.detection.cases import (
     BEGINS,
     HEALTHY,
     LASTS,
@@ -29,10 +28,11 @@ from benchmarks.detection.cases import (  # noqa: E402
     Case,
     faulty,
 )
-from benchmarks.detection.recording import FOLDER, looked_at, rounded, write  # noqa: E402
-from rolloutwatch_contract import Mark, StepRecord  # noqa: E402
-from rolloutwatch_contract.catalogue import WEIGHT_AGE  # noqa: E402
-from rolloutwatch_correction import Correction, CorrectionConfig, correct, metrics_of  # noqa: E402
+from benchmarks.detection.recording import FOLDER, looked_at, rounded, write
+from rolloutwatch_contract import Mark, StepRecord
+from rolloutwatch_contract.catalogue import WEIGHT_AGE
+from rolloutwatch_correction import Correction, CorrectionConfig, correct, metrics_of
+from tiny.faults import FAULTS
 
 
 class Everything(Exception):

@@ -105,4 +105,5 @@ def quantise(weight: Tensor) -> Tensor:
 def rounded(values: Tensor, bits: int) -> Tensor:
     """Round keys or values [B, HEADS, T, size] to so many bits, with one scale for each vector."""
     scale = values.abs().amax(dim=-1, keepdim=True).clamp(min=1e-8) / (2 ** (bits - 1) - 1)
-    return (values / scale).round() * scale
+    nearest: Tensor = (values / scale).round() * scale
+    return nearest

@@ -136,6 +136,12 @@ class Evidence:
         return max(found, key=lambda figure: abs(figure.moved), default=None)
 
     @property
+    def oldest(self) -> float:
+        """Return the highest age of the rollout weights since the onset, NaN if it is not known."""
+        found = self.figures.get("weight_age_steps")
+        return math.nan if found is None else float(found.values.max())
+
+    @property
     def oldest_before(self) -> float | None:
         """Return the highest age of the rollout weights before the onset, None if it is not known."""
         found = self.figures.get("weight_age_steps")
@@ -143,7 +149,7 @@ class Evidence:
 
     @cached_property
     def lean(self) -> float:
-        """Return how surely the slope of the log-probs is off 1 to one side: its mean over its standard error; NaN if it is too early."""
+        """Return how surely the slope is off 1 to one side: its mean over its standard error; NaN if it is too early."""
         found = self.figures.get("logprob_slope")
         if found is None or len(found.values) < LEAN:
             return math.nan
@@ -210,8 +216,9 @@ def _figure(
     now = float(np.median(recent[-LOOK_BACK.get(metric, NOW) :]))
     if len(before) < FEW:
         return Figure(now, None, 0.0, 0.0, 0.0, math.nan, steps[since], recent)
-    moved = _distances(metric, np.array([now, before[-1], recent[0]]), before).tolist()
-    return Figure(now, float(np.median(before)), *moved, float(before.max()), steps[since], recent)
+    moved, moved_before, moved_first = _distances(metric, np.array([now, before[-1], recent[0]]), before).tolist()
+    was, highest = float(np.median(before)), float(before.max())
+    return Figure(now, was, moved, moved_before, moved_first, highest, steps[since], recent)
 
 
 def _distances(metric: str, values: Vector, before: Vector) -> Vector:

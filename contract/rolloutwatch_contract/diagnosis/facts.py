@@ -1,7 +1,7 @@
 """What can be seen in the figures of a run, each a question that is answered with yes, no, or nothing.
 
 Facts know nothing of causes; `hypotheses` says which fact speaks for which.
-Limits stand between what faults of examples/tiny_rl.py show, with room to either side; docs/decisions/diagnosis.md has the figures.
+Limits stand between what faults of examples/tiny_rl.py show, with room to either side.
 Between "yes" and "no" there is a band in which a fact says nothing.
 """
 
@@ -206,7 +206,7 @@ def weights_are_old(e: Evidence) -> Answer:
     found = e.figures.get("weight_age_steps")
     if found is None or e.oldest_before is None:
         return None
-    return bool(found.values.max() > 1.5 * e.oldest_before + 0.5)
+    return bool(e.oldest > 1.5 * e.oldest_before + 0.5)
 
 
 def follows_age(e: Evidence) -> Answer:
@@ -237,6 +237,11 @@ def _said(text: str) -> Callable[[Evidence], str]:
     return fill
 
 
+_MEDIAN_AND_MEAN = (
+    "the median difference is {logprob_abs_diff_median:.2g} nats, the mean {logprob_abs_diff_mean:.2g}"
+)
+
+
 class _Missing(dict[str, float]):
     def __missing__(self, key: str) -> float:
         return math.nan
@@ -246,13 +251,13 @@ FACTS: Mapping[str, Fact] = {
     "differs": Fact(differs, _size, lambda e: "the log-probs agree as before: " + _size(e)),
     "few_tokens": Fact(
         few_tokens,
-        _said("a few tokens carry it: the median difference is {logprob_abs_diff_median:.2g} nats, the mean {logprob_abs_diff_mean:.2g}"),
-        _said("it is not a few tokens: the median difference is {logprob_abs_diff_median:.2g} nats, the mean {logprob_abs_diff_mean:.2g}"),
+        _said("a few tokens carry it: " + _MEDIAN_AND_MEAN),
+        _said("it is not a few tokens: " + _MEDIAN_AND_MEAN),
     ),
     "evenly": Fact(
         evenly,
-        _said("nearly every token is hit: the median difference is {logprob_abs_diff_median:.2g} nats, the mean {logprob_abs_diff_mean:.2g}"),
-        _said("tokens are hit unevenly: the median difference is {logprob_abs_diff_median:.2g} nats, the mean {logprob_abs_diff_mean:.2g}"),
+        _said("nearly every token is hit: " + _MEDIAN_AND_MEAN),
+        _said("tokens are hit unevenly: " + _MEDIAN_AND_MEAN),
     ),
     "k1_is_k3": Fact(
         k1_is_k3,
@@ -266,7 +271,7 @@ FACTS: Mapping[str, Fact] = {
     ),
     "k1_cancels": Fact(
         k1_cancels,
-        _said("K1 {mismatch_kl:.2g} is near 0 although K3 is {mismatch_k3_kl:.2g}: differences cancel, as those of exchanged values do"),
+        _said("K1 {mismatch_kl:.2g} is near 0 although K3 is {mismatch_k3_kl:.2g}: differences cancel, as if exchanged"),
         _said("K1 {mismatch_kl:.2g} does not cancel"),
     ),
     "mass_is_missing": Fact(
@@ -331,7 +336,7 @@ FACTS: Mapping[str, Fact] = {
     ),
     "weights_are_old": Fact(
         weights_are_old,
-        lambda e: f"the rollout weights are up to {e.figures['weight_age_steps'].values.max():.0f} steps old, {e.oldest_before:.0f} before",
+        lambda e: f"the rollout weights are up to {e.oldest:.0f} steps old, {e.oldest_before:.0f} before",
         lambda e: "the rollout weights are synced as often as before",
     ),
     "follows_age": Fact(
@@ -341,8 +346,8 @@ FACTS: Mapping[str, Fact] = {
     ),
     "grows_along": Fact(
         grows_along,
-        lambda e: f"the last quarter of responses differs {e.times('logprob_abs_diff_last_quarter'):.3g} times as much as before, "
-        f"the first {e.times('logprob_abs_diff_first_quarter'):.3g} times",
+        lambda e: f"compared with before, the last quarter of responses differs {e.times('logprob_abs_diff_last_quarter'):.3g} "
+        f"times as much, the first {e.times('logprob_abs_diff_first_quarter'):.3g} times",
         lambda e: "the end of responses differs no more than their beginning, compared with before",
     ),
 }  # fmt: skip
