@@ -11,7 +11,7 @@ from rolloutwatch_contract.diagnosis.hypotheses import HYPOTHESES, Hypothesis
 
 __all__ = ["METRICS", "Cause", "Diagnosis", "diagnose"]
 
-SOMETHING_ELSE = 1.5  # points of all that is not in the table
+SOMETHING_ELSE = 2.5  # points of all that is not in the table
 SURE = 0.7  # of 1: below it nothing is said to be the cause
 SHOWN = 0.05  # less likely ones are not worth a look
 

@@ -17,7 +17,7 @@ Series = tuple[npt.NDArray[np.int64], Vector]
 NOW = 5  # values, the last of which is that of the step: their median is how a figure stands now
 FEW = 12  # values that have to be before something can be said to have moved
 LOOK_BACK = {"surprise_gap": 16}  # the same for a figure that is noisy
-LEAN, MOST_LEAN = 6, 24  # steps at which a slope has to have been seen, and that are looked at
+LEAN, LATELY = 8, 16  # values that a slope has to have been seen at, and that are looked at
 TREND = 4  # steps that a change has to have lasted before one can tell whether it grows
 
 SIZES = (
@@ -65,6 +65,7 @@ class Figure:
         highest_before: The highest value before the onset, NaN if there is none.
         steps: The steps since the onset at which it has a value.
         values: What it was at these.
+        lately: Its last values, whether before the onset or since.
     """
 
     now: float
@@ -75,6 +76,7 @@ class Figure:
     highest_before: float
     steps: npt.NDArray[np.int64]
     values: Vector
+    lately: Vector
 
 
 @dataclass(frozen=True)
@@ -149,11 +151,14 @@ class Evidence:
 
     @cached_property
     def lean(self) -> float:
-        """Return how surely the slope is off 1 to one side: its mean over its standard error; NaN if it is too early."""
+        """Return how surely the slope has moved to one side: its mean over its standard error; NaN if it is too early.
+
+        It is of the last values, those just before the onset too: what comes slowly was there before it was noticed.
+        """
         found = self.figures.get("logprob_slope")
-        if found is None or len(found.values) < LEAN:
+        if found is None or found.was is None or len(found.lately) < LEAN:
             return math.nan
-        off = found.values[-MOST_LEAN:] - 1
+        off = found.lately - found.was
         error = float(off.std(ddof=1)) / math.sqrt(len(off))
         return float(off.mean()) / error if error > 0 else math.nan
 
@@ -190,18 +195,33 @@ def evidence_of(series: Mapping[str, Series], step: int, onset: int) -> Evidence
 
 def _began(series: Mapping[str, Series], onset: int) -> int:
     """Return the first step from which on to the onset one of the figures was further off than by chance."""
-    first = onset
-    for metric, begun in BEGUN.items():
-        steps, values = series.get(metric, _NOTHING)
-        known = np.isfinite(values) & (steps <= onset)
-        steps, values = steps[known], values[known]
-        if len(values) < 2 * FEW:
-            continue
-        off = np.abs(_distances(metric, values, values[: len(values) * 2 // 3])) > begun
-        inside = np.flatnonzero(~off)
-        if off[-1] and len(inside):
-            first = min(first, int(steps[inside[-1] + 1]))
-    return first
+    first = min(_off_since(series, metric, onset) for metric in SIZES)
+    at_onset = any(_is_off(series, metric, onset) for metric in SIZES)
+    # the surprise gap is noisy, and asked only about what shows in nothing else
+    return first if at_onset else min(first, _off_since(series, "surprise_gap", onset))
+
+
+def _off_since(series: Mapping[str, Series], metric: str, onset: int) -> int:
+    steps, off = _off(series, metric, onset)
+    inside = np.flatnonzero(~off)
+    return int(steps[inside[-1] + 1]) if len(off) and off[-1] and len(inside) else onset
+
+
+def _is_off(series: Mapping[str, Series], metric: str, onset: int) -> bool:
+    _, off = _off(series, metric, onset)
+    return bool(len(off) and off[-1])
+
+
+def _off(
+    series: Mapping[str, Series], metric: str, onset: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """Return the steps up to the onset, and at which of them a figure was further off than by chance; none if there are few."""
+    steps, values = series.get(metric, _NOTHING)
+    known = np.isfinite(values) & (steps <= onset)
+    steps, values = steps[known], values[known]
+    if len(values) < 2 * FEW:
+        return _NOTHING[0], np.empty(0, bool)
+    return steps, np.abs(_distances(metric, values, values[: len(values) * 2 // 3])) > BEGUN[metric]
 
 
 def _figure(
@@ -215,10 +235,22 @@ def _figure(
     recent, before = values[since], values[steps < onset]
     now = float(np.median(recent[-LOOK_BACK.get(metric, NOW) :]))
     if len(before) < FEW:
-        return Figure(now, None, 0.0, 0.0, 0.0, math.nan, steps[since], recent)
-    moved, moved_before, moved_first = _distances(metric, np.array([now, before[-1], recent[0]]), before).tolist()
+        return Figure(now, None, 0.0, 0.0, 0.0, math.nan, steps[since], recent, recent[-LATELY:])
+    moved, moved_before, moved_first = _distances(
+        metric, np.array([now, before[-1], recent[0]]), before
+    ).tolist()
     was, highest = float(np.median(before)), float(before.max())
-    return Figure(now, was, moved, moved_before, moved_first, highest, steps[since], recent)
+    return Figure(
+        now,
+        was,
+        moved,
+        moved_before,
+        moved_first,
+        highest,
+        steps[since],
+        recent,
+        values[steps <= step][-LATELY:],
+    )
 
 
 def _distances(metric: str, values: Vector, before: Vector) -> Vector:

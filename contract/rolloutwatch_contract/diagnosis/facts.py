@@ -168,6 +168,14 @@ def far_to_both_sides(e: Evidence) -> Answer:
     return between(min(math.log(max(up, 1.0)), -math.log(min(down, 1.0))), no=0.5, yes=1.2)
 
 
+def as_far_above_as_below(e: Evidence) -> Answer:
+    """Do ratios go about as far above 1 as below it, which no truncation makes them do?"""
+    up, down = e.now("ratio_max"), e.now("ratio_min")
+    if math.isnan(up) or not 0 < down < 1:
+        return None
+    return between(math.log(max(up, 1.0)) / -math.log(down), no=0.4, yes=0.7)
+
+
 def zeros(e: Evidence) -> Answer:
     """Are there more rollout log-probs of exactly 0 than before, where the trainer is not certain?"""
     share, was = e.now("zero_logprob_fraction"), e.was("zero_logprob_fraction")
@@ -198,7 +206,10 @@ def came_at_once(e: Evidence) -> Answer:
 
 def leans(e: Evidence) -> Answer:
     """Are log-probs flattened or sharpened by a little, step after step to the same side?"""
-    return None if sloped(e) or few_tokens(e) else between(abs(e.lean), no=2.0, yes=3.5)
+    if sloped(e) or few_tokens(e):
+        return None
+    answer = between(abs(e.lean), no=1.2, yes=3.5)
+    return answer if answer or e.lasted >= SETTLED else None
 
 
 def weights_are_old(e: Evidence) -> Answer:
@@ -313,6 +324,11 @@ FACTS: Mapping[str, Fact] = {
         far_to_both_sides,
         _said("ratios go far to both sides: {ratio_min:.2g} to {ratio_max:.3g}"),
         _said("ratios do not go far to both sides: {ratio_min:.2g} to {ratio_max:.3g}"),
+    ),
+    "as_far_above_as_below": Fact(
+        as_far_above_as_below,
+        _said("ratios go as far above 1 as below: {ratio_min:.2g} to {ratio_max:.3g}"),
+        _said("ratios go further below 1 than above: {ratio_min:.2g} to {ratio_max:.3g}"),
     ),
     "zeros": Fact(
         zeros,

@@ -64,7 +64,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
             "came_at_once": (1.5, 0), "leans": (1.5, -0.5), "k1_is_k3": (1, -2.5), "few_tokens": (-4, 0.3),
             "sloped": (-3, 0.3), "gap_with_slope": (-3, 0), "zeros": (-3, 0), "one_sequence": (-2, 0.3),
             "k1_above_k3": (-4, 0.5), "mass_is_missing": (-3, 0.3), "k1_cancels": (-4, 0), "uncorrelated": (-2, 0),
-            "grows_along": (-1, 0),
+            "grows_along": (-2.5, 0),
         },
     ),
     Hypothesis(
@@ -107,7 +107,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
         points={
             "differs": (0.5, -3), "k1_above_k3": (3, -3), "mass_is_missing": (2, -3), "gap_moved": (1, -0.5),
             "evenly": (1, -1), "few_tokens": (-2, 0.3), "sloped": (-2, 0.3), "uncorrelated": (-3, 0),
-            "one_sequence": (-1.5, 0.3), "far_to_both_sides": (-3, 0.3),
+            "one_sequence": (-1.5, 0.3), "far_to_both_sides": (-3, 0), "as_far_above_as_below": (-4, 0.5),
         },
     ),
     Hypothesis(
