@@ -112,17 +112,19 @@
   };
 
   // what an alert says of a run: what it means, of which figures, since when, and how many others fire
-  rolloutwatch.alertText = function (alert, others, { step, atLeast } = alert) {
+  rolloutwatch.alertText = function (alert, others, { step, atLeast } = alert, cause = "") {
     const said = firstSentence(alert.summary) || `Rule ${alert.rule} fires`;
     const figures = (alert.known || []).filter(({ limit }) => limit).map(({ title, limit }) => `${title} ${limit}`);
     const more = others > 0 ? ` ${others} more ${others === 1 ? "alert fires" : "alerts fire"}.` : "";
-    return `${said}${figures.length ? `: ${figures.join(" and ")}` : ","} since step ${step}${atLeast ? " or earlier" : ""}.${more}`;
+    return `${said}${figures.length ? `: ${figures.join(" and ")}` : ","} since step ${step}${atLeast ? " or earlier" : ""}${probably(cause)}.${more}`;
   };
 
+  const probably = (cause) => (cause ? `; probably ${cause}` : "");
+
   // what a verdict says of a run, for which no alert fires (yet); it says the same as long as that goes on
-  rolloutwatch.verdictText = function ({ rule, value, began }) {
+  rolloutwatch.verdictText = function ({ rule, value, began }, cause = "") {
     const said = firstSentence(rule.summary);
-    const what = `${rule.title} ${rolloutwatch.beyond(rule, value)} since step ${began.step}${began.atLeast ? " or earlier" : ""}.`;
+    const what = `${rule.title} ${rolloutwatch.beyond(rule, value)} since step ${began.step}${began.atLeast ? " or earlier" : ""}${probably(cause)}.`;
     return said ? `${said}: ${what}` : what;
   };
 

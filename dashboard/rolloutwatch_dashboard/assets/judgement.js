@@ -27,6 +27,7 @@
       this.arrivals = [];
       this.alerts = []; // that fire, as alert.told has them
       this.alertMarks = []; // where alerts began, those that have ended too
+      this.diagnosis = null; // {cause} while one is shown; the cause is "" where none is likely enough to be named
       this.begins = new Map(); // by figure, where what is wrong with it began
       this.recent = Object.create(null); // by names that a run chose, "constructor" say
       for (const [metric, one] of Object.entries(told.recent)) {
@@ -193,14 +194,19 @@
       if (worst && (!broken.length || worst.severity >= broken[0].rule.severity)) {
         const of = broken.find(({ rule }) => rule.severity >= worst.severity && worst.metrics.includes(rule.metric));
         const since = of && of.began.step < worst.step ? of.began : worst;
-        return rolloutwatch.alertText(worst, this.alerts.length - 1, since);
+        return rolloutwatch.alertText(worst, this.alerts.length - 1, since, worst.is_loss ? "" : this.probably());
       }
-      if (broken.length) return rolloutwatch.verdictText(broken[0]);
+      if (broken.length) return rolloutwatch.verdictText(broken[0], this.probably());
       if (this.judged().length === 0) return this.silence();
       if (this.rivals.length) return "Of two trainers that write to this run one is shown.";
       const missing = [...this.unknown(), ...this.unmeasured()].map((tile) => tile.title);
       if (missing.length) return `${missing.join(", ")} ${missing.length === 1 ? "has" : "have"} no value now; the rest is within its limits.`;
       return "Every figure that is judged is within its limits.";
+    }
+
+    // The cause, if one is likely enough.
+    probably() {
+      return this.diagnosis ? this.diagnosis.cause : "";
     }
 
     // Why nothing is judged.

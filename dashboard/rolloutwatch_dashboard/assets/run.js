@@ -31,6 +31,7 @@
         connected: (yes) => this.isConnected(yes),
       });
       this.about = new rolloutwatch.RunAbout(told);
+      this.diagnosis = new rolloutwatch.RunDiagnosis();
       this.board = new rolloutwatch.Board(this);
       this.replay = new rolloutwatch.Replay(this);
       this.clock = setInterval(() => this.tick(), 1000);
@@ -46,6 +47,7 @@
       this.groups.close();
       this.board.close();
       this.about.close();
+      this.diagnosis.close();
       for (const chart of this.heat) chart.close();
       clearInterval(this.clock);
       clearTimeout(this.timer);
@@ -185,6 +187,7 @@
       this.about.paint();
       this.groups.look(this.live.connected);
       const standing = this.replay.heard() || this.live;
+      this.diagnosis.look(standing, this.live.connected);
       rolloutwatch.paintTiles(standing);
       rolloutwatch.paintHead(standing);
       rolloutwatch.paintTab(this.live);

@@ -7,11 +7,13 @@
   const { say } = rolloutwatch.head;
   const { CLASSES, WORDS } = rolloutwatch.STATES;
   const MOST_SEEN = 4; // the first chart is seen without scrolling
+  const MOST_DIAGNOSED = 2; // below what is probably the cause of all of them
   const element = (...parts) => rolloutwatch.element(...parts);
   const $ = (id) => document.getElementById(id);
 
   // What somebody has opened: it stays so when the page is made anew.
   let opened = { run: null, all: false, cures: new Map() };
+  let most = MOST_SEEN;
   const rowsOf = new WeakMap(); // by list, its rows by key
 
   rolloutwatch.paintWhy = function (standing, broken) {
@@ -23,18 +25,19 @@
       more.addEventListener("click", () => {
         opened.all = !opened.all;
         paintMore(list, more);
-        if (opened.all && list.children[MOST_SEEN]) list.children[MOST_SEEN].focus();
+        if (opened.all && list.children[most]) list.children[most].focus();
       });
     }
+    most = standing.diagnosis ? MOST_DIAGNOSED : MOST_SEEN;
     const causes = rolloutwatch.causesOf(standing, broken);
-    place(list, causes.map((cause, at) => rowOf(rowsOf.get(list), cause, standing, at === 0)));
-    section.hidden = !causes.length;
+    place(list, causes.map((cause, at) => rowOf(rowsOf.get(list), cause, standing, at === 0 && !standing.diagnosis)));
+    section.hidden = !causes.length && !standing.diagnosis;
     paintMore(list, more);
   };
 
   function paintMore(list, more) {
-    const left = list.children.length - MOST_SEEN;
-    Array.from(list.children).forEach((row, at) => (row.hidden = at >= MOST_SEEN && !opened.all));
+    const left = list.children.length - most;
+    Array.from(list.children).forEach((row, at) => (row.hidden = at >= most && !opened.all));
     more.hidden = left <= 0;
     more.setAttribute("aria-expanded", String(opened.all));
     say(more, opened.all ? "Show fewer" : `${left} more`);

@@ -121,7 +121,8 @@ def told(alert: AlertView, now: float) -> dict[str, Any]:
     """Return what run_why.js says of an alert on the page of its run."""
     acknowledged, silenced = _acknowledged(alert, now), _silenced(alert, now)
     # what was lost is said in words, with why, beside which its count says nothing
-    known = [] if set(alert.values) <= set(LOSSES) else figures_of(alert)
+    is_loss = set(alert.values) <= set(LOSSES)
+    known = [] if is_loss else figures_of(alert)
     return {
         "id": alert.id,
         "run": alert.run,
@@ -133,6 +134,7 @@ def told(alert: AlertView, now: float) -> dict[str, Any]:
         "time": alert.firing_time,
         "known": [one._asdict() for one in known],
         "metrics": sorted(metrics_of(alert)),
+        "is_loss": is_loss,
         "cure": alert.cure,
         "guide": guides.link(alert.guide),
         "notes": [[one.children, one.title] for one in notes(alert)],

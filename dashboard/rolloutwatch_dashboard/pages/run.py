@@ -23,6 +23,7 @@ from rolloutwatch_dashboard.pages.run_charts import (
     groups_layout,
     parts_of,
 )
+from rolloutwatch_dashboard.pages.run_diagnosis import diagnosis_now
 from rolloutwatch_dashboard.pages.run_followed import followed
 from rolloutwatch_dashboard.visit import Shown, Visit
 
@@ -56,10 +57,11 @@ def layout(groups: Sequence[ChartGroup], drawing: Drawing, now: float) -> html.D
             replay.bar(),
             dcc.Store(id=ids.RUN_WATCH, data=0),
             dcc.Store(id=ids.REPLAY_WATCH),
+            dcc.Store(id=ids.DIAGNOSIS_WATCH),
             html.Div(alerts_of(run.summary.id, source, now), id=ids.RUN_ALERTS, hidden=True),
             html.Div(id=ids.REPLAY_ALERTS, hidden=True),
             html.Div(_tiles(groups), className="tiles"),
-            _why(),
+            _why(diagnosis_now(run.summary.id, source)),
             *_looked_at(run, drawing.looked_at),
             *(groups_layout(groups, drawing) if groups else [_nothing_yet(run)]),
             configuration.configuration(run, *never(source.rule_states(run.summary.id))),
@@ -94,8 +96,8 @@ def _tags_button() -> html.Button:
     return html.Button("Tags…", type="button", className="act tags-of", **said)
 
 
-def _why() -> html.Section:
-    """Return the room for what is wrong, which takes none while nothing is; run_why.js fills it."""
+def _why(probably: Component) -> html.Section:
+    """Return the room for what is wrong, and probably its cause, which takes none while nothing is; run_why.js fills it."""
     more = html.Button(
         id=ids.REASONS_MORE,
         type="button",
@@ -104,7 +106,8 @@ def _why() -> html.Section:
         **{"aria-controls": ids.REASONS, "aria-expanded": "false"},
     )
     heading = html.H2("Why", className="hidden")
-    return html.Section([heading, html.Ul(id=ids.REASONS), more], id=ids.WHY, hidden=True)
+    cause = html.Div(probably, id=ids.DIAGNOSIS, hidden=True)
+    return html.Section([heading, cause, html.Ul(id=ids.REASONS), more], id=ids.WHY, hidden=True)
 
 
 def _tiles(groups: Sequence[ChartGroup]) -> list[html.Section]:

@@ -1,6 +1,7 @@
 """The page of one step: what was unusual, which sequences carried it, and which of their tokens."""
 
 from collections.abc import Sequence
+from typing import Any
 from urllib.parse import quote
 
 from dash import dcc, html
@@ -8,7 +9,7 @@ from dash import dcc, html
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import RunDetail
 from rolloutwatch_contract.protocol_steps import NoStep, StepView
-from rolloutwatch_dashboard.components import figure_table, frame, step_head
+from rolloutwatch_dashboard.components import diagnosis, figure_table, frame, step_head
 from rolloutwatch_dashboard.judgement import WORDS
 from rolloutwatch_dashboard.pages.step_sequences import looked_at, sequences, step_of
 from rolloutwatch_dashboard.sequences import Asked
@@ -44,6 +45,7 @@ def show(visit: Visit, name: str, number_of_step: str) -> Shown | None:
             frame.run_tabs(name, ""),
             step_head.ways(run, view),
             *step_head.attempts(view),
+            *_probably(visit, view),
             *step_head.stood(view.alerts),
             *step_head.marks(visit.source.marks(name, from_step=step, to_step=step, most=step_head.MOST_MARKS)),
             *_figures(figures, limits, absent),
@@ -68,6 +70,14 @@ def _health(view: StepView, figures: Sequence[Compared], limits: Sequence[Limit]
         return WORDS[severity], severity.word
     judged = {limit.metric for limit in limits} & {*view.metrics}
     return ("within all limits", "ok") if judged else ("not measured", "unknown")
+
+
+def _probably(visit: Visit, view: StepView) -> list[Any]:
+    """Return what was probably wrong by what was known then, nothing where no alert stood, or the step was given up."""
+    if not view.alerts or not view.shown:
+        return []
+    found = diagnosis.panel(visit.source.diagnosis(view.run, view.step), view.run)
+    return [html.H2("What was probably wrong"), *found] if found else []
 
 
 def _missing(run: RunDetail, missing: NoStep, attempt: str | None) -> html.Section:
