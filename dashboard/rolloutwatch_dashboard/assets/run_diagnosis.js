@@ -11,12 +11,19 @@
   rolloutwatch.RunDiagnosis = class {
     constructor() {
       this.asked = { which: null, step: null };
-      this.open = new Set(); // what somebody has opened stays so when news makes elements anew
+      // dash makes elements anew with all news: what somebody has opened stays so, and who is at one of them is at the same one again
+      this.open = new Set();
+      this.remember = ({ target }) => {
+        this.focused = target.closest("#diagnosis") ? target : null;
+        this.focusedName = this.focused && nameOf(target);
+      };
+      document.addEventListener("focusin", this.remember);
       this.changes = new MutationObserver(() => this.dress());
     }
 
     close() {
       this.changes.disconnect();
+      document.removeEventListener("focusin", this.remember);
       if (this.place) this.place.removeEventListener("toggle", this.onToggle, true);
     }
 
@@ -52,6 +59,10 @@
       for (const details of this.place.querySelectorAll("details")) {
         if (details.open !== this.open.has(details.dataset.name)) details.open = !details.open;
       }
+      const former = this.focused;
+      if (!former || former.isConnected || document.activeElement !== document.body) return;
+      const same = Array.from(this.place.querySelectorAll(former.localName)).find((one) => nameOf(one) === this.focusedName);
+      if (same) same.focus({ preventScroll: true });
     }
 
     // Other alerts are asked about at once; that the same ones have become older can wait. Where nothing has changed nothing is asked.
@@ -69,5 +80,7 @@
     }
   };
 
+  // as it is called, where it leads, and in what it is folded
+  const nameOf = (one) => [one.textContent, one.href, (one.closest("[data-name]") || one).dataset.name].join();
   const isReplayed = (standing) => standing.state === "replay";
 })();
