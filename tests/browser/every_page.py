@@ -8,15 +8,17 @@ import numpy as np
 
 from rolloutwatch_contract import Heartbeat, Mark, RunEnd, RunStart, StepRecord
 from rolloutwatch_contract.keys import split_run_id
-from tests.browser.site import CONFIG, HEALTHY, STALE, Site
+from tests.browser.ailing import stale, unclear
+from tests.browser.site import CONFIG, Site
 from tests.step_records import step_record
 
 LIVE = "math~grpo"
 OVER = "math~older"
+UNCLEAR = "math~unclear"
 STEPS = 48
 ILL = range(40, STEPS)
 TRAINING = {"reward": 0.4, "response_length": 512.0, "entropy": 1.1, "mismatch_k3_kl@algebra": 1e-4}
-VETOED = STALE | {"rollout_is_veto_fraction": 0.14}
+VETOED = {"rollout_is_veto_fraction": 0.14}
 
 
 class Opening(NamedTuple):
@@ -70,7 +72,11 @@ PLACES = (
             dialog("#keys"),
         ),
     ),
-    Place("replay", "runs/*", f"/runs/{OVER}?at=41", "#replay:not([hidden])", part="#replay"),
+    Place(
+        "run whose cause is unclear", "runs/*", f"/runs/{UNCLEAR}", ".diagnosis .candidates",
+        (Opening((".diagnosis summary",), ".diagnosis details[open] p"),), part="#why",
+    ),
+    Place("replay", "runs/*", f"/runs/{OVER}?at=43", "#replay:not([hidden])", part="#replay"),
     Place("step", "runs/*/steps/*", f"/runs/{LIVE}/steps/{STEPS - 1}", "#step-scatter .main-svg"),
     Place("what if", "runs/*/whatif", f"/runs/{OVER}/whatif?rollout_is=sequence", "#whatif-table td"),
     Place(
@@ -93,18 +99,19 @@ PLACES = (
 )  # fmt: skip
 
 
-def figures(step: int) -> dict[str, float]:
-    return (VETOED if step in ILL else HEALTHY) | TRAINING | {"reward": 0.4 + step / 100}
+def figures(step: int, run: str) -> dict[str, float]:
+    ailing = (unclear if run == UNCLEAR else stale)(step, ILL.start)
+    return ailing | (VETOED if step in ILL else {}) | TRAINING | {"reward": 0.4 + step / 100}
 
 
-def whole(step: int, time_of_it: float) -> StepRecord:
+def whole(step: int, time_of_it: float, run: str) -> StepRecord:
     """A step with all that goes along with one."""
     rng = np.random.default_rng(step)
     spread = 0.5 if step in ILL else 0.02
     sequences = [rng.normal(0, spread, 12 + 3 * at).astype(np.float32) for at in range(6)]
     texts = {0: [f" word{at}" for at in range(12)], 5: ["\n", *(f" ⟨{at}⟩" for at in range(26))]}
     return step_record(
-        step, time_of_it, sequences, figures(step), groups=("algebra", "geometry"), texts=texts
+        step, time_of_it, sequences, figures(step, run), groups=("algebra", "geometry"), texts=texts
     )
 
 
@@ -114,7 +121,7 @@ def record(site: Site, run: str, begin: float, **config: str | float) -> None:
     environment = {"host": "trainer-7", "pid": "4711", "torch": "2.9.0"}
     records = [
         RunStart(project, name, begin, CONFIG | config, environment),
-        *(whole(step, begin + 2.0 * step) for step in range(STEPS)),
+        *(whole(step, begin + 2.0 * step, run) for step in range(STEPS)),
         Mark(10, begin + 20.0, "weight_sync", {"version": 7}),
         Mark(20, begin + 40.0, "checkpoint", {"path": "/checkpoints/20"}),
     ]
@@ -127,6 +134,7 @@ def fill(site: Site) -> None:
     now = time.time()
     record(site, OVER, now - 7200.0, rollout_is_threshold=5.0)
     site.put(OVER, RunEnd(now - 7000.0))
+    record(site, UNCLEAR, now - 2.0 * STEPS)
     record(site, LIVE, now - 2.0 * STEPS)
     with httpx.Client(base_url=f"{site.url}/api/v1") as api:
         api.patch(f"/runs/{LIVE}", json={"tags": ["baseline", "8×H100"]}).raise_for_status()

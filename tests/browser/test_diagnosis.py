@@ -10,6 +10,7 @@ from rolloutwatch_contract import RunEnd
 from tests.browser.ailing import stale, unclear
 from tests.browser.site import Site
 from tests.browser.test_run_page import RUN, follow
+from tests.browser.test_why import box
 
 ONSET = 20
 STALE = "Probably the rollout weights are stale."
@@ -105,9 +106,7 @@ def test_where_none_is_sure_candidates_stand_side_by_side_and_what_is_open_stays
     expect(candidates).to_have_count(2)
     expect(candidates.nth(0)).to_contain_text(re.compile(r"Possible \(\d\d %\)"))
     expect(candidates.nth(1)).to_contain_text("The rollout weights are stale")
-    tops = [one.bounding_box() for one in candidates.all()]
-    assert tops[0] is not None and tops[1] is not None
-    assert tops[0]["y"] == tops[1]["y"]
+    assert box(candidates.nth(0))["y"] == box(candidates.nth(1))["y"]
     expect(page.locator("#headline")).not_to_contain_text("probably")
     fold = candidates.nth(1).locator("summary")
     fold.press("Enter")
@@ -129,14 +128,12 @@ def test_what_comes_above_does_not_move_what_one_looks_at(site: Site, page: Page
     chart.scroll_into_view_if_needed()
     expect(chart.locator(".main-svg").first).to_be_visible()
     page.wait_for_timeout(1000)  # charts around it are drawn
-    before = chart.bounding_box()
+    before = box(chart)["y"]
     for step in range(ONSET, ONSET + 6):
         site.step(RUN, step, stale(step, ONSET))
     expect(page.locator("#diagnosis h3")).to_have_text(STALE)
     page.wait_for_timeout(500)
-    after = chart.bounding_box()
-    assert before is not None and after is not None
-    assert after["y"] == pytest.approx(before["y"], abs=2)
+    assert box(chart)["y"] == pytest.approx(before, abs=2)
 
 
 def test_a_run_that_is_over_keeps_what_was_known_and_a_replay_says_what_was_known_then(
