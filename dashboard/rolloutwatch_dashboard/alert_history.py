@@ -1,32 +1,52 @@
 """The history of alerts as their cards show it: asked of the source for the few that somebody looks at."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from rolloutwatch_contract.alert_life import Happening, Moment
 from rolloutwatch_contract.alerts import AlertView
+from rolloutwatch_contract.diagnosis import Diagnosis
 from rolloutwatch_contract.protocol import RunDetail, Series, Source
 from rolloutwatch_dashboard.alert_figures import drawn_metrics, held_from, limits_in
 from rolloutwatch_dashboard.alert_life import told
 from rolloutwatch_dashboard.charts import SHOWN_WHEN_NOT_ZERO, charts_of
 from rolloutwatch_dashboard.figures.alert_history import POINTS, Mark, Stretch, alert_history
 from rolloutwatch_dashboard.figures.timeseries import Chart
-from rolloutwatch_dashboard.words import title
+from rolloutwatch_dashboard.words import is_of_losses, title
 
 STEPS_BESIDE = 20  # on either side of where it fired, at the least
 STEPS_BEFORE = 200  # of what led to it
 MOST_ACKNOWLEDGED = 3  # marks of people, the newest
 
 
-def history_of(source: Source, identity: str) -> dict[str, Any]:
-    """Return what is shown of one alert: its chart, why there is none, and its life in words."""
+def histories_of(source: Source, identities: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return what is shown of several alerts, by id; alerts of one run have their diagnosis in common."""
+    diagnosis = functools.cache(source.diagnosis)
+    return {identity: history_of(source, identity, diagnosis) for identity in identities}
+
+
+def history_of(
+    source: Source, identity: str, diagnosis: Callable[[str, int], Diagnosis] | None = None
+) -> dict[str, Any]:
+    """Return what is shown of one alert: its chart, why there is none, its life in words, and what is probably wrong."""
     alert = source.alert(identity)
     if alert is None:
         return {"note": "There is no such alert any more.", "life": []}
     moments = source.moments(identity)
-    return _chart(source, alert, moments) | {"life": told(moments)}
+    probably = _probably(source, alert, diagnosis or source.diagnosis)
+    return _chart(source, alert, moments) | {"life": told(moments), "probably": probably}
+
+
+def _probably(source: Source, alert: AlertView, diagnosis: Callable[[str, int], Diagnosis]) -> str:
+    """Return in a sentence what is wrong as the page of its run says it; nothing of an alert that has ended or is of losses."""
+    run = source.run(alert.run) if alert.is_firing and not is_of_losses(alert) else None
+    if run is None or run.summary.last_step is None:
+        return ""
+    found = diagnosis(alert.run, run.summary.last_step)
+    return found.headline if found.causes else ""
 
 
 def _chart(source: Source, alert: AlertView, moments: Sequence[Moment]) -> dict[str, Any]:

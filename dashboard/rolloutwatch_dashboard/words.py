@@ -26,6 +26,7 @@ from rolloutwatch_contract.conditions.parser import parse
 from rolloutwatch_contract.conditions.walks import by_clock
 from rolloutwatch_contract.conditions.walks import metrics_of as metrics_in
 from rolloutwatch_contract.rules import Rule
+from rolloutwatch_dashboard.charts import LOSSES
 from rolloutwatch_dashboard.text import number
 
 COMPARED = {
@@ -147,6 +148,11 @@ def metrics_of(alert: AlertView) -> Collection[str]:
     """Return the figures that an alert is about."""
     node = read(alert.condition)
     return alert.values.keys() if node is None else metrics_in(node)
+
+
+def is_of_losses(alert: AlertView) -> bool:
+    """Tell whether an alert says that something was lost or not measured, and nothing of how the policies are."""
+    return set(alert.values) <= set(LOSSES)
 
 
 def read(text: str) -> Node | None:

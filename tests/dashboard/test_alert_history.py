@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from rolloutwatch_contract.alert_life import Happening, Moment
+from rolloutwatch_contract.diagnosis import Cause, Diagnosis
 from rolloutwatch_contract.protocol import Series
 from rolloutwatch_dashboard import MemorySource
 from rolloutwatch_dashboard.alert_figures import drawn_metrics, held_from, limits_in
-from rolloutwatch_dashboard.alert_history import history_of, stretch_of
+from rolloutwatch_dashboard.alert_history import histories_of, history_of, stretch_of
 from rolloutwatch_dashboard.alert_life import told
 from rolloutwatch_dashboard.figures.alert_history import BOX
 from rolloutwatch_dashboard.pages.alerts import MOST_AT_ONCE, histories
@@ -140,3 +141,15 @@ def test_an_address_chooses_by_time_too() -> None:
     assert chosen("?begun=1970-01-01T00:04:00.000Z") == ["r4"]
     assert chosen("?begun=soon&severity=critical") == ["r4", "r3", "r2", "r1", "r0"]
     assert chosen("?severity=dreadful") == ["r4", "r3", "r2", "r1", "r0"]
+
+
+def test_what_is_probably_wrong_stands_with_an_alert_that_fires() -> None:
+    """As the page of its run says it; not with one that has ended, nor with one that is about losses."""
+    lost = alert("dropped_records", values={"dropped_records": 2.0})
+    source = source_with(alert(), alert("ended", resolved_step=18), lost)
+    names = ["id-of-too_many_vetoed", "id-of-ended", lost.id]
+    assert [one["probably"] for one in histories_of(source, names).values()] == ["", "", ""]
+    cause = Cause("scale", "the scale is off", 0.9, (), (), "", "", "")
+    source.add_diagnosis(RUN, Diagnosis(15, 12, (cause,)))
+    said = {name: one["probably"] for name, one in histories_of(source, names).items()}
+    assert said == dict(zip(names, ["Probably the scale is off.", "", ""], strict=True))

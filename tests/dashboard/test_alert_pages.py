@@ -338,6 +338,7 @@ def test_the_page_of_a_run_is_told_of_its_alerts_what_a_row_of_its_causes_says()
             "time": NOW - 100,
             "known": [{"title": "Vetoed sequences", "value": "0.14", "limit": "above 0.1"}],
             "metrics": ["rollout_is_veto_fraction"],
+            "is_loss": False,
             "cure": "Check the log-probs.",
             "guide": "/guides/too_many_vetoed",
             "notes": [],

@@ -63,6 +63,7 @@
     if (!told) place.replaceChildren();
     else if (told.note || !told.lines.length) place.replaceChildren(element("p", { class: "quiet" }, told.note || "No figure of these steps is finite."));
     else place.replaceChildren(chart(place, told, box), under(told));
+    if (told && told.probably) place.append(element("p", { class: "probably" }, told.probably));
     if (focused && place.querySelector("a")) place.querySelector("a").focus({ preventScroll: true });
   };
 

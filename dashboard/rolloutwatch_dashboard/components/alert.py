@@ -13,11 +13,10 @@ from rolloutwatch_contract import guides
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_contract.severity import Severity
-from rolloutwatch_dashboard.charts import LOSSES
 from rolloutwatch_dashboard.components import badge
 from rolloutwatch_dashboard.components.clock import Clock
 from rolloutwatch_dashboard.text import at
-from rolloutwatch_dashboard.words import Figure, condition_of, figures_of, metrics_of
+from rolloutwatch_dashboard.words import Figure, condition_of, figures_of, is_of_losses, metrics_of
 
 # which role a button's act takes, as security/roles.py of the server has it; pages hide what one may not do
 NEEDS = {
@@ -121,7 +120,7 @@ def told(alert: AlertView, now: float) -> dict[str, Any]:
     """Return what run_why.js says of an alert on the page of its run."""
     acknowledged, silenced = _acknowledged(alert, now), _silenced(alert, now)
     # what was lost is said in words, with why, beside which its count says nothing
-    is_loss = set(alert.values) <= set(LOSSES)
+    is_loss = is_of_losses(alert)
     known = [] if is_loss else figures_of(alert)
     return {
         "id": alert.id,

@@ -11,7 +11,7 @@ from dash.development.base_component import Component
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.protocol import Source
 from rolloutwatch_dashboard import ids
-from rolloutwatch_dashboard.alert_history import history_of
+from rolloutwatch_dashboard.alert_history import histories_of
 from rolloutwatch_dashboard.components import alert
 from rolloutwatch_dashboard.components.clock import digest
 from rolloutwatch_dashboard.figures.alert_history import BOX
@@ -88,7 +88,7 @@ def histories(source: Source, seen: object) -> dict[str, Any]:
     """Return the histories of the alerts that somebody is near of, by id; what a browser asks may be anything."""
     asked = seen.get("alerts") if isinstance(seen, dict) else None
     names = [one for one in asked if isinstance(one, str)] if isinstance(asked, list) else []
-    return {one: history_of(source, one) for one in names[:MOST_AT_ONCE]}
+    return histories_of(source, names[:MOST_AT_ONCE])
 
 
 def listed(source: Source, wanted: Wanted, now: float) -> tuple[list[Any], dict[str, str]]:
