@@ -19,10 +19,18 @@ class Happened(NamedTuple):
 
 
 def happenings(
-    rules: Sequence[Rule], steps: Sequence[tuple[int, float, Mapping[str, float]]]
+    rules: Sequence[Rule],
+    steps: Sequence[tuple[int, float, Mapping[str, float]]],
+    sessions: Sequence[Mapping[str, int]] = (),
 ) -> list[Happened]:
-    """What happens at whole steps, given as number, time and figures; by rule, then by step. The last one is still open."""
-    conditions = Conditions([Step(number, figures) for number, _, figures in steps])
+    """What happens at whole steps, given as number, time and figures; by rule, then by step. The last one is still open.
+
+    `sessions` are those of each step's figures, if they are not all of one.
+    """
+    of = sessions or [{}] * len(steps)
+    conditions = Conditions(
+        [Step(number, figures, one) for (number, _, figures), one in zip(steps, of, strict=True)]
+    )
     return [one for rule in rules for one in _life(rule, conditions, [time for _, time, _ in steps])]
 
 

@@ -3,6 +3,7 @@
 A run is a list of steps, each with its number and its figures. Numbers are None where they are unknown.
 """
 
+import functools
 import itertools
 import math
 import statistics
@@ -16,8 +17,11 @@ from rolloutwatch_contract.scales import scale_of
 
 
 class Step(NamedTuple):
+    """A step; `sessions` are those that brought its figures, all the same if none is named."""
+
     number: int
     figures: Mapping[str, float]
+    sessions: Mapping[str, int] = {}
 
 
 class Conditions:
@@ -90,12 +94,23 @@ class Conditions:
             if (value := _known(step.figures.get(node.metric))) is not None
         ]
         if node.function in FROM_A_BASELINE:
-            values = [value for _, value in points]
+            values = self._since_another_session(node.metric, at)
             return _known(FROM_A_BASELINE[node.function](values, node.samples, node.metric))
         points = points[-node.samples :]
         if len(points) < node.samples:
             return None
         return _known(OVER[node.function](points))
+
+    def _since_another_session(self, metric: str, at: int) -> list[float]:
+        """The values of a metric up to a place in the run, since they came from another session than that of the last."""
+        known = [
+            (step.sessions.get(metric, 0), value)
+            for step in self.steps[: at + 1]
+            if (value := _known(step.figures.get(metric))) is not None
+        ]
+        last, _ = known[-1]
+        tail = itertools.takewhile(lambda one: one[0] == last, reversed(known))
+        return [value for _, value in tail][::-1]
 
     def _share(self, node: nodes.Share, at: int, closed: bool) -> float | None:
         now = self.truth(node.condition, at, closed=closed)
@@ -192,10 +207,11 @@ def drift(values: Sequence[float], samples: int, metric: str = "") -> float:
     if len(values) <= 20:
         return math.nan
     ends = range(max(21, len(values) - 63), len(values) + 1)
-    new = [Fraction(round(_new(values[:end], samples, metric) * 2**32), 2**32) for end in ends]
-    up = max(sum(one - 1 for one in new[first:]) for first in range(len(new)))
-    down = max(sum(-one - 1 for one in new[first:]) for first in range(len(new)))
-    return float(max(up, 0) if up >= down else -max(down, 0))
+    new = [_new(tuple(values[max(0, end - samples) : end]), samples, metric) for end in ends]
+    counted = [round(one * 2**32) for one in reversed(new)]  # in integers, which add up without rounding
+    up = max(itertools.accumulate(one - 2**32 for one in counted))
+    down = max(itertools.accumulate(-one - 2**32 for one in counted))
+    return (max(up, 0) if up >= down else -max(down, 0)) / 2**32
 
 
 class _Usual(NamedTuple):
@@ -222,7 +238,8 @@ def _usual(values: Sequence[float], samples: int, metric: str) -> _Usual | None:
     return _Usual(value, before[-1], reference, center, distance, spread)
 
 
-def _new(values: Sequence[float], samples: int, metric: str) -> float:
+@functools.lru_cache(maxsize=1000)
+def _new(values: tuple[float, ...], samples: int, metric: str) -> float:
     usual = _usual(values, samples, metric)
     assert usual is not None
     if not math.isfinite(usual.center):

@@ -2,9 +2,10 @@
 
 import math
 
+import numpy as np
 from hypothesis import strategies as st
 
-from rolloutwatch_contract.conditions import Condition, text_of
+from rolloutwatch_contract.conditions import Condition, parse, text_of
 from rolloutwatch_contract.conditions.nodes import (
     Absent,
     Absolute,
@@ -22,6 +23,7 @@ from rolloutwatch_contract.conditions.nodes import (
 )
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_contract.severity import Severity
+from rolloutwatch_server.alerts.feed import Piece
 
 METRICS = ["a", "b", "c"]
 NUMBERS = st.sampled_from([-1.0, 0.0, 0.1, 0.5, 1.0, 2.0, 1e-300, 1e300])
@@ -126,3 +128,38 @@ STEPS = st.lists(
     min_size=1,
     max_size=30,
 )
+
+
+BASELINES = [
+    _rule(f"rule_{number}", parse(when).node, clear and parse(clear).node, 1, 0.0, 1)
+    for number, (when, clear) in enumerate(
+        [
+            ("jump(a, 40) > 1", None),
+            ("jump(b, 44) < -1 or jump(b, 40) > 1", "jump(a, 50) < 1"),
+            ("drift(a, 40) > 1", "drift(a, 41) <= 0"),
+            ("drift(b, 45) < -1", "trend(b, 4) > 0"),
+            ("share(jump(a, 40) > 0 or drift(a, 40) > 2, 5) > 0.5", None),
+            ("saw(a, 5) >= 0.5 and off(a, 12) > 0", None),
+        ]
+    )
+]
+
+
+@st.composite
+def long_runs(draw: st.DrawFn) -> list[list[Piece]]:
+    """Steps, each in pieces, of two metrics of which either is now of one session, now of another, for a while each."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    digits = draw(st.integers(0, 3))
+    steps: list[list[Piece]] = []
+    for _ in range(draw(st.integers(1, 6))):
+        of_a, of_b = draw(st.integers(1, 2)), draw(st.integers(1, 3))
+        center = draw(st.sampled_from([0.0, 0.0, 2.0, -40.0]))
+        for new in random.normal(center, size=(draw(st.integers(1, 40)), 2)).round(digits).tolist():
+            step, come = len(steps), [(of_a, "a", new[0]), (of_b, "b", new[1])]
+            come = [one for one in come if random.random() < 0.95] or come
+            if random.random() < 0.05:
+                come = [(of, name, draw(FIGURES)) for of, name, _ in come]
+            if random.random() < 0.5:
+                come.reverse()
+            steps.append([Piece(step, float(step), of, {name: value}) for of, name, value in come])
+    return steps

@@ -15,7 +15,7 @@ from rolloutwatch_server.alerts.feed import Fed, Ignored, Memory, Piece, Rewind
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.state import AlertState, Phase
 from tests.oracle.alerts import Happened, happenings
-from tests.server.alert_strategies import ALIKE, RULES, STEPS, figures
+from tests.server.alert_strategies import ALIKE, BASELINES, RULES, STEPS, figures, long_runs
 from tests.server.in_memory import InMemory
 
 Drawn = Sequence[tuple[int, float, dict[str, float]]]
@@ -99,7 +99,7 @@ def test_it_goes_on_after_a_restart_as_if_there_had_been_none(
     pieces = [
         Piece(piece.step, piece.time, session, {name: value})
         for piece in pieces_of(run_of(drawn))
-        for session, (name, value) in enumerate(sorted(piece.metrics.items()))
+        for session, (name, value) in enumerate(sorted(piece.metrics.items()), 1)
     ]
     at = data.draw(st.integers(0, len(pieces)))
     uninterrupted = RunAlerts(Plan(rules))
@@ -121,6 +121,70 @@ def test_it_goes_on_after_a_restart_as_if_there_had_been_none(
     assert [resumed.feed(piece) for piece in pieces[at:]] == expected
     assert resumed.states == uninterrupted.states
     assert resumed.memory() == uninterrupted.memory()
+
+
+def flat(steps: Iterable[Sequence[Piece]]) -> list[Piece]:
+    return [piece for pieces in steps for piece in pieces]
+
+
+@settings(deadline=None, max_examples=60)
+@given(long_runs())
+def test_baselines_are_those_of_the_session_that_a_metric_comes_from(steps: list[list[Piece]]) -> None:
+    """Each metric's own: what another session brings of the same steps has no part in it."""
+    alerts = RunAlerts(Plan(BASELINES))
+    whole = [
+        (
+            pieces[0].step,
+            pieces[0].time,
+            {name: value for one in pieces for name, value in one.metrics.items()},
+        )
+        for pieces in steps
+    ]
+    sessions = [{name: one.session for one in pieces for name in one.metrics} for pieces in steps]
+    fed = [alerts.feed(piece) for piece in flat(steps)]
+    assert by_rule(told(fed), BASELINES) == happenings(BASELINES, whole, sessions)
+
+
+@settings(deadline=None, max_examples=60)
+@given(long_runs(), st.data())
+def test_baselines_go_on_after_a_restart_from_no_more_than_they_ask_for(
+    steps: list[list[Piece]], data: st.DataObject
+) -> None:
+    """Of pieces as an archive has them: one a step, of no session, with the one that each figure is of beside it."""
+    at = data.draw(st.integers(0, len(steps)))
+    uninterrupted = RunAlerts(Plan(BASELINES))
+    for piece in flat(steps[:at]):
+        uninterrupted.feed(piece)
+    resumed = RunAlerts(Plan(BASELINES), uninterrupted.states, through_msgpack(uninterrupted.memory()))
+    before, far = [read_again(pieces) for pieces in steps[:at]], 0
+    while not resumed.warm(before[at - far :]) and far < at:
+        far = min(at, far + data.draw(st.integers(1, 60)))
+    for piece in flat(steps[at:]):
+        assert resumed.feed(piece) == uninterrupted.feed(piece)
+    assert resumed.states == uninterrupted.states
+
+
+def read_again(pieces: Sequence[Piece]) -> Piece:
+    metrics = {name: value for piece in pieces for name, value in piece.metrics.items()}
+    speakers = {name: piece.session for piece in pieces for name in piece.metrics}
+    return Piece(pieces[0].step, pieces[0].time, 0, metrics, speakers)
+
+
+def test_nothing_is_forgotten_where_nobody_knows_which_session_it_was() -> None:
+    """As of what was noted by a server that did not note it yet."""
+    one = Rule(name="one", severity=Severity.WARNING, when=parse("jump(kl, 40) > 4"))
+    alerts = RunAlerts(Plan([one]))
+    pieces = [Piece(step, float(step), step % 5 and 1, {"kl": float(step % 3)}) for step in range(20)]
+    assert told(alerts.feed(piece) for piece in pieces) == []
+    assert told([alerts.feed(Piece(20, 20.0, 1, {"kl": 9.0}))]) == [Happened("one", "firing", 1, 20, 20.0)]
+
+
+def test_sessions_that_take_turns_forget_at_each_turn() -> None:
+    """What is asked of a baseline is then never known."""
+    one = Rule(name="one", severity=Severity.WARNING, when=parse("jump(kl, 40) > 4 or drift(kl, 40) > 4"))
+    alerts = RunAlerts(Plan([one]))
+    pieces = [Piece(step, float(step), 1 + step // 20 % 2, {"kl": float(step)}) for step in range(200)]
+    assert told(alerts.feed(piece) for piece in pieces) == []
 
 
 def test_who_judges_a_run_again_tells_it_where_the_run_went_back() -> None:

@@ -35,7 +35,7 @@ def rules_of(*conditions: str) -> tuple[Rule, ...]:
         rules_of(*(f"drift(mismatch_kl, {number}) > 0" for number in range(40, 80))),
         rules_of(*(f"share(kl > {number}, 1000) > 0" for number in range(4))),
     ],
-    ids=["default", "plain", "windows", "costly_windows", "sorted_windows", "jumps", "drifts", "short_drifts", "shares"],
+    ids=["default", "plain", "windows", "costly", "sorted", "jumps", "drifts", "short_drifts", "shares"],
 )
 def test_a_run_takes_no_more_than_it_is_taken_to(rules: tuple[Rule, ...]) -> None:
     plan, count = Plan(rules), 3

@@ -39,8 +39,10 @@ def test_what_is_written_is_what_a_slow_computation_finds(path: Path) -> None:
     played = Played(scenario)
     for row in scenario.rows:
         played.play(row)
-    steps = [(row.piece.step, row.piece.time, row.piece.metrics) for row in scenario.rows if row.piece]
-    expected = happenings(scenario.rules, steps)
+    pieces = [row.piece for row in scenario.rows if row.piece]
+    steps = [(piece.step, piece.time, piece.metrics) for piece in pieces]
+    sessions = [dict.fromkeys(piece.metrics, piece.session) for piece in pieces]
+    expected = happenings(scenario.rules, steps, sessions)
     found = [
         (rule.name, one.change.value, one.epoch, one.step, one.time, one.quiet, one.reason)
         for some in played.fed

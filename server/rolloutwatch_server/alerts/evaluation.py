@@ -221,7 +221,7 @@ class RunAlerts:
         memory.step, memory.time, memory.number = piece.step, piece.time, memory.number + 1
         self._came_at(piece, piece.metrics, memory.number)
         self._sheet.clear()
-        self._sheet.put(piece.metrics)
+        self._sheet.put(piece, piece.metrics)
         self._standings.open[:] = self._standings.counts_at(piece.step)
         self._judge()
 
@@ -229,7 +229,7 @@ class RunAlerts:
         memory = self._memory
         if piece.step == memory.step:
             self._came_at(piece, fresh, memory.number)
-            self._sheet.put(fresh)
+            self._sheet.put(piece, fresh)
             self._judge()
             return
         self._came_at(piece, fresh, memory.number - 1)
@@ -260,7 +260,7 @@ class RunAlerts:
         alone = np.zeros_like(standings.open)
         alone[self._plan.rules_of(fresh)] = True
         alone &= standings.counts_at(piece.step)
-        with self._sheet.of_another_step(fresh):
+        with self._sheet.of_another_step(piece, fresh):
             truths = self._sheet.judge(piece.step, self._missed, only=fresh)
             if self._judging:
                 self._happened += standings.judge(

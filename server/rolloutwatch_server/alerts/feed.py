@@ -7,12 +7,21 @@ from rolloutwatch_server.alerts.state import AlertState, Transition
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """Figures of a step that came together, all of one session, and the time of their record."""
+    """Figures of a step that came together, all of one session, and the time of their record.
+
+    What is read again came of several sessions, and is of session 0: where the run went back is noted beside it.
+    `speakers` are then the sessions that brought the figures, as far as they are known.
+    """
 
     step: int
     time: float
     session: int
     metrics: dict[str, float]
+    speakers: dict[str, int] = {}
+
+    def speaker(self, metric: str) -> int:
+        """Return the session that brought a figure, 0 if that is not known."""
+        return self.speakers.get(metric, self.session)
 
 
 class Late(msgspec.Struct, frozen=True, tag="late"):

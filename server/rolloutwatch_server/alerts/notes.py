@@ -21,22 +21,27 @@ class Began(msgspec.Struct, frozen=True, tag="began"):
 
 
 class LateFigures(msgspec.Struct, frozen=True, tag="late"):
-    """Figures of a step that came while a later one was open, `during`: rules that need no others were judged by them."""
+    """Figures of a step that came while a later one was open, `during`: rules that need no others were judged by them.
+
+    `session` brought them, 0 if that is not known.
+    """
 
     step: int
     time: float
     during: int
     figures: dict[str, float]
+    session: int = 0
 
 
 class Was(msgspec.Struct, frozen=True, tag="was"):
     """Figures of a step as they were judged, where others are shown now; None where they were not judged at all.
 
-    The figure TIME is when the step was taken to be made.
+    The figure TIME is when the step was taken to be made. `speakers` are the sessions that brought those that were judged.
     """
 
     step: int
     figures: dict[str, float | None]
+    speakers: dict[str, int] = {}
 
 
 class WentBack(msgspec.Struct, frozen=True, tag="back"):

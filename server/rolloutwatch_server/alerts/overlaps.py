@@ -5,13 +5,22 @@ What is shown of a run and what was judged of it part ways here, and a note is m
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from rolloutwatch_contract import StepRecord
 from rolloutwatch_contract.catalogue import MADE_BY_SERVER
 from rolloutwatch_server.alerts.feed import Memory, Piece
 from rolloutwatch_server.alerts.notes import TIME, Was
 
-Figures = dict[tuple[int, str], float]
+
+class Figure(NamedTuple):
+    """A figure, and the session that brought it; 0 of TIME, and where that is not known."""
+
+    value: float
+    session: int
+
+
+Figures = dict[tuple[int, str], Figure]
 Read = Callable[
     [Collection[str], int], Figures
 ]  # what is shown of metrics from a step on, by step and metric
@@ -42,16 +51,16 @@ class Overlap:
         for at in self._late:
             self._judged.pop(at, None)
         for step, was in noted.items():
-            for metric, value in was.figures.items():
-                self._correct(step, metric, value)
+            for metric, figure in _figures_of(was).items():
+                self._correct(step, metric, figure)
 
-    def _correct(self, step: int, metric: str, value: float | None) -> None:
+    def _correct(self, step: int, metric: str, figure: Figure | None) -> None:
         if step < self._from.get(metric, step + 1):
             return
-        if value is None:
+        if figure is None:
             self._judged.pop((step, metric), None)
         else:
-            self._judged[step, metric] = value
+            self._judged[step, metric] = figure
 
     @property
     def first(self) -> int:
@@ -82,9 +91,9 @@ class Overlap:
     def fed(self, piece: Piece, is_new: bool) -> None:
         """Note that figures were judged, of a new step perhaps."""
         if is_new:
-            self._judged[piece.step, TIME] = piece.time
+            self._judged[piece.step, TIME] = Figure(piece.time, 0)
         for metric, value in piece.metrics.items():
-            self._judged[piece.step, metric] = value
+            self._judged[piece.step, metric] = Figure(value, piece.session)
 
     def judged_late(self, step: int, metrics: Iterable[str]) -> None:
         """Note that figures were judged by themselves."""
@@ -114,22 +123,22 @@ class Overlap:
         for at in shown.keys() | self._judged.keys():
             step, metric = at
             judged = self._judged.get(at)
-            if step < self._from.get(metric, step + 1) or at in self._late or _same(judged, shown.get(at)):
+            if step < self._from.get(metric, step + 1) or at in self._late or _alike(judged, shown.get(at)):
                 continue
             # when a step was made of which nothing was judged yet: it may be that of a session that does not make it
             found.setdefault(step, {})[metric] = judged
         nothing = Was(-1, {})
         return [
-            Was(step, figures)
+            _note(step, figures)
             for step, figures in sorted(found.items())
-            if not _all_same(figures, noted.get(step, nothing).figures)
+            if not _all_alike(figures, _figures_of(noted.get(step, nothing)))
         ]
 
-    def _elsewhere(self, was: Was) -> dict[str, float | None]:
+    def _elsewhere(self, was: Was) -> dict[str, Figure | None]:
         """Return what was noted of figures that are not looked at."""
         return {
-            metric: value
-            for metric, value in was.figures.items()
+            metric: figure
+            for metric, figure in _figures_of(was).items()
             if was.step < self._from.get(metric, was.step + 1)
         }
 
@@ -160,11 +169,25 @@ def reach_back(memory: Memory, noted_to: int, records: Sequence[StepRecord]) -> 
     return (metrics | set(MADE_BY_SERVER), int(first)) if metrics else None
 
 
-def _all_same(these: Mapping[str, float | None], those: Mapping[str, float | None]) -> bool:
-    return these.keys() == those.keys() and all(_same(value, those[name]) for name, value in these.items())
+def _figures_of(was: Was) -> dict[str, Figure | None]:
+    return {
+        metric: None if value is None else Figure(value, was.speakers.get(metric, 0))
+        for metric, value in was.figures.items()
+    }
 
 
-def _same(one: float | None, other: float | None) -> bool:
+def _note(step: int, figures: Mapping[str, Figure | None]) -> Was:
+    values = {metric: None if one is None else one.value for metric, one in figures.items()}
+    return Was(step, values, {metric: one.session for metric, one in figures.items() if one and one.session})
+
+
+def _all_alike(these: Mapping[str, Figure | None], those: Mapping[str, Figure | None]) -> bool:
+    return these.keys() == those.keys() and all(_alike(one, those[name]) for name, one in these.items())
+
+
+def _alike(one: Figure | None, other: Figure | None) -> bool:
+    """Tell whether two figures are judged alike: of another session a baseline begins anew."""
     if one is None or other is None:
         return one is other
-    return one == other or (math.isnan(one) and math.isnan(other))
+    is_same = one.value == other.value or (math.isnan(one.value) and math.isnan(other.value))
+    return is_same and one.session == other.session

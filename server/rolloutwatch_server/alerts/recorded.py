@@ -70,21 +70,25 @@ def place(notes: Sequence[FeedNote]) -> list[Placed]:
 
 def as_judged(pieces: Iterable[Piece], notes: Iterable[FeedNote]) -> Iterator[Piece]:
     """Yield shown pieces, one for each step, with the figures and times that were judged in place of those shown."""
-    was: dict[int, dict[str, float | None]] = {}
+    was: dict[int, Was] = {}
     for note in notes:
         match note:
             case Was():
-                was.setdefault(note.step, {}).update(note.figures)
+                known = was.get(note.step, Was(note.step, {}))
+                was[note.step] = Was(
+                    note.step, {**known.figures, **note.figures}, {**known.speakers, **note.speakers}
+                )
             case LateFigures():
-                known = was.setdefault(note.step, {})
-                for metric in note.figures:
-                    known.setdefault(metric, None)
+                known = was.get(note.step, Was(note.step, {}))
+                was[note.step] = Was(
+                    note.step, {**dict.fromkeys(note.figures), **known.figures}, known.speakers
+                )
             case _:
                 pass
     return _overruled(pieces, was)
 
 
-def _overruled(pieces: Iterable[Piece], was: Mapping[int, Mapping[str, float | None]]) -> Iterator[Piece]:
+def _overruled(pieces: Iterable[Piece], was: Mapping[int, Was]) -> Iterator[Piece]:
     lost = iter(sorted(was))  # steps of which nothing is shown any more may have been judged all the same
     missing = next(lost, None)
     for piece in pieces:
@@ -101,12 +105,13 @@ def _overruled(pieces: Iterable[Piece], was: Mapping[int, Mapping[str, float | N
         missing = next(lost, None)
 
 
-def _corrected(piece: Piece, was: Mapping[str, float | None]) -> Iterator[Piece]:
-    judged = {**piece.metrics, **was}
+def _corrected(piece: Piece, was: Was) -> Iterator[Piece]:
+    judged = {**piece.metrics, **was.figures}
     time = judged.pop(TIME, None)
     metrics = {metric: value for metric, value in judged.items() if value is not None}
     if metrics:
-        yield Piece(piece.step, piece.time if time is None else time, piece.session, metrics)
+        speakers = {**piece.speakers, **was.speakers}
+        yield Piece(piece.step, piece.time if time is None else time, piece.session, metrics, speakers)
 
 
 def in_order(pieces: Iterable[Piece], notes: Sequence[FeedNote]) -> Iterator[Piece | Placed]:
@@ -145,8 +150,8 @@ def _parted(piece: Piece, came: Collection[str]) -> tuple[Piece | None, Piece | 
     first = {metric: piece.metrics.get(metric, 0.0) for metric in came}
     rest = {metric: value for metric, value in piece.metrics.items() if metric not in came}
     return (
-        Piece(piece.step, piece.time, piece.session, first) if first else None,
-        Piece(piece.step, piece.time, piece.session, rest) if rest else None,
+        msgspec.structs.replace(piece, metrics=first) if first else None,
+        msgspec.structs.replace(piece, metrics=rest) if rest else None,
     )
 
 
@@ -161,7 +166,7 @@ def pieces_alone(pieces: Iterable[Piece], notes: Sequence[FeedNote]) -> Iterator
 
 def late_piece(note: LateFigures) -> Piece:
     """Return the piece that came late."""
-    return Piece(note.step, note.time, 0, note.figures)
+    return Piece(note.step, note.time, 0, note.figures, dict.fromkeys(note.figures, note.session))
 
 
 def replay(

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from rolloutwatch_contract.conditions import Truth
+from rolloutwatch_server.alerts.feed import Piece
 from rolloutwatch_server.alerts.layout import ShareOf
 from rolloutwatch_server.alerts.plan import Plan, Stage, Truths
 from rolloutwatch_server.alerts.window import Window
@@ -29,9 +30,11 @@ class Sheet:
         self.begun = begun
         self.is_warming = False
         self._values = list(plan.blank)
+        self._speakers = [0] * len(plan.names)  # the sessions that brought the figures of the step
         self._truths = np.concatenate([plan.truths, 2 - plan.truths])
         self._windows: list[Window] = []
         self._pushed: list[int] = []
+        self._heard: list[int] = []  # the session of the last value in each window, 0 before there is one
         self._shares: list[Shares] = []
         self.empty()
 
@@ -43,6 +46,7 @@ class Sheet:
             empty_window(one.function, one.samples, names[one.metric]) for one in self.plan.windows
         ]
         self._pushed = [-1] * len(self._windows)
+        self._heard = [0] * len(self._windows)
         self._shares = [Shares(share.steps) for share in self.plan.shares]
 
     def clear(self) -> None:
@@ -51,9 +55,9 @@ class Sheet:
 
     def keep(self, old: "Sheet", rules: Mapping[int, int]) -> None:
         """Take over what another plan's sheet knew: the figures, and the windows of rules that go on, new to old."""
-        figures = dict(zip(old.plan.names, old._values, strict=False))
+        figures = dict(zip(old.plan.names, zip(old._values, old._speakers, strict=False), strict=True))
         for place, name in enumerate(self.plan.names):
-            self._values[place] = figures.get(name, math.nan)
+            self._values[place], self._speakers[place] = figures.get(name, (math.nan, 0))
         windows = {
             (w.rule, w.function, old.plan.names[w.metric], w.samples): at
             for at, w in enumerate(old.plan.windows)
@@ -61,8 +65,10 @@ class Sheet:
         for at, window in enumerate(self.plan.windows):
             if window.rule in rules:
                 key = (rules[window.rule], window.function, self.plan.names[window.metric], window.samples)
-                self._windows[at], self._pushed[at] = old._windows[windows[key]], old._pushed[windows[key]]
-                self._values[window.place] = old._values[old.plan.windows[windows[key]].place]
+                was = windows[key]
+                self._windows[at], self._pushed[at] = old._windows[was], old._pushed[was]
+                self._heard[at] = old._heard[was]
+                self._values[window.place] = old._values[old.plan.windows[was].place]
         shares = _by_rule(old.plan)
         for rule, new in _by_rule(self.plan).items():
             if rule in rules:
@@ -70,23 +76,25 @@ class Sheet:
                     self._shares[at] = old._shares[was]
                     self._values[self.plan.shares[at].place] = old._values[old.plan.shares[was].place]
 
-    def put(self, metrics: Mapping[str, float]) -> None:
-        """Add figures of the step."""
-        values, get = self._values, metrics.get
+    def put(self, piece: Piece, metrics: Mapping[str, float]) -> None:
+        """Add figures of the step, which are some of a piece."""
+        values, speakers, get = self._values, self._speakers, metrics.get
         for place, name in enumerate(self.plan.names):
             value = get(name)
             if value is not None:
                 values[place] = value
+                speakers[place] = piece.speaker(name)
 
     @contextmanager
-    def of_another_step(self, metrics: Mapping[str, float]) -> Iterator[None]:
-        """Be for a while about another step, of which there are these figures."""
-        open_values, self._values = self._values, list(self.plan.blank)
-        self.put(metrics)
+    def of_another_step(self, piece: Piece, metrics: Mapping[str, float]) -> Iterator[None]:
+        """Be for a while about another step, of which there are these figures of a piece."""
+        open_ones = self._values, self._speakers
+        self._values, self._speakers = list(self.plan.blank), [0] * len(self._speakers)
+        self.put(piece, metrics)
         try:
             yield
         finally:
-            self._values = open_values
+            self._values, self._speakers = open_ones
 
     def known(self, rule: int) -> dict[str, float]:
         """Return the figures of a rule that are known, NaN being none."""
@@ -131,7 +139,17 @@ class Sheet:
             value = values[metric]
             if value == value and pushed[at] < step and self.begun[rule] < step:
                 pushed[at] = step
+                speaker = self._speakers[metric]
+                if speaker != self._heard[at]:
+                    self._hear(at, speaker)
                 values[place] = windows[at].push(step, value)
+
+    def _hear(self, at: int, speaker: int) -> None:
+        """Let a window know that the next value is of another session."""
+        if speaker:  # else nobody knows whether it is
+            if self._heard[at]:
+                self._windows[at].begin_anew()
+            self._heard[at] = speaker
 
     def _share(self, stage: Stage, step: int, only: Collection[str] | None) -> None:
         found = self._truths[stage.conditions].tolist()

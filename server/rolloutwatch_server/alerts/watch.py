@@ -146,7 +146,8 @@ class Watch:
                 self.judge_by_clock(book, rule, Truth.FALSE)
         elif piece.step == before and (takes_over or self._is_made_earlier(piece)):
             former = book.noted(self.run, piece.step).get(piece.step, Was(piece.step, {}))
-            book.note(self.run, Was(piece.step, {TIME: self._memory.time, **former.figures}))
+            figures = {TIME: self._memory.time, **former.figures}
+            book.note(self.run, Was(piece.step, figures, former.speakers))
             self._noted_to = max(self._noted_to, piece.step)
         if fed.transitions or fed.states or fed.notes:
             self._keep(book, fed, piece)
@@ -167,7 +168,8 @@ class Watch:
             elif isinstance(note, Late) and piece is not None:
                 during = note.during
                 figures = {metric: piece.metrics[metric] for metric in note.metrics}
-                book.note(self.run, LateFigures(note.step, piece.time, note.during, figures))
+                late_ones = LateFigures(note.step, piece.time, note.during, figures, piece.session)
+                book.note(self.run, late_ones)
         if fed.states:
             book.save_states(self.run, fed.states)
             self._silent = [rule for rule, is_firing in self.silent_rules() if is_firing]

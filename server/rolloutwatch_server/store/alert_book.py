@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import msgspec
+import numpy as np
 
 from rolloutwatch_contract.alerts import Change, event_id
 from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT
@@ -13,7 +14,7 @@ from rolloutwatch_contract.written_rules import parse_rules
 from rolloutwatch_server.alerts.book import RunRow
 from rolloutwatch_server.alerts.feed import Memory, Piece
 from rolloutwatch_server.alerts.notes import TIME, FeedNote, LateFigures, Was, kind_of, pack_note
-from rolloutwatch_server.alerts.overlaps import Figures
+from rolloutwatch_server.alerts.overlaps import Figure, Figures
 from rolloutwatch_server.alerts.recorded import pieces_alone
 from rolloutwatch_server.alerts.state import AlertState
 from rolloutwatch_server.store.alert_actions import expire
@@ -172,9 +173,13 @@ class AlertBook(Changes):
         shown = Shown(self._db, run, first, 2**62)
         found: Figures = {}
         for metric in metrics:
-            series = shown.earliest_times() if metric == TIME else shown.series(metric)
-            steps, values = series.step.tolist(), series.value.tolist()
-            found.update(zip(((step, metric) for step in steps), values, strict=True))
+            if metric == TIME:
+                series = shown.earliest_times()
+                sessions = np.zeros_like(series.step)
+            else:
+                series, sessions = shown.spoken(metric)
+            rows = zip(series.step.tolist(), series.value.tolist(), sessions.tolist(), strict=True)
+            found.update({(step, metric): Figure(value, session) for step, value, session in rows})
         return found
 
     def metrics(self, run: str) -> Collection[str]:

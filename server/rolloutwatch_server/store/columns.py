@@ -92,15 +92,21 @@ class Shown:
 
     def series(self, metric: str, *, timed: bool = False) -> Series:
         """Return a metric, `timed` with when each figure was made."""
-        parts = {
-            session: _until(part, self._lineage.end(session, metric))
-            for session, part in self._parts(metric).items()
-        }
+        parts = self._taken(metric)
         series = self._join(parts)
         if not timed:
             return series
         times = {session: Series(part.step, self._times_of(session, part)) for session, part in parts.items()}
         return Series(series.step, series.value, self._join(times).value)
+
+    def spoken(self, metric: str) -> tuple[Series, npt.NDArray[np.int64]]:
+        """Return a metric, and of each figure the session that brought it."""
+        parts = self._taken(metric)
+        sessions = {
+            session: Series(part.step, np.full(len(part.step), float(session)))
+            for session, part in parts.items()
+        }
+        return self._join(parts), self._join(sessions).value.astype(np.int64)
 
     def times(self) -> Series:
         """Return when the figures of each step were made, NaN where that is not known."""
@@ -120,6 +126,13 @@ class Shown:
         series = latest(step[order], value[order])
         begin, end = np.searchsorted(series.step, [first, last + 1])
         return Series(series.step[begin:end], series.value[begin:end])
+
+    def _taken(self, metric: str) -> Parts:
+        """Return of each session what others did not take from it."""
+        return {
+            session: _until(part, self._lineage.end(session, metric))
+            for session, part in self._parts(metric).items()
+        }
 
     def _parts(self, metric: str) -> Parts:
         parts = read_parts(self._db, self._rows, self._run, metric, *self._range)

@@ -63,30 +63,34 @@ def shown_pieces(
         for piece in _pieces(Shown(db, run, begin, end), names, set(metrics), exact):
             # a step of which nobody knows when it was made was made when the one before it was
             time = piece.time if math.isfinite(piece.time) else time
-            yield Piece(piece.step, time, piece.session, piece.metrics)
+            yield msgspec.structs.replace(piece, time=time)
         first = end + 1
 
 
 def _pieces(shown: Shown, names: Collection[str], wanted: Collection[str], exact: Steps) -> Iterable[Piece]:
-    found: dict[int, dict[str, float]] = {}
+    found: dict[int, tuple[dict[str, float], dict[str, int]]] = {}
     others: list[Steps] = []
     for name in names:
-        series = shown.series(name)
+        series, sessions = shown.spoken(name)
         if name not in wanted:
             is_exact = np.isin(series.step, exact)
             others.append(series.step[~is_exact])
-            series = Series(series.step[is_exact], series.value[is_exact])
-        for step, value in zip(series.step.tolist(), series.value.tolist(), strict=True):
-            figures = found.get(step)
-            if figures is None:
-                found[step] = {name: value}
+            series, sessions = Series(series.step[is_exact], series.value[is_exact]), sessions[is_exact]
+        rows = zip(series.step.tolist(), series.value.tolist(), sessions.tolist(), strict=True)
+        for step, value, session in rows:
+            known = found.get(step)
+            if known is None:
+                found[step] = {name: value}, {name: session}
             else:
-                figures[name] = value
+                known[0][name], known[1][name] = value, session
     for step in np.unique(np.concatenate(others)).tolist() if others else ():
-        found.setdefault(step, {ANY: 0.0})
+        found.setdefault(step, ({ANY: 0.0}, {}))
     times = shown.earliest_times()
     made = dict(zip(times.step.tolist(), times.value.tolist(), strict=True))
-    return [Piece(step, made.get(step, math.nan), 0, figures) for step, figures in sorted(found.items())]
+    return [
+        Piece(step, made.get(step, math.nan), 0, figures, speakers)
+        for step, (figures, speakers) in sorted(found.items())
+    ]
 
 
 class Judged:
