@@ -8,7 +8,17 @@ import pytest
 
 from rolloutwatch_contract.catalogue import METRICS
 from rolloutwatch_contract.conditions import Condition, Truth, by_clock, metrics_of, parse
-from rolloutwatch_contract.conditions.nodes import And, Arithmetic, Comparison, Metric, Node, Number, Or
+from rolloutwatch_contract.conditions.nodes import (
+    Absolute,
+    And,
+    Arithmetic,
+    Comparison,
+    Metric,
+    Node,
+    Number,
+    Or,
+    Over,
+)
 from rolloutwatch_contract.config import CorrectionConfig
 from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT, DEFAULT_RULES
 from rolloutwatch_contract.limits import DEFAULT_LIMITS, limits_of
@@ -26,7 +36,12 @@ EVERYTHING_ON = CorrectionConfig(
     rollout_rs_threshold=3.0,
     rollout_token_veto_threshold=1e-4,
 )
-IN_ONE_STEP = {"nonfinite_logprobs", "not_measured", "dropped_records", "figures_stopped", "stalled"}
+AGAINST_ITS_PAST = [
+    "mismatch_jumped", "kl_jumped", "mismatch_drifts", "surprise_gap_moved", "rollout_weights_old",
+]  # fmt: skip
+IN_ONE_STEP = {
+    "nonfinite_logprobs", "not_measured", "dropped_records", "figures_stopped", "stalled", *AGAINST_ITS_PAST,
+}  # fmt: skip
 # what the mission's troubleshooting names, and when it is over
 SYMPTOMS = {
     "high_variance": (
@@ -44,7 +59,10 @@ SYMPTOMS = {
 
 
 def judged(condition: Condition, figures: Mapping[str, float]) -> Truth:
-    """Judge a condition of comparisons, differences, products, `and` and `or` on the figures of one step, slowly."""
+    """Judge a condition on the figures of one step, slowly; of windows on what they come to, by the name of their metric.
+
+    It may have comparisons, differences, products, sizes, `and` and `or`.
+    """
 
     def number(node: Node) -> float:
         if isinstance(node, Number):
@@ -52,6 +70,10 @@ def judged(condition: Condition, figures: Mapping[str, float]) -> Truth:
         if isinstance(node, Arithmetic):
             left, right = number(node.left), number(node.right)
             return {"-": left - right, "*": left * right}[node.operator]
+        if isinstance(node, Absolute):
+            return abs(number(node.operand))
+        if isinstance(node, Over):
+            return figures.get(node.metric, math.nan)
         assert isinstance(node, Metric)
         return figures.get(node.name, math.nan)
 
@@ -74,6 +96,7 @@ def test_the_names_are_those_that_alerts_and_guides_go_by() -> None:
         "few_weighted_samples_count", "ratios_spread", "weights_spread", "token_far_too_likely",
         "token_all_but_impossible", "sequences_vetoed", "too_many_vetoed", "too_much_discarded", "perplexities_differ",
         "perplexities_far_apart", "kl_high", "kl_very_high", "kl_k1_off_zero", "kl_k1_far_off_zero",
+        *AGAINST_ITS_PAST,
         "nonfinite_logprobs", "missing_logprobs", "not_measured", "dropped_records", "figures_stopped", "stalled",
     ]  # fmt: skip
 
@@ -121,7 +144,11 @@ def test_whatever_clears_a_rule_does_not_fire_it(rule: Rule) -> None:
         1.8,
         1.9,
         2.0,
+        3.5,
+        5.0,
+        6.0,
         9.0,
+        16.0,
     ]
     metrics = metrics_of(rule.when.node)
     assert set(metrics_of(rule.clear.node)) == set(metrics)
@@ -170,7 +197,9 @@ def test_zeros_are_missing_log_probs_where_the_trainer_is_not_certain(
 def test_limits_are_those_of_rules_about_one_value() -> None:
     """What is drawn is exactly what fires, whatever the value."""
     drawn = {limit.name for limit in DEFAULT_LIMITS}
-    assert set(BY_NAME) - drawn == {"high_variance", "missing_logprobs", "figures_stopped", "stalled"}
+    assert set(BY_NAME) - drawn == {
+        "high_variance", "missing_logprobs", "figures_stopped", "stalled", *AGAINST_ITS_PAST,
+    }  # fmt: skip
     for limit in DEFAULT_LIMITS:
         when = BY_NAME[limit.name].when
         for end in (limit.above, limit.below):

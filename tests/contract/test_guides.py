@@ -4,6 +4,7 @@ import pytest
 
 from rolloutwatch_contract import guides
 from rolloutwatch_contract.default_rules import DEFAULT_RULES
+from rolloutwatch_contract.diagnosis.hypotheses import HYPOTHESES
 from rolloutwatch_contract.written_rules import RuleError, parse_rules
 
 RULE = '[[rule]]\nname = "a"\nseverity = "warning"\nwhen = "ratio_std > 1"\n'
@@ -25,20 +26,30 @@ NOWHERE = [
     "http:alert(1)",
     "ftp://wiki.example/kl",
     "docs/guides/../security.md",
+    "docs/guides/diagnosis/../kl_high.md",
+    "docs/guides/other/kl_high.md",
     "docs/guides/KL_HIGH.md",
     "docs/security.md",
     "kl_high",
 ]
 
 
-def test_the_guides_there_are_are_those_of_the_default_rules() -> None:
-    assert sorted(guides.names()) == sorted(rule.name for rule in DEFAULT_RULES)
+def test_the_guides_there_are_are_those_of_the_default_rules_and_of_what_it_may_be() -> None:
+    of_hypotheses = [f"diagnosis/{one.name}" for one in HYPOTHESES]
+    assert sorted(guides.names()) == sorted([*(rule.name for rule in DEFAULT_RULES), *of_hypotheses])
+
+
+def test_every_hypothesis_leads_to_its_guide() -> None:
+    for one in HYPOTHESES:
+        assert guides.is_there(one.guide)
+        assert guides.link(one.guide) == f"/guides/diagnosis/{one.name}"
 
 
 @pytest.mark.parametrize(
     ("guide", "link"),
     [
         ("docs/guides/kl_high.md", "/guides/kl_high"),
+        ("docs/guides/diagnosis/temperature.md", "/guides/diagnosis/temperature"),
         ("https://wiki.example/kl?a=1#b", "https://wiki.example/kl?a=1#b"),
         ("HTTP://wiki.example:8080/kl", "HTTP://wiki.example:8080/kl"),
         ("", ""),
