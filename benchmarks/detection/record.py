@@ -8,7 +8,6 @@ for each fault.
 """
 
 import argparse
-import itertools
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -143,7 +142,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME")
     names = parser.parse_args().names
     every = {name: fault.strengths for name, fault in FAULTS.items()}
-    for seed in itertools.chain.from_iterable(zip(TUNED_SEEDS, OTHER_SEEDS, strict=True)):
+    for seed in (*TUNED_SEEDS, *OTHER_SEEDS):
         cases = [case for case in faulty(seed, every) if wanted(case, names)]
         if cases:
             record_faults(seed, cases)

@@ -69,5 +69,6 @@ class _Collected:
 def read(name: str) -> Sequence[StepRecord]:
     """Return the steps of a recording."""
     collected = _Collected()
-    ArchiveFile(Input(FOLDER / f"{name}.rwz")).restore(collected)  # type: ignore[arg-type] - it takes what that does
+    with Input(FOLDER / f"{name}.rwz") as file:
+        ArchiveFile(file).restore(collected)  # type: ignore[arg-type] - it takes what that does
     return collected.steps

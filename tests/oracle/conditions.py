@@ -203,10 +203,10 @@ def jump(values: Sequence[float], samples: int, metric: str = "") -> float:
 
 
 def drift(values: Sequence[float], samples: int, metric: str = "") -> float:
-    """The largest sum of how far the last 64 at most, of all values since the baseline began, were from it."""
+    """The largest sum of how far the last 32 at most, of all values since the baseline began, were from it."""
     if len(values) <= 20:
         return math.nan
-    ends = range(max(21, len(values) - 63), len(values) + 1)
+    ends = range(max(21, len(values) - 31), len(values) + 1)
     new = [_new(tuple(values[max(0, end - samples) : end]), samples, metric) for end in ends]
     counted = [round(one * 2**32) for one in reversed(new)]  # in integers, which add up without rounding
     up = max(itertools.accumulate(one - 2**32 for one in counted))

@@ -109,7 +109,7 @@ def test_a_slope_is_exact_where_steps_count_tokens() -> None:
         ("trend(x, 5) > 1", 5),
         ("saw(x, 5) > 1", 5),
         ("jump(x, 40) > 1", 40),
-        ("drift(x, 40) > 1", 40 + 63),  # the oldest of 64 with the 39 before it
+        ("drift(x, 40) > 1", 40 + 31),  # the oldest of 32 with the 39 before it
     ],
 )
 def test_after_a_restart_it_is_told_how_far_back_windows_have_to_be_filled(

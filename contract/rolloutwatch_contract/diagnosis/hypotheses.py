@@ -107,7 +107,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
         points={
             "differs": (0.5, -3), "k1_above_k3": (3, -3), "mass_is_missing": (2, -3), "gap_moved": (1, -0.5),
             "evenly": (1, -1), "few_tokens": (-2, 0.3), "sloped": (-2, 0.3), "uncorrelated": (-3, 0),
-            "one_sequence": (-1.5, 0.3), "far_to_both_sides": (-3, 0), "as_far_above_as_below": (-4, 0.5),
+            "one_sequence": (-1.5, 0.3), "far_to_both_sides": (-3, 0), "as_far_above_as_below": (-6, 0.5),
         },
     ),
     Hypothesis(

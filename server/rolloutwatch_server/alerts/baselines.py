@@ -13,7 +13,7 @@ from rolloutwatch_contract.scales import LEAST_SPREAD, Scale
 from rolloutwatch_server.alerts.window import UNKNOWN, Window
 
 LEAST = 20  # values before, of which fewer say nothing of what is usual
-RECENT = 64  # values that a drift adds up
+RECENT = 32  # values that a drift adds up
 MOST = 6.0  # spreads, which is as much as one value may add
 MOST_ALIKE = 0.95
 UNITS = (

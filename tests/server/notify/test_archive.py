@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.detection.cases import BEGINS
+from benchmarks.detection.recording import read
+from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT
 from rolloutwatch_server.notify.children import surroundings
-from rolloutwatch_server.notify.events import Links
+from rolloutwatch_server.notify.events import Links, decode
+from rolloutwatch_server.notify.messages import MOST_LETTERS, compose
 from rolloutwatch_server.notify.notifier import Notifier
 from rolloutwatch_server.notify.posts import World
 from rolloutwatch_server.notify.targets import Target
@@ -242,3 +246,28 @@ def test_a_server_that_tells_nobody_says_so(judged: Judged) -> None:
     assert asking.ask("/api/v1/notifications/dead").json() == {"dead": []}
     assert asking.ask("/api/v1/notifications/dead/retry", "POST").json() == {"retried": 0}
     assert asking.ask("/api/v1/notifications/dead/1/retry", "POST").status_code == 404
+
+
+def test_what_is_probably_wrong_goes_with_what_fires(tmp_path: Path, receiver: Receiver) -> None:
+    """In words that lead on: what it is, what speaks for it, what to look at next; and in the webhook by name."""
+    judged = Judged(tmp_path, DEFAULT_DOCUMENT)
+    judged.start()
+    with notifier(judged, webhook(receiver.url, more=PLAIN)):
+        for record in read("zeros_0.2_bf16_0")[: BEGINS + 1]:
+            judged.now += 1.0
+            judged.step(record.step, **record.metrics)
+        judged.now += 1.0
+        (request,) = receiver.wait(1)
+        wait_for("the delivery", lambda: judged.store.deliveries("done") or None)
+        (done,) = judged.store.deliveries("done")
+    judged.close()
+    diagnosis = request.content["diagnosis"]
+    assert (diagnosis["step"], diagnosis["onset"], diagnosis["sure"]) == (BEGINS, BEGINS, True)
+    cause = diagnosis["causes"][0]
+    assert cause["name"] == "missing_logprobs"
+    assert cause["guide"] == "https://watch.example/guides/diagnosis/missing_logprobs"
+    message = compose(decode(done.events), Links("https://watch.example"), judged.now)
+    assert "\nProbably rollout log-probs are missing and padded with 0. (" in message.body
+    assert "of the rollout log-probs are exactly 0 where the trainer is not certain" in message.body
+    assert f"Look at next: {cause['check']}" in message.body
+    assert len(message.body) <= MOST_LETTERS
