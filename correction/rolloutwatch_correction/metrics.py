@@ -108,7 +108,8 @@ def _divergence(sums: Numbers, maxima: Numbers) -> Numbers:
     for quarter in ("first", "last"):
         if sums[f"tokens_{quarter}"]:
             mean = sums[f"log_ratio_abs_{quarter}"] / sums[f"tokens_{quarter}"]
-            figures[f"logprob_abs_diff_{quarter}_quarter"] = mean
+            # what is summed in float32 may overflow where all of it is of no use
+            figures[f"logprob_abs_diff_{quarter}_quarter"] = min(mean, figures["logprob_abs_diff_max"])
     if maxima["k3"] > 0 and sums["k3"] > 0:
         # what is rounded may leave others below 0
         figures["mismatch_k3_seq_share_max"] = min(1.0, maxima["k3"] / sums["k3"])

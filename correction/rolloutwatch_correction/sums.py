@@ -68,23 +68,24 @@ def _quarters(batch: Batch, size: Tensor) -> Sums:
     layout = batch.layout
     place = layout.places(size)
     first = PLACES - layout.highest(batch.valid * (PLACES - place))
-    end = layout.highest(batch.valid * (place + 1))
-    quarter = (end - first) / 4
-    begin_ends, end_begins = layout.spread(first + quarter.ceil()), layout.spread(end - quarter.floor())
-    # 1 from a whole number on and 0 below it, which is as cheap as to compare
-    begin, begin_tokens = _within((begin_ends - place).clamp_(0, 1), batch, size)
-    last, last_tokens = _within((place - (end_begins - 1)).clamp_(0, 1), batch, size)
+    last = layout.highest(batch.valid * place)
+    quarter = (last + 1 - first) / 4
+    # whole numbers held within 0 and 1, which is as cheap as to compare them
+    begins, begins_tokens = _flagged(
+        (layout.spread(first + quarter.ceil()) - place).clamp_(0, 1), batch, size
+    )
+    ends, ends_tokens = _flagged((place - layout.spread(last - quarter.floor())).clamp_(0, 1), batch, size)
     return {
-        "log_ratio_abs_first": begin,
-        "tokens_first": begin_tokens,
-        "log_ratio_abs_last": last,
-        "tokens_last": last_tokens,
+        "log_ratio_abs_first": begins,
+        "tokens_first": begins_tokens,
+        "log_ratio_abs_last": ends,
+        "tokens_last": ends_tokens,
     }
 
 
-def _within(flags: Tensor, batch: Batch, size: Tensor) -> tuple[Tensor, Tensor]:
+def _flagged(flags: Tensor, batch: Batch, size: Tensor) -> tuple[Tensor, Tensor]:
     """Return the sum of what is flagged and how many tokens of it count; the flags are used up."""
-    total = batch.layout.sum(size * flags)
+    total = batch.layout.total(size * flags)
     return total, batch.layout.count(flags.mul_(batch.counted))
 
 

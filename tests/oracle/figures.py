@@ -63,9 +63,13 @@ def mismatch_metrics(tokens: list[Token], filled: list[list[Token]]) -> dict[str
 def along_responses(tokens: list[Token], valid: list[Place]) -> dict[str, float]:
     """A response reaches from its first valid token to its last, whatever is between them."""
     quarters: dict[str, list[float]] = {"first": [], "last": []}
+    positions: dict[int, list[int]] = {}
+    for b, t in valid:
+        positions.setdefault(b, []).append(t)
+    ends = {b: (min(row), max(row)) for b, row in positions.items()}
     for token in tokens:
-        positions = [t for b, t in valid if b == token.sequence]
-        place, length = token.position - min(positions), max(positions) - min(positions) + 1
+        first, last = ends[token.sequence]
+        place, length = token.position - first, last - first + 1
         if 4 * place < length:
             quarters["first"].append(abs(token.log_ratio))
         if 4 * place >= 3 * length:
