@@ -56,6 +56,8 @@ check: .venv/installed-tests
 	$(BIN)/lint-imports
 	$(BIN)/python docs/generate_metrics.py --check
 	$(BIN)/python docs/generate_settings.py --check
+	$(BIN)/python docs/generate_diagnosis.py --check
+	$(BIN)/python docs/diagnosis_pictures.py --check
 
 screenshots: .venv/installed-tests
 	$(BIN)/python docs/screenshots.py
@@ -66,6 +68,8 @@ bench: .venv/installed-tests
 docs: .venv/installed-tests
 	$(BIN)/python docs/generate_metrics.py
 	$(BIN)/python docs/generate_settings.py
+	$(BIN)/python docs/generate_diagnosis.py
+	$(BIN)/python docs/diagnosis_pictures.py
 
 clean:
 	rm -rf .venv .rolloutwatch .rolloutwatch-* .screenshots .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -22,6 +22,6 @@ class GuidesHook(BuildHookInterface):  # type: ignore[type-arg]
                 f"{docs / 'guides'} is not there: the server shows the guides of the repository. "
                 "Build it where docs lies beside server/."
             )
-        for folder in (docs, docs / "guides", docs / "decisions"):
-            for page in folder.glob("*.md"):
-                build_data["force_include"][str(page)] = f"{PLACE}/{page.relative_to(docs)}"
+        shown = ("*.md", "guides/*.md", "guides/diagnosis/*.md", "decisions/*.md", "images/diagnosis/*.svg")
+        for path in (one for pattern in shown for one in docs.glob(pattern)):
+            build_data["force_include"][str(path)] = f"{PLACE}/{path.relative_to(docs)}"

@@ -1,4 +1,4 @@
-"""The guides that alerts lead to, from docs/guides, and the rest of the documentation, to which the guides lead."""
+"""The guides that alerts and diagnoses lead to, from docs/guides, and the rest of the documentation, to which guides lead."""
 
 import functools
 import posixpath
@@ -13,7 +13,8 @@ INDEX = "guides/README.md"
 _PACKAGED = Path(__file__).parent / "documentation"
 _IN_A_CHECKOUT = Path(__file__).parents[2] / "docs"
 _NAME = re.compile(r"[a-z0-9_]{1,128}\Z")
-_FOLDERS = ("guides", "decisions", ".")
+_FOLDERS = ("guides", "guides/diagnosis", "decisions", ".")
+_PICTURES = "images/diagnosis"
 
 
 def folder() -> Path:
@@ -22,8 +23,13 @@ def folder() -> Path:
 
 
 def names() -> Sequence[str]:
-    """Return the names of all guides."""
-    return sorted(path.stem for path in (folder() / "guides").glob("*.md") if _NAME.match(path.stem))
+    """Return the names of all guides, those of diagnoses with their folder."""
+    return sorted(
+        f"{where}{path.stem}"
+        for where in ("", "diagnosis/")
+        for path in (folder() / "guides" / where).glob("*.md")
+        if _NAME.match(path.stem)
+    )
 
 
 def pages() -> Mapping[str, str]:
@@ -36,17 +42,28 @@ def pages() -> Mapping[str, str]:
     return {file: _address(file) for file in sorted(files)}
 
 
+def pictures() -> Mapping[str, str]:
+    """Return where each picture of a guide is served, by its file."""
+    files = [f"{_PICTURES}/{path.name}" for path in (folder() / _PICTURES).glob("*.svg")]
+    return {file: f"/guides/{file}" for file in sorted(files)}
+
+
+def picture(address: str) -> bytes | None:
+    """Return the picture, an SVG, that is served there, None if there is none."""
+    file = _at(address, pictures())
+    return None if file is None else (folder() / file).read_bytes()
+
+
 def page(address: str) -> tuple[str, str] | None:
     """Return title and HTML of the page that is served there, None if there is none."""
-    # looked up among those there are: no name that somebody asks for becomes a path
-    file = next((file for file, served in pages().items() if served == address), None)
+    file = _at(address, pages())
     return None if file is None else shown(file, (folder() / file).read_text(encoding="utf-8"))
 
 
 @functools.lru_cache(maxsize=256)
 def shown(file: str, text: str) -> tuple[str, str]:
     """Return title and HTML of what a file of the documentation says."""
-    served = pages()
+    served = {**pages(), **pictures()}
 
     def lead(target: str) -> str:
         path, hash_, heading = target.partition("#")
@@ -57,8 +74,11 @@ def shown(file: str, text: str) -> tuple[str, str]:
     return rendered(text, lead)
 
 
+def _at(address: str, served: Mapping[str, str]) -> str | None:
+    """Return the file that is served there, looked up among those there are: no name that somebody asks for becomes a path."""
+    return next((file for file, one in served.items() if one == address), None)
+
+
 def _address(file: str) -> str:
-    if file == INDEX:
-        return "/guides"
-    name = file.removesuffix(".md")
-    return f"/{name}" if file.startswith("guides/") else f"/guides/more/{name.removesuffix('/README')}"
+    name = file.removesuffix(".md").removesuffix("/README")
+    return f"/{name}" if file.startswith("guides/") else f"/guides/more/{name}"

@@ -15,7 +15,8 @@ def rendered(text: str, lead: Lead) -> tuple[str, str]:
     """Return title and HTML of a page.
 
     `lead` says where a link to a file leads, as the file is named in the page, with what follows a `#`; '' if nowhere:
-    then the text of the link stays, with the file behind it. Headings can be linked to by the names that GitHub gives them.
+    then the text of the link stays, with the file behind it. Pictures are found in the same way, and none elsewhere; of one
+    that is not there the words stay that stand for it. Headings can be linked to by the names that GitHub gives them.
     """
     markdown, names = _markdown(), dict[str, int]()
     tokens = markdown.parse(text)
@@ -50,6 +51,8 @@ def _led_on(tokens: Sequence[Token], lead: Lead) -> list[Token]:
     led: list[Token] = []
     nowhere = ""
     for token in tokens:
+        if token.type == "image":
+            token = _shown(token, lead)
         if token.type == "link_open":
             target = str(token.attrGet("href") or "")
             there = target if target.startswith(_OUTSIDE) else lead(target)
@@ -60,6 +63,18 @@ def _led_on(tokens: Sequence[Token], lead: Lead) -> list[Token]:
         elif token.type == "link_close":
             led += _named(nowhere)
     return led
+
+
+def _shown(image: Token, lead: Lead) -> Token:
+    """Return a picture at its place on the server, or the words that stand for it."""
+    target = str(image.attrGet("src") or "")
+    there = "" if target.startswith(_OUTSIDE) else lead(target)
+    if there:
+        image.attrSet("src", there)
+        return image
+    words = Token("text", "", 0)
+    words.content = image.content
+    return words
 
 
 def _named(file: str) -> list[Token]:

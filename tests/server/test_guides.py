@@ -10,6 +10,7 @@ import pytest
 
 from rolloutwatch_contract import guides as contract
 from rolloutwatch_contract.default_rules import DEFAULT_RULES
+from rolloutwatch_contract.diagnosis.hypotheses import HYPOTHESES
 from rolloutwatch_dashboard import NAVIGATION, kept_assets
 from rolloutwatch_server import guides
 from rolloutwatch_server.security import Role
@@ -20,6 +21,7 @@ from tests.server.guarded import Guarded, by
 PAGES = guides.pages()
 ADDRESSES = sorted(PAGES.values())
 OF_GUIDES = sorted(file for file in PAGES if file.startswith("guides/"))
+INDEXES = (guides.INDEX, "guides/diagnosis/README.md")
 FENCE = re.compile(r"^ *```\w*$", re.MULTILINE)
 VOID = {"br", "hr", "img", "link", "meta"}
 
@@ -34,6 +36,7 @@ class Parsed(HTMLParser):
     lists: list[int] = field(default_factory=list)
     words: str = ""
     links: list[str] = field(default_factory=list)
+    pictures: list[tuple[str, str]] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -52,10 +55,14 @@ class Parsed(HTMLParser):
         if tag == "li" and self.open[-2] == "ol":
             self.lists[-1] += 1
         self.links += [value or "" for name, value in attrs if name == "href" and tag == "a"]
+        if tag == "img":
+            known = dict(attrs)
+            self.pictures.append((known["src"] or "", known["alt"] or ""))
         self.ids += [value or "" for name, value in attrs if name == "id"]
 
     def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
+        if tag not in VOID:
+            assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
         if self.open[-2:] == ["pre", "code"]:
@@ -85,6 +92,31 @@ def test_every_default_rule_leads_to_a_guide(api: Asking) -> None:
         assert "<h1 id=" in answer.text
 
 
+@pytest.mark.parametrize("name", [one.name for one in HYPOTHESES])
+def test_every_hypothesis_leads_to_a_guide_with_a_picture(name: str, api: Asking) -> None:
+    """Which is of its kind, small, without a script or a style, and told to who cannot see it."""
+    answer = api.ask(contract.link(f"docs/guides/diagnosis/{name}.md"))
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    (source, told), *more = parsed(f"guides/diagnosis/{name}.md").pictures
+    assert not more
+    assert f'<img src="{source}"' in answer.text
+    assert len(told) > 40
+    picture = api.ask(source)
+    assert (picture.status_code, picture.headers["content-type"]) == (200, "image/svg+xml")
+    assert picture.content == (guides.folder() / f"images/diagnosis/{name}.svg").read_bytes()
+    assert 2_000 < len(picture.content) < 40_000
+    assert not re.search(rb"<script|<style| style=|href", picture.content)
+
+
+def test_the_index_of_guides_leads_to_what_it_may_be_and_that_to_each_cause(api: Asking) -> None:
+    assert "/guides/diagnosis" in parsed(guides.INDEX).links
+    found = [
+        link for link in parsed("guides/diagnosis/README.md").links if link.startswith("/guides/diagnosis/")
+    ]
+    assert list(dict.fromkeys(found)) == [f"/guides/diagnosis/{one.name}" for one in HYPOTHESES]
+    assert api.ask("/guides/diagnosis").status_code == 200
+
+
 def test_the_guides_there_are_are_those_that_rules_may_name() -> None:
     assert set(guides.names()) == contract.names()
 
@@ -107,7 +139,7 @@ def test_blocks_lists_and_code_of_a_page_are_as_they_are_written(file: str) -> N
     assert sum(page.lists) == len(re.findall(r"^ *\d+\. ", prose, re.MULTILINE))
 
 
-@pytest.mark.parametrize("file", [file for file in OF_GUIDES if file != guides.INDEX])
+@pytest.mark.parametrize("file", [file for file in OF_GUIDES if file not in INDEXES])
 def test_a_guide_has_two_numbered_lists_of_three_steps_or_more(file: str) -> None:
     """What to look at, and what to change; a block between two steps would make more of them."""
     assert len(parsed(file).lists) == 2
@@ -132,9 +164,11 @@ def test_every_link_leads_to_a_heading_or_a_page_that_is_there(file: str) -> Non
 
 
 def test_every_link_of_a_guide_is_one() -> None:
-    """None is dead text."""
+    """None is dead text; of the program's own files, which no server shows, the name stands there."""
     for file in OF_GUIDES:
-        assert len(parsed(file).links) == len(re.findall(r"\]\(", written(file))), file
+        found = re.findall(r"(?<!\w)\]\(|\]\((?!(?:\.\./)+(?:examples|benchmarks)/)", written(file))
+        page = parsed(file)
+        assert len(page.links) + len(page.pictures) == len(found), file
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
@@ -148,7 +182,9 @@ def test_every_page_is_served(address: str, api: Asking) -> None:
     [
         "none", "..%2Fsecurity", "%2e%2e", "README", "KL_HIGH", "kl_high.md", "kl_high%00", "more", "more/",
         "more/none", "more/../security", "more/..%2f..%2fREADME", "more/guides/kl_high", "more/images/runs.png",
-        "more/redis.md", "more//redis", "more/decisions/",
+        "more/redis.md", "more//redis", "more/decisions/", "diagnosis/none", "diagnosis/temperature.md", "diagnosis/README",
+        "diagnosis/..%2fkl_high", "images/diagnosis/none.svg", "images/diagnosis/..%2f..%2fredis.md",
+        "images/diagnosis/temperature", "images/run-desk-light.png",
     ],
 )  # fmt: skip
 def test_what_is_no_page_is_not_there(name: str, api: Asking) -> None:
@@ -195,6 +231,24 @@ def test_html_is_text_and_scripts_are_no_links() -> None:
     assert "<table>" in body
     assert body.count("<ol>") == 1
     assert Parsed(body).blocks == ["rollout_is: token\n"]
+
+
+def test_a_picture_is_one_of_those_there_are_or_its_words() -> None:
+    text = (
+        "# A\n\n![stale & old](../images/diagnosis/stale_weights.svg) ![none](../images/none.svg)\n"
+        "![far](https://a.example/b.png) ![script](javascript:alert(1)) "
+        "[![both](../images/diagnosis/temperature.svg)](kl_high.md)\n"
+    )
+    _, body = guides.shown("guides/x.md", text)
+    assert '<img src="/guides/images/diagnosis/stale_weights.svg" alt="stale &amp; old" />' in body
+    assert body.count("<img") == 2
+    assert "none\nfar" in body
+    assert "a.example" not in body
+    assert 'src="javascript' not in body
+    assert (
+        '<a href="/guides/kl_high"><img src="/guides/images/diagnosis/temperature.svg" alt="both" /></a>'
+        in body
+    )
 
 
 def test_a_page_has_a_way_out_where_people_log_in(store: Store, tmp_path: Path) -> None:

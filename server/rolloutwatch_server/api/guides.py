@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Request
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from rolloutwatch_server import guides
 from rolloutwatch_server.api.framed import framed
@@ -20,6 +20,21 @@ def get_guides(request: Request) -> HTMLResponse:
 def get_guide(name: str, request: Request) -> HTMLResponse:
     """Show one."""
     return _page(request, f"/guides/{name}")
+
+
+@router.get("/guides/diagnosis/{name}")
+def get_guide_of_a_diagnosis(name: str, request: Request) -> HTMLResponse:
+    """Show what a run may have."""
+    return _page(request, f"/guides/diagnosis/{name}")
+
+
+@router.get("/guides/images/diagnosis/{name}")
+def get_picture(name: str) -> Response:
+    """Show how that looks."""
+    found = guides.picture(f"/guides/images/diagnosis/{name}")
+    if found is None:
+        raise HTTPException(404, f"there is no picture {name[:100]!r}: the guides show those there are.")
+    return Response(found, media_type="image/svg+xml")
 
 
 @router.get("/guides/more/{name:path}")
