@@ -216,8 +216,12 @@ def axis_of(panel: Panel, series: Sequence[Points]) -> Axis:
     least = max(panel.least, 2 * scale.matters) if panel.axis == "linear" else 2.0
     if high - low < least:
         low, high = (low + high - least) / 2, (low + high + least) / 2
-        if panel.axis == "linear" and scale.ideal == 0 and min(placed) >= 0:
-            low, high = 0.0, high - low
+        if (
+            panel.axis == "linear" and min(placed) >= scale.ideal
+        ):  # where nothing can be it is not to be shown
+            low, high = scale.ideal, scale.ideal + least
+        if panel.axis == "linear" and max(placed) <= scale.ideal:
+            low, high = scale.ideal - least, scale.ideal
     room = 0.06 * (high - low)
     return axis._replace(low=low - room, high=high + room)
 

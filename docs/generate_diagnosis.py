@@ -72,24 +72,23 @@ def replaced(page: Path, heading: str, printed: str) -> str:
 
 def points() -> str:
     """Return all facts, and for each hypothesis how much it counts that one holds, and that it does not."""
-    head = ["fact", "asks", *(f"[`{one.name}`]({one.name}.md)" for one in HYPOTHESES)]
-    rows = [
+    asked = (
+        [f"`{name}`", (inspect.getdoc(fact.holds) or "").partition("\n")[0]] for name, fact in FACTS.items()
+    )
+    counted = (
         [
             f"`{name}`",
-            (inspect.getdoc(fact.holds) or "").partition("\n")[0],
-            *(
-                " / ".join(signed(one) for one in each.points[name]) if name in each.points else ""
-                for each in HYPOTHESES
-            ),
+            *(" / ".join(map(signed, one.points[name])) if name in one.points else "" for one in HYPOTHESES),
         ]
-        for name, fact in FACTS.items()
-    ]
+        for name in FACTS
+    )
     told = (
-        "Printed by `make docs` from `hypotheses.py` and `facts.py`: points where a fact holds / where it does not. "
+        "Printed by `make docs` from `facts.py` and `hypotheses.py`: what is asked, and the points for a yes / for a no. "
         f"What is not in the table has {SOMETHING_ELSE:g} points whatever the facts, "
         f"and a cause is named from a confidence of {SURE:g} on."
     )
-    return f"{told}\n\n{table(head, rows)}"
+    head = ["points", *(f"[`{one.name}`]({one.name}.md)" for one in HYPOTHESES)]
+    return f"{told}\n\n{table(['fact', 'asks'], asked)}\n{table(head, counted)}"
 
 
 def signed(value: float) -> str:
