@@ -108,7 +108,7 @@ def _divergence(sums: Numbers, maxima: Numbers) -> Numbers:
     for quarter in ("first", "last"):
         if sums[f"tokens_{quarter}"]:
             mean = sums[f"log_ratio_abs_{quarter}"] / sums[f"tokens_{quarter}"]
-            # what is summed in float32 may overflow where all of it is of no use
+            # a sum of the largest numbers of float32 is infinite in it, and no mean is above the highest
             figures[f"logprob_abs_diff_{quarter}_quarter"] = min(mean, figures["logprob_abs_diff_max"])
     if maxima["k3"] > 0 and sums["k3"] > 0:
         # what is rounded may leave others below 0
