@@ -13,7 +13,7 @@ from rolloutwatch_contract.diagnosis.evidence import Evidence
 
 Answer = bool | None
 
-MOVED = 4.0  # spreads: further away than a figure is by chance
+MOVED = 3.0  # spreads: further away than a figure is by chance
 GAP_NOISE, GAP_STEPS = (
     5.0,
     16,
@@ -230,7 +230,7 @@ def grows_along(e: Evidence) -> Answer:
     first, last = e.times("logprob_abs_diff_first_quarter"), e.times("logprob_abs_diff_last_quarter")
     if math.isnan(first) or math.isnan(last) or not first > 0:
         return None
-    return between(last / first, no=3.0, yes=8.0)
+    return between(last / first, no=2.5, yes=4.5)
 
 
 def _size(e: Evidence) -> str:
