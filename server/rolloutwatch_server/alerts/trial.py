@@ -1,28 +1,22 @@
 """What rules would have done on a run that is in the archive, in as much time as somebody waits for an answer."""
 
-import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from rolloutwatch_contract.rules import Rule
-from rolloutwatch_server.alerts.evaluation import RunAlerts
-from rolloutwatch_server.alerts.feed import Piece
 from rolloutwatch_server.alerts.notes import Began
 from rolloutwatch_server.alerts.plan import Plan
-from rolloutwatch_server.alerts.recorded import ANY, Happened, replay
+from rolloutwatch_server.alerts.recorded import Happened, replay, trial
 from rolloutwatch_server.alerts.state import Transition
 from rolloutwatch_server.alerts.steps import Steps
 from rolloutwatch_server.store import Store
-from rolloutwatch_server.store.judged import Judged
-from rolloutwatch_server.store.portions import Portion
 
 MOST_STEPS = 100_000  # of a run, the first ones
 MOST_TRANSITIONS = 1000
 MOST_SECONDS = 10.0
-STEPS_AT_ONCE = 5000
 
 _turn = threading.Lock()  # one after the other: who judges keeps the ingest waiting a little
 
@@ -72,7 +66,13 @@ def _try(store: Store, run: str, rules: Sequence[Rule], is_over: Callable[[], bo
     transitions: list[Happened] = []
     with store.judged(run) as judged:
         was_judged = any(isinstance(note, Began) for note in judged.notes)
-        happening = _as_judged(judged, plan, steps) if was_judged else _as_shown(store, run, plan, steps)
+        pieces = steps.of(judged.pieces(_metrics(plan)))
+        # what the rules of then were shown, when they were: late figures late, and ends where they were
+        happening = (
+            replay(pieces, judged.notes, lambda version: plan, is_recorded=False)
+            if was_judged
+            else trial(pieces, judged.notes, plan)
+        )
         for step, happened in happening:
             if is_over() or steps.count >= MOST_STEPS or len(transitions) >= MOST_TRANSITIONS:
                 complete = False
@@ -82,32 +82,5 @@ def _try(store: Store, run: str, rules: Sequence[Rule], is_over: Callable[[], bo
     return Trial(run, steps.first, steps.last, steps.count, complete, transitions[:MOST_TRANSITIONS])
 
 
-def _as_judged(judged: Judged, plan: Plan, steps: Steps) -> Iterator[tuple[int, list[Happened]]]:
-    """Judge what the rules of then were shown, when they were: late figures late, and ends where they were."""
-    pieces = steps.of(judged.pieces(_metrics(plan)))
-    yield from replay(pieces, judged.notes, lambda version: plan, is_recorded=False)
-
-
-def _as_shown(store: Store, run: str, plan: Plan, steps: Steps) -> Iterator[tuple[int, list[Happened]]]:
-    """Judge what is shown of a run that no rules ever were in force for, one that was imported say."""
-    alerts = RunAlerts(plan)
-    for portion in store.portions(run, _metrics(plan), steps=STEPS_AT_ONCE, bare=True):
-        for piece in steps.of(_of(portion)):
-            yield piece.step, alerts.feed(piece).transitions
-
-
 def _metrics(plan: Plan) -> list[str]:
     return sorted(frozenset().union(*plan.metrics_of))
-
-
-def _of(portion: Portion) -> Iterator[Piece]:
-    """Yield the steps of a portion, those without any of the figures too, which an absence is made of."""
-    columns = [
-        (name, portion.values[name].tolist(), portion.present[name].tolist()) for name in portion.values
-    ]
-    time_before = 0.0
-    for row, (step, at) in enumerate(zip(portion.step.tolist(), portion.time.tolist(), strict=True)):
-        metrics = {name: values[row] for name, values, present in columns if present[row]}
-        time_before = at if math.isfinite(at) else time_before
-        # a step without any of the figures is one all the same
-        yield Piece(step, time_before, 0, metrics or {ANY: 0.0})
