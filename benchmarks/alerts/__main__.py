@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import command
-from benchmarks.alerts.evaluation import core_fraction, default_rules_step_us
+from benchmarks.alerts.evaluation import core_fraction, default_rules_step_us, value_us
 from benchmarks.alerts.latency import Inbox, delays
 from benchmarks.alerts.load import DOCUMENTS, RUNS, STEPS_PER_S, Cost, Load
 from benchmarks.alerts.report import BARS, MEANINGS
@@ -85,6 +85,8 @@ def _judging(bench: Bench) -> Figures:
         "core_fraction_500_rules_64_runs": many["core_fraction"],
         "judging_us_per_step_500_rules": many["step_us"],
         "judging_us_per_step_default_rules": default_rules_step_us(bench.effort.judging / 4),
+        "judging_us_per_value_jump": value_us("jump", bench.effort.judging / 8),
+        "judging_us_per_value_drift": value_us("drift", bench.effort.judging / 8),
     }
 
 

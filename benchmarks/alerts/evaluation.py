@@ -19,6 +19,7 @@ from rolloutwatch_contract.severity import Severity
 from rolloutwatch_server.alerts.evaluation import RunAlerts
 from rolloutwatch_server.alerts.feed import Piece
 from rolloutwatch_server.alerts.plan import Plan
+from rolloutwatch_server.alerts.windows import empty_window
 
 _NEAR_ONE = ("rollout_is_mean", "rollout_is_eff_sample_size", "mismatch_ppl_ratio", "n_tokens")
 _AFTER_A_LOSS = {"dropped_records", "unmeasured_steps"}  # which the server makes, and only then
@@ -65,6 +66,20 @@ def core_fraction(
 def default_rules_step_us(seconds: float) -> float:
     """Return the microseconds that one step of one run costs with the default rules."""
     return 1e6 * statistics.median(_costs(Plan(DEFAULT_RULES), [healthy_figures()], 8, seconds))
+
+
+def value_us(function: str, seconds: float, samples: int = 400) -> float:
+    """Return the microseconds that a window takes for one more value, once it is full."""
+    window = empty_window(function, samples, "mismatch_k3_kl")
+    values = np.random.default_rng(SEED).lognormal(-7, 0.5, 1000).tolist()
+    costs = []
+    began = time.perf_counter()
+    while len(costs) < 2 or time.perf_counter() - began < seconds:
+        before = time.process_time()
+        for step, value in enumerate(values):
+            window.push(step, value)
+        costs.append((time.process_time() - before) / len(values))
+    return 1e6 * statistics.median(costs[1:])  # the first ones filled it
 
 
 def healthy_figures() -> dict[str, float]:
@@ -130,3 +145,5 @@ if __name__ == "__main__":
     print(f"500 rules x 64 runs x 10 steps a second: {found['core_fraction']:.3f} of a core")
     print(f"a step of a run: {found['step_us']:.0f} microseconds")
     print(f"with the {len(DEFAULT_RULES)} default rules: {default_rules_step_us(5.0):.0f} microseconds")
+    for name in ("mean", "off", "trend", "saw", "jump", "drift"):
+        print(f"a value of {name} over 400: {value_us(name, 1.0):.1f} microseconds")

@@ -21,6 +21,8 @@ MEANINGS: Mapping[str, str] = {
     "core_fraction_500_rules_64_runs_in_server": "the same: what the server takes with these rules beyond what it takes without",
     "judging_us_per_step_default_rules": "processor time of one step of one run with the default rules",
     "judging_us_per_step_500_rules": "with 500 rules, one in twenty of which fires or waits to",
+    "judging_us_per_value_jump": "processor time that a value of jump(metric, 400) takes",
+    "judging_us_per_value_drift": "the same of drift",
     "ingest_records_per_s_no_rules": "archived of what waits in Redis, 56 scalars each, without any rule",
     "ingest_records_per_s_default_rules": "with the default rules",
     "ingest_records_per_s_500_rules": "with 500 rules",

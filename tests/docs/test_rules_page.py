@@ -9,6 +9,7 @@ from rolloutwatch_contract.conditions.functions import FUNCTIONS
 from rolloutwatch_contract.known_metrics import KnownMetrics
 from rolloutwatch_contract.limits import limits_of
 from rolloutwatch_contract.rule_tables import KEYS
+from rolloutwatch_contract.scales import SCALES
 from rolloutwatch_contract.written_rules import RuleError, parse_rules
 from tests.contract.test_default_rules import judged
 from tests.docs.test_examples_run import ROOT, blocks
@@ -49,6 +50,14 @@ def test_every_function_of_the_page_is_written_as_it_is_read() -> None:
     for call in calls:
         written = call.replace("condition", "a > 1")
         parse(written if call.startswith(("absent", "silent")) else f"{written} > 1")
+
+
+def test_scales_are_told_as_they_are() -> None:
+    told = {name.strip("`"): (ideal, matters) for name, ideal, matters in rows("### Baselines")}
+    assert told == {
+        name: (f"{scale.ideal:g}", f"{scale.matters:g}" + " of the logarithm" * scale.is_ratio)
+        for name, scale in SCALES.items()
+    }
 
 
 def test_what_is_unknown_is_told_as_it_is() -> None:

@@ -51,6 +51,16 @@ def play(
         ("be it as NaN, has not come", "absent(a, 3)", [1, NAN, NAN, NAN, NAN, NAN], []),
         ("known of a step once the next one begins", "absent(a, 3)", [1, None, None, None], []),
         ("known of a step once the next one begins", "absent(a, 3)", [1, None, None, None, None], ["3 firing"]),
+        ("known as soon as there are 20 values before this one", "jump(a, 200) > 4", [1, 2, 3] * 6 + [1, 2, 9],
+         ["20 firing"]),
+        ("known as soon as there are 20 values before this one", "jump(a, 200) > 4", [1, 2, 3] * 6 + [1, 9], []),
+        ("one wild value brings 5", "drift(a, 40) == 5", [1] * 20 + [1e9], ["20 firing"]),
+        ("a value beyond all of them is infinitely far off", "jump(a, 40) > 1e308", [1] * 20 + [1.001], ["20 firing"]),
+        ("An infinite value is infinitely far", "jump(a, 40) < -1e308", [1, 2] * 10 + [-INF], ["20 firing"]),
+        ("if the median is infinite it is unknown", "not jump(a, 40) == 7", [INF] * 20 + [1, INF], []),
+        ("nothing is added", "drift(a, 40) == 0", [INF] * 20 + [1], ["20 firing"]),
+        ("from -1 to 1: Kendall's tau over time", "trend(a, 3) == 1", [3, 1, 2, 3], ["3 firing"]),
+        ("near 1 for what climbs slowly and falls at once", "saw(a, 11) == 0.8", [*range(10), 0], ["10 firing"]),
         ("an infinite ratio is above every limit", "a > 1e308", [1, INF], ["1 firing"]),
         ("so is a `mean` or `max` over it", "mean(a, 2) > 1e308", [1, INF, 1, 1], ["1 firing", "3 resolved"]),
         ("so is a `mean` or `max` over it", "max(a, 2) > 1e308", [1, INF, 1, 1], ["1 firing", "3 resolved"]),
@@ -104,6 +114,15 @@ def test_windows_go_on_or_begin_empty_as_the_page_says() -> None:
     assert "Windows begin empty after a run has ended" in PAGE
     assert [one.change.value for _, one in alerts.end(9.0).transitions] == ["resolved"]
     assert play(alerts, [1, 1, 1], first=5, session=4) == ["7 firing"]
+
+
+def test_another_session_begins_a_baseline_anew_as_the_page_says() -> None:
+    assert "unknown until it has brought 20 values" in PAGE
+    assert "An alert that fires goes on until it is known again" in PAGE
+    alerts = RunAlerts(Plan([rule("jump(a, 40) > 4")]))
+    assert play(alerts, [1] * 20 + [9]) == ["20 firing"]
+    assert play(alerts, [9] * 20, first=21, session=2) == []
+    assert play(alerts, [9], first=41, session=2) == ["41 resolved"]
 
 
 @pytest.mark.parametrize(
