@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "examples")]
 
 # this file is a command, not a part of a package
-from benchmarks.detection.cases import BEGINS, CAUSES, LASTS, TUNED_SEEDS, UNSEEN  # noqa: E402
+from benchmarks.detection.cases import BEGINS, CAUSES, LASTS, UNSEEN  # noqa: E402
 from benchmarks.detection.recording import FOLDER, read  # noqa: E402
 from rolloutwatch_contract.diagnosis import SOMETHING_ELSE, SURE  # noqa: E402
 from rolloutwatch_contract.diagnosis.facts import FACTS  # noqa: E402
@@ -23,6 +23,7 @@ from rolloutwatch_contract.scales import scale_of  # noqa: E402
 from tiny.faults import FAULTS  # noqa: E402
 
 PAGES = Path(__file__).with_name("guides") / "diagnosis"
+SEEDS = 0, 2  # of the runs whose figures are shown
 LOOKED_AT = 20  # steps, the last ones of the fault and the last ones before it
 
 # of each hypothesis the figures that its page shows
@@ -127,7 +128,7 @@ def recordings(name: str) -> Iterator[str]:
     for fault, cause in CAUSES.items():
         if cause == name and fault not in UNSEEN:
             for strength in FAULTS[fault].strengths:
-                for seed in TUNED_SEEDS:
+                for seed in SEEDS:
                     if (FOLDER / f"{fault}_{strength:g}_bf16_{seed}.rwz").exists():
                         yield f"{fault}_{strength:g}_bf16_{seed}"
 
