@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,6 +34,17 @@ SECOND = document(
     rule("max", "max(kl, 2) > 0.9"),
     rule("rewarded", "reward > 0.5 or ess > 0.9"),
 )
+
+
+BASELINES = document(
+    rule("jump", "jump(kl, 40) > 1"),
+    rule("fall", "jump(ess, 60) < -1 or jump(side, 40) < -1"),
+    rule("drift", "drift(kl, 40) > 1"),
+    rule("often", "share(drift(side, 45) > 0, 10) > 0.5"),
+    rule("rising", "trend(kl, 10) > 0.2 and saw(kl, 10) > 0"),
+    own=("kl", "ess", "side"),
+)
+OTHER_BASELINES = BASELINES.replace("jump(kl, 40)", "jump(kl, 41)") + rule("late", "drift(ess, 40) < -1")
 
 
 def test_what_flaps_is_found_again_with_all_that_is_told_of_it(tmp_path: Path) -> None:
@@ -84,6 +96,62 @@ def test_a_run_that_goes_back_keeps_its_alerts_and_misses_what_never_comes_again
         ("mean", "firing", 1, 20),
         ("gone", "firing", 1, 94),
     ]
+    assert judged_again(stage.store, RUN) == []
+
+
+def level(session: int, steps: range, kl: float = 0.0) -> list[tuple[int, Record]]:
+    """Steps of a session at all of which K1 is the same."""
+    return [(session, StepRecord(step, float(step), {"kl": kl})) for step in steps]
+
+
+HIGH, AGAIN, ESS = {"kl": 1.0}, {"kl": 0.0}, {"ess": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "fires"),
+    [
+        # the second session has 20 values before step 45, and 19 before 44
+        (level(0, range(25)), [*level(1, range(25, 45)), (1, StepRecord(45, 45.0, HIGH))], 45),
+        (level(0, range(25)), [*level(1, range(25, 44)), (1, StepRecord(44, 44.0, HIGH))], None),
+        # what is shown of steps 22 to 24 is no more what was judged, and those were of the first session
+        (
+            level(0, range(25)),
+            [*level(1, range(25, 40)), (1, StepRecord(22, 99.0, AGAIN)), *level(1, range(40, 43)),
+             (1, StepRecord(43, 43.0, HIGH))],
+            None,
+        ),
+        # the figure of step 11 is late, and the first of the second session: there are 20 before step 32
+        (
+            [*level(0, range(10)), *((0, StepRecord(step, float(step), ESS)) for step in (10, 11, 12))],
+            [(1, StepRecord(11, 12.5, AGAIN)), *level(1, range(13, 32)), (1, StepRecord(32, 32.0, HIGH))],
+            32,
+        ),
+        # a session beside it brings another figure of the same steps, and nothing is forgotten
+        (
+            level(0, range(15)),
+            [one for step in range(15, 25) for one in ((1, StepRecord(step, float(step), ESS)),
+                                                       *level(0, range(step, step + 1)))]
+            + [(0, StepRecord(25, 25.0, HIGH))],
+            25,
+        ),
+        # the run goes back, and the new session has a past of its own only
+        (level(0, range(30)), [*level(1, range(9, 29)), (1, StepRecord(29, 99.0, HIGH))], 29),
+        (level(0, range(30)), [*level(1, range(9, 28)), (1, StepRecord(28, 99.0, HIGH))], None),
+    ],
+    ids=["long enough", "too short", "again from further back", "late", "beside", "back", "back, too short"],
+)  # fmt: skip
+def test_a_baseline_is_of_one_session_live_and_after_a_restart_and_judged_again(
+    tmp_path: Path, first: list[tuple[int, Record]], second: list[tuple[int, Record]], fires: int | None
+) -> None:
+    stage = Stage(tmp_path / "archive.db")
+    stage.store.save_rule_set(document(rule("jump", "jump(kl, 40) > 4", clear="kl < 0")), "api", "somebody")
+    stage.bring([(0, RunStart("math", "a", 0.0)), *first])
+    stage.bring([(1, RunStart("math", "a", 50.0))])
+    for one in second:
+        stage.anew()
+        stage.bring([one])
+    fired = [step for _, change, _, step, *_ in timeline(stage.store, RUN) if change == "firing"]
+    assert fired == ([] if fires is None else [fires])
     assert judged_again(stage.store, RUN) == []
 
 
@@ -151,6 +219,7 @@ class Stage:
 
 
 METRICS = ("kl", "ess", "reward", "other")
+BESIDE = 99  # a session that brings a figure of its own, at the steps of others
 
 figures = st.sampled_from([0.0, 0.3, 0.45, 0.6, 0.95, 1.0, math.nan, math.inf])
 
@@ -191,15 +260,65 @@ def happenings(draw: st.DrawFn) -> list[Happening]:
     return found
 
 
+LONG_KINDS = ("steps",) * 6 + ("late", "late", "again", "resume", "resume", "rules", "end")
+
+
+@st.composite
+def long_happenings(draw: st.DrawFn) -> list[Happening]:
+    """Sessions that go on from one another, with or without one beside them, each for so long that baselines are known."""
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    found: list[Happening] = [(0, RunStart("math", "a", 100.0)), (BESIDE, RunStart("math", "a", 100.5))]
+    session, step, time = 0, -1, 101.0
+
+    def record(at: int, *names: str) -> StepRecord:
+        return StepRecord(at, time, {name: round(random.normal(), 1) for name in names})
+
+    for kind in ("steps", *draw(st.lists(st.sampled_from(LONG_KINDS), min_size=2, max_size=5))):
+        time += 1.0
+        if kind == "rules":
+            found.append(Rules(draw(st.sampled_from([BASELINES, OTHER_BASELINES]))))
+        elif kind in ("resume", "end"):
+            found += [(session, RunEnd(time))] if kind == "end" else []
+            session, step = session + 1, max(-1, step - draw(st.integers(0, 9)))
+            found.append((session, RunStart("math", "a", time + 0.5)))
+        elif kind in ("late", "again"):
+            at, name = max(0, step - draw(st.integers(0, 9))), draw(st.sampled_from(["kl", "ess", "side"]))
+            speaker = draw(st.sampled_from([session, max(0, session - 1), BESIDE]))
+            found.append((speaker, record(at, name)))
+        else:
+            names = draw(st.sampled_from([("kl", "ess"), ("kl",), ("ess",), ("kl", "ess", "side")]))
+            has_other = draw(st.booleans())
+            for _ in range(draw(st.integers(1, 35))):
+                step, time = step + 1, time + 1.0
+                found.append((session, record(step, *names)))
+                found += [(BESIDE, record(step, "side"))] if has_other else []
+    return found
+
+
+@settings(max_examples=8, deadline=None)
+@given(happened=long_happenings(), data=st.data())
+def test_baselines_are_the_same_whoever_spoke_when_and_are_found_again(
+    happened: list[Happening], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Though what is read again is shown step by step, and of each figure there is only the session that brought it."""
+    assert_the_same_again(BASELINES, happened, data, tmp_path_factory)
+
+
 @settings(max_examples=25, deadline=None)
 @given(happened=happenings(), data=st.data())
 def test_batches_and_restarts_change_nothing_and_the_archive_gives_the_same_again(
     happened: list[Happening], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Record by record, or in batches with the server started anew in between; and from what is shown and noted."""
+    assert_the_same_again(FIRST, happened, data, tmp_path_factory)
+
+
+def assert_the_same_again(
+    rules: str, happened: list[Happening], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     whole, cut = (Stage(tmp_path_factory.mktemp("alerts") / "archive.db") for _ in range(2))
     for stage in (whole, cut):
-        stage.store.save_rule_set(FIRST, "api", "somebody")
+        stage.store.save_rule_set(rules, "api", "somebody")
     waiting: list[tuple[int, Record]] = []
     for one in happened:
         if isinstance(one, Rules):
