@@ -27,6 +27,7 @@ SECONDS_TO_START = 60.0
 SECONDS_TO_STOP = 15.0
 LOCK, ANNOUNCEMENT = "lock", "server.json"  # what a server keeps in its data folder while it runs
 STEPS_A_SECOND = 10  # slow enough to be watched
+FAULT_FROM, FAULT_STEPS = 150, 100  # after enough steps to know what is usual
 PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 
@@ -48,6 +49,7 @@ def main() -> int:
         redis_url = wait_until_ready(server, args)
         # what a demo leaves is in its data folder, and nowhere else
         os.environ.setdefault("ROLLOUTWATCH_SPOOL_DIR", str(args.data_dir / "spool"))
+        print("".join(f"{line}\n" for line in programme(args)), end="", flush=True)
         trainer = start("training run", trainer_command(args, redis_url), children)
         return watch(server, trainer)
     except Stop:
@@ -163,7 +165,35 @@ def trainer_command(args: argparse.Namespace, redis_url: str) -> list[str]:
     """Return the command that trains."""
     command = [sys.executable, str(HERE / "tiny_rl.py"), "--steps", str(args.steps), "--redis-url", redis_url]
     command += ["--pace", str(STEPS_A_SECOND)]
-    return command + (["--fault", args.fault] if args.fault else [])
+    if args.fault:
+        command += ["--fault", args.fault, "--fault-from", str(FAULT_FROM), "--fault-steps", str(FAULT_STEPS)]
+    return command
+
+
+def programme(args: argparse.Namespace) -> list[str]:
+    """Return what will happen and when, in lines; nothing is said of a run without a fault."""
+    if not args.fault:
+        return []
+    from tiny.faults import FAULTS  # brings torch
+
+    if 0 < args.steps <= FAULT_FROM:
+        return [
+            f"Nothing will be wrong: the fault begins at step {FAULT_FROM}, and STEPS={args.steps} ends before it."
+        ]
+    fault, ends = FAULTS[args.fault], FAULT_FROM + FAULT_STEPS
+    told = [
+        f"What will happen, at {STEPS_A_SECOND} steps a second or as many as this machine makes:",
+        f"  step   0  All is well; the first {FAULT_FROM} steps show what is usual in this run.",
+        f"  step {FAULT_FROM:3}  The fault begins: {fault.what}. Look for: {fault.look_for}.",
+        "            Alerts fire, and the page of the run says what it probably is. What to do is told by",
+        f"            http://{HOST}:{args.port}/guides/diagnosis/{fault.cause}",
+    ]
+    if 0 < args.steps <= ends:
+        return told
+    return [
+        *told,
+        f"  step {ends:3}  It is mended; most alerts end after five good steps, and the run goes on.",
+    ]
 
 
 def start(name: str, command: list[str], children: list[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:

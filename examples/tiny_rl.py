@@ -6,7 +6,7 @@ and the two do not quite agree. The lines marked with >>> are all that a trainer
 
     python examples/tiny_rl.py                        # against a running `rolloutwatch serve`
     python examples/tiny_rl.py --fault stale          # from step 150 on the weights are not synced for 100 steps
-    python examples/tiny_rl.py --list-faults
+    python examples/tiny_rl.py --list-faults          # what can be broken, and what a diagnosis calls it
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main() -> int:
     args = parse_arguments()
     if args.list_faults:
         for name, fault in FAULTS.items():
-            print(f"{name:<12} {fault.what}; look for: {fault.look_for}")
+            print(f"{name:<12} {fault.what}; look for: {fault.look_for}; it is called {fault.cause}")
         return 0
     monitor = rolloutwatch.Monitor(  # >>>
         project=args.project, run=args.run, config=CORRECTION, redis_url=args.redis_url

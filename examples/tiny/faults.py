@@ -135,10 +135,11 @@ def keep(rollouts: Rollouts, _: torch.Generator, __: Moment) -> Rollouts:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done wrong, in words and in deeds, and which figures tell of it."""
+    """What is done wrong, in words and in deeds, which figures tell of it, and what a diagnosis calls it."""
 
     what: str
     look_for: str
+    cause: str
     strengths: tuple[float, ...] = (0.0,)
     sync: Sync = sync_all
     sampling: Draw = lambda _: PLAIN
@@ -150,120 +151,150 @@ class Fault:
         return self.strengths[0]
 
 
-HEALTHY = Fault("nothing", "ESS near 1, KL near 0, perplexity ratio near 1")
+HEALTHY = Fault("nothing", "ESS near 1, KL near 0, perplexity ratio near 1", "")
 
 FAULTS: dict[str, Fault] = {
-    "stale": Fault("rollout weights are not synced", "everything gets worse step by step", sync=sync_nothing),
+    "stale": Fault(
+        "rollout weights are not synced",
+        "everything gets worse step by step",
+        "stale_weights",
+        sync=sync_nothing,
+    ),
     "late": Fault(
         "rollout weights are synced every 12th step only",
         "KL grows and falls back like a saw",
+        "stale_weights",
         (12, 8, 24),
         sync=sync_seldom,
     ),
     "layer": Fault(
-        "one tensor is never synced", "KL grows slowly and never falls back", sync=sync_all_but_one
+        "one tensor is never synced",
+        "KL grows slowly and never falls back",
+        "unsynced_tensor",
+        sync=sync_all_but_one,
     ),
     "scales": Fault(
         "one matrix has the wrong int8 scale",
         "KL and perplexity ratio jump",
+        "precision",
         (1.5, 1.25, 2.0),
         sync=sync_with_wrong_scales,
     ),
     "drift": Fault(
         "the int8 scale of one matrix gets worse step by step",
         "KL grows slowly, and no sync helps",
+        "precision",
         (0.01, 0.005, 0.02),
         sync=sync_with_drifting_scales,
     ),
     "cache": Fault(
         "keys and values are cached in 3 bits",
-        "the log-probs differ more towards the end of a response",
+        "KL and perplexity ratio jump",
+        "precision",
         (3, 4, 2),
         sampling=lambda now: Sampling(cache_bits=int(now.strength)),
     ),
     "positions": Fault(
         "the rollout engine counts positions from one",
-        "KL and perplexity ratio jump",
+        "the log-probs differ more towards the end of a response",
+        "grows_with_position",
         sync=sync_with_shifted_positions,
     ),
     "stretched": Fault(
         "the rollout engine stretches positions",
         "the log-probs differ more towards the end of a response",
+        "grows_with_position",
         (0.5, 0.3, 1.0),
         sync=sync_with_stretched_positions,
     ),
     "head": Fault(
         "the rollout engine has the last matrix in 4 bits",
         "KL and perplexity ratio jump",
+        "precision",
         (4, 5, 3),
         sync=sync_with_a_coarse_head,
     ),
     "temperature": Fault(
         "samples at temperature 1.3",
         "surprise gap above 0, correlation stays high",
+        "temperature",
         (1.3, 1.15, 1.6),
         sampling=lambda now: Sampling(temperature=now.strength),
     ),
     "cold": Fault(
         "samples at temperature 0.7",
         "surprise gap below 0, a long tail of ratios",
+        "temperature",
         (0.7, 0.85, 0.5),
         sampling=lambda now: Sampling(temperature=now.strength),
     ),
     "coldraw": Fault(
         "samples at temperature 0.7, reports log-probs of 1.0",
         "surprise gap below 0, all else clean",
+        "raw_logprobs",
         (0.7, 0.8, 0.5),
         sampling=lambda now: Sampling(temperature=now.strength, report_raw=True),
     ),
     "topk": Fault(
         "samples from the 3 likeliest tokens",
         "K1 above 0, K3 far below K1",
+        "truncated_sampling",
         (3, 4, 2),
         sampling=lambda now: Sampling(top_k=int(now.strength)),
     ),
     "topp": Fault(
         "samples from the likeliest tokens that make up 90 %",
         "K1 above 0, K3 far below K1",
+        "truncated_sampling",
         (0.9, 0.95, 0.8),
         sampling=lambda now: Sampling(top_p=now.strength),
     ),
     "minp": Fault(
         "samples from tokens at least 0.1 times as likely as the likeliest",
         "K1 above 0, K3 far below K1",
+        "truncated_sampling",
         (0.1, 0.05, 0.3),
         sampling=lambda now: Sampling(min_p=now.strength),
     ),
     "offbyone": Fault(
-        "log-probs are shifted by one token", "K1 near 0, K3 huge, correlation near 0", (1, -1), damage=shift
+        "log-probs are shifted by one token",
+        "K1 near 0, K3 huge, correlation near 0",
+        "misaligned_logprobs",
+        (1, -1),
+        damage=shift,
     ),
     "retokenised": Fault(
         "2 % of the ids differ in the trainer",
         "a few tokens are far off",
+        "other_tokens",
         (0.02, 0.01, 0.05),
         damage=retokenise,
     ),
     "placeholders": Fault(
         "one sequence in ten has a token in its mask that no policy wrote",
         "a few tokens are all but impossible",
+        "other_tokens",
         (0.1, 0.05, 0.3),
         damage=insert_placeholders,
     ),
     "wrongseq": Fault(
         "two sequences have each other's log-probs",
         "two sequences carry all of K3",
+        "mixed_sequences",
         (1, 2, 4),
         damage=swap_some,
     ),
     "rough": Fault(
         "log-probs are sent with one digit behind the point",
         "the log-probs differ evenly and K1 stays near 0",
+        "precision",
         (1,),
         damage=report_roughly,
     ),
     "zeros": Fault(
         "5 % of the log-probs are missing and read 0.0",
         "share of exact zeros rises",
+        "missing_logprobs",
         (0.05, 0.03, 0.2),
         damage=lose_some,
     ),

@@ -1,5 +1,7 @@
 """`make demo` as a newcomer meets it: it shows a run that grows, and leaves nothing behind."""
 
+import argparse
+import itertools
 import re
 import signal
 import socket
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from demo import programme
 
 from tests.processes import ROOT, ServerProcess, alive, interrupt, run_in_session, wait_for
 from tests.redis_process import free_port
@@ -73,6 +76,40 @@ def test_the_dashboard_outlives_a_run_that_has_finished(tmp_path: Path) -> None:
     finally:
         process.terminate()
         process.communicate(timeout=60)
+
+
+def test_a_demo_with_a_fault_says_first_what_will_happen_and_where_it_is_explained(tmp_path: Path) -> None:
+    """When the fault begins and when it is mended, as the trainer is told; and the guide is there to be read."""
+    port = free_port()
+    process = demo(tmp_path, port, "--steps", "0", "--fault", "stale")
+    try:
+        assert process.stdout is not None
+        told = list(itertools.takewhile(lambda line: not line.startswith("Training run"), process.stdout))
+        text = "".join(told).split("What will happen")[1]
+        assert re.findall(r"^  step +(\d+)  ", text, re.MULTILINE) == ["0", "150", "250"]
+        assert "The fault begins: rollout weights are not synced." in text
+        address = f"http://127.0.0.1:{port}/guides/diagnosis/stale_weights"
+        assert f"  {address}\n" in text
+        assert "The rollout weights are stale" in httpx.get(address).raise_for_status().text
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("steps", "fault", "first", "last"),
+    [
+        (0, "", "", ""),
+        (150, "stale", "Nothing will be wrong", "STEPS=150 ends before it."),
+        (250, "stale", "What will happen", "/guides/diagnosis/stale_weights"),
+        (251, "topp", "What will happen", "the run goes on."),
+    ],
+)
+def test_a_demo_promises_no_step_that_will_not_come(steps: int, fault: str, first: str, last: str) -> None:
+    lines = programme(argparse.Namespace(steps=steps, fault=fault or None, port=8050)) or [""]
+    assert lines[0].startswith(first)
+    assert lines[-1].endswith(last)
+    assert bool(first) == (lines != [""])
 
 
 def test_a_taken_port_is_told_with_its_cure(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from redis import Redis
 from tiny_rl import CORRECTION, imitate
 
 import rolloutwatch
+from benchmarks.detection.cases import CAUSES
 from rolloutwatch import MemorySink
 from rolloutwatch_contract import StepRecord, decode
 from rolloutwatch_contract.conditions import Truth
 from rolloutwatch_contract.default_rules import DEFAULT_RULES
+from rolloutwatch_contract.diagnosis.hypotheses import HYPOTHESES
 from rolloutwatch_contract.keys import RECORD_FIELD, STREAM_PATTERN
 from tests.contract.test_default_rules import judged
 from tests.processes import ROOT
@@ -77,15 +79,25 @@ def test_the_same_precision_agrees_to_rounding(policy: Policy) -> None:
 
 SIGNS = {
     "stale": lambda m: m["mismatch_k3_kl"] > 0.01,
+    "late": lambda m: m["mismatch_k3_kl"] > 0.01,
     "layer": lambda m: m["mismatch_k3_kl"] > 1e-4,
     "scales": lambda m: m["mismatch_k3_kl"] > 0.003,
+    "drift": lambda m: m["mismatch_k3_kl"] > 1e-4,
+    "cache": lambda m: m["mismatch_k3_kl"] > 0.003,
+    "positions": lambda m: m["logprob_abs_diff_last_quarter"] > 3 * m["logprob_abs_diff_first_quarter"],
+    "stretched": lambda m: m["logprob_abs_diff_last_quarter"] > 2 * m["logprob_abs_diff_first_quarter"],
+    "head": lambda m: m["mismatch_k3_kl"] > 5e-4,
     "temperature": lambda m: m["surprise_gap"] > 0.25 and m["prob_pearson_corr"] > 0.8,
     "cold": lambda m: m["surprise_gap"] < -0.1,
     "coldraw": lambda m: m["surprise_gap"] < -0.1 and m["mismatch_k3_kl"] < 0.005,
     "topk": lambda m: m["mismatch_kl"] > 0.005,
+    "topp": lambda m: m["mismatch_kl"] > 10 * m["mismatch_k3_kl"],
+    "minp": lambda m: m["mismatch_kl"] > 10 * m["mismatch_k3_kl"],
     "offbyone": lambda m: m["prob_pearson_corr"] < 0.5 and m["mismatch_k3_kl"] > 0.5,
     "retokenised": lambda m: m["logprob_abs_diff_max"] > 2 and m["logprob_abs_diff_mean"] < 0.5,
+    "placeholders": lambda m: m["ratio_min"] < 1e-3 and m["logprob_abs_diff_median"] < 0.01,
     "wrongseq": lambda m: m["logprob_abs_diff_max"] > 0.5,
+    "rough": lambda m: m["logprob_abs_diff_median"] > 0.01 and abs(m["mismatch_kl"]) < 0.01,
     "zeros": lambda m: m["zero_logprob_fraction"] > 0.02,
 }
 
@@ -96,6 +108,11 @@ def test_a_fault_shows_in_the_figures_and_without_it_they_do_not(name: str, poli
     sign = SIGNS[name]
     assert sign(measured(policy, FAULTS[name], updates=5))
     assert not sign(measured(policy, HEALTHY, updates=5))
+
+
+def test_every_fault_is_called_what_a_diagnosis_can_call_it_and_what_detection_is_measured_by() -> None:
+    assert {fault.cause for fault in FAULTS.values()} == {one.name for one in HYPOTHESES}
+    assert {name: fault.cause for name, fault in FAULTS.items()} == CAUSES
 
 
 def test_generation_reports_the_log_probs_it_drew_from(policy: Policy) -> None:
@@ -122,6 +139,7 @@ def test_precisions_and_faults_are_told_to_whoever_asks() -> None:
     command = [sys.executable, "examples/tiny_rl.py", "--list-faults"]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True).stdout
     assert [line.split()[0] for line in told.splitlines()] == list(FAULTS)
+    assert [line.split()[-1] for line in told.splitlines()] == [fault.cause for fault in FAULTS.values()]
     assert set(PRECISIONS) == {"bf16", "int8", "fp32"}
 
 
