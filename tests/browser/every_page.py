@@ -1,6 +1,9 @@
 """Every page there is: where it is, when it is there, and what can be opened on it; and an archive for all of them."""
 
+import contextlib
+import threading
 import time
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import httpx
@@ -16,6 +19,7 @@ LIVE = "math~grpo"
 OVER = "math~older"
 UNCLEAR = "math~unclear"
 STEPS = 48
+SECONDS_BETWEEN_BREATHS = 5.0
 ILL = range(40, STEPS)
 TRAINING = {"reward": 0.4, "response_length": 512.0, "entropy": 1.1, "mismatch_k3_kl@algebra": 1e-4}
 VETOED = {"rollout_is_veto_fraction": 0.14}
@@ -142,6 +146,20 @@ def fill(site: Site) -> None:
         api.post("/silences", json=silence).raise_for_status()
 
 
-def breathe(site: Site) -> None:
-    """Let the run that lives say so, however long others are looked at."""
-    site.put(LIVE, Heartbeat(time.time()))
+@contextlib.contextmanager
+def breathing(site: Site) -> Iterator[None]:
+    """Let runs that live say so all the while: when one that stalled goes on its page is made anew, which closes what is open."""
+    over = threading.Event()
+
+    def breathe() -> None:
+        while not over.wait(SECONDS_BETWEEN_BREATHS):
+            for run in (LIVE, UNCLEAR):
+                site.put(run, Heartbeat(time.time()))
+
+    thread = threading.Thread(target=breathe)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

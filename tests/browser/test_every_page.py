@@ -9,7 +9,7 @@ from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, expect
 
 from rolloutwatch_dashboard.pages.routes import ROUTES
-from tests.browser.every_page import PLACES, Place, breathe, fill
+from tests.browser.every_page import PLACES, Place, breathing, fill
 from tests.browser.site import Site
 from tests.server.notify.events import webhook
 from tests.server.receiver import Mode, Receiver, always
@@ -95,7 +95,8 @@ def site(tmp_path_factory: pytest.TempPathFactory, redis_url: str) -> Iterator[S
         one.start()
         try:
             fill(one)
-            yield one
+            with breathing(one):
+                yield one
         finally:
             one.stop()
             one.close()
@@ -109,7 +110,6 @@ def test_no_page_is_left_out() -> None:
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
 def test_anybody_can_use_the_page(place: Place, site: Site, page: Page) -> None:
     """It is whole, nothing of it is cut off, axe finds nothing grave, and keys lead everywhere and are seen to."""
-    breathe(site)
     page.set_viewport_size({"width": DESK, "height": 900})
     page.goto(site.url + place.path)
     expect(page.locator(place.drawn).first).to_be_visible()
@@ -124,7 +124,6 @@ def test_anybody_can_use_the_page(place: Place, site: Site, page: Page) -> None:
     page.evaluate(AXE_SCRIPT)
     found = keyed(page)
     found += seen(page, place, "light")
-    breathe(site)
     page.set_viewport_size({"width": PHONE, "height": 844})
     found += seen(page, place, "dark")
     assert "\n".join(dict.fromkeys(found)) == ""
