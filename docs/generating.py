@@ -11,5 +11,8 @@ def write_or_check(page: Path, text: str, source: str) -> int:
         return 0
     if page.exists() and page.read_text(encoding="utf-8") == text:
         return 0
-    print(f"{page.relative_to(Path(__file__).parents[1])} is not what {source}: run 'make docs' and commit it.", file=sys.stderr)
+    print(
+        f"{page.relative_to(Path(__file__).parents[1])} is not what {source}: run 'make docs' and commit it.",
+        file=sys.stderr,
+    )
     return 1

@@ -248,7 +248,7 @@ def _new(values: tuple[float, ...], samples: int, metric: str) -> float:
     phi = 0.0
     if 0 < usual.distance < math.inf:
         links = [_apart(one, other) for one, other in itertools.pairwise(usual.reference)]
-        phi = 1 - (1.4826 * statistics.median(links) / usual.distance) ** 2 / 2
+        phi = 1 - (1.4826 * statistics.median(links) / usual.distance) ** 2 / 2 - len(usual.reference) ** -0.5
     phi = min(max(phi, 0.0), 0.95)
     if phi and math.isfinite(usual.value):
         z = (z - phi * ((usual.before - usual.center) / usual.spread)) / math.sqrt(1 - phi * phi)

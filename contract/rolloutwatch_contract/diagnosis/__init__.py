@@ -69,12 +69,12 @@ def diagnose(series: Mapping[str, Series], step: int, onset: int) -> Diagnosis:
     evidence = evidence_of(series, step, onset)
     answers = {name: fact.holds(evidence) for name, fact in FACTS.items()}
     if answers["differs"] is None or not (answers["differs"] or answers["gap_moved"]):
-        return Diagnosis(step, onset)
+        return Diagnosis(step, evidence.onset)
     weights = {one.name: math.exp(_points(one, answers)) for one in HYPOTHESES}
     whole = sum(weights.values()) + math.exp(SOMETHING_ELSE)
     causes = [_cause(one, weights[one.name] / whole, evidence, answers) for one in HYPOTHESES]
     likely = sorted(causes, key=lambda cause: -cause.confidence)
-    return Diagnosis(step, onset, tuple(cause for cause in likely if cause.confidence >= SHOWN))
+    return Diagnosis(step, evidence.onset, tuple(cause for cause in likely if cause.confidence >= SHOWN))
 
 
 def _points(one: Hypothesis, answers: Mapping[str, bool | None]) -> float:

@@ -26,7 +26,7 @@ SIZES = (
     "mismatch_kl",
 )  # figures that tell how large the mismatch is
 # what is off by more spreads just before an alert belongs to it; the surprise gap is noisy, and is told of late
-BEGUN = {**dict.fromkeys(SIZES, 3.0), "surprise_gap": 1.0}
+BEGUN = {"logprob_abs_diff_mean": 3.0, "mismatch_k3_kl": 4.0, "mismatch_kl": 4.0, "surprise_gap": 1.0}
 _NOTHING: Series = (np.empty(0, np.int64), np.empty(0))
 
 # what a diagnosis looks at; a run need not have all of them

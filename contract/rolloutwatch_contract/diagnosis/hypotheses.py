@@ -42,19 +42,6 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
         },
     ),
     Hypothesis(
-        name="unsynced_tensor",
-        title="a part of the weights is never synced",
-        check="Compare a checksum of each tensor in the rollout engine with the trainer's; look for renamed or fused parameters.",
-        cure="Map every parameter's name to the rollout engine's, and fail where one is left over.",
-        points={
-            "differs": (0.5, -3), "weights_are_old": (-3, 1), "follows_age": (-2, 0), "grows": (0.6, -2),
-            "came_at_once": (-3, 0.2), "leans": (-3, 1.5), "k1_is_k3": (1, -2.5), "few_tokens": (-4, 0.3),
-            "sloped": (-3, 0.3), "gap_with_slope": (-3, 0), "zeros": (-3, 0), "one_sequence": (-2, 0.3),
-            "k1_above_k3": (-4, 0.5), "mass_is_missing": (-3, 0.3), "k1_cancels": (-4, 0), "evenly": (-1, 0),
-            "uncorrelated": (-2, 0), "grows_along": (-2, 0),
-        },
-    ),
-    Hypothesis(
         name="precision",
         title="the rollout computes in another precision, or with a wrong scale",
         check="Compare the logits of both engines layer by layer; look at quantisation scales, the KV cache and kernels.",
@@ -65,6 +52,19 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
             "sloped": (-3, 0.3), "gap_with_slope": (-3, 0), "zeros": (-3, 0), "one_sequence": (-2, 0.3),
             "k1_above_k3": (-4, 0.5), "mass_is_missing": (-3, 0.3), "k1_cancels": (-4, 0), "uncorrelated": (-2, 0),
             "grows_along": (-2.5, 0),
+        },
+    ),
+    Hypothesis(
+        name="unsynced_tensor",
+        title="a part of the weights is never synced",
+        check="Compare a checksum of each tensor in the rollout engine with the trainer's; look for renamed or fused parameters.",
+        cure="Map every parameter's name to the rollout engine's, and fail where one is left over.",
+        points={
+            "differs": (0.5, -3), "weights_are_old": (-3, 1), "follows_age": (-2, 0), "grows": (0.6, -2),
+            "came_at_once": (-3, 0.2), "leans": (-3, 1.5), "k1_is_k3": (1, -2.5), "few_tokens": (-4, 0.3),
+            "sloped": (-3, 0.3), "gap_with_slope": (-3, 0), "zeros": (-3, 0), "one_sequence": (-2, 0.3),
+            "k1_above_k3": (-4, 0.5), "mass_is_missing": (-3, 0.3), "k1_cancels": (-4, 0), "evenly": (-1, 0),
+            "uncorrelated": (-2, 0), "grows_along": (-2, 0),
         },
     ),
     Hypothesis(

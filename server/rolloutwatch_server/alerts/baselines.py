@@ -233,7 +233,8 @@ class Drift(Window):
         if not distance or math.isinf(distance):
             return 0.0
         apart = OF_A_NORMAL * _median(self._reference.links) / distance
-        return max(0.0, min(1 - apart * apart / 2, MOST_ALIKE))
+        chance = 1 / math.sqrt(len(self._reference.ordered))  # by which values that are not alike seem to be
+        return max(0.0, min(1 - apart * apart / 2 - chance, MOST_ALIKE))
 
 
 def _least_spread(scale: Scale | None) -> float:
