@@ -13,6 +13,10 @@ __all__ = ["METRICS", "Cause", "Diagnosis", "diagnose"]
 
 SOMETHING_ELSE = 2.5  # points of all that is not in the table
 SURE = 0.7  # of 1: below it nothing is said to be the cause
+AT_ONCE, SETTLED = (
+    0.7,
+    4,
+)  # so much of its points counts in the first step, where chance says most, and all after some
 SHOWN = 0.05  # less likely ones are not worth a look
 
 
@@ -70,7 +74,8 @@ def diagnose(series: Mapping[str, Series], step: int, onset: int) -> Diagnosis:
     answers = {name: fact.holds(evidence) for name, fact in FACTS.items()}
     if answers["differs"] is None or not (answers["differs"] or answers["gap_moved"]):
         return Diagnosis(step, evidence.onset)
-    weights = {one.name: math.exp(_points(one, answers)) for one in HYPOTHESES}
+    counts = min(1.0, AT_ONCE + (1 - AT_ONCE) * (evidence.lasted - 1) / (SETTLED - 1))
+    weights = {one.name: math.exp(counts * _points(one, answers)) for one in HYPOTHESES}
     whole = sum(weights.values()) + math.exp(SOMETHING_ELSE)
     causes = [_cause(one, weights[one.name] / whole, evidence, answers) for one in HYPOTHESES]
     likely = sorted(causes, key=lambda cause: -cause.confidence)

@@ -37,7 +37,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
         points={
             "differs": (0.5, -3), "weights_are_old": (3.5, -4), "follows_age": (2, -2), "grows": (1.5, -1),
             "k1_is_k3": (1, -2.5), "few_tokens": (-4, 0.3), "sloped": (-3, 0.3), "gap_with_slope": (-3, 0),
-            "zeros": (-3, 0), "one_sequence": (-2, 0.3), "k1_above_k3": (-4, 0.5), "mass_is_missing": (-3, 0.3),
+            "zeros": (-3, 0), "one_sequence": (-4, 0.3), "k1_above_k3": (-4, 0.5), "mass_is_missing": (-3, 0.3),
             "k1_cancels": (-4, 0), "evenly": (-1, 0), "grows_along": (-2, 0),
         },
     ),
@@ -49,7 +49,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
         points={
             "differs": (0.5, -3), "weights_are_old": (-3, 1), "follows_age": (-2, 0), "grows": (0, 1.5),
             "came_at_once": (1.5, 0), "leans": (1.5, -0.5), "k1_is_k3": (1, -2.5), "few_tokens": (-4, 0.3),
-            "sloped": (-3, 0.3), "gap_with_slope": (-3, 0), "zeros": (-3, 0), "one_sequence": (-2, 0.3),
+            "sloped": (-3, 0.3), "gap_with_slope": (-3, 0), "zeros": (-3, 0), "one_sequence": (-4, 0.3),
             "k1_above_k3": (-4, 0.5), "mass_is_missing": (-3, 0.3), "k1_cancels": (-4, 0), "uncorrelated": (-2, 0),
             "grows_along": (-2.5, 0),
         },
@@ -62,7 +62,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
         points={
             "differs": (0.5, -3), "weights_are_old": (-3, 1), "follows_age": (-2, 0), "grows": (0.6, -2),
             "came_at_once": (-3, 0.2), "leans": (-3, 1.5), "k1_is_k3": (1, -2.5), "few_tokens": (-4, 0.3),
-            "sloped": (-3, 0.3), "gap_with_slope": (-3, 0), "zeros": (-3, 0), "one_sequence": (-2, 0.3),
+            "sloped": (-3, 0.3), "gap_with_slope": (-3, 0), "zeros": (-3, 0), "one_sequence": (-4, 0.3),
             "k1_above_k3": (-4, 0.5), "mass_is_missing": (-3, 0.3), "k1_cancels": (-4, 0), "evenly": (-1, 0),
             "uncorrelated": (-2, 0), "grows_along": (-2, 0),
         },
@@ -74,7 +74,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
         cure="Use the same position encoding and cache precision on both sides.",
         points={
             "differs": (0.5, -3), "grows_along": (4, -4), "weights_are_old": (-3, 1), "k1_is_k3": (1, -2),
-            "zeros": (-3, 0), "few_tokens": (-2, 0), "one_sequence": (-2, 0), "k1_above_k3": (-3, 0),
+            "zeros": (-3, 0), "few_tokens": (-2, 0), "one_sequence": (-4, 0), "k1_above_k3": (-3, 0),
             "k1_cancels": (-4, 0), "mass_is_missing": (-3, 0),
         },
     ),
