@@ -132,6 +132,7 @@ _ROWS: Mapping[Group, tuple[str, tuple[_Row, ...]]] = {
         _Row("dropped_records", METRICS["dropped_records"].title, {"dropped_records": "records"}, home=(0.0, 1.0)),
         _Row("saturated", METRICS["saturated_fraction"].title, {"saturated_fraction": "tokens"}, home=(0.0, 0.01)),
         _Row("zero-logprobs", METRICS["zero_logprob_fraction"].title, {"zero_logprob_fraction": "tokens"}, home=(0.0, 1.0)),
+        _Row("weight-age", METRICS["weight_age_steps"].title, {"weight_age_steps": "steps"}, home=(0.0, 1.0)),
         _Row("tokens", "Valid tokens", {"n_tokens": "tokens"}, home=(0.0,)),
         _Row("sequences", "Sequences", {"n_sequences": "sequences", "n_empty_sequences": "empty"}, home=(0.0,)),
     )),

@@ -394,6 +394,7 @@ def test_every_answer_is_documented_by_its_shape(api: Asking) -> None:
         ("/api/v1/runs/{run}/replay", "200", "text/event-stream"): "",
         ("/api/v1/runs/{run}/steps", "200", "application/json"): "RecordedSteps",
         ("/api/v1/runs/{run}/steps/{step}", "200", "application/json"): "Step",
+        ("/api/v1/runs/{run}/diagnosis", "200", "application/json"): "WhatIsWrong",
         ("/api/v1/runs/{run}/whatif", "200", "application/json"): "Answer",
         ("/api/v1/alerts", "200", "application/json"): "Alerts",
         ("/api/v1/me", "200", "application/json"): "Me",

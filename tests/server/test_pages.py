@@ -66,6 +66,7 @@ def test_the_documentation_needs_nobody_else(site: Asking) -> None:
         "/api/v1/runs/{run}/replay",
         "/api/v1/runs/{run}/steps",
         "/api/v1/runs/{run}/steps/{step}",
+        "/api/v1/runs/{run}/diagnosis",
         "/api/v1/runs/{run}/whatif",
         "/api/v1/alerts",
         "/api/v1/alerts/{alert}",

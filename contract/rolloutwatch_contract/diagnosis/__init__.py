@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 
 import msgspec
+import numpy as np
 
 from rolloutwatch_contract.diagnosis.evidence import METRICS, Evidence, Series, evidence_of
 from rolloutwatch_contract.diagnosis.facts import FACTS
@@ -70,16 +71,22 @@ def diagnose(series: Mapping[str, Series], step: int, onset: int) -> Diagnosis:
         step: The step that is asked about.
         onset: When what is asked about began.
     """
-    evidence = evidence_of(series, step, onset)
+    with np.errstate(over="ignore", invalid="ignore"):  # figures may be as large as doubles are
+        return _diagnosis(evidence_of(series, step, onset))
+
+
+def _diagnosis(evidence: Evidence) -> Diagnosis:
     answers = {name: fact.holds(evidence) for name, fact in FACTS.items()}
     if answers["differs"] is None or not (answers["differs"] or answers["gap_moved"]):
-        return Diagnosis(step, evidence.onset)
+        return Diagnosis(evidence.step, evidence.onset)
     counts = min(1.0, AT_ONCE + (1 - AT_ONCE) * (evidence.lasted - 1) / (SETTLED - 1))
     weights = {one.name: math.exp(counts * _points(one, answers)) for one in HYPOTHESES}
     whole = sum(weights.values()) + math.exp(SOMETHING_ELSE)
     causes = [_cause(one, weights[one.name] / whole, evidence, answers) for one in HYPOTHESES]
     likely = sorted(causes, key=lambda cause: -cause.confidence)
-    return Diagnosis(step, evidence.onset, tuple(cause for cause in likely if cause.confidence >= SHOWN))
+    return Diagnosis(
+        evidence.step, evidence.onset, tuple(cause for cause in likely if cause.confidence >= SHOWN)
+    )
 
 
 def _points(one: Hypothesis, answers: Mapping[str, bool | None]) -> float:

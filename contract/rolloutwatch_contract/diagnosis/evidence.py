@@ -128,8 +128,8 @@ class Evidence:
         if found is None or len(found.values) < TREND:
             return math.nan
         size = max(1, len(found.values) // 3)
-        begin, end = np.median(found.values[:size]), np.median(found.values[-size:])
-        return float(end / begin - 1) if begin > 0 else math.nan
+        begin, end = float(np.median(found.values[:size])), float(np.median(found.values[-size:]))
+        return end / begin - 1 if begin > 0 else math.nan
 
     @property
     def most_moved(self) -> Figure | None:

@@ -127,6 +127,10 @@ class MemoryOutbox:
         """Return alerts that fire."""
         return [one for one in self.firing if run in (None, one.run)][:limit]
 
+    def alerts_at(self, run: str, step: int) -> list[AlertView]:
+        """Return the alerts that stand after a step: those that fire and had begun by then."""
+        return [one for one in self.firing if one.run == run and one.firing_step <= step]
+
     def series(
         self,
         run: str,
