@@ -106,6 +106,9 @@ def test_a_slope_is_exact_where_steps_count_tokens() -> None:
         ("share(mean(x, 5) > 1, 7) > 0.5", 11),
         ("share(x > 1, 4) > 0.5 or max(x, 8) > 3", 8),
         ("mean(y, 5) > 1", 0),  # which has never come
+        ("share(y > 1, 7) > 0.5 or x > 1", 1),
+        ("x < share(y > 1 or 0 < 1, 7)", 7),  # which is known without it
+        ("x < share(0 < 1, 7)", 7),
         ("trend(x, 5) > 1", 5),
         ("saw(x, 5) > 1", 5),
         ("jump(x, 40) > 1", 40),

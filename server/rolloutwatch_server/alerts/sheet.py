@@ -107,7 +107,7 @@ class Sheet:
         shares = zip(self._shares, self.plan.shares, strict=True)
         return all(
             window.is_full or self.plan.names[about.metric] not in came for window, about in windows
-        ) and all(share.is_full or not any(name in came for name in about.metrics) for share, about in shares)
+        ) and all(share.is_full or _never_counts(share, about, came) for share, about in shares)
 
     def judge(
         self, step: int, missed: Missed, *, closed: bool = False, only: Collection[str] | None = None
@@ -182,6 +182,11 @@ class Sheet:
                 found[missing[stage.left] | missing[stage.right]] = _UNKNOWN
         for join, parts, begins, into in stage.joins:
             join.reduceat(truths[parts], begins, out=truths[into])
+
+
+def _never_counts(share: Shares, about: ShareOf, came: Container[str]) -> bool:
+    """Tell whether a share has counted no step: its condition asks for figures that never came, and needs them to be known."""
+    return share.step < 0 and not any(name in came for name in about.metrics)
 
 
 def _by_rule(plan: Plan) -> dict[int, list[int]]:
