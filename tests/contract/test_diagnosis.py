@@ -182,6 +182,14 @@ def test_a_run_that_has_only_begun_has_nothing_to_be_compared_with(steps: int) -
     assert diagnose(young, max(0, steps - 1), 0).causes == ()
 
 
+@given(st.sampled_from(sorted(SIGNS)), st.sets(st.sampled_from(METRICS)), st.integers(ONSET, STEPS - 1))
+def test_a_fact_whose_figures_are_missing_says_nothing(name: str, missing: set[str], step: int) -> None:
+    """An imported run may have some of them only: no sentence speaks of what is not there."""
+    there = {metric: one for metric, one in series(SIGNS[name]).items() if metric not in missing}
+    for cause in diagnose(there, step, ONSET).causes:
+        assert "nan" not in "".join((*cause.evidence_for, *cause.evidence_against))
+
+
 values = st.floats(width=32) | st.sampled_from(
     [0.0, 1.0, math.nan, math.inf, -math.inf, 1e300, -1e300, 5e-324]
 )

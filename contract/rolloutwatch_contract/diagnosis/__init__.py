@@ -14,10 +14,8 @@ __all__ = ["METRICS", "Cause", "Diagnosis", "diagnose"]
 
 SOMETHING_ELSE = 2.5  # points of all that is not in the table
 SURE = 0.7  # of 1: below it nothing is said to be the cause
-AT_ONCE, SETTLED = (
-    0.7,
-    4,
-)  # so much of its points counts in the first step, where chance says most, and all after some
+AT_ONCE = 0.7  # so much of its points counts in the first step, where chance says most
+IN_FULL = 4  # steps after which all of them count
 SHOWN = 0.05  # less likely ones are not worth a look
 
 
@@ -79,7 +77,7 @@ def _diagnosis(evidence: Evidence) -> Diagnosis:
     answers = {name: fact.holds(evidence) for name, fact in FACTS.items()}
     if answers["differs"] is None or not (answers["differs"] or answers["gap_moved"]):
         return Diagnosis(evidence.step, evidence.onset)
-    counts = min(1.0, AT_ONCE + (1 - AT_ONCE) * (evidence.lasted - 1) / (SETTLED - 1))
+    counts = min(1.0, AT_ONCE + (1 - AT_ONCE) * (evidence.lasted - 1) / (IN_FULL - 1))
     weights = {one.name: math.exp(counts * _points(one, answers)) for one in HYPOTHESES}
     whole = sum(weights.values()) + math.exp(SOMETHING_ELSE)
     causes = [_cause(one, weights[one.name] / whole, evidence, answers) for one in HYPOTHESES]

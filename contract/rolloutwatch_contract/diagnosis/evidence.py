@@ -17,14 +17,12 @@ Series = tuple[npt.NDArray[np.int64], Vector]
 NOW = 5  # values, the last of which is that of the step: their median is how a figure stands now
 FEW = 12  # values that have to be before something can be said to have moved
 LOOK_BACK = {"surprise_gap": 16}  # the same for a figure that is noisy
-LEAN, LATELY = 8, 16  # values that a slope has to have been seen at, and that are looked at
+LATELY = 16  # values, whether before the onset or since, that a slope is looked at in
+LEAN = 8  # of them there have to be
 TREND = 4  # steps that a change has to have lasted before one can tell whether it grows
 
-SIZES = (
-    "logprob_abs_diff_mean",
-    "mismatch_k3_kl",
-    "mismatch_kl",
-)  # figures that tell how large the mismatch is
+# figures that tell how large the mismatch is
+SIZES = ("logprob_abs_diff_mean", "mismatch_k3_kl", "mismatch_kl")
 # what is off by more spreads just before an alert belongs to it; the surprise gap is noisy, and is told of late
 BEGUN = {"logprob_abs_diff_mean": 3.0, "mismatch_k3_kl": 4.0, "mismatch_kl": 4.0, "surprise_gap": 1.0}
 _NOTHING: Series = (np.empty(0, np.int64), np.empty(0))
@@ -45,9 +43,7 @@ METRICS = (
     "ratio_mean",
     "ratio_min",
     "surprise_gap",
-    "fraction_outside_2x",
     "zero_logprob_fraction",
-    "nonfinite_fraction",
     "weight_age_steps",
 )
 
@@ -195,33 +191,25 @@ def evidence_of(series: Mapping[str, Series], step: int, onset: int) -> Evidence
 
 def _began(series: Mapping[str, Series], onset: int) -> int:
     """Return the first step from which on to the onset one of the figures was further off than by chance."""
-    first = min(_off_since(series, metric, onset) for metric in SIZES)
-    at_onset = any(_is_off(series, metric, onset) for metric in SIZES)
-    # the surprise gap is noisy, and asked only about what shows in nothing else
-    return first if at_onset else min(first, _off_since(series, "surprise_gap", onset))
+    found = [since for metric in SIZES if (since := _off_since(series, metric, onset)) is not None]
+    if not found:  # the surprise gap is noisy, and asked only about what shows in nothing else
+        found = [since for since in [_off_since(series, "surprise_gap", onset)] if since is not None]
+    return min(found, default=onset)
 
 
-def _off_since(series: Mapping[str, Series], metric: str, onset: int) -> int:
-    steps, off = _off(series, metric, onset)
-    inside = np.flatnonzero(~off)
-    return int(steps[inside[-1] + 1]) if len(off) and off[-1] and len(inside) else onset
-
-
-def _is_off(series: Mapping[str, Series], metric: str, onset: int) -> bool:
-    _, off = _off(series, metric, onset)
-    return bool(len(off) and off[-1])
-
-
-def _off(
-    series: Mapping[str, Series], metric: str, onset: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Return the steps up to the onset, and at which of them a figure was further off than by chance; none if there are few."""
+def _off_since(series: Mapping[str, Series], metric: str, onset: int) -> int | None:
+    """Return the step from which on a figure was off up to the onset; None if it is not, or not known to be."""
     steps, values = series.get(metric, _NOTHING)
     known = np.isfinite(values) & (steps <= onset)
     steps, values = steps[known], values[known]
     if len(values) < 2 * FEW:
-        return _NOTHING[0], np.empty(0, bool)
-    return steps, np.abs(_distances(metric, values, values[: len(values) * 2 // 3])) > BEGUN[metric]
+        return None
+    inside = np.flatnonzero(
+        np.abs(_distances(metric, values, values[: len(values) * 2 // 3])) <= BEGUN[metric]
+    )
+    if not len(inside) or inside[-1] == len(steps) - 1:
+        return None
+    return int(steps[inside[-1] + 1])
 
 
 def _figure(

@@ -15,13 +15,12 @@ Answer = bool | None
 
 # spreads: further away than a figure is by chance; those that a few tokens carry waver more
 MOVED = {"logprob_abs_diff_mean": 3.0, "mismatch_k3_kl": 5.0, "mismatch_kl": 5.0, "prob_pearson_corr": 5.0}
-GAP_NOISE, GAP_STEPS = (
-    5.0,
-    16,
-)  # spreads of its mean that the surprise gap is never off by chance, and of how many steps
+GAP_NOISE = 5.0  # spreads of its mean that the surprise gap is never off by chance
+GAP_STEPS = 16  # of so many steps at most
 SETTLED = 6  # steps after which what jumped can be told from what grows
 JUMP = 14.0  # spreads that nothing grows by in a step
 SEVERAL = 3  # steps, of which not all cancel by chance
+SMALLEST_KL = 1e-6  # below which K1 and K3 are rounding
 NOISE = 3.0  # standard deviations that a mean over the tokens of a step may be off by
 
 
@@ -46,6 +45,11 @@ def between(value: float, no: float, yes: float) -> Answer:
     if (value <= no) if rising else (value >= no):
         return False
     return None
+
+
+def _either(*, yes: bool, no: bool) -> Answer:
+    """Return the answer that holds; a figure that is NaN holds of neither."""
+    return True if yes else False if no else None
 
 
 def differs(e: Evidence) -> Answer:
@@ -74,49 +78,41 @@ def evenly(e: Evidence) -> Answer:
 
 
 def _noise(e: Evidence) -> float:
-    """Return by how much a mean of log ratios, or of ratios, over the tokens of a step may be off by chance."""
-    tokens = e.now("n_tokens")
-    return NOISE * math.sqrt(2 * max(e.now("mismatch_k3_kl"), 0.0) / tokens) if tokens > 0 else 0.0
+    """Return by how much a mean of log ratios, or of ratios, over a step may be off by chance; NaN without K3."""
+    tokens, k3 = e.now("n_tokens"), e.now("mismatch_k3_kl")
+    return NOISE * math.sqrt(2 * abs(k3) / tokens) if tokens > 0 else 0.0 * k3
 
 
 def k1_is_k3(e: Evidence) -> Answer:
     """Are K1 and K3 the same, as two estimates of one divergence are if samples come from what is reported?"""
-    k1, k3 = e.now("mismatch_kl"), e.now("mismatch_k3_kl")
-    if math.isnan(k1) or k3 < 1e-6:
+    k1, k3, noise = e.now("mismatch_kl"), e.now("mismatch_k3_kl"), _noise(e)
+    if not k3 >= SMALLEST_KL:
         return None
     apart = abs(k1 - k3)
-    return (
-        True
-        if apart <= max(0.6 * k3, _noise(e))
-        else False
-        if apart > 2 * max(k3, _noise(e)) or k3 > 5 * abs(k1)
-        else None
-    )
+    return _either(yes=apart <= max(0.6 * k3, noise), no=apart > 2 * max(k3, noise) or k3 > 5 * abs(k1))
 
 
 def k1_above_k3(e: Evidence) -> Answer:
     """Is K1 far above K3: every ratio a little below 1, and none far above?"""
     k1, k3 = e.now("mismatch_kl"), e.now("mismatch_k3_kl")
-    if math.isnan(k1) or k1 < _noise(e):
-        return False if not math.isnan(k1) else None
+    if k1 < _noise(e):
+        return False
     return between(k1 / max(k3, 1e-12), no=4.0, yes=8.0)
 
 
 def k1_cancels(e: Evidence) -> Answer:
     """Do differences cancel in K1 that K3 shows to be large?"""
     k1, k3, size = e.now("mismatch_kl"), e.now("mismatch_k3_kl"), e.now("logprob_abs_diff_mean")
-    if not size > 0:
-        return None
     near = 0.02 if e.lasted < SEVERAL else 0.06  # by chance one step may cancel
-    return True if abs(k1) < near * size and k3 > 0.2 * size else False if abs(k1) > 0.25 * size else None
+    return _either(yes=abs(k1) < near * size and k3 > 0.2 * size, no=abs(k1) > 0.25 * size)
 
 
 def mass_is_missing(e: Evidence) -> Answer:
     """Is the mean ratio below 1 by as much as K1 is above 0, as where a part of the probability is cut off?"""
     k1, lost = e.now("mismatch_kl"), 1 - e.now("ratio_mean")
-    if not k1 > max(1e-3, _noise(e)):
-        return None if math.isnan(k1) else False
-    return between(lost / k1, no=0.5, yes=0.75)
+    if k1 <= max(1e-3, _noise(e)) and not math.isnan(lost):
+        return False
+    return between(lost / k1, no=0.5, yes=0.75) if k1 else None
 
 
 def uncorrelated(e: Evidence) -> Answer:
@@ -161,7 +157,7 @@ def one_sequence(e: Evidence) -> Answer:
 def far_to_both_sides(e: Evidence) -> Answer:
     """Are there tokens that are far too likely and others far too unlikely?"""
     up, down = e.now("ratio_max"), e.now("ratio_min")
-    if math.isnan(up) or math.isnan(down) or not down > 0:
+    if math.isnan(up) or not down > 0:
         return None
     return between(min(math.log(max(up, 1.0)), -math.log(min(down, 1.0))), no=0.5, yes=1.2)
 
@@ -241,7 +237,7 @@ def _said(text: str) -> Callable[[Evidence], str]:
     """Return what fills a sentence with figures: {metric} is how one stands."""
 
     def fill(e: Evidence) -> str:
-        return text.format_map({name: figure.now for name, figure in e.figures.items()} | _Missing())
+        return text.format(**{name: figure.now for name, figure in e.figures.items()})
 
     return fill
 
@@ -249,11 +245,6 @@ def _said(text: str) -> Callable[[Evidence], str]:
 _MEDIAN_AND_MEAN = (
     "the median difference is {logprob_abs_diff_median:.2g} nats, the mean {logprob_abs_diff_mean:.2g}"
 )
-
-
-class _Missing(dict[str, float]):
-    def __missing__(self, key: str) -> float:
-        return math.nan
 
 
 FACTS: Mapping[str, Fact] = {
