@@ -196,7 +196,7 @@ def _rising_less_falling(pairs: Sequence[tuple[float, float]]) -> float:
 
 def jump(values: Sequence[float], samples: int, metric: str = "") -> float:
     """How far the last of all values since the baseline began is from it."""
-    usual = _usual(values, samples, metric)
+    usual = _usual(values, samples, metric, by_quartiles=False)
     if usual is None or not math.isfinite(usual.center):
         return math.nan
     return _far(usual.value, usual.reference, usual.center, usual.spread)
@@ -225,22 +225,27 @@ class _Usual(NamedTuple):
     spread: float
 
 
-def _usual(values: Sequence[float], samples: int, metric: str) -> _Usual | None:
+def _usual(values: Sequence[float], samples: int, metric: str, *, by_quartiles: bool) -> _Usual | None:
     scale = scale_of(metric)
     *before, value = values if scale is None else map(scale.of, values)
     before = before[-(samples - 1) :]
     if len(before) < 20:
         return None
     reference = before[: max(20, len(before) // 2)]
-    center = statistics.median(reference)
-    distance = 1.4826 * statistics.median(_apart(one, center) for one in reference)
+    if by_quartiles:  # a quarter of them, rounded down, is outside to either side
+        *_, low = sorted(reference)[: len(reference) // 4 + 1]
+        high, *_ = sorted(reference)[-(len(reference) // 4) - 1 :]
+        center, distance = (low + high) / 2, 1.4826 * (high - low) / 2
+    else:
+        center = statistics.median(reference)
+        distance = 1.4826 * statistics.median(_apart(one, center) for one in reference)
     spread = distance if scale is None else max(distance, 0.125)
     return _Usual(value, before[-1], reference, center, distance, spread)
 
 
 @functools.lru_cache(maxsize=1000)
 def _new(values: tuple[float, ...], samples: int, metric: str) -> float:
-    usual = _usual(values, samples, metric)
+    usual = _usual(values, samples, metric, by_quartiles=True)
     assert usual is not None
     if not math.isfinite(usual.center):
         return 0.0

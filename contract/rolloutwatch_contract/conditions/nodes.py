@@ -59,9 +59,9 @@ class Over(msgspec.Struct, frozen=True):
 
     `jump` and `drift` compare with a baseline: of the values before one, at most `samples` - 1 and since the metric began to
     come from this session, the older half, but at least 20; with fewer they are unknown, and with fewer than `samples` known.
-    They count by `scales` where the metric has one, from the median of the baseline, in spreads, which are on a scale
-    at least LEAST_SPREAD. `jump` is how far this value is from there. `drift` adds up how far the last 32 were, each
-    without what it has from the one before it: a two-sided CUSUM, positive where they went up, negative where down.
+    They count by `scales` where the metric has one, in spreads, which are on a scale at least LEAST_SPREAD. `jump` is how far
+    this value is from the median of the baseline. `drift` adds up how far the last 32 were from halfway between its quartiles,
+    each without what it has from the one before it: a two-sided CUSUM, positive where they went up, negative where down.
 
     Where the metric has no value at this step all of them are unknown.
     """

@@ -61,17 +61,21 @@ class Reference:
         self._most = samples - 1
         self.ordered: list[float] = []  # the older half, ascending
 
-    def __len__(self) -> int:
-        """Return how many values there are, newer ones too."""
-        return len(self._older) + len(self._newer)
+    @property
+    def is_known(self) -> bool:
+        """Whether there are enough values to tell what is usual; as long as there are not, all are older ones."""
+        return len(self.ordered) >= LEAST
 
     def take(self, value: float) -> None:
         """Take one more value, which is then before the next one."""
-        self._newer.append(value)
-        if len(self) > self._most:
+        older, newer = self._older, self._newer
+        newer.append(value)
+        count = len(older) + len(newer)
+        if count > self._most:
             self._drop()
-        if len(self._older) < max(LEAST, len(self) // 2):
-            self._add(self._newer.popleft())
+            count -= 1
+        if len(older) < max(LEAST, count // 2):
+            self._add(newer.popleft())
 
     def clear(self) -> None:
         """Forget all values."""
@@ -130,7 +134,7 @@ class Jump(Window):
         """Take one more value; return how far it is from the baseline."""
         placed = value if self._scale is None else self._scale.of(value)
         reference = self._reference
-        found = _off(placed, reference.ordered, self._least) if len(reference) >= LEAST else UNKNOWN
+        found = _off(placed, reference.ordered, self._least) if reference.is_known else UNKNOWN
         reference.take(placed)
         self._lacking -= self._lacking > 0
         return found
@@ -191,7 +195,7 @@ class Drift(Window):
     def push(self, step: int, value: float) -> float:
         """Take one more value; return how far values have drifted, which is negative if they fell."""
         placed = value if self._scale is None else self._scale.of(value)
-        found = self._drift(self._new(placed)) if len(self._reference) >= LEAST else UNKNOWN
+        found = self._drift(self._new(placed)) if self._reference.is_known else UNKNOWN
         self._reference.take(placed)
         self._last = placed
         self._lacking -= self._lacking > 0
@@ -216,10 +220,11 @@ class Drift(Window):
     def _new(self, value: float) -> float:
         """Return what is new in a value, in spreads: not what follows from how far the one before it was."""
         ordered = self._reference.ordered
-        center = _median(ordered)
+        low, high = _quartiles(ordered)
+        center = (low + high) / 2
         if not math.isfinite(center):
             return 0.0
-        distance = OF_A_NORMAL * _median_distance(ordered, center)
+        distance = OF_A_NORMAL * (high - low) / 2
         spread = max(distance, self._least)
         new = _far(value, center, spread, ordered)
         alike = self._alike(distance)
@@ -264,6 +269,15 @@ def _far(value: float, center: float, spread: float, ordered: Sequence[float]) -
 def _median(ordered: Sequence[float]) -> float:
     half, is_odd = divmod(len(ordered), 2)
     return ordered[half] if is_odd else (ordered[half - 1] + ordered[half]) / 2
+
+
+def _quartiles(ordered: Sequence[float]) -> tuple[float, float]:
+    """Return between which values the middle half of others is.
+
+    Halfway between them is the middle of values of two kinds, too, which a median takes for those of the more frequent.
+    """
+    outside = len(ordered) // 4
+    return ordered[outside], ordered[-1 - outside]
 
 
 def _median_distance(ordered: Sequence[float], center: float) -> float:
