@@ -14,7 +14,7 @@ from rolloutwatch_contract.alerts import Change
 from rolloutwatch_contract.conditions import walk
 from rolloutwatch_contract.conditions.nodes import Over
 from rolloutwatch_contract.default_rules import DEFAULT_RULES
-from rolloutwatch_contract.diagnosis import METRICS, Diagnosis, diagnose
+from rolloutwatch_contract.diagnosis import METRICS, Comparison, Diagnosis, diagnose, diagnosed
 from rolloutwatch_contract.diagnosis.evidence import Series
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.evaluation import RunAlerts
@@ -39,7 +39,11 @@ STATIC = Plan([rule for rule in DEFAULT_RULES if not looks_back(rule)])
 
 @dataclass(frozen=True)
 class Found:
-    """What became of a run with a fault: after how many steps it was found, and what it was called then and later."""
+    """What became of a run with a fault: after how many steps it was found, and what it was called.
+
+    `during` is of each step from the first alert to the end of the fault,
+    `after` of those that follow while an alert of it still stands, a few at most.
+    """
 
     case: Case
     delay: int | None
@@ -47,18 +51,34 @@ class Found:
     by_zscore: bool
     early: int  # alerts before there was a fault
     rules: tuple[str, ...] = ()
-    at_once: Diagnosis | None = None
-    later: Diagnosis | None = None
+    during: tuple[Diagnosis, ...] = ()
+    after: tuple[Diagnosis, ...] = ()
+
+    @property
+    def at_once(self) -> Diagnosis | None:
+        """What it was called in the step of the first alert."""
+        return self.during[0] if self.during else None
+
+    @property
+    def later(self) -> Diagnosis | None:
+        """What it was called LATER steps after that, or at the end of the fault if that came sooner."""
+        return self.during[: LATER + 1][-1] if self.during else None
 
 
-def alerts(records: Iterable[StepRecord], plan: Plan) -> Iterator[tuple[int, str]]:
-    """Yield the alerts of a run as they fire: step and rule."""
+def changes(records: Iterable[StepRecord], plan: Plan) -> Iterator[tuple[int, str, Change]]:
+    """Yield what happens to the alerts of a run: step, rule, and what."""
     run = RunAlerts(plan)
     for record in records:
         fed = run.feed(Piece(record.step, record.time, 1, record.metrics))
         for rule, transition in fed.transitions:
-            if transition.change is Change.FIRING:
-                yield transition.step, rule.name
+            yield transition.step, rule.name, transition.change
+
+
+def alerts(records: Iterable[StepRecord], plan: Plan) -> Iterator[tuple[int, str]]:
+    """Yield the alerts of a run as they fire: step and rule."""
+    for step, rule, change in changes(records, plan):
+        if change is Change.FIRING:
+            yield step, rule
 
 
 def zscore_alarms(records: Sequence[StepRecord]) -> Iterator[int]:
@@ -90,14 +110,15 @@ def find(case: Case) -> Found:
     """Judge a run with a fault."""
     records = read(case.name)
     during = range(BEGINS, BEGINS + LASTS)
-    fired = list(alerts(records, PLAN))
+    happened = list(changes(records, PLAN))
+    fired = [(step, rule) for step, rule, change in happened if change is Change.FIRING]
     early = sum(step < BEGINS for step, _ in fired)
     first = next((step for step, _ in fired if step in during), None)
     static = any(step in during for step, _ in alerts(records, STATIC))
     zscore = any(step in during for step in zscore_alarms(records))
     if first is None:
         return Found(case, None, static, zscore, early)
-    series = series_of(records, first)
+    comparison = Comparison(series_of(records, first), first)
     return Found(
         case,
         first - BEGINS,
@@ -105,9 +126,20 @@ def find(case: Case) -> Found:
         zscore,
         early,
         tuple(rule for step, rule in fired if step == first),
-        diagnose(series, first, first),
-        diagnose(series, min(first + LATER, during[-1]), first),
+        tuple(diagnosed(comparison, step) for step in range(first, during.stop)),
+        tuple(diagnosed(comparison, step) for step in _standing_after(during, happened)),
     )
+
+
+def _standing_after(during: range, happened: Sequence[tuple[int, str, Change]]) -> range:
+    """Return the steps after a fault at which an alert of it still stands, LATER at most."""
+    begun = {rule for step, rule, change in happened if change is Change.FIRING and step in during}
+    ends = [
+        step
+        for step, rule, change in happened
+        if change is Change.RESOLVED and rule in begun and step >= during.stop
+    ]
+    return range(during.stop, min(max(ends, default=during.stop), during.stop + LATER))
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """What is measured: what each figure has to be, what it means, and what became of each fault."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks.detection.cases import CAUSES, GRADUAL, LASTS
 from benchmarks.detection.judging import LATER, Found, Quiet
 from benchmarks.report import Bar
+from rolloutwatch_contract.diagnosis import Diagnosis
 
 BARS: Mapping[str, Bar] = {
     "detected_fraction": Bar(1, at_least=True),
@@ -13,6 +14,7 @@ BARS: Mapping[str, Bar] = {
     "median_delay_steps": Bar(3),
     "cause_right_fraction": Bar(0.9, at_least=True),
     "wrong_confident_fraction": Bar(0),
+    "wrong_confident_after_fraction": Bar(0),
     "false_alarms_per_10k_steps": Bar(1),
     "jump_us_per_value": Bar(20),
     "drift_us_per_value": Bar(20),
@@ -26,6 +28,9 @@ MEANINGS: Mapping[str, str] = {
     "cause_right_fraction": "whose likeliest cause is the right one, in the step of the first alert",
     "cause_right_later_fraction": f"the same {LATER} steps later",
     "wrong_confident_fraction": "that are called by a wrong name for sure, at either step",
+    "wrong_confident_ever_fraction": "that are at any step while the fault is there, however short",
+    "wrong_confident_step_fraction": "of all these steps",
+    "wrong_confident_after_fraction": "that are once the fault is over, while its alerts still stand",
     "unseen_faults_detected_fraction": "of runs with faults of kinds that nothing was tuned on",
     "unseen_faults_cause_right_fraction": "whose likeliest cause is the right one",
     "false_alarms_per_10k_steps": "alerts in healthy runs that nothing was tuned on, of all default rules",
@@ -54,10 +59,23 @@ def is_right_later(found: Found) -> bool:
 
 def is_wrong_for_sure(found: Found) -> bool:
     """Tell whether a wrong cause is named as if it were known."""
-    right = CAUSES[found.case.fault]
-    return any(
-        one is not None and one.is_sure and _names(one) != right for one in (found.at_once, found.later)
-    )
+    return any(_names_another(found, (found.at_once, found.later)))
+
+
+def is_wrong_for_sure_after(found: Found) -> bool:
+    """Tell whether one is once the fault is over."""
+    return any(_names_another(found, found.after))
+
+
+def is_ever_wrong_for_sure(found: Found) -> bool:
+    """Tell whether one is at any step of it."""
+    return any(_names_another(found, found.during))
+
+
+def wrong_steps(found: Sequence[Found]) -> float | None:
+    """Return at which share of the steps from the first alert to the end of the fault one is."""
+    steps = [is_wrong for one in found for is_wrong in _names_another(one, one.during)]
+    return statistics.fmean(steps) if steps else None
 
 
 def is_in_time(found: Found) -> bool:
@@ -97,6 +115,11 @@ def sudden(found: Sequence[Found]) -> list[Found]:
 def median_delay(found: Sequence[Found]) -> float | None:
     """Return the median delay; a fault that was not found counts as found when it ended."""
     return statistics.median(LASTS if one.delay is None else one.delay for one in found) if found else None
+
+
+def _names_another(found: Found, diagnoses: Iterable[Diagnosis | None]) -> list[bool]:
+    right = CAUSES[found.case.fault]
+    return [one is not None and one.is_sure and _names(one) != right for one in diagnoses]
 
 
 def _names(diagnosis: object) -> str:

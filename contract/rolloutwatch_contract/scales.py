@@ -4,6 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 # On a scale. Of a run that goes well figures may hardly move; what is closer than this does not matter then either.
 LEAST_SPREAD = 0.125
 
@@ -28,6 +31,13 @@ class Scale(NamedTuple):
         if self.is_ratio:
             return -math.inf if value <= 0 else math.asinh(math.log(value) / self.matters)
         return math.asinh((value - self.ideal) / self.matters)
+
+    def of_all(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return where each of many values is, as `of` does but for rounding."""
+        if not self.is_ratio:
+            return np.arcsinh((values - self.ideal) / self.matters)
+        logs = np.log(values, out=np.full(len(values), -np.inf), where=~(values <= 0))
+        return np.arcsinh(logs / self.matters)
 
 
 SCALES: Mapping[str, Scale] = {

@@ -149,6 +149,38 @@ def test_evidence_says_what_is_seen_with_its_numbers() -> None:
     assert any(sentence.startswith("the probabilities still go together") for sentence in cause.evidence_for)
 
 
+def test_what_is_over_is_called_by_the_name_it_had_and_says_so() -> None:
+    """Since which step log-probs agree again; for as long as it was there at most of the steps since the onset."""
+    end = 8
+    faulty, healthy = series(SIGNS["temperature"]), series({})
+    ended = {
+        name: (at, np.where(at < ONSET + end, values, healthy[name][1]))
+        for name, (at, values) in faulty.items()
+    }
+    assert diagnose(ended, ONSET + end - 1, ONSET).over is None
+    for step in (ONSET + end, ONSET + 2 * end - 2):
+        found = diagnose(ended, step, ONSET)
+        assert (named(found), found.is_sure, found.over) == ("temperature", True, ONSET + end)
+        assert found.headline == f"Over since step {ONSET + end}: probably {found.causes[0].title}."
+        assert found.causes == diagnose(ended, ONSET + end - 1, ONSET).causes
+    longer = {
+        name: (np.arange(90), np.concatenate([values, healthy[name][1][:15]]))
+        for name, (_, values) in ended.items()
+    }
+    assert diagnose(longer, 89, ONSET) == Diagnosis(89, ONSET)
+
+
+def test_what_falls_back_for_a_step_again_and_again_is_not_over() -> None:
+    """As stale weights do at each sync: it is called the same all along. Only the first time nobody can know."""
+    synced = {
+        name: (at, np.where((at - ONSET) % 4 == 3, series({})[name][1], values))
+        for name, (at, values) in series(SIGNS["stale_weights"]).items()
+    }
+    found = [diagnose(synced, step, ONSET) for step in range(ONSET, STEPS)]
+    assert {named(one) for one in found[1:]} == {"stale_weights"}
+    assert {one.step: one.over for one in found if one.over is not None} == {ONSET + 3: ONSET + 3}
+
+
 def test_an_onset_that_was_noticed_late_is_found() -> None:
     """An alert fires when it is sure; what had begun to move before belongs to it, and is not what was usual."""
     late = diagnose(series(SIGNS["precision"]), STEPS - 1, ONSET + 6)

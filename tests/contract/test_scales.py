@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,14 @@ def test_a_scale_keeps_the_order_of_values(metric: str, one: float, other: float
     low, high = sorted((one, other))
     assert scale.of(-math.inf) <= scale.of(low) <= scale.of(high) <= scale.of(math.inf) == math.inf
     assert scale.of(scale.ideal) == 0.0
+
+
+@given(st.sampled_from(sorted(SCALES)), st.lists(st.floats()))
+def test_many_values_are_where_each_of_them_is(metric: str, values: list[float]) -> None:
+    scale = SCALES[metric]
+    with np.errstate(over="ignore"):  # as far from 0 as doubles are
+        found = scale.of_all(np.array(values, dtype=np.float64))
+    assert found.tolist() == pytest.approx([scale.of(one) for one in values], rel=1e-12, nan_ok=True)
 
 
 @pytest.mark.parametrize("metric", sorted(SCALES))

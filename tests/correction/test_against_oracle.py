@@ -11,7 +11,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from rolloutwatch_contract import METRICS
-from rolloutwatch_contract.catalogue import MADE_BY_SERVER
+from rolloutwatch_contract.catalogue import MADE_BY_SERVER, WEIGHT_AGE
 from rolloutwatch_contract.tables import HISTOGRAM_EDGES, SEQUENCE_COLUMNS
 from rolloutwatch_correction import CorrectionConfig, Groups, histogram_of
 from tests.correction.batches import ESTIMATED, Batch, batch, batches, configs, quick
@@ -304,4 +304,4 @@ def test_with_everything_on_the_figures_are_those_of_the_catalogue() -> None:
     seed = CorrectionConfig(**weights, rollout_rs="token", rollout_rs_threshold=2.0)
     options = CorrectionConfig(rollout_rs=list(ESTIMATED), rollout_rs_threshold=[2.0] * len(ESTIMATED))
     figures = [b.correct(config, entropy=torch.tensor(0.9)).metrics.as_dict() for config in (seed, options)]
-    assert set(METRICS) - set(MADE_BY_SERVER) == set().union(*figures)
+    assert set(METRICS) - {*MADE_BY_SERVER, WEIGHT_AGE} == set().union(*figures)

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from dash import html
 
@@ -48,6 +49,16 @@ def source() -> MemorySource:
 
 def said(found: Diagnosis, **options: bool) -> str:
     return text_of(html.Div(diagnosis.panel(found, RUN, **options)))
+
+
+def test_what_is_over_is_said_to_be() -> None:
+    """Whether one cause is named or several stand beside one another."""
+    assert said(msgspec.structs.replace(SURE, over=17)).startswith(
+        "Over since step 17: probably the scale is <b>off</b>. Likely (90 %) since  step 12"
+    )
+    assert said(msgspec.structs.replace(UNSURE, over=17)).startswith(
+        "Over since step 17: not sure; these are the likeliest causes. since  step 12"
+    )
 
 
 def test_a_likely_cause_is_named_with_its_weightiest_evidence_and_what_to_do() -> None:

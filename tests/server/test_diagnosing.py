@@ -33,16 +33,27 @@ def bring(judged: Judged, first: int, last: int) -> None:
 
 
 def test_a_fault_is_found_at_its_first_step_and_called_by_its_name(judged: Judged) -> None:
-    """What began there is dated there; before it nothing is wrong, and when its alerts have ended nothing is either."""
+    """What began there is dated there, and sure a step later; before it nothing is wrong, nor when its alerts have ended."""
     judged.start()
     bring(judged, 0, STEPS - 1)
     fired = {one.rule: one.firing_step for one in judged.store.alerts(state="all", run=RUN)}
     assert {fired["mismatch_jumped"], fired["kl_jumped"]} == {BEGINS}
     assert diagnosis_of(judged.store, RUN, BEGINS - 1) == Diagnosis(BEGINS - 1, BEGINS - 1)
-    for step in (BEGINS, BEGINS + 10, BEGINS + LASTS - 1):
+    for step in (BEGINS, BEGINS + 1, BEGINS + 10, BEGINS + LASTS - 1):
         found = diagnosis_of(judged.store, RUN, step)
-        assert (found.onset, found.causes[0].name, found.is_sure) == (BEGINS, "temperature", True)
+        assert (found.onset, found.causes[0].name, found.is_sure) == (BEGINS, "temperature", step > BEGINS)
     assert not OF_ITS_PAST & {one.rule for one in judged.store.alerts_at(RUN, STEPS - 1)}
+
+
+def test_once_a_fault_is_over_no_other_is_named_while_its_alerts_still_stand(judged: Judged) -> None:
+    """The surprise gap, which is looked at over more steps than the mismatch, is still that of the fault."""
+    judged.start()
+    bring(judged, 0, BEGINS + LASTS + 3)
+    after = range(BEGINS + LASTS, BEGINS + LASTS + 4)
+    assert all(judged.store.alerts_at(RUN, step) for step in after)
+    found = [diagnosis_of(judged.store, RUN, step) for step in after]
+    assert {(one.causes[0].name, one.is_sure) for one in found} == {("temperature", True)}
+    assert [one.over for one in found] == [BEGINS + LASTS] * len(after)
 
 
 def test_a_server_that_starts_anew_finds_the_same_at_the_same_steps(tmp_path: Path, judged: Judged) -> None:
@@ -76,6 +87,7 @@ def test_the_api_says_it_with_evidence_and_where_to_read_on(judged: Judged) -> N
         "run": RUN,
         "step": 70,
         "onset": 70,
+        "over": None,
         "is_sure": False,
         "headline": "No cause is known.",
         "causes": [],

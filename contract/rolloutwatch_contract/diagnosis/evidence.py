@@ -8,25 +8,17 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from rolloutwatch_contract.conditions.nodes import OF_A_NORMAL
-from rolloutwatch_contract.scales import LEAST_SPREAD, scale_of
-
 Vector = npt.NDArray[np.float64]
-Series = tuple[npt.NDArray[np.int64], Vector]
+Steps = npt.NDArray[np.int64]
+Series = tuple[Steps, Vector]
 
-NOW = 5  # values, the last of which is that of the step: their median is how a figure stands now
-FEW = 12  # values that have to be before something can be said to have moved
-LOOK_BACK = {"surprise_gap": 16}  # the same for a figure that is noisy
-LATELY = 16  # values, whether before the onset or since, that a slope is looked at in
-LEAN = 8  # of them there have to be
+LEAN = 8  # values that there have to be for a slope to lean to one side
 TREND = 4  # steps that a change has to have lasted before one can tell whether it grows
 
+# spreads: further away than a figure is by chance; those that a few tokens carry waver more
+MOVED = {"logprob_abs_diff_mean": 3.0, "mismatch_k3_kl": 5.0, "mismatch_kl": 5.0, "prob_pearson_corr": 5.0}
 # figures that tell how large the mismatch is
 SIZES = ("logprob_abs_diff_mean", "mismatch_k3_kl", "mismatch_kl")
-# what is off by more spreads just before an alert belongs to it; the surprise gap is noisy, and is told of late
-BEGUN = {"logprob_abs_diff_mean": 3.0, "mismatch_k3_kl": 4.0, "mismatch_kl": 4.0, "surprise_gap": 1.0}
-_NOTHING: Series = (np.empty(0, np.int64), np.empty(0))
-
 # what a diagnosis looks at; a run need not have all of them
 METRICS = (
     "n_tokens",
@@ -70,7 +62,7 @@ class Figure:
     moved_before: float
     moved_first: float
     highest_before: float
-    steps: npt.NDArray[np.int64]
+    steps: Steps
     values: Vector
     lately: Vector
 
@@ -82,12 +74,14 @@ class Evidence:
     Attributes:
         step: The step that is asked about.
         onset: The first step of what is asked about: since then something is otherwise than before.
-        figures: By metric; only those that have a finite value between onset and step.
+        figures: By metric, those that have a finite value since the onset: as they stood when log-probs last did not agree.
+        over: The step from which on log-probs agree as before again, for longer than at any time since the onset, else None.
     """
 
     step: int
     onset: int
     figures: Mapping[str, Figure]
+    over: int | None = None
 
     def __contains__(self, metric: str) -> bool:
         """Tell whether a figure is known."""
@@ -112,10 +106,15 @@ class Evidence:
         return self.now(metric) / was if was > 0 else math.nan
 
     @cached_property
+    def measured_at(self) -> list[int]:
+        """Return the steps since the onset at which the mismatch was measured."""
+        found = self.figures.get("logprob_abs_diff_mean")
+        return [] if found is None else found.steps.tolist()
+
+    @property
     def lasted(self) -> int:
         """Return at how many steps the mismatch was measured since the onset."""
-        found = self.figures.get("logprob_abs_diff_mean")
-        return 0 if found is None else len(found.steps)
+        return len(self.measured_at)
 
     @cached_property
     def growth(self) -> float:
@@ -169,90 +168,6 @@ class Evidence:
         if len(x) < TREND or not x.std() or not y.std():
             return math.nan
         return float(np.corrcoef(x, y)[0, 1])
-
-
-def evidence_of(series: Mapping[str, Series], step: int, onset: int) -> Evidence:
-    """Return what the figures of a run say at a step, of something that began at `onset`.
-
-    Args:
-        series: Steps, ascending, and values of metrics; those behind `step` are not looked at.
-        step: The step that is asked about.
-        onset: At most `step`; what had begun to move before it is taken to have begun then.
-    """
-    onset = _began(series, onset)
-    figures = {}
-    for metric in METRICS:
-        if metric in series:
-            found = _figure(metric, *series[metric], step, onset)
-            if found is not None:
-                figures[metric] = found
-    return Evidence(step, onset, figures)
-
-
-def _began(series: Mapping[str, Series], onset: int) -> int:
-    """Return the first step from which on to the onset one of the figures was further off than by chance."""
-    found = [since for metric in SIZES if (since := _off_since(series, metric, onset)) is not None]
-    if not found:  # the surprise gap is noisy, and asked only about what shows in nothing else
-        found = [since for since in [_off_since(series, "surprise_gap", onset)] if since is not None]
-    return min(found, default=onset)
-
-
-def _off_since(series: Mapping[str, Series], metric: str, onset: int) -> int | None:
-    """Return the step from which on a figure was off up to the onset; None if it is not, or not known to be."""
-    steps, values = series.get(metric, _NOTHING)
-    known = np.isfinite(values) & (steps <= onset)
-    steps, values = steps[known], values[known]
-    if len(values) < 2 * FEW:
-        return None
-    inside = np.flatnonzero(
-        np.abs(_distances(metric, values, values[: len(values) * 2 // 3])) <= BEGUN[metric]
-    )
-    if not len(inside) or inside[-1] == len(steps) - 1:
-        return None
-    return int(steps[inside[-1] + 1])
-
-
-def _figure(
-    metric: str, steps: npt.NDArray[np.int64], values: Vector, step: int, onset: int
-) -> Figure | None:
-    known = np.isfinite(values)
-    steps, values = steps[known], values[known]
-    since = (steps >= onset) & (steps <= step)
-    if not since.any():
-        return None
-    recent, before = values[since], values[steps < onset]
-    now = float(np.median(recent[-LOOK_BACK.get(metric, NOW) :]))
-    if len(before) < FEW:
-        return Figure(now, None, 0.0, 0.0, 0.0, math.nan, steps[since], recent, recent[-LATELY:])
-    moved, moved_before, moved_first = _distances(
-        metric, np.array([now, before[-1], recent[0]]), before
-    ).tolist()
-    was, highest = float(np.median(before)), float(before.max())
-    return Figure(
-        now,
-        was,
-        moved,
-        moved_before,
-        moved_first,
-        highest,
-        steps[since],
-        recent,
-        values[steps <= step][-LATELY:],
-    )
-
-
-def _distances(metric: str, values: Vector, before: Vector) -> Vector:
-    """Return how far values are from those of before, in spreads."""
-    on_scale, usual = _on_scale(metric, values), _on_scale(metric, before)
-    center = float(np.median(usual))
-    spread = OF_A_NORMAL * float(np.median(np.abs(usual - center)))
-    spread = max(spread, LEAST_SPREAD if scale_of(metric) is not None else 0.0)
-    return (on_scale - center) / spread if spread else np.zeros_like(on_scale)
-
-
-def _on_scale(metric: str, values: Vector) -> Vector:
-    scale = scale_of(metric)
-    return values if scale is None else np.array([scale.of(one) for one in values.tolist()])
 
 
 def _ranks(values: Vector) -> Vector:

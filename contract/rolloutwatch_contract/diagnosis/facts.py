@@ -9,12 +9,10 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from rolloutwatch_contract.diagnosis.evidence import Evidence
+from rolloutwatch_contract.diagnosis.evidence import MOVED, Evidence
 
 Answer = bool | None
 
-# spreads: further away than a figure is by chance; those that a few tokens carry waver more
-MOVED = {"logprob_abs_diff_mean": 3.0, "mismatch_k3_kl": 5.0, "mismatch_kl": 5.0, "prob_pearson_corr": 5.0}
 GAP_NOISE = 5.0  # spreads of its mean that the surprise gap is never off by chance
 GAP_STEPS = 16  # of so many steps at most
 SETTLED = 6  # steps after which what jumped can be told from what grows
@@ -224,7 +222,7 @@ def grows_along(e: Evidence) -> Answer:
     first, last = e.times("logprob_abs_diff_first_quarter"), e.times("logprob_abs_diff_last_quarter")
     if math.isnan(first) or math.isnan(last) or not first > 0:
         return None
-    return between(last / first, no=2.5, yes=4.5)
+    return between(last / first, no=1.5, yes=3.5)
 
 
 def _size(e: Evidence) -> str:

@@ -61,7 +61,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
         cure="Map every parameter's name to the rollout engine's, and fail where one is left over.",
         points={
             "differs": (0.5, -3), "weights_are_old": (-3, 1), "follows_age": (-2, 0), "grows": (0.6, -2),
-            "came_at_once": (-3, 0.2), "leans": (-3, 1.5), "k1_is_k3": (1, -2.5), "few_tokens": (-4, 0.3),
+            "came_at_once": (-3, 0.2), "leans": (-3, 0.6), "k1_is_k3": (1, -2.5), "few_tokens": (-4, 0.3),
             "sloped": (-3, 0.3), "gap_with_slope": (-3, 0), "zeros": (-3, 0), "one_sequence": (-4, 0.3),
             "k1_above_k3": (-4, 0.5), "mass_is_missing": (-3, 0.3), "k1_cancels": (-4, 0), "evenly": (-1, 0),
             "uncorrelated": (-2, 0), "grows_along": (-2, 0),

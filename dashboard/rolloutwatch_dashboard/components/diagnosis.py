@@ -29,7 +29,7 @@ def panel(found: Diagnosis, run: str, *, as_of: bool = False) -> list[html.Artic
     way = alert.guide_link(first[0].guide) if is_one else []
     head = html.Header(
         [
-            html.H3(found.headline if is_one else "Not sure; these are the likeliest causes."),
+            html.H3(found.headline if is_one else _unsure(found)),
             *known,
             html.Div([_since(found, run, as_of), *way], className="more"),
         ]
@@ -38,6 +38,11 @@ def panel(found: Diagnosis, run: str, *, as_of: bool = False) -> list[html.Artic
         _advised(first[0]) if is_one else html.Ul([_candidate(one) for one in first], className="candidates")
     )
     return [html.Article([head, said, *_others(others)], className="diagnosis")]
+
+
+def _unsure(found: Diagnosis) -> str:
+    said = "ot sure; these are the likeliest causes."
+    return f"N{said}" if found.over is None else f"Over since step {found.over}: n{said}"
 
 
 def likelihood(cause: Cause) -> html.Span:

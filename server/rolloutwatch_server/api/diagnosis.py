@@ -34,12 +34,14 @@ class OneCause(BaseModel):
 class WhatIsWrong(BaseModel):
     """The likeliest causes of what began at step `onset`, as they look at `step`; none where no alert about the policies stands.
 
+    `over` is the step from which on log-probs agree as before again, null if they do not: then it is what was wrong.
     `is_sure` tells whether the first is likely enough to be named, and `headline` says it in a sentence.
     """
 
     run: str
     step: int
     onset: int
+    over: int | None
     is_sure: bool
     headline: str
     causes: list[OneCause]
@@ -58,6 +60,7 @@ def get_diagnosis(
             "run": run,
             "step": found.step,
             "onset": found.onset,
+            "over": found.over,
             "is_sure": found.is_sure,
             "headline": found.headline,
             "causes": [
