@@ -167,8 +167,13 @@ Brought = Sequence[tuple[int, int, float, dict[str, float]]]  # session, step, t
          (1, 1, 1.5, {"kl": 0.0}), (1, 2, 2.0, {"kl": 1.0}), (1, 3, 2.5, {"kl": 0.0})],
         [(0, 1, 0.5, {"kl": 0.0, "ess": 0.0}), (0, 2, 1.0, {"kl": 1.0}), (1, 2, 1.5, {"ess": 0.0}),
          (1, 3, 2.0, {"kl": 0.0})],
+        [(0, 0, 0.5, {"kl": 0.0, "ess": 0.0}), (1, 0, 1.0, {"ess": 0.0}), (0, 1, 2.0, {"kl": 0.0, "ess": 0.0}),
+         (0, 2, 3.0, {"kl": 1.0, "ess": 0.0})],
+        [(0, 0, 0.5, {"kl": 0.0, "ess": 0.0}), (1, 1, 1.0, {"kl": 0.0}), (0, 2, 2.0, {"kl": 0.0}),
+         (1, 2, 3.0, {"kl": 1.0}), (0, 3, 4.0, {"ess": 0.0})],
     ],
-    ids=["late in the midst of a step", "a figure that never comes again", "a session that takes over within a step"],
+    ids=["late in the midst of a step", "a figure that never comes again", "a session that takes over within a step",
+         "a session that takes one figure of two", "a record of which nothing is shown"],
 )  # fmt: skip
 def test_what_was_judged_is_found_again_whatever_came_in_between(tmp_path: Path, brought: Brought) -> None:
     stage = Stage(tmp_path / "archive.db")

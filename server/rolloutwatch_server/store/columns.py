@@ -115,10 +115,9 @@ class Shown:
 
     def earliest_times(self) -> Series:
         """Return when the first of the shown figures of each step were made, whichever session they are of."""
-        ends = self._lineage.end_of_marks
-        parts = [_until(part, ends(session)) for session, part in self._times().items()]
-        if len(parts) < 2:
-            return self.times()
+        parts = [self._times_shown(session, part) for session, part in self._times().items()]
+        if not parts:
+            return self._join({})
         step = np.concatenate([part.step for part in parts])
         value = np.concatenate([part.value for part in parts])
         order = np.lexsort((-value, step))  # of one step the earliest is the last
@@ -126,6 +125,20 @@ class Shown:
         series = latest(step[order], value[order])
         begin, end = np.searchsorted(series.step, [first, last + 1])
         return Series(series.step[begin:end], series.value[begin:end])
+
+    def _times_shown(self, session: int, times: Series) -> Series:
+        """Return those of a session's times at whose steps any figure of it is shown."""
+        ends = self._lineage.ends(session)
+        all_speak, none_speaks = min(ends.values(), default=math.inf), max(ends.values(), default=math.inf)
+        if all_speak == none_speaks:
+            return _until(times, all_speak)
+        steps = [
+            _until(part, end).step
+            for metric, end in ends.items()
+            if end > all_speak and (part := self._parts(metric).get(session)) is not None
+        ]
+        is_shown = (times.step < all_speak) | np.isin(times.step, np.concatenate(steps) if steps else [])
+        return Series(times.step[is_shown], times.value[is_shown])
 
     def _taken(self, metric: str) -> Parts:
         """Return of each session what others did not take from it."""

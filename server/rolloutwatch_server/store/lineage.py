@@ -135,9 +135,13 @@ class Lineage:
             self._ends[session, metric] = min(firsts, default=math.inf)
         return self._ends[session, metric]
 
+    def ends(self, session: int) -> dict[str, float]:
+        """Return of each metric of a session the first step from which on another speaks for it; infinity if none does."""
+        return {metric: self.end(session, metric) for metric in self._firsts[session]}
+
     def end_of_marks(self, session: int) -> float:
         """Return the step from which on a session's marks are given up: with half of its metrics."""
-        ends = sorted(self.end(session, metric) for metric in self._firsts[session])
+        ends = sorted(self.ends(session).values())
         return ends[(len(ends) - 1) // 2] if ends else math.inf
 
     def restarts(self) -> dict[int, int]:
