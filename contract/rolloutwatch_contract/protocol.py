@@ -103,6 +103,7 @@ class RunDetail(msgspec.Struct, frozen=True):
     `changes` grows with all that is archived for the run: as long as it stays, so does all that is shown.
     `sessions` stand in the order in which they started; `config` and `environment` are those of the run's newest.
     Before the step `tables_from` sequences, histograms, sample ids and tokens were let go of; None if nothing was.
+    `reference` is the run that this one is compared with from its first step on, "" if there is none.
     """
 
     summary: RunSummary
@@ -114,6 +115,7 @@ class RunDetail(msgspec.Struct, frozen=True):
     sessions: tuple[SessionView, ...] = ()
     changes: int = 0
     tables_from: int | None = None
+    reference: str = ""
 
     @property
     def rivals(self) -> tuple[SessionView, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 MOST_TAGS = 20  # of a run
 LETTERS_OF_A_TAG = 60
+REFERENCE = "reference"  # the run of a project that later ones are compared with from their first step on
 BETWEEN_TAGS = ","  # where several are written in one line
 
 

@@ -7,11 +7,15 @@ and of a past step it is what was known then.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
+
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.catalogue import METRICS
 from rolloutwatch_contract.diagnosis import METRICS as LOOKED_AT
 from rolloutwatch_contract.diagnosis import Diagnosis, diagnose
+from rolloutwatch_contract.diagnosis.evidence import Series as Points
 from rolloutwatch_contract.protocol import Series
+from rolloutwatch_server.alerts.notes import ReferenceRun
 
 BEFORE = 400  # values before the onset that tell what was usual
 _FURTHEST = (
@@ -37,6 +41,9 @@ class Archive(Protocol):
     def alerts_at(self, run: str, step: int) -> list[AlertView]:
         """Return the alerts that stand after a step."""
 
+    def compared_with(self, run: str) -> ReferenceRun:
+        """Return what a run is compared with since it began to be judged."""
+
     def series(
         self, run: str, metrics: Sequence[str], *, from_step: int | None = None, to_step: int | None = None
     ) -> Mapping[str, Series]:
@@ -60,7 +67,22 @@ def diagnosis_among(archive: Archive, run: str, step: int, standing: Sequence[Al
         if len(one.step):
             first = max(0, int(one.step.searchsorted(onset)) - BEFORE)
             series[metric] = (one.step[first:], one.value[first:])
+    if onset < BEFORE:
+        series = _behind(archive.compared_with(run).values, series)
     return diagnose(series, step, onset)
+
+
+def _behind(reference: Mapping[str, Sequence[float]], series: Mapping[str, Points]) -> dict[str, Points]:
+    """Return series behind those of the run that they are compared with, as if that had gone on with them."""
+    found = dict(series)
+    for metric, values in reference.items():
+        if metric in series:
+            steps, own = series[metric]
+            found[metric] = (
+                np.concatenate([np.arange(-len(values), 0), steps]),
+                np.concatenate([np.array(values), own]),
+            )
+    return found
 
 
 def _is_of_policies(alert: AlertView) -> bool:

@@ -150,12 +150,19 @@ def test_baselines_are_those_of_the_session_that_a_metric_comes_from(steps: list
 def test_baselines_go_on_after_a_restart_from_no_more_than_they_ask_for(
     steps: list[list[Piece]], data: st.DataObject
 ) -> None:
-    """Of pieces as an archive has them: one a step, of no session, with the one that each figure is of beside it."""
+    """Of pieces as an archive has them: one a step, of no session, with the one that each figure is of beside it.
+
+    Or from no more than that and what the run is compared with.
+    """
     at = data.draw(st.integers(0, len(steps)))
-    uninterrupted = RunAlerts(Plan(BASELINES))
+    names = {name for piece in flat(steps) for name in piece.metrics}
+    past = st.lists(st.floats(-2.0, 2.0), min_size=25, max_size=80)
+    reference = data.draw(st.dictionaries(st.sampled_from(sorted(names)), past))
+    uninterrupted = RunAlerts(Plan(BASELINES), reference=reference)
     for piece in flat(steps[:at]):
         uninterrupted.feed(piece)
-    resumed = RunAlerts(Plan(BASELINES), uninterrupted.states, through_msgpack(uninterrupted.memory()))
+    memory = through_msgpack(uninterrupted.memory())
+    resumed = RunAlerts(Plan(BASELINES), uninterrupted.states, memory, reference)
     before, far = [read_again(pieces) for pieces in steps[:at]], 0
     while not resumed.warm(before[at - far :]) and far < at:
         far = min(at, far + data.draw(st.integers(1, 60)))

@@ -201,11 +201,16 @@ Happening = tuple[int, Record] | Rules  # the number of a session, and what it b
 class Stage:
     """Archives what happens, in batches, and opens the archive anew in between."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reference: Sequence[StepRecord] = ()) -> None:
         self.path = path
         self.now = 1000.0
         self.store = Store(path, lambda: self.now)
         self.numbers: dict[int, int] = {}
+        if reference:
+            good = [RunStart("math", "good", 0.0), *reference]
+            entries = [Entry(Position(number), record) for number, record in enumerate(good, 1)]
+            self.store.archive(stream_key("math~good", "s"), entries)
+            self.store.label("math~good", tags=["reference"])
 
     def anew(self) -> None:
         self.store.close()
@@ -306,7 +311,13 @@ def test_baselines_are_the_same_whoever_spoke_when_and_are_found_again(
     happened: list[Happening], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Though what is read again is shown step by step, and of each figure there is only the session that brought it."""
-    assert_the_same_again(BASELINES, happened, data, tmp_path_factory)
+    random = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    figures = random.normal(size=(data.draw(st.sampled_from([0, 30, 90])), 3)).tolist()
+    reference = [
+        StepRecord(at, 0.0, {"kl": kl, "ess": ess, "side": side})
+        for at, (kl, ess, side) in enumerate(figures)
+    ]
+    assert_the_same_again(BASELINES, happened, data, tmp_path_factory, reference)
 
 
 @settings(max_examples=25, deadline=None)
@@ -319,9 +330,13 @@ def test_batches_and_restarts_change_nothing_and_the_archive_gives_the_same_agai
 
 
 def assert_the_same_again(
-    rules: str, happened: list[Happening], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+    rules: str,
+    happened: list[Happening],
+    data: st.DataObject,
+    tmp_path_factory: pytest.TempPathFactory,
+    reference: Sequence[StepRecord] = (),
 ) -> None:
-    whole, cut = (Stage(tmp_path_factory.mktemp("alerts") / "archive.db") for _ in range(2))
+    whole, cut = (Stage(tmp_path_factory.mktemp("alerts") / "archive.db", reference) for _ in range(2))
     for stage in (whole, cut):
         stage.store.save_rule_set(rules, "api", "somebody")
     waiting: list[tuple[int, Record]] = []

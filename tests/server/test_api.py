@@ -105,6 +105,7 @@ def test_one_run(api: Asking, store: Store) -> None:
         "generation": answer["generation"],
         "sessions": [{"id": "s1", "state": "live", "started_at": 5.0, "contested": False} | said],
         "tables_from": None,
+        "reference": "",
     }
     assert has_shape(RunWithDetails, answer)
 

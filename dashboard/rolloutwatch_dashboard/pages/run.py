@@ -81,6 +81,7 @@ def _head(run: RunDetail) -> html.Div:
             html.Span(id=ids.AGE),
             html.Ul(id=ids.RUN_TAGS, **{"aria-label": "Tags"}),
             _tags_button(),
+            *_compared_with(run.reference),
             html.Div([configuration.opener(), replay.opener()], className="ways"),
             html.P(
                 [html.Strong(id=ids.HEALTH), html.Span(id=ids.HEADLINE)], className="headline", role="status"
@@ -88,6 +89,15 @@ def _head(run: RunDetail) -> html.Div:
         ],
         className="head",
     )
+
+
+def _compared_with(reference: str) -> list[html.Span]:
+    """Return what says that the run is compared with another, nothing if it is not."""
+    if not reference:
+        return []
+    way = dcc.Link(reference.partition("~")[2], href=f"/runs/{quote(reference)}")
+    about = "From its first step on, what is usual is what it was in this run, which had the tag reference when this one started."
+    return [html.Span(["compared with ", way], className="compared-with", title=about)]
 
 
 def _tags_button() -> html.Button:

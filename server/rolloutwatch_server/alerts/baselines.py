@@ -6,7 +6,7 @@ A figure depends on the values in the window and on nothing before them: it is t
 import bisect
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rolloutwatch_contract.conditions.nodes import OF_A_NORMAL
 from rolloutwatch_contract.scales import LEAST_SPREAD, Scale
@@ -139,6 +139,11 @@ class Jump(Window):
         self._lacking -= self._lacking > 0
         return found
 
+    def learn(self, values: Iterable[float]) -> None:
+        """Take values as if they had been before the first one."""
+        for value in values:
+            self._reference.take(value if self._scale is None else self._scale.of(value))
+
     def begin_anew(self) -> None:
         """Forget all values: of another session others may be usual."""
         self._reference.clear()
@@ -200,6 +205,12 @@ class Drift(Window):
         self._last = placed
         self._lacking -= self._lacking > 0
         return found
+
+    def learn(self, values: Iterable[float]) -> None:
+        """Take values as if they had been before the first one, none of which has drifted."""
+        for value in values:
+            self._last = value if self._scale is None else self._scale.of(value)
+            self._reference.take(self._last)
 
     def begin_anew(self) -> None:
         """Forget all values: of another session others may be usual."""

@@ -8,7 +8,7 @@ import msgspec
 
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.feed import Memory, Piece
-from rolloutwatch_server.alerts.notes import FeedNote, Was
+from rolloutwatch_server.alerts.notes import FeedNote, ReferenceRun, Was
 from rolloutwatch_server.alerts.overlaps import Figures
 from rolloutwatch_server.alerts.state import AlertState, Transition
 
@@ -34,6 +34,12 @@ class Book(Protocol):
     """The archive, in one transaction. `now` is when that is."""
 
     now: float
+
+    def reference(self, run: str, behind: int, metrics: Collection[str]) -> ReferenceRun:
+        """Return the reference run of a run's project, and the figures of it that a run is compared with behind a step."""
+
+    def compared_with(self, run: str) -> ReferenceRun:
+        """Return what a run is compared with since it began to be judged."""
 
     def savepoint(self) -> AbstractContextManager[None]:
         """Hold what an exception undoes, without undoing what was before."""

@@ -18,7 +18,7 @@ from rolloutwatch_server.alerts.evaluation import RunAlerts
 from rolloutwatch_server.alerts.held import MOST_BYTES, Held
 from rolloutwatch_server.alerts.notes import Began
 from rolloutwatch_server.alerts.overlaps import Overlap
-from rolloutwatch_server.alerts.plan import Plan
+from rolloutwatch_server.alerts.plan import Plan, to_be_compared
 from rolloutwatch_server.alerts.recorded import unjudged
 from rolloutwatch_server.alerts.watch import Entry, Watch, warm
 
@@ -134,7 +134,8 @@ class Engine:
             return self._begin(book, run, book.new_run(run), None)
         if row.broken and not row.rule_set:  # by the very first batch
             return self._begin(book, run, row, None)
-        alerts = RunAlerts(self._plan(book, run, row.rule_set), book.states(run), row.memory)
+        plan, reference = self._plan(book, run, row.rule_set), book.compared_with(run)
+        alerts = RunAlerts(plan, book.states(run), row.memory, reference.values)
         if row.broken:
             return self._begin(book, run, row, alerts)
         warm(book, run, alerts)
@@ -146,15 +147,16 @@ class Engine:
         anew = book.new_run(run)
         anew.memory.floors = (anew.memory.begun,)
         judged_to = -1 if former is None else former.open_step
-        note = Began(anew.memory.begun, book.now, self._version, judged_to)
-        book.note(run, note)
         plan = self._plan(book, run, self._version)
+        reference = book.reference(run, anew.memory.begun, to_be_compared(plan))
+        note = Began(anew.memory.begun, book.now, self._version, judged_to, reference)
+        book.note(run, note)
         for rule, transition in [] if former is None else unjudged(former, note.time):
             book.happened(run, row.birth, rule, transition, False)
         row.memory, row.rule_set, row.broken = anew.memory, self._version, ""
         states = {} if former is None else former.states
         book.save_states(run, states)
-        alerts = RunAlerts(plan, states, row.memory)
+        alerts = RunAlerts(plan, states, row.memory, reference.values)
         return Watch(run, row, alerts, max(book.noted(run), default=-1))
 
     def _plan(self, book: Book, run: str, version: int) -> Plan:

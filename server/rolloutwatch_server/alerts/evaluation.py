@@ -5,7 +5,7 @@ The highest step so far is open. A rule is stepped once at each step, as soon as
 figures that come after that cannot change it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -24,7 +24,7 @@ from rolloutwatch_server.alerts.feed import (
     RulesChanged,
 )
 from rolloutwatch_server.alerts.plan import Plan
-from rolloutwatch_server.alerts.sheet import Sheet
+from rolloutwatch_server.alerts.sheet import Before, Sheet
 from rolloutwatch_server.alerts.standings import Standings
 from rolloutwatch_server.alerts.state import AlertState, Sample, Transition, end, step
 from rolloutwatch_server.alerts.turning_back import go_behind, missed_before, turn_back
@@ -41,16 +41,22 @@ class RunAlerts:
         plan: The rules; after a restart those that were in force when `states` and `memory` were kept.
         states: How rules stand, by name; those of rules that are not in the plan are kept for what they count.
         memory: How far the run is judged; nothing for a run of which nothing is. Call `warm` after that.
+        reference: Values by metric, in order, that count as what was before the first step that is judged.
     """
 
     def __init__(
-        self, plan: Plan, states: Mapping[str, AlertState] | None = None, memory: Memory | None = None
+        self,
+        plan: Plan,
+        states: Mapping[str, AlertState] | None = None,
+        memory: Memory | None = None,
+        reference: Mapping[str, Sequence[float]] = {},
     ) -> None:
         self._plan = plan
         self._gone = {name: state for name, state in (states or {}).items() if name not in plan.index}
         self._standings = Standings(plan, states or {})
-        self._sheet = Sheet(plan, self._standings.begun)
+        self._reference = reference
         self._memory = msgspec.structs.replace(memory or Memory())
+        self._sheet = Sheet(plan, self._standings.begun, self._before(self._memory))
         self._last = self._memory.last = dict(self._memory.last)
         self._judging = True
         self._happened: list[tuple[Rule, Transition]] = []
@@ -119,7 +125,7 @@ class RunAlerts:
         kept, open_ = self._memory, self._standings.open.copy()
         has_open = kept.step > kept.begun
         self._memory, self._last, self._judging = Memory(begun=kept.floors[-1]), {}, False
-        self._sheet.empty()
+        self._sheet.empty(self._before(kept))
         self._sheet.is_warming = True
         for piece in pieces:
             if piece.metrics:
@@ -300,14 +306,21 @@ class RunAlerts:
             self._happened += happened
             if is_recorded:
                 self._count_on(to.epochs)
-        if to.step > self._memory.step:
-            self._sheet.clear()
-        else:
-            self._sheet.empty()
+        is_ahead = to.step > self._memory.step
         self._standings.open[:] = False
         go_behind(self._memory, to, session)
+        if is_ahead:
+            self._sheet.clear()
+        else:
+            self._sheet.empty(self._before(self._memory))
         epochs = {name: one.epoch for name, one in self.states.items() if one.epoch}
         self._notes.append(Rewind(to.step, to.time, epochs, going_on, to.came))
+
+    def _before(self, memory: Memory) -> Before | None:
+        """Return what counts as what was before; after an end windows begin empty."""
+        return (
+            Before(memory.floors[0], self._reference) if self._reference and len(memory.floors) == 1 else None
+        )
 
     def _count_on(self, epochs: Mapping[str, int]) -> None:
         standings = self._standings
@@ -324,7 +337,7 @@ class RunAlerts:
         self._plan = plan
         self._gone = {name: state for name, state in states.items() if name not in plan.index}
         self._standings = Standings(plan, states)
-        self._sheet = Sheet(plan, self._standings.begun)
+        self._sheet = Sheet(plan, self._standings.begun, self._before(self._memory))
         self._sheet.keep(sheet, stays)
         for new, was in stays.items():
             self._standings.open[new] = old.open[was]

@@ -8,16 +8,25 @@ import msgspec
 TIME = ":time"  # no metric can be called so
 
 
+class ReferenceRun(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The run that another is compared with from its first step on, "" without one, and its `values` by metric, in order."""
+
+    run: str = ""
+    values: dict[str, tuple[float, ...]] = {}
+
+
 class Began(msgspec.Struct, frozen=True, tag="began"):
     """From behind a step on (-1: from the first one on) the run is judged anew, by the rules of a version.
 
     What came behind the step `judged_to` and up to that one was never judged.
+    The figures of `reference` count as what was usual before.
     """
 
     step: int
     time: float
     rule_set: int
     judged_to: int = -1
+    reference: ReferenceRun = ReferenceRun()
 
 
 class LateFigures(msgspec.Struct, frozen=True, tag="late"):

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rolloutwatch_contract.conditions import Truth, by_clock
+from rolloutwatch_contract.diagnosis import METRICS as LOOKED_AT
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.layout import (
     Calculation,
@@ -43,6 +44,7 @@ _OF_A_VALUE = {
     "drift": 80,
 }  # fmt: skip
 _OF_A_WINDOW = {"drift": 10_000}
+BASELINES = ("jump", "drift")
 _OF_A_SHARE = 12  # of each of its steps
 
 
@@ -108,6 +110,14 @@ class Plan:
         """Return the rules that can be judged with these metrics of a step alone."""
         there = frozenset(metrics)
         return [number for number in self._by_figures if self.metrics_of[number] <= there]
+
+
+def to_be_compared(plan: Plan) -> set[str]:
+    """Return the metrics of which it matters what was usual: those of rules that ask it, and those of a diagnosis."""
+    return {
+        *LOOKED_AT,
+        *(plan.names[window.metric] for window in plan.windows if window.function in BASELINES),
+    }
 
 
 def _weight(plan: Plan) -> int:

@@ -199,7 +199,7 @@ def _begin(
     happened = [] if former is None else unjudged(former, note.time)
     states = {} if former is None else former.states
     memory = Memory(step=note.step, begun=note.step, floors=(note.step,))
-    return happened, RunAlerts(plan_of(note.rule_set), states, memory)
+    return happened, RunAlerts(plan_of(note.rule_set), states, memory, note.reference.values)
 
 
 def unjudged(alerts: RunAlerts, time: float) -> list[Happened]:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,17 +16,26 @@ from rolloutwatch_server.alerts.windows import Shares, empty_window
 
 _UNKNOWN = int(Truth.UNKNOWN)  # an enumeration's own is slow to come by
 
+
+class Before(NamedTuple):
+    """Values by metric, in order, that are taken to have been up to a step."""
+
+    step: int
+    values: Mapping[str, Sequence[float]]
+
+
 Missed = Callable[[str], int | None]  # for how many steps a metric has not come, None if it never did
 
 
 class Sheet:
     """What is known of a run at its open step.
 
-    `begun` is, for each rule, the step up to which its windows take nothing.
+    `begun` is, for each rule, the step up to which its windows take nothing. `before` are values by metric which windows
+    take to have been before the first ones, those of rules that were in force from there on.
     While it `is_warming` it finds out whether windows have all that they need.
     """
 
-    def __init__(self, plan: Plan, begun: Sequence[int]) -> None:
+    def __init__(self, plan: Plan, begun: Sequence[int], before: Before | None = None) -> None:
         self.plan = plan
         self.begun = begun
         self.is_warming = False
@@ -36,10 +46,10 @@ class Sheet:
         self._pushed: list[int] = []
         self._heard: list[int] = []  # the session of the last value in each window, 0 before there is one
         self._shares: list[Shares] = []
-        self.empty()
+        self.empty(before)
 
-    def empty(self) -> None:
-        """Forget all figures, those in windows too."""
+    def empty(self, before: Before | None = None) -> None:
+        """Forget all figures, those in windows too; these begin with a past if there is one."""
         self.clear()
         names = self.plan.names
         self._windows = [
@@ -48,6 +58,10 @@ class Sheet:
         self._pushed = [-1] * len(self._windows)
         self._heard = [0] * len(self._windows)
         self._shares = [Shares(share.steps) for share in self.plan.shares]
+        if before is not None:
+            for window, about in zip(self._windows, self.plan.windows, strict=True):
+                if self.begun[about.rule] <= before.step:
+                    window.learn(before.values.get(names[about.metric], ()))
 
     def clear(self) -> None:
         """Begin another step, of which nothing is known yet."""

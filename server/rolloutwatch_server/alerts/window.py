@@ -1,6 +1,7 @@
 """What all windows over a metric have in common."""
 
 import math
+from collections.abc import Iterable
 from typing import Protocol
 
 UNKNOWN = math.nan
@@ -14,6 +15,10 @@ class Window(Protocol):
     def push(self, step: int, value: float) -> float:
         """Take one more value, that is not NaN; return the figure, NaN as long as it is unknown."""
         ...
+
+    def learn(self, values: Iterable[float]) -> None:
+        """Take values as if they had been before the first one, which most windows do not."""
+        return
 
     def begin_anew(self) -> None:
         """Hear that values are of another session from here on, which most windows do not mind."""

@@ -86,7 +86,7 @@ class RunWithDetails(Run):
     Sessions stand in the order in which they started; of two that bring the same figures the later one is shown.
     The generation changes when a resumed session takes over steps: what was read before is then to be read again.
     Before the step `tables_from` sequences, histograms and all else that goes along with a step were let go of;
-    null if nothing was.
+    null if nothing was. `reference` is the run that it is compared with from its first step on, empty if there is none.
     """
 
     metrics: list[str]
@@ -96,6 +96,7 @@ class RunWithDetails(Run):
     generation: str
     sessions: list[Session]
     tables_from: int | None
+    reference: str
 
 
 class Axis(enum.Enum):
@@ -274,6 +275,7 @@ def flat(detail: RunDetail) -> dict[str, object]:
         "generation": detail.generation,
         "sessions": detail.sessions,
         "tables_from": detail.tables_from,
+        "reference": detail.reference,
     }
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.protocol import Series
+from rolloutwatch_server.alerts.notes import ReferenceRun
 from rolloutwatch_server.store import Delivery, DeliveryTally, Event, NewDelivery
 
 _EMPTY = Series(np.zeros(0, np.int64), np.zeros(0))
@@ -130,6 +131,10 @@ class MemoryOutbox:
     def alerts_at(self, run: str, step: int) -> list[AlertView]:
         """Return the alerts that stand after a step: those that fire and had begun by then."""
         return [one for one in self.firing if one.run == run and one.firing_step <= step]
+
+    def compared_with(self, run: str) -> ReferenceRun:
+        """Return what a run is compared with: nothing."""
+        return ReferenceRun()
 
     def series(
         self,

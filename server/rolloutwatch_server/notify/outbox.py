@@ -5,6 +5,7 @@ from typing import Protocol
 
 from rolloutwatch_contract.alerts import AlertView
 from rolloutwatch_contract.protocol import Series
+from rolloutwatch_server.alerts.notes import ReferenceRun
 from rolloutwatch_server.store import Delivery, DeliveryTally, Event, NewDelivery
 
 
@@ -53,6 +54,9 @@ class Outbox(Protocol):
 
     def alerts_at(self, run: str, step: int) -> list[AlertView]:
         """Return the alerts that stand after a step."""
+
+    def compared_with(self, run: str) -> ReferenceRun:
+        """Return what a run is compared with since it began to be judged."""
 
     def series(
         self,

@@ -13,7 +13,15 @@ from rolloutwatch_contract.rules import Rule
 from rolloutwatch_contract.written_rules import parse_rules
 from rolloutwatch_server.alerts.book import RunRow
 from rolloutwatch_server.alerts.feed import Memory, Piece
-from rolloutwatch_server.alerts.notes import TIME, FeedNote, LateFigures, Was, kind_of, pack_note
+from rolloutwatch_server.alerts.notes import (
+    TIME,
+    FeedNote,
+    LateFigures,
+    ReferenceRun,
+    Was,
+    kind_of,
+    pack_note,
+)
 from rolloutwatch_server.alerts.overlaps import Figure, Figures
 from rolloutwatch_server.alerts.recorded import pieces_alone
 from rolloutwatch_server.alerts.state import AlertState
@@ -23,8 +31,9 @@ from rolloutwatch_server.store.alert_rows import FIRING, RuleSetView
 from rolloutwatch_server.store.columns import Shown
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import StoreError
-from rolloutwatch_server.store.judged import noted_steps, read_notes, shown_pieces
+from rolloutwatch_server.store.judged import noted_steps, read_compared_with, read_notes, shown_pieces
 from rolloutwatch_server.store.lineage import Lineage
+from rolloutwatch_server.store.reference import read_reference, reference_of
 
 _state = msgspec.msgpack.Decoder(AlertState).decode
 _memory = msgspec.msgpack.Decoder(Memory).decode
@@ -53,6 +62,15 @@ class AlertBook(Changes):
     def __init__(self, db: sqlite3.Connection, now: float, documents: Documents) -> None:
         super().__init__(db, now)
         self._documents = documents
+
+    def reference(self, run: str, behind: int, metrics: Collection[str]) -> ReferenceRun:
+        """Return the reference run of a run's project, and the figures of it that a run is compared with behind a step."""
+        name = reference_of(self._db, run)
+        return ReferenceRun(name, read_reference(self._db, name, behind, metrics)) if name else ReferenceRun()
+
+    def compared_with(self, run: str) -> ReferenceRun:
+        """Return what a run is compared with since it began to be judged."""
+        return read_compared_with(self._db, run)
 
     @contextlib.contextmanager
     def savepoint(self) -> Iterator[None]:

@@ -8,6 +8,7 @@ import msgspec
 from rolloutwatch_contract.alerts import AlertView, FiringAlerts
 from rolloutwatch_contract.protocol import SilenceView
 from rolloutwatch_contract.severity import Severity
+from rolloutwatch_server.alerts.notes import ReferenceRun
 from rolloutwatch_server.store.alert_actions import (
     Action,
     PastSilence,
@@ -26,6 +27,7 @@ from rolloutwatch_server.store.alert_rows import (
     read_silences,
     read_transitions,
 )
+from rolloutwatch_server.store.judged import read_compared_with
 from rolloutwatch_server.store.outgoing import Outgoing
 
 STATES = {"firing": FIRING, "past": f"NOT ({FIRING})", "all": "1"}
@@ -93,6 +95,11 @@ class Alerting(Outgoing):
         )
         with self._database.read() as db:
             return read_alerts(db, self._clock(), tail, (run, step))
+
+    def compared_with(self, run: str) -> ReferenceRun:
+        """Return what a run is compared with since it began to be judged."""
+        with self._database.read() as db:
+            return read_compared_with(db, run)
 
     def firing(self, run: str) -> FiringAlerts | None:
         """Return what a trainer is told of the alerts of its run; None if no step of it was judged yet."""

@@ -13,7 +13,15 @@ from rolloutwatch_contract.protocol import Series
 from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.feed import Piece
-from rolloutwatch_server.alerts.notes import Began, FeedNote, LateFigures, OtherRules, Was, unpack_note
+from rolloutwatch_server.alerts.notes import (
+    Began,
+    FeedNote,
+    LateFigures,
+    OtherRules,
+    ReferenceRun,
+    Was,
+    unpack_note,
+)
 from rolloutwatch_server.alerts.recorded import ANY
 from rolloutwatch_server.alerts.state import Transition
 from rolloutwatch_server.store.alert_rows import read_transitions
@@ -33,6 +41,14 @@ def read_notes(
     query = "SELECT content FROM feed_notes WHERE run = ?1 AND step >= ?2 AND (?3 IS NULL OR kind = ?3) ORDER BY id"
     for (content,) in db.execute(query, (run, first, tag)):
         yield unpack_note(content)
+
+
+def read_compared_with(db: sqlite3.Connection, run: str) -> ReferenceRun:
+    """Return what a run is compared with since it last began to be judged."""
+    query = "SELECT content FROM feed_notes WHERE run = ? AND kind = 'began' ORDER BY id DESC LIMIT 1"
+    row = db.execute(query, (run,)).fetchone()
+    note = None if row is None else unpack_note(row[0])
+    return note.reference if isinstance(note, Began) else ReferenceRun()
 
 
 def noted_steps(notes: Iterable[FeedNote]) -> set[int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from rolloutwatch_contract.protocol import RunState
 from rolloutwatch_contract.tags import check_tags
 from rolloutwatch_server.alerts.engine import Engine
-from rolloutwatch_server.alerts.plan import Plan
+from rolloutwatch_server.alerts.plan import Plan, to_be_compared
 from rolloutwatch_server.store.alert_book import AlertBook, Documents
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import MEMORY, Database, StoreError
@@ -160,8 +160,9 @@ class Keeping:
         with self._database.write() as db:  # because the default rules may have to become a version
             book = self._book(db)
             version = book.version_in_force()
-            rules = [rule for rule in book.rules_of(version) if rule.applies_to(run)]
-            return Past(run, version, Plan(rules), read_history(db, run))
+            plan = Plan(rule for rule in book.rules_of(version) if rule.applies_to(run))
+            reference = book.reference(run, -1, to_be_compared(plan))
+            return Past(run, version, plan, read_history(db, run), reference)
 
     def _retire(self, db: sqlite3.Connection) -> bool:
         """Delete the run that was longest without a record, if it is beyond the limits; tell whether it was."""

@@ -26,7 +26,7 @@ their ids are given to no other session.
 `outbox` has the events that somebody is to be told of, `deliveries` the messages made of them, one for each target.
 """
 
-SCHEMA = 8
+SCHEMA = 9
 
 TABLES = """
 CREATE TABLE runs (
@@ -152,7 +152,9 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_that_wait ON deliveries (next_at) WHERE state = 'waiting';
 """
 
-TABLES += _ALERTS
+_BEGINNINGS = "CREATE INDEX beginnings_of_judging ON feed_notes (run, id) WHERE kind = 'began';\n"
+
+TABLES += _ALERTS + _BEGINNINGS
 
 # a session has had one stream, and has several
 _TO_2 = """
@@ -253,6 +255,9 @@ ALTER TABLE runs ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE runs ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;
 """
 
+# nobody asked what a run is compared with
+_TO_9 = _BEGINNINGS
+
 MIGRATIONS = {
     1: _TO_2,
     2: _TO_3,
@@ -261,4 +266,5 @@ MIGRATIONS = {
     5: _TO_6,
     6: _TO_7,
     7: _TO_8,
+    8: _TO_9,
 }  # from each schema to the next

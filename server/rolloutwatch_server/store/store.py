@@ -19,6 +19,7 @@ from rolloutwatch_server.store.columns import Shown
 from rolloutwatch_server.store.continuation import SECONDS_UNTIL_STALLED
 from rolloutwatch_server.store.database import DamagedArchive
 from rolloutwatch_server.store.entries import DeadLetter, Entry
+from rolloutwatch_server.store.judged import read_compared_with
 from rolloutwatch_server.store.lineage import Lineage
 from rolloutwatch_server.store.marks import contests, read_marks, restarts, views
 from rolloutwatch_server.store.portions import Portion, read_all_tables, read_history, read_portions
@@ -112,6 +113,7 @@ class Store(Watching):
             dropped = db.execute("SELECT dropped FROM sessions WHERE run = ?", (run,)).fetchall()
             summary = _summary(row[:-4], states, any(one.contested for one in sessions.values()))
             generation = _generation(Lineage.read(db, run))
+            reference = read_compared_with(db, run).run
         counts: dict[str, int] = {}
         for (text,) in dropped:
             for reason, count in json.loads(text).items():
@@ -127,6 +129,7 @@ class Store(Watching):
             tuple(sessions.values()),
             changes,
             row[-1],
+            reference,
         )
 
     def series(
