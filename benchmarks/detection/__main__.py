@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from benchmarks import command
 from benchmarks.detection import report
-from benchmarks.detection.cases import HEALTHY, UNSEEN, Case, recorded_faults
+from benchmarks.detection.beginning import REFERENCES, SOON, begin, begin_well
+from benchmarks.detection.cases import GRADUAL, HEALTHY, UNSEEN, Case, recorded_faults
 from benchmarks.detection.judging import Found, Quiet, find, listen, microseconds, share
 from benchmarks.detection.report import BARS, MEANINGS
 from benchmarks.report import Figures, complete
@@ -68,6 +69,24 @@ def _healthy(quick: bool) -> Figures:
     }
 
 
+def _beginning(quick: bool) -> Figures:
+    cases = [case for case in recorded_faults() if case.fault not in GRADUAL and not case.was_tuned_on]
+    found = [begin(case) for case in cases]
+    runs = len(found)
+    healthy = [case for case in HEALTHY if case.name not in REFERENCES.values()]
+    told, steps = begin_well([*cases, *healthy])
+    return {
+        "reference_detected_fraction": sum(one.found is not None for one in found) / runs,
+        "reference_within_3_steps_fraction": sum(one.found is not None and one.found <= SOON for one in found)
+        / runs,
+        "reference_cause_right_fraction": sum(report.is_named_right(one.case, one.called) for one in found)
+        / runs,
+        "reference_false_alarms_per_10k_steps": 1e4 * told / steps,
+        "reference_healthy_steps": steps,
+        "alone_detected_fraction": sum(one.found_alone is not None for one in found) / runs,
+    }
+
+
 def _cost(quick: bool) -> Figures:
     return {f"{function}_us_per_value": microseconds(function) for function in ("jump", "drift")}
 
@@ -85,7 +104,12 @@ def _per_10k(quiet: Sequence[Quiet], count: Callable[[Quiet], int]) -> float | N
     return 1e4 * sum(map(count, quiet)) / steps if steps else None
 
 
-SECTIONS: Mapping[str, Callable[[bool], Figures]] = {"faults": _faults, "healthy": _healthy, "cost": _cost}
+SECTIONS: Mapping[str, Callable[[bool], Figures]] = {
+    "faults": _faults,
+    "healthy": _healthy,
+    "beginning": _beginning,
+    "cost": _cost,
+}
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +21,7 @@ from rolloutwatch_server.alerts.evaluation import RunAlerts
 from rolloutwatch_server.alerts.feed import Piece
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.windows import empty_window
-from rolloutwatch_server.diagnosing import BEFORE
+from rolloutwatch_server.diagnosing import BEFORE, behind
 
 LATER = 10  # steps after the first alert, when somebody has come to look
 ZSCORE, ZSCORE_WINDOW = 3.0, 30  # what wandb's automations begin with
@@ -65,18 +65,22 @@ class Found:
         return self.during[: LATER + 1][-1] if self.during else None
 
 
-def changes(records: Iterable[StepRecord], plan: Plan) -> Iterator[tuple[int, str, Change]]:
-    """Yield what happens to the alerts of a run: step, rule, and what."""
-    run = RunAlerts(plan)
+def changes(
+    records: Iterable[StepRecord], plan: Plan, reference: Mapping[str, Sequence[float]] = {}
+) -> Iterator[tuple[int, str, Change]]:
+    """Yield what happens to the alerts of a run, beside the values of a reference run perhaps: step, rule, and what."""
+    run = RunAlerts(plan, reference=reference)
     for record in records:
         fed = run.feed(Piece(record.step, record.time, 1, record.metrics))
         for rule, transition in fed.transitions:
             yield transition.step, rule.name, transition.change
 
 
-def alerts(records: Iterable[StepRecord], plan: Plan) -> Iterator[tuple[int, str]]:
+def alerts(
+    records: Iterable[StepRecord], plan: Plan, reference: Mapping[str, Sequence[float]] = {}
+) -> Iterator[tuple[int, str]]:
     """Yield the alerts of a run as they fire: step and rule."""
-    for step, rule, change in changes(records, plan):
+    for step, rule, change in changes(records, plan, reference):
         if change is Change.FIRING:
             yield step, rule
 
@@ -104,6 +108,11 @@ def series_of(records: Sequence[StepRecord], onset: int) -> dict[str, Series]:
             steps, values = zip(*points, strict=True)
             series[metric] = (np.array(steps, dtype=np.int64), np.array(values))
     return series
+
+
+def named(records: Sequence[StepRecord], reference: Mapping[str, Sequence[float]], onset: int) -> Diagnosis:
+    """Return what is said to be wrong at the onset with a run that has a reference."""
+    return diagnose(behind(reference, series_of(records, onset)), onset, onset)
 
 
 def find(case: Case) -> Found:

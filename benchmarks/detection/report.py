@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from benchmarks.detection.cases import CAUSES, GRADUAL, LASTS
+from benchmarks.detection.cases import CAUSES, GRADUAL, LASTS, Case
 from benchmarks.detection.judging import LATER, Found, Quiet
 from benchmarks.report import Bar
 from rolloutwatch_contract.diagnosis import Diagnosis
@@ -42,19 +42,30 @@ MEANINGS: Mapping[str, str] = {
     "tuned_detected_fraction": "the same of the runs that limits were chosen by",
     "tuned_cause_right_fraction": "of these the likeliest cause is the right one",
     "tuned_false_alarms_per_10k_steps": "in the healthy runs that limits were chosen by",
+    "reference_detected_fraction": "of runs that are wrong from their first step, beside a reference run",
+    "reference_within_3_steps_fraction": "of these at that step or one of three after it",
+    "reference_cause_right_fraction": "whose likeliest cause is the right one, in the step of the first alert",
+    "reference_false_alarms_per_10k_steps": "alerts in healthy runs beside a reference run",
+    "reference_healthy_steps": "of these runs, in bf16 and int8",
+    "alone_detected_fraction": "of runs that are wrong from their first step, without one",
     "jump_us_per_value": "processor time of jump(metric, 400) for each value",
     "drift_us_per_value": "of drift(metric, 400)",
 }
 
 
+def is_named_right(case: Case, diagnosis: Diagnosis | None) -> bool:
+    """Tell whether the likeliest cause is the right one."""
+    return _names(diagnosis) == CAUSES[case.fault]
+
+
 def is_right(found: Found) -> bool:
     """Tell whether the likeliest cause at the first alert is the right one."""
-    return _names(found.at_once) == CAUSES[found.case.fault]
+    return is_named_right(found.case, found.at_once)
 
 
 def is_right_later(found: Found) -> bool:
     """Tell whether it is some steps later."""
-    return _names(found.later) == CAUSES[found.case.fault]
+    return is_named_right(found.case, found.later)
 
 
 def is_wrong_for_sure(found: Found) -> bool:

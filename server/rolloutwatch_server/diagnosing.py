@@ -68,11 +68,11 @@ def diagnosis_among(archive: Archive, run: str, step: int, standing: Sequence[Al
             first = max(0, int(one.step.searchsorted(onset)) - BEFORE)
             series[metric] = (one.step[first:], one.value[first:])
     if onset < BEFORE:
-        series = _behind(archive.compared_with(run).values, series)
+        series = behind(archive.compared_with(run).values, series)
     return diagnose(series, step, onset)
 
 
-def _behind(reference: Mapping[str, Sequence[float]], series: Mapping[str, Points]) -> dict[str, Points]:
+def behind(reference: Mapping[str, Sequence[float]], series: Mapping[str, Points]) -> dict[str, Points]:
     """Return series behind those of the run that they are compared with, as if that had gone on with them."""
     found = dict(series)
     for metric, values in reference.items():
