@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rolloutwatch_contract import Record, RunEnd, RunStart, StepRecord, stream_key
+from rolloutwatch_contract import Mark, Record, RunEnd, RunStart, StepRecord, stream_key
 from rolloutwatch_contract.alerts import Change
 from rolloutwatch_server.store import Entry, Position, Store
 from tests.server.judging import document, judged_again, rule, timeline
@@ -104,6 +104,7 @@ def level(session: int, steps: range, kl: float = 0.0) -> list[tuple[int, Record
     return [(session, StepRecord(step, float(step), {"kl": kl})) for step in steps]
 
 
+CONFIG = (0, Mark(24, 24.5, "config"))
 HIGH, AGAIN, ESS = {"kl": 1.0}, {"kl": 0.0}, {"ess": 1.0}
 
 
@@ -134,11 +135,16 @@ HIGH, AGAIN, ESS = {"kl": 1.0}, {"kl": 0.0}, {"ess": 1.0}
             + [(0, StepRecord(25, 25.0, HIGH))],
             25,
         ),
+        # the trainer marks that it is configured otherwise from step 25 on
+        ([*level(0, range(25)), CONFIG], [*level(0, range(25, 45)), (0, StepRecord(45, 45.0, HIGH))], 45),
+        ([*level(0, range(25)), CONFIG], [*level(0, range(25, 44)), (0, StepRecord(44, 44.0, HIGH))], None),
+        (level(0, range(24)), [CONFIG, *level(0, range(24, 44)), (0, StepRecord(44, 44.0, HIGH))], 44),
         # the run goes back, and the new session has a past of its own only
         (level(0, range(30)), [*level(1, range(9, 29)), (1, StepRecord(29, 99.0, HIGH))], 29),
         (level(0, range(30)), [*level(1, range(9, 28)), (1, StepRecord(28, 99.0, HIGH))], None),
     ],
-    ids=["long enough", "too short", "again from further back", "late", "beside", "back", "back, too short"],
+    ids=["long enough", "too short", "again from further back", "late", "beside", "config", "config, too short",
+         "config of a step that is not there yet", "back", "back, too short"],
 )  # fmt: skip
 def test_a_baseline_is_of_one_session_live_and_after_a_restart_and_judged_again(
     tmp_path: Path, first: list[tuple[int, Record]], second: list[tuple[int, Record]], fires: int | None
@@ -270,7 +276,17 @@ def happenings(draw: st.DrawFn) -> list[Happening]:
     return found
 
 
-LONG_KINDS = ("steps",) * 6 + ("late", "late", "again", "resume", "resume", "rules", "end")
+LONG_KINDS = ("steps",) * 6 + (
+    "late",
+    "late",
+    "again",
+    "resume",
+    "resume",
+    "rules",
+    "end",
+    "config",
+    "config",
+)
 
 
 @st.composite
@@ -287,6 +303,8 @@ def long_happenings(draw: st.DrawFn) -> list[Happening]:
         time += 1.0
         if kind == "rules":
             found.append(Rules(draw(st.sampled_from([BASELINES, OTHER_BASELINES]))))
+        elif kind == "config":
+            found.append((session, Mark(max(0, step + draw(st.integers(-2, 3))), time, "config")))
         elif kind in ("resume", "end"):
             found += [(session, RunEnd(time))] if kind == "end" else []
             session, step = session + 1, max(-1, step - draw(st.integers(0, 9)))

@@ -20,6 +20,7 @@ from rolloutwatch_server.alerts.feed import (
     Memory,
     Note,
     Piece,
+    Reconfigured,
     Rewind,
     RulesChanged,
 )
@@ -29,6 +30,7 @@ from rolloutwatch_server.alerts.standings import Standings
 from rolloutwatch_server.alerts.state import AlertState, Sample, Transition, end, step
 from rolloutwatch_server.alerts.turning_back import go_behind, missed_before, turn_back
 
+MOST_CONFIGURED = 1000  # of a trainer that marks every step those that windows reach back to, and more
 RUN_ENDED = "the run ended"
 RULE_CHANGED = "the rule was changed"
 RULE_REMOVED = "the rule was removed"
@@ -56,7 +58,7 @@ class RunAlerts:
         self._standings = Standings(plan, states or {})
         self._reference = reference
         self._memory = msgspec.structs.replace(memory or Memory())
-        self._sheet = Sheet(plan, self._standings.begun, self._before(self._memory))
+        self._sheet = Sheet(plan, self._standings.begun, self._before(self._memory), self._memory.configured)
         self._last = self._memory.last = dict(self._memory.last)
         self._judging = True
         self._happened: list[tuple[Rule, Transition]] = []
@@ -151,6 +153,16 @@ class RunAlerts:
         memory.begun = memory.step
         memory.floors = (*memory.floors, memory.step)
         self._notes.append(Ended(memory.step, time))
+        return self._fed()
+
+    def configure(self, step: int, time: float) -> Fed:
+        """Let baselines begin anew from a step on, or from behind the open one: the trainer is configured otherwise."""
+        memory = self._memory
+        first = max(step, memory.step + 1)
+        if first not in memory.configured:
+            memory.configured = tuple(sorted({*memory.configured, first}))[-MOST_CONFIGURED:]
+            self._sheet.configured = memory.configured
+            self._notes.append(Reconfigured(first, time))
         return self._fed()
 
     def go_back(self, to: Rewind, *, is_recorded: bool = True) -> Fed:
@@ -309,6 +321,7 @@ class RunAlerts:
         is_ahead = to.step > self._memory.step
         self._standings.open[:] = False
         go_behind(self._memory, to, session)
+        self._sheet.configured = self._memory.configured
         if is_ahead:
             self._sheet.clear()
         else:
@@ -337,7 +350,7 @@ class RunAlerts:
         self._plan = plan
         self._gone = {name: state for name, state in states.items() if name not in plan.index}
         self._standings = Standings(plan, states)
-        self._sheet = Sheet(plan, self._standings.begun, self._before(self._memory))
+        self._sheet = Sheet(plan, self._standings.begun, self._before(self._memory), self._memory.configured)
         self._sheet.keep(sheet, stays)
         for new, was in stays.items():
             self._standings.open[new] = old.open[was]

@@ -70,7 +70,14 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     time: float
 
 
-Note = Late | Ignored | Rewind | RulesChanged | Ended
+class Reconfigured(msgspec.Struct, frozen=True, tag="config"):
+    """From a step on the trainer is configured otherwise: baselines begin anew."""
+
+    step: int
+    time: float
+
+
+Note = Late | Ignored | Rewind | RulesChanged | Ended | Reconfigured
 
 
 class Fed(msgspec.Struct, frozen=True):
@@ -91,6 +98,7 @@ class Memory(msgspec.Struct, omit_defaults=True):
     What comes of `begun` or steps before does not count any more. `floors` are steps behind which windows began empty:
     the one behind which the run began to be judged, then those at which it ended.
     `last` tells of each metric when it last came: step, session, number of the step.
+    `configured` are steps from which on the trainer is configured otherwise, ascending, the last ones.
     `undecided` are rules that the open step may still decide, though some of their figures have come.
     """
 
@@ -100,4 +108,5 @@ class Memory(msgspec.Struct, omit_defaults=True):
     begun: int = -1
     floors: tuple[int, ...] = (-1,)
     last: dict[str, tuple[int, int, int]] = {}
+    configured: tuple[int, ...] = ()
     undecided: tuple[str, ...] = ()

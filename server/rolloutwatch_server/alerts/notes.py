@@ -83,7 +83,14 @@ class RunEnded(msgspec.Struct, frozen=True, tag="ended"):
     time: float
 
 
-FeedNote = Began | LateFigures | Was | WentBack | OtherRules | RunEnded
+class OtherConfig(msgspec.Struct, frozen=True, tag="config"):
+    """From a step on the trainer is configured otherwise, as it has marked."""
+
+    step: int
+    time: float
+
+
+FeedNote = Began | LateFigures | Was | WentBack | OtherRules | RunEnded | OtherConfig
 
 pack_note = msgspec.msgpack.Encoder().encode
 unpack_note = msgspec.msgpack.Decoder(FeedNote).decode

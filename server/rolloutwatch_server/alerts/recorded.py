@@ -14,6 +14,7 @@ from rolloutwatch_server.alerts.notes import (
     Began,
     FeedNote,
     LateFigures,
+    OtherConfig,
     OtherRules,
     RunEnded,
     Was,
@@ -58,6 +59,8 @@ def place(notes: Sequence[FeedNote]) -> list[Placed]:
                 placed.append(Placed(note.step + 1, within=False, note=note))
             case Began():
                 placed.append(Placed(min(note.judged_to + 1, limit), within=False, note=note))
+            case OtherConfig() if note.step < limit:
+                placed.append(Placed(note.step, within=False, note=note))
             case OtherRules() if note.step < limit:
                 placed.append(Placed(note.step, within=True, note=note))
             case OtherRules():
@@ -220,6 +223,8 @@ def _apply(alerts: RunAlerts, note: FeedNote, plan_of: Callable[[int], Plan], is
             return alerts.replace(plan_of(note.rule_set), note.time)
         case RunEnded():
             return alerts.end(note.time)
+        case OtherConfig():
+            return alerts.configure(note.step, note.time)
     raise AssertionError(f"{note} has no place among figures")
 
 

@@ -1,5 +1,6 @@
 """The figures of one step of a run, what the windows of its rules hold, and what all conditions come to."""
 
+import bisect
 import math
 from collections.abc import Callable, Collection, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from rolloutwatch_server.alerts.plan import Plan, Stage, Truths
 from rolloutwatch_server.alerts.window import Window
 from rolloutwatch_server.alerts.windows import Shares, empty_window
 
+NOBODY = (0, 0)
 _UNKNOWN = int(Truth.UNKNOWN)  # an enumeration's own is slow to come by
 
 
@@ -31,20 +33,26 @@ class Sheet:
     """What is known of a run at its open step.
 
     `begun` is, for each rule, the step up to which its windows take nothing. `before` are values by metric which windows
-    take to have been before the first ones, those of rules that were in force from there on.
+    take to have been before the first ones, those of rules that were in force from there on. `configured` are the steps
+    from which on the trainer is configured otherwise, ascending.
     While it `is_warming` it finds out whether windows have all that they need.
     """
 
-    def __init__(self, plan: Plan, begun: Sequence[int], before: Before | None = None) -> None:
+    def __init__(
+        self, plan: Plan, begun: Sequence[int], before: Before | None = None, configured: Sequence[int] = ()
+    ) -> None:
         self.plan = plan
         self.begun = begun
+        self.configured = configured
         self.is_warming = False
         self._values = list(plan.blank)
         self._speakers = [0] * len(plan.names)  # the sessions that brought the figures of the step
+        self._configuration = 0  # how often the trainer was configured otherwise up to the step
         self._truths = np.concatenate([plan.truths, 2 - plan.truths])
         self._windows: list[Window] = []
         self._pushed: list[int] = []
-        self._heard: list[int] = []  # the session of the last value in each window, 0 before there is one
+        # session and configuration of the last value in each window, 0 of a session before there is one
+        self._heard: list[tuple[int, int]] = []
         self._shares: list[Shares] = []
         self.empty(before)
 
@@ -56,7 +64,7 @@ class Sheet:
             empty_window(one.function, one.samples, names[one.metric]) for one in self.plan.windows
         ]
         self._pushed = [-1] * len(self._windows)
-        self._heard = [0] * len(self._windows)
+        self._heard = [NOBODY] * len(self._windows)
         self._shares = [Shares(share.steps) for share in self.plan.shares]
         if before is not None:
             for window, about in zip(self._windows, self.plan.windows, strict=True):
@@ -93,6 +101,7 @@ class Sheet:
     def put(self, piece: Piece, metrics: Mapping[str, float]) -> None:
         """Add figures of the step, which are some of a piece."""
         values, speakers, get = self._values, self._speakers, metrics.get
+        self._configuration = bisect.bisect_right(self.configured, piece.step)
         for place, name in enumerate(self.plan.names):
             value = get(name)
             if value is not None:
@@ -102,13 +111,13 @@ class Sheet:
     @contextmanager
     def of_another_step(self, piece: Piece, metrics: Mapping[str, float]) -> Iterator[None]:
         """Be for a while about another step, of which there are these figures of a piece."""
-        open_ones = self._values, self._speakers
+        open_ones = self._values, self._speakers, self._configuration
         self._values, self._speakers = list(self.plan.blank), [0] * len(self._speakers)
         self.put(piece, metrics)
         try:
             yield
         finally:
-            self._values, self._speakers = open_ones
+            self._values, self._speakers, self._configuration = open_ones
 
     def known(self, rule: int) -> dict[str, float]:
         """Return the figures of a rule that are known, NaN being none."""
@@ -152,18 +161,19 @@ class Sheet:
         for at, (place, rule, _, metric, _) in enumerate(self.plan.windows):
             value = values[metric]
             if value == value and pushed[at] < step and self.begun[rule] < step:
+                heard = self._heard[at]
+                if heard[0] != self._speakers[metric] or heard[1] != self._configuration:
+                    self._hear(at, self._speakers[metric])
                 pushed[at] = step
-                speaker = self._speakers[metric]
-                if speaker != self._heard[at]:
-                    self._hear(at, speaker)
                 values[place] = windows[at].push(step, value)
 
     def _hear(self, at: int, speaker: int) -> None:
-        """Let a window know that the next value is of another session."""
-        if speaker:  # else nobody knows whether it is
-            if self._heard[at]:
-                self._windows[at].begin_anew()
-            self._heard[at] = speaker
+        """Let a window know that the next value is of another session, or of a trainer that is configured otherwise."""
+        session, configuration = self._heard[at]
+        is_another = bool(session and speaker) and session != speaker  # else nobody knows whether it is
+        if is_another or (self._pushed[at] >= 0 and configuration != self._configuration):
+            self._windows[at].begin_anew()
+        self._heard[at] = speaker or session, self._configuration
 
     def _share(self, stage: Stage, step: int, only: Collection[str] | None) -> None:
         found = self._truths[stage.conditions].tolist()

@@ -25,6 +25,7 @@ def go_behind(memory: Memory, to: Rewind, session: int) -> None:
     before = to.step - 1
     memory.step = memory.begun = before
     memory.floors = (min(memory.floors[0], before), *(one for one in memory.floors[1:] if one < to.step))
+    memory.configured = tuple(one for one in memory.configured if one < to.step)
     for name, missed in to.came.items():
         of = memory.last[name][1] if missed and name in memory.last else session
         memory.last[name] = (before - missed, of, memory.number - missed)

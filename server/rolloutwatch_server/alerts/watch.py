@@ -2,14 +2,22 @@
 
 from collections.abc import Sequence
 
-from rolloutwatch_contract import RunEnd, StepRecord
+from rolloutwatch_contract import Mark, RunEnd, StepRecord
 from rolloutwatch_contract.conditions import Truth, by_clock
 from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_server.alerts.book import Book, RunRow
 from rolloutwatch_server.alerts.evaluation import RunAlerts
-from rolloutwatch_server.alerts.feed import Fed, Ignored, Late, Memory, Note, Piece, Rewind
-from rolloutwatch_server.alerts.notes import TIME, LateFigures, OtherRules, RunEnded, Was, WentBack
+from rolloutwatch_server.alerts.feed import Fed, Ignored, Late, Memory, Note, Piece, Reconfigured, Rewind
+from rolloutwatch_server.alerts.notes import (
+    TIME,
+    LateFigures,
+    OtherConfig,
+    OtherRules,
+    RunEnded,
+    Was,
+    WentBack,
+)
 from rolloutwatch_server.alerts.overlaps import Overlap, Read, reach_back
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.state import AlertState, Phase
@@ -18,7 +26,8 @@ FIRST_LOOK = 256  # steps that are read to fill windows, and each further look s
 FURTHER = 16
 SECONDS_LATE = 60.0  # after which a record tells of the past, by the clock of who finds it
 
-Entry = tuple[StepRecord | RunEnd, int, frozenset[str]]  # a record, its session, and what of it is not shown
+# a record, or a mark of another configuration, its session, and what of it is not shown
+Entry = tuple[StepRecord | Mark | RunEnd, int, frozenset[str]]
 
 
 class Watch:
@@ -53,6 +62,10 @@ class Watch:
         for record, session, hidden in entries:
             if isinstance(record, RunEnd):
                 self._end(book, record.time)
+                continue
+            if isinstance(record, Mark):
+                if not hidden:
+                    self._keep(book, self.alerts.configure(record.step, record.time))
                 continue
             metrics = record.metrics
             if hidden:
@@ -165,6 +178,8 @@ class Watch:
                 book.go_back(self.run, birth, note.step, note.time)
                 book.note(self.run, WentBack(note.step, note.time, note.epochs, note.going_on, note.came))
                 self.has_changed = True
+            elif isinstance(note, Reconfigured):
+                book.note(self.run, OtherConfig(note.step, note.time))
             elif isinstance(note, Late) and piece is not None:
                 during = note.during
                 figures = {metric: piece.metrics[metric] for metric in note.metrics}

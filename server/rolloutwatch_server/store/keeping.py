@@ -19,6 +19,7 @@ from rolloutwatch_server.store.deletion import Removal, RunIsLive, delete, remov
 from rolloutwatch_server.store.histograms import HistogramSums
 from rolloutwatch_server.store.integrity import in_quarantine
 from rolloutwatch_server.store.labels import read_versions, write_labels
+from rolloutwatch_server.store.marks import configured
 from rolloutwatch_server.store.news import AlertNews, News
 from rolloutwatch_server.store.past import Past, unjudged_run
 from rolloutwatch_server.store.portions import read_history
@@ -162,7 +163,7 @@ class Keeping:
             version = book.version_in_force()
             plan = Plan(rule for rule in book.rules_of(version) if rule.applies_to(run))
             reference = book.reference(run, -1, to_be_compared(plan))
-            return Past(run, version, plan, read_history(db, run), reference)
+            return Past(run, version, plan, read_history(db, run), reference, configured(db, run))
 
     def _retire(self, db: sqlite3.Connection) -> bool:
         """Delete the run that was longest without a record, if it is beyond the limits; tell whether it was."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from rolloutwatch_contract import Mark, MarkKind
 from rolloutwatch_contract.protocol import MarkView, SessionView
+from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_server.store.config_changes import changes
 from rolloutwatch_server.store.deletion import dead_sessions
 from rolloutwatch_server.store.lineage import Lineage
@@ -31,10 +32,23 @@ def write_mark(db: sqlite3.Connection, run: str, session: int, mark: Mark) -> bo
     return added.rowcount > 0
 
 
+def configured(db: sqlite3.Connection, run: str) -> list[int]:
+    """Return the steps behind those at which a trainer marked that it is configured otherwise, ascending."""
+    rows = read_marks(db, Lineage.read(db, run), run, 0, MAX_STEP, None, kind=MarkKind.CONFIG.value)
+    return sorted({step + 1 for _, _, step, *_ in rows})
+
+
 def read_marks(
-    db: sqlite3.Connection, lineage: Lineage, run: str, first: int, last: int, most: int | None
+    db: sqlite3.Connection,
+    lineage: Lineage,
+    run: str,
+    first: int,
+    last: int,
+    most: int | None,
+    *,
+    kind: str | None = None,
 ) -> list[Row]:
-    """Return what trainers marked, without what was given up; of each kind about `most`, spread over the steps."""
+    """Return what trainers marked, without what was given up; of each kind, or of one, about `most`, spread over the steps."""
     given_up = [(session, end) for session in lineage.order if (end := lineage.end_of_marks(session)) < 2**62]
     given_up += [(session, 0) for session in dead_sessions(db, run)]
     where = "run = ? AND kind = ? AND step BETWEEN ? AND ?" + " AND NOT (session = ? AND step >= ?)" * len(
@@ -42,7 +56,8 @@ def read_marks(
     )
     hidden = [value for pair in given_up for value in pair]
     marks = _Marks(db, f"{_SELECT} WHERE {where} ORDER BY step, id LIMIT ?", hidden)
-    return [row for kind in _kinds(db, run) for row in marks.of(run, kind, first, last, most)]
+    kinds = _kinds(db, run) if kind is None else [kind]
+    return [row for one in kinds for row in marks.of(run, one, first, last, most)]
 
 
 class _Marks:

@@ -4,11 +4,12 @@ They are judged once, by the rules in force, when nobody is at work on them; nob
 """
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rolloutwatch_contract.protocol import RunState
 from rolloutwatch_server.alerts.evaluation import RunAlerts
-from rolloutwatch_server.alerts.notes import Began, ReferenceRun, RunEnded
+from rolloutwatch_server.alerts.feed import Memory
+from rolloutwatch_server.alerts.notes import Began, OtherConfig, ReferenceRun, RunEnded
 from rolloutwatch_server.alerts.plan import Plan
 from rolloutwatch_server.alerts.recorded import Happened
 from rolloutwatch_server.store.alert_book import AlertBook
@@ -21,12 +22,23 @@ STEPS_OF_A_BITE = 1024
 class Past:
     """A run of the past that is being judged, in bites; nothing is written before the last one."""
 
-    def __init__(self, run: str, version: int, plan: Plan, history: object, reference: ReferenceRun) -> None:
+    def __init__(
+        self,
+        run: str,
+        version: int,
+        plan: Plan,
+        history: object,
+        reference: ReferenceRun,
+        configured: Sequence[int],
+    ) -> None:
         self.run = run
         self._version = version
         self._history = history
         self._reference = reference
-        self._alerts = RunAlerts(plan, reference=reference.values)
+        self._configured = configured
+        self._alerts = RunAlerts(
+            plan, memory=Memory(configured=tuple(configured)), reference=reference.values
+        )
         self._metrics = {metric for metrics in plan.metrics_of for metric in metrics}
         self._happened: list[Happened] = []
         self._next = 0
@@ -53,6 +65,8 @@ class Past:
         self._happened += self._alerts.end(ended).transitions
         row.rule_set, row.ended = self._version, True
         book.note(self.run, Began(-1, book.now, self._version, -1, self._reference))
+        for step in self._configured:
+            book.note(self.run, OtherConfig(step, ended))
         book.note(self.run, RunEnded(self._alerts.open_step, ended))
         for rule, transition in self._happened:
             book.happened(self.run, row.birth, rule, transition, late=False, is_told=False)

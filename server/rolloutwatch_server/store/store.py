@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rolloutwatch_contract import RunEnd, StepRecord
+from rolloutwatch_contract import Mark, MarkKind, RunEnd, StepRecord
 from rolloutwatch_contract.histograms import Histograms
 from rolloutwatch_contract.keys import split_stream_key
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, RunSummary, Series, SessionView
@@ -77,6 +77,7 @@ class Store(Watching):
             (one.content, one.session, one.hidden)
             for one in fresh
             if isinstance(one.content, StepRecord | RunEnd)
+            or (isinstance(one.content, Mark) and one.content.kind == MarkKind.CONFIG.value)
         ]
         times = [one.content.time for one in fresh if not isinstance(one.content, DeadLetter)]
         self._engine.after(book, run, judged, min(times, default=book.now))
