@@ -5,19 +5,22 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
 from benchmarks.detection.cases import BEGINS, LASTS
 from benchmarks.detection.recording import read
-from rolloutwatch_contract import RunStart, StepRecord, stream_key
+from rolloutwatch_contract import Mark, RunStart, StepRecord, stream_key
 from rolloutwatch_contract.default_rules import DEFAULT_DOCUMENT
 from rolloutwatch_server.alerts.baselines import Jump
 from rolloutwatch_server.alerts.notes import ReferenceRun
 from rolloutwatch_server.diagnosing import diagnosis_of
 from rolloutwatch_server.store import Entry, Position, Store
+from rolloutwatch_server.store.transcript import Kept, RunFacts, SessionFacts
 from tests.server.alerting import Judged
 from tests.server.asking import Asking
+from tests.server.judging import judged_again
 
 GOOD, NEW = "math~good", "math~new"
 HEALTHY, COLD = "healthy_bf16_10", "cold_0.7_bf16_2"
@@ -116,3 +119,24 @@ def test_an_archive_of_the_eighth_schema_is_taken_over(tmp_path: Path) -> None:
         store.archive(stream_key("math~c", "s"), [Entry(Position(at), one) for at, one in enumerate(new, 1)])
         assert store.compared_with("math~c").run == "math~b"
         assert [one.firing_step for one in store.alerts(run="math~c")] == [0]
+
+
+def test_a_run_that_is_imported_is_compared_too_and_begins_anew_where_it_was_configured_otherwise(
+    judged: Judged,
+) -> None:
+    """The fault at step 40 is seen against the healthy steps behind the mark, the one at step 0 against the reference."""
+    judged.store.label(GOOD, tags=["reference"])
+    records = [*read(COLD)[BEGINS : BEGINS + 10], *read(COLD)[:30], *read(COLD)[BEGINS : BEGINS + 10]]
+    with judged.store.restoration() as restoration:
+        place = restoration.begin_session()
+        for step, record in enumerate(records):
+            restoration.add(place, Kept(msgspec.structs.replace(record, step=step)))
+        restoration.add(place, Kept(Mark(9, 0.0, "config")))
+        restoration.end_session(place, SessionFacts("s1", 0.0, 10.0, outcome="finished"))
+        assert restoration.commit(NEW, RunFacts(0.0, 4000.0))
+    while judged.store.keep():
+        pass
+    fired = [step for rule, step in sorted(of_its_past(judged, NEW)) if rule == "mismatch_jumped"]
+    assert fired == [0, 40]
+    assert judged.store.compared_with(NEW).run == GOOD
+    assert judged_again(judged.store, NEW) == []
