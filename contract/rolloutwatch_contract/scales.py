@@ -32,6 +32,19 @@ class Scale(NamedTuple):
             return -math.inf if value <= 0 else math.asinh(math.log(value) / self.matters)
         return math.asinh((value - self.ideal) / self.matters)
 
+    def back(self, place: float) -> float:
+        """Return the value that is at a place, `of` the other way round; infinite where doubles do not reach.
+
+        >>> scale = Scale(ideal=1.0, matters=1e-3)
+        >>> [round(scale.back(scale.of(value)), 9) for value in (0.9, 1.0, 1.001)]
+        [0.9, 1.0, 1.001]
+        """
+        try:
+            away = math.sinh(place) * self.matters
+            return math.exp(away) if self.is_ratio else self.ideal + away
+        except OverflowError:  # of the logarithm of a ratio, below which there is 0
+            return 0.0 if self.is_ratio and place < 0 else math.copysign(math.inf, place)
+
     def of_all(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """Return where each of many values is, as `of` does but for rounding."""
         if not self.is_ratio:

@@ -29,6 +29,17 @@ def test_many_values_are_where_each_of_them_is(metric: str, values: list[float])
     assert found.tolist() == pytest.approx([scale.of(one) for one in values], rel=1e-12, nan_ok=True)
 
 
+@given(st.sampled_from(sorted(SCALES)), st.floats(-30, 30))
+def test_a_scale_leads_back_to_the_value_that_is_at_a_place(metric: str, place: float) -> None:
+    """Where doubles reach; beyond, a value is infinite, and of ratios 0 below."""
+    scale = SCALES[metric]
+    value = scale.back(place)
+    assert value == pytest.approx(scale.back(scale.of(value)), rel=1e-9, abs=1e-12)
+    if 0 < value < math.inf and abs(value - scale.ideal) > 1e-6:
+        assert scale.of(value) == pytest.approx(place, rel=1e-6)
+    assert [scale.back(sign * 1e4) for sign in (1, -1)] == [math.inf, 0.0 if scale.is_ratio else -math.inf]
+
+
 @pytest.mark.parametrize("metric", sorted(SCALES))
 def test_what_matters_is_about_one_and_ten_times_as_much_two_more(metric: str) -> None:
     """On both sides: asinh(1) is 0.88 and asinh(10) is 3.0."""

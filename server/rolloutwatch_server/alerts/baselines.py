@@ -8,11 +8,11 @@ import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 
+from rolloutwatch_contract.baselines import LEAST, Baseline, baseline_of, least_spread, median, older_half
 from rolloutwatch_contract.conditions.nodes import OF_A_NORMAL
-from rolloutwatch_contract.scales import LEAST_SPREAD, Scale
+from rolloutwatch_contract.scales import Scale
 from rolloutwatch_server.alerts.window import UNKNOWN, Window
 
-LEAST = 20  # values before, of which fewer say nothing of what is usual
 RECENT = 32  # values that a drift adds up
 MOST = 6.0  # spreads, which is as much as one value may add
 MOST_ALIKE = 0.95
@@ -37,7 +37,7 @@ class Off(Window):
         """Take one more value; return how far off it is."""
         before, ordered = self._before, self._ordered
         self._count = min(self._count + 1, self._samples)
-        found = _off(value, ordered) if self.is_full else UNKNOWN
+        found = baseline_of(ordered).off(value) if self.is_full else UNKNOWN
         if len(before) == self._samples - 1:
             del ordered[bisect.bisect_left(ordered, before.popleft())]
         before.append(value)
@@ -74,7 +74,7 @@ class Reference:
         if count > self._most:
             self._drop()
             count -= 1
-        if len(older) < max(LEAST, count // 2):
+        if len(older) < older_half(count):
             self._add(newer.popleft())
 
     def clear(self) -> None:
@@ -127,14 +127,16 @@ class Jump(Window):
     def __init__(self, samples: int, scale: Scale | None = None) -> None:
         self._reference = Reference(samples)
         self._scale = scale
-        self._least = _least_spread(scale)
+        self._least = least_spread(scale)
         self._lacking = samples  # so many more values until none of before could change anything
 
     def push(self, step: int, value: float) -> float:
         """Take one more value; return how far it is from the baseline."""
         placed = value if self._scale is None else self._scale.of(value)
         reference = self._reference
-        found = _off(placed, reference.ordered, self._least) if reference.is_known else UNKNOWN
+        found = UNKNOWN
+        if reference.is_known:
+            found = baseline_of(reference.ordered, self._least).off(placed)
         reference.take(placed)
         self._lacking -= self._lacking > 0
         return found
@@ -194,7 +196,7 @@ class Drift(Window):
         self._up, self._down = Climb(), Climb()
         self._last = UNKNOWN
         self._scale = scale
-        self._least = _least_spread(scale)
+        self._least = least_spread(scale)
         self._lacking = samples + RECENT - 1  # so many more values until none of before could change anything
 
     def push(self, step: int, value: float) -> float:
@@ -237,7 +239,7 @@ class Drift(Window):
             return 0.0
         distance = OF_A_NORMAL * (high - low) / 2
         spread = max(distance, self._least)
-        new = _far(value, center, spread, ordered)
+        new = Baseline(center, spread, ordered[0], ordered[-1]).off(value)
         alike = self._alike(distance)
         if alike and math.isfinite(value):
             new = (new - alike * ((self._last - center) / spread)) / math.sqrt(1 - alike * alike)
@@ -248,38 +250,13 @@ class Drift(Window):
         """Return how much of how far one value is off comes again with the next, by how far apart these are."""
         if not distance or math.isinf(distance):
             return 0.0
-        apart = OF_A_NORMAL * _median(self._reference.links) / distance
+        apart = OF_A_NORMAL * median(self._reference.links) / distance
         chance = 1 / math.sqrt(len(self._reference.ordered))  # by which values that are not alike seem to be
         return max(0.0, min(1 - apart * apart / 2 - chance, MOST_ALIKE))
 
 
-def _least_spread(scale: Scale | None) -> float:
-    return 0.0 if scale is None else LEAST_SPREAD
-
-
 def _apart(one: float, other: float) -> float:
     return 0.0 if one == other else abs(one - other)  # equal infinities too
-
-
-def _off(value: float, ordered: Sequence[float], least: float = 0.0) -> float:
-    """Return how far a value is from the median of others, in spreads of at least `least`; NaN if that is infinite."""
-    center = _median(ordered)
-    if not math.isfinite(center):
-        return UNKNOWN
-    return _far(value, center, max(OF_A_NORMAL * _median_distance(ordered, center), least), ordered)
-
-
-def _far(value: float, center: float, spread: float, ordered: Sequence[float]) -> float:
-    if math.isinf(value):
-        return value
-    if spread:
-        return (value - center) / spread
-    return 0.0 if ordered[0] <= value <= ordered[-1] else math.copysign(math.inf, value - center)
-
-
-def _median(ordered: Sequence[float]) -> float:
-    half, is_odd = divmod(len(ordered), 2)
-    return ordered[half] if is_odd else (ordered[half - 1] + ordered[half]) / 2
 
 
 def _quartiles(ordered: Sequence[float]) -> tuple[float, float]:
@@ -289,22 +266,3 @@ def _quartiles(ordered: Sequence[float]) -> tuple[float, float]:
     """
     outside = len(ordered) // 4
     return ordered[outside], ordered[-1 - outside]
-
-
-def _median_distance(ordered: Sequence[float], center: float) -> float:
-    """Return the median distance of values from their median: those that are nearest to it stand side by side."""
-    half, is_odd = divmod(len(ordered), 2)
-    low, high = 0, len(ordered) - half - 1
-    while low < high:
-        middle = (low + high) // 2
-        if center - ordered[middle] > ordered[middle + half + 1] - center:
-            low = middle + 1
-        else:
-            high = middle
-    left, right = center - ordered[low], ordered[low + half] - center
-    if is_odd:
-        return max(left, right)
-    # of so many and one more the farther end is the one more
-    if left > right:
-        return (left + max(center - ordered[low + 1], right)) / 2
-    return (right + max(left, ordered[low + half - 1] - center)) / 2
