@@ -1,47 +1,49 @@
-"""What is usual for a figure of a run: where its last values before a step were, and how far they were spread.
+"""What is usual for a figure of a run: where it was before a step, and how far it was spread, as a rule's `jump` looks at it.
 
 A table beside a step and a band behind a line say the same; lines.js computes it for a browser, which a test compares.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from rolloutwatch_contract import METRICS
-from rolloutwatch_contract.conditions.nodes import OF_A_NORMAL
+from rolloutwatch_contract.baselines import LEAST, SAMPLES, Baseline, baseline_of, least_spread, older_half
 from rolloutwatch_contract.limits import Limit, worst
 from rolloutwatch_contract.metric import FRACTION
-from rolloutwatch_contract.protocol import Series, Source
+from rolloutwatch_contract.protocol import MarkView, Series, Source
+from rolloutwatch_contract.record import MarkKind
+from rolloutwatch_contract.scales import Scale, scale_of
 
-VALUES = 60  # before the step, that are finite
-LEAST = 20  # fewer say nothing of what is usual
+BEFORE = SAMPLES - 1  # values before the one that is compared
 SPREADS = 4.0  # either side of the median are usual
-FIRST_LOOK = 64  # steps, and each further look so many times as far
-FURTHER = 10
-FARTHEST = 6400
+FIRST_LOOK = SAMPLES  # steps, and each further look so many times as far
+FURTHER = 4
+FARTHEST = FIRST_LOOK * FURTHER**2
+BEGINS = {MarkKind.RESTART.value, MarkKind.ROLLBACK.value, MarkKind.TAKEOVER.value}
 
 
 class Usual(NamedTuple):
-    """Median and spread of so many `values`, and the range that is usual; `spread` is 0 where most of them are equal."""
+    """Where values were before one: their median and the range that is usual, and how that is counted on their scale."""
 
     center: float
-    spread: float
     low: float
     high: float
-    values: int
+    baseline: Baseline
+    scale: Scale | None
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether values were spread; otherwise most of them are equal, and the range is all that came."""
+        return self.baseline.spread > 0
 
     def off(self, value: float) -> float:
-        """Return how far a value is from the median, in spreads; NaN where that cannot be said.
-
-        Where most values are equal it is 0 within all that came, and infinite beyond.
-        """
-        if not math.isfinite(value):
+        """Return how far a value is from the median, in spreads, as `jump` says it; NaN, which is nowhere, is NaN."""
+        if math.isnan(value):
             return math.nan
-        if self.spread:
-            return (value - self.center) / self.spread
-        return 0.0 if self.low <= value <= self.high else math.copysign(math.inf, value - self.center)
+        return self.baseline.off(value if self.scale is None else self.scale.of(value))
 
 
 class Compared(NamedTuple):
@@ -58,52 +60,73 @@ class Compared(NamedTuple):
         return math.nan if self.usual is None else self.usual.off(self.value)
 
 
-def usual(values: Iterable[float], most: float = math.inf) -> Usual | None:
-    """Return what is usual among the last VALUES finite values; None if there are fewer than LEAST.
+def usual(values: Iterable[float], metric: str = "") -> Usual | None:
+    """Return what is usual after these values of a metric; None if fewer than LEAST are known, or half are infinite.
 
-    That is their median, and as spread their median distance from it times 1.4826, a standard deviation of normal values
-    that a few wild ones do not move. The range is four spreads to either side, and does not leave what such figures can be:
-    it is not below 0 where no value is, nor above `most`.
+    Looked at is the older half of the last BEFORE that are not NaN, on the metric's scale: their median, and as spread their
+    median distance from it times 1.4826, a standard deviation of normal values that a few wild ones do not move.
+    The range is four spreads to either side, and does not leave what such figures can be:
+    it is not below 0 where no value is, nor above the most.
     Where most values are equal, and the spread is 0, it is all that came.
 
     >>> found = usual([4.0, 5.0, 6.0, 5.0, 5.0, 4.0, 6.0] * 3 + [900.0, math.nan])
-    >>> [round(one, 4) for one in found]
-    [5.0, 1.4826, 0.0, 10.9304, 22]
+    >>> [round(one, 4) for one in (found.center, found.baseline.spread, found.low, found.high)]
+    [5.0, 1.4826, 0.0, 10.9304]
     """
-    known = [value for value in values if math.isfinite(value)][-VALUES:]
-    if len(known) < LEAST:
+    scale = scale_of(metric)
+    known = [value for value in values if value == value][-BEFORE:]
+    placed = known if scale is None else [scale.of(value) for value in known]
+    return usual_of_placed(placed, scale, most_of(metric))
+
+
+def usual_of_placed(placed: Sequence[float], scale: Scale | None, most: float) -> Usual | None:
+    """Return what is usual after at most BEFORE values that are on a scale."""
+    if len(placed) < LEAST:
         return None
-    center = _median(known)
-    spread = OF_A_NORMAL * _median([abs(value - center) for value in known])
-    low, high = min(known), max(known)
+    baseline = baseline_of(sorted(placed[: older_half(len(placed))]), least_spread(scale))
+    center, spread, low, high = baseline
+    if not math.isfinite(center):
+        return None
+    is_positive = low >= (0.0 if scale is None else scale.of(0.0))
     if spread:
-        low = center - SPREADS * spread if low < 0 else max(center - SPREADS * spread, 0.0)
-        high = min(center + SPREADS * spread, most)
-    return Usual(center, spread, low, high, len(known))
+        low, high = center - SPREADS * spread, center + SPREADS * spread
+    if scale is not None:
+        center, low, high = scale.back(center), scale.back(low), scale.back(high)
+    return Usual(center, max(low, 0.0) if is_positive else low, min(high, most), baseline, scale)
 
 
 def most_of(metric: str) -> float:
-    """Return the most that a figure can be: 1 of a fraction."""
+    """Return the most that a figure can be: 1 of a fraction and of a correlation."""
     name = metric.partition("@")[0]
-    return 1.0 if name in METRICS and METRICS[name].unit == FRACTION else math.inf
+    is_limited = name == "prob_pearson_corr" or (name in METRICS and METRICS[name].unit == FRACTION)
+    return 1.0 if is_limited else math.inf
 
 
-def _median(values: Sequence[float]) -> float:
-    # of so few values NumPy takes several times as long
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+def followed_usual(metric: str) -> dict[str, Any]:
+    """Return what lines.js needs to say what is usual for a metric."""
+    scale, most = scale_of(metric), most_of(metric)
+    return {
+        "scale": None if scale is None else scale._asdict(),
+        "most": None if math.isinf(most) else most,
+    }
+
+
+def begins_of(marks: Iterable[MarkView]) -> list[int]:
+    """Return the steps at which what is usual begins anew, ascending: where another session goes on with a run."""
+    return sorted({mark.step for mark in marks if mark.found and mark.kind in BEGINS})
 
 
 def before(source: Source, run: str, step: int, metrics: Sequence[str]) -> Mapping[str, Series]:
-    """Return what came of each figure before a step: of one that comes seldom from farther back, if it is not too far."""
+    """Return what came of each figure before a step, since a session began: BEFORE values, if they are not too far back."""
+    begun = begins_of(source.marks(run, to_step=step, most=1))
+    start = begun[-1] if begun else 0
     found: dict[str, Series] = {}
     wanted, width = list(metrics), FIRST_LOOK
-    while wanted and step > 0:
-        first = max(0, step - width)
+    while wanted and step > start:
+        first = max(start, step - width)
         found.update(source.series(run, wanted, from_step=first, to_step=step - 1))
-        wanted = [name for name in wanted if np.isfinite(found[name].value).sum() < LEAST]
-        if first == 0 or width >= FARTHEST:
+        wanted = [name for name in wanted if np.count_nonzero(~np.isnan(found[name].value)) < BEFORE]
+        if first == start or width >= FARTHEST:
             break
         width *= FURTHER
     return found
@@ -117,7 +140,7 @@ def compared(
         Compared(
             name,
             value,
-            usual(former[name].value.tolist() if name in former else (), most_of(name)),
+            usual(former[name].value.tolist() if name in former else (), name),
             worst(limits, name, value),
         )
         for name, value in metrics.items()

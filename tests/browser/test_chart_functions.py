@@ -2,15 +2,17 @@
 
 import math
 import random
+import re
 
 import pytest
 from playwright.sync_api import Browser, Page
 
-from rolloutwatch_dashboard.figures.baseline import usual_ranges
+from rolloutwatch_dashboard.figures.baseline import band, usual_ranges
 from rolloutwatch_dashboard.figures.lost import lost_values
 from rolloutwatch_dashboard.figures.smoothing import smoothed, unit_of
 from rolloutwatch_dashboard.figures.timeseries import floor_of
 from rolloutwatch_dashboard.shell import HERE
+from rolloutwatch_dashboard.usual import followed_usual
 from rolloutwatch_dashboard.view import view_of
 from tests.dashboard.test_figures import series
 
@@ -18,6 +20,12 @@ LINES: list[list[float | None]] = [
     [], [3.0], [1.0, None, 2.0], [0.0] * 30, [5e-8, -1.0, 0.3] * 20,
     *([random.Random(n).gauss(1, 0.2) if at % 17 else None for at in range(n)] for n in (21, 64, 65, 200, 3000)),
 ]  # fmt: skip
+
+FAULT = [
+    (0.02 if 800 <= at < 1100 else 3e-4) * random.Random(at).lognormvariate(0, 0.3) for at in range(1500)
+]
+FAULT[100:1500:90] = [math.inf, 0.0, 1e250, -1.0, -math.inf, 1e-12, 5.0, -1e300] * 2
+SPLIT = re.compile("[MLZ,]")
 
 
 @pytest.fixture
@@ -38,15 +46,34 @@ def test_means_ranges_and_floors_are_the_same(values: list[float | None], blank:
         )
         for one, mean in zip(found, smoothed(steps, values, weight, 1.5), strict=True):
             assert one is None if mean is None else one == pytest.approx(mean, rel=1e-12)
-    for most in (math.inf, 1.0):
-        ranges = blank.evaluate(
-            "([steps, values, most]) => rolloutwatch.usualRanges(steps, values, most)", [*asked, most]
-        )
-        expected = usual_ranges(steps, values, most)
-        assert [one[0] for one in ranges] == [step for step, *_ in expected]
-        assert [one[1:] for one in ranges] == [pytest.approx(one[1:], rel=1e-12) for one in expected]
     known = [value for value in values if value is not None]
     assert blank.evaluate("([, values]) => rolloutwatch.floorOf([values])", asked) == floor_of(known)
+
+
+@pytest.mark.parametrize("values", [*LINES, FAULT])
+@pytest.mark.parametrize(
+    "metric", ["reward_mean", "mismatch_k3_kl", "ratio_max", "prob_pearson_corr", "rollout_is_veto_fraction"]
+)
+def test_the_usual_range_is_the_same(metric: str, values: list[float | None], blank: Page) -> None:
+    """On every kind of scale, of each session apart, of all of a run and of what is in view."""
+    steps = [at if at < 50 else 2 * at for at in range(len(values))]
+    function = "(asked) => rolloutwatch.usualRanges(...asked)"
+    for begins, first in (([], 0), ([0, 61, 200, 10**6], 0), ([300], 350)):
+        found = blank.evaluate(function, [steps, values, followed_usual(metric), begins, first])
+        expected = usual_ranges(steps, values, metric, begins, first)
+        assert [[one[0] for one in part] for part in found] == [[one[0] for one in part] for part in expected]
+        assert [one[1:] for part in found for one in part] == [
+            pytest.approx(one[1:], rel=1e-9, abs=1e-15) for part in expected for one in part
+        ]
+        for floor in (0.0, 1e-3):
+            paths = blank.evaluate(
+                "([parts, floor]) => rolloutwatch.band(parts, floor, (x) => x)", [found, floor]
+            )
+            numbers = [[float(one) for one in SPLIT.split(path) if one] for path in paths]
+            assert numbers == [
+                pytest.approx([float(one) for one in SPLIT.split(shape["path"]) if one], rel=1e-9, abs=1e-15)
+                for shape in band(expected, floor)
+            ]
 
 
 def test_lost_values_are_marked_alike(blank: Page) -> None:

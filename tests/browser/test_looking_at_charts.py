@@ -136,7 +136,7 @@ def test_pointing_at_a_chart_tells_what_all_charts_have_at_that_step(site: Site,
     expect(told.locator("strong")).to_have_text("step 20")
     expect(told.locator("tr")).to_have_text(["ratios0.999", "weights0.9995"])
     expect(told.locator(".usual")).to_have_text(
-        "usual 0.999 to 0.999: median ± 4 robust spreads of the 60 values before"
+        "usual 0.9981 to 0.9996: median ± 4 robust spreads, older half of the 399 values before"
     )
     expect(page.locator("#chart-ppl .pointed")).to_have_text("training / rolloutNaN")
     expect(page.locator("#chart-std .pointed")).to_have_text("ratios∞")
@@ -150,6 +150,35 @@ def test_pointing_at_a_chart_tells_what_all_charts_have_at_that_step(site: Site,
     site.step(RUN, 41, figures(41) | odd)  # and the same where they come by the feed
     lost = f"[({LINE})(['chart-std', -2]), ({LINE})(['chart-ppl', -2])]"
     page.wait_for_function(f"() => JSON.stringify({lost}) === '[[[20,41],[1,1]],[[20,41],[0,0]]]'")
+
+
+def test_what_is_usual_begins_anew_with_another_session(site: Site, page: Page) -> None:
+    """A chart that has come with the page, one that goes on, and one of which a part is in view all draw it so."""
+    for first, last, value in ((0, 150, 0.999), (150, 200, 0.5)):
+        site.begin(RUN)
+        for step in range(first, last):
+            site.step(RUN, step, figures(step) | {"ratio_eff_sample_size": value})
+    begins = f"""(id) => {GRAPH}?.layout?.shapes.find((one) => one.name === 'usual range')?.path
+        .split("M").slice(1).map((part) => parseInt(part))"""
+    usual = page.locator("#chart-ess .pointed .usual")
+    follow(page, site)
+    wait_for_range(page, 0, 199)
+    assert page.evaluate(begins, "chart-ess") == [20, 172]
+    site.step(RUN, 200, figures(200))
+    wait_for_range(page, 0, 200)
+    assert page.evaluate(begins, "chart-ess") == [20, 172]
+    page.mouse.move(*place(page, 0.5))
+    expect(usual).to_contain_text("usual 0.9981 to 0.9996")
+    page.mouse.move(*place(page, 0.8))
+    expect(page.locator("#chart-ess .pointed strong")).to_have_text("step 160")
+    expect(usual).to_have_count(0)
+    page.mouse.move(*place(page, 0.95))
+    expect(usual).to_contain_text("usual 0.17")
+    page.goto(f"{site.url}/runs/{RUN}?from=100&to=180")
+    wait_for_range(page, 100, 180)
+    assert page.evaluate(begins, "chart-ess") == [100, 170]
+    page.mouse.move(*place(page, 0.05))
+    expect(usual).to_contain_text("usual 0.9981 to 0.9996")
 
 
 def test_lines_are_smoothed_and_stand_behind_their_means(site: Site, page: Page) -> None:

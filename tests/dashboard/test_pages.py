@@ -81,7 +81,7 @@ def test_a_run_page_tells_the_browser_what_to_follow(source: MemorySource) -> No
         "labels": ["K3"],
         "limits": [0.01, 0.1],
         "ideal": 0.0,
-        "most": None,
+        "usual": {"scale": {"ideal": 0.0, "matters": 3e-4, "is_ratio": False}, "most": None},
         "floor": 1e-7,
         "home": [1e-5, 0.1],
         "group": "group-kl",

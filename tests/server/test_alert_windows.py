@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rolloutwatch_contract.baselines import LEAST, SAMPLES
 from rolloutwatch_contract.conditions import parse
 from rolloutwatch_contract.rules import Rule
 from rolloutwatch_contract.severity import Severity
-from rolloutwatch_dashboard import usual
+from rolloutwatch_dashboard.usual import usual
 from rolloutwatch_server.alerts.evaluation import RunAlerts
 from rolloutwatch_server.alerts.feed import Piece
 from rolloutwatch_server.alerts.plan import Plan
@@ -59,15 +60,21 @@ def test_figures_of_sorted_values_are_what_a_slow_computation_finds(
         assert window.is_full == (at + 1 >= samples)
 
 
-def test_what_is_off_is_the_same_beside_a_step_and_in_a_rule() -> None:
-    """The page of a step looks at the 60 values before it."""
-    values = np.random.default_rng(5).lognormal(size=300).tolist()
-    window = WINDOWS["off"](usual.VALUES + 1)
-    found = [window.push(step, value) for step, value in enumerate(values)]
-    for at in (60, 61, 200, 299):
-        known = usual.usual(values[:at])
-        assert known is not None
-        assert found[at] == known.off(values[at])
+@pytest.mark.parametrize("metric", ["reward_mean", "mismatch_k3_kl", "ratio_mean@math", "ratio_max"])
+def test_a_value_is_as_far_off_beside_a_step_as_a_rule_says(metric: str) -> None:
+    """The page of a step and the band of a chart have the baseline of jump(metric, 400), with infinite values in it too."""
+    random = np.random.default_rng(5)
+    values = (random.lognormal(-3.0, size=1000) * np.repeat([1.0, 1.0, 1.0, 30.0, 1.0], 200)).tolist()
+    values[100:1000:90] = [math.inf, 0.0, 1e6, -math.inf, 1.0, 1e-6, math.inf, -1.0, 0.5, 2.0]
+    window = empty_window("jump", SAMPLES, metric)
+    for at, value in enumerate(values):
+        expected = window.push(at, value)
+        found = usual(values[:at], metric)
+        if at < LEAST:
+            assert found is None
+        else:
+            assert found is not None
+            assert found.off(value) == expected
 
 
 def test_sums_beyond_the_largest_double_are_no_obstacle() -> None:
@@ -184,8 +191,8 @@ def test_values_of_before_do_not_count_once_a_baseline_begins_anew(function: str
 
 def test_a_fault_becomes_the_baseline_only_once_it_has_lasted_for_half_of_what_is_looked_back_over() -> None:
     """Of 99 values before one the older 49: the first 50 of a fault are none of them, and 25 more are most of them."""
-    usual = [float(number % 3) - 1.0 for number in range(200)]
+    calm = [float(number % 3) - 1.0 for number in range(200)]
     jump = empty_window("jump", 100, "x")
-    found = [jump.push(step, value) for step, value in enumerate(usual + [9.0] * 100)][200:]
+    found = [jump.push(step, value) for step, value in enumerate(calm + [9.0] * 100)][200:]
     assert found[:51] == [9 / 1.4826] * 51
     assert found[76:] == [0.0] * 24

@@ -187,7 +187,7 @@
       const steps = parts.stepsOf(come);
       const placed = this.place(graph, steps, first, last);
       const means = smooth ? lines.map((line) => parts.meanOf(line, smooth, scale)) : [];
-      this.drawn = { columns: come, words: new Map(placed.words), ranges: parts.usualOf(come, this.told.most ?? Infinity), means };
+      this.drawn = { columns: come, words: new Map(placed.words), ranges: this.usual(come), means };
       const traces = [...lines, ...lines.map(parts.dotsOf), rolloutwatch.lostValues(come, this.colors), parts.labelsOf(placed), ...means];
       const x = (step) => axis.x(step);
       for (const trace of traces) trace.x = axis.kind === "step" || trace.isPlaced ? trace.step : trace.step.map(x);
@@ -242,7 +242,13 @@
       const { smooth } = this.now;
       const columns = this.shown();
       const means = smooth ? columns.map((one) => parts.meanOf(parts.lineOf(one, this.told), smooth, this.told)) : [];
-      return (this.drawn = { columns, words: new Map(), ranges: parts.usualOf(columns, this.told.most ?? Infinity), means });
+      return (this.drawn = { columns, words: new Map(), ranges: this.usual(columns), means });
+    }
+
+    // The usual range of the chart's own figure, the first one: by what came before these columns too.
+    usual([column]) {
+      const [whole] = this.columns;
+      return rolloutwatch.parts.usualOf(column, whole, this.told.usual, this.marks.list());
     }
 
     // The value axis: its labels where it is logarithmic are ours.

@@ -5,12 +5,14 @@
 
   const LARGEST = 1e200;
   const PARTS = 1000;
-  const [VALUES, LEAST, MOST_PLACES] = [60, 20, 64];
-  const [SPREADS, OF_A_NORMAL] = [4, 1.4826];
+  const [BEFORE, LEAST, MOST_PLACES] = [399, 20, 64];
+  const [SPREADS, OF_A_NORMAL, LEAST_SPREAD] = [4, 1.4826, 0.125];
+  const FARTHEST_DRAWN = 1e30; // on an axis that is not logarithmic; pixels are counted in single precision
   const USUAL_FLOOR = 1e-3;
 
-  function median(values) {
-    const ordered = Float64Array.from(values).sort();
+  const median = (values) => medianOf(Float64Array.from(values).sort());
+
+  function medianOf(ordered) {
     const middle = ordered.length >> 1;
     return ordered.length % 2 ? ordered[middle] : (ordered[middle - 1] + ordered[middle]) / 2;
   }
@@ -37,41 +39,70 @@
     });
   };
 
-  // usual.usual, of at most VALUES numbers
-  rolloutwatch.usual = function (values, most) {
-    if (values.length < LEAST) return null;
-    const center = median(values);
-    const spread = OF_A_NORMAL * median(values.map((value) => Math.abs(value - center)));
-    const [least, largest] = [Math.min(...values), Math.max(...values)];
-    if (!spread) return { low: least, high: largest };
-    const [low, high] = [center - SPREADS * spread, center + SPREADS * spread];
-    return { low: least < 0 ? low : Math.max(low, 0), high: Math.min(high, most) };
-  };
+  // Scale.of; a figure without a scale is as it is
+  function placeOf(value, scale) {
+    if (!scale) return value;
+    if (!scale.is_ratio) return Math.asinh((value - scale.ideal) / scale.matters);
+    return value <= 0 ? -Infinity : Math.asinh(Math.log(value) / scale.matters);
+  }
+
+  // Scale.back
+  function valueAt(place, scale) {
+    if (!scale) return place;
+    const away = Math.sinh(place) * scale.matters;
+    return scale.is_ratio ? Math.exp(away) : scale.ideal + away;
+  }
+
+  // usual.usual_of_placed, of at most BEFORE numbers on a scale
+  function usualOfPlaced(placed, { scale, most }) {
+    if (placed.length < LEAST) return null;
+    const ordered = placed.slice(0, Math.max(LEAST, placed.length >> 1)).sort();
+    const center = medianOf(ordered);
+    if (!Number.isFinite(center)) return null;
+    const spread = Math.max(OF_A_NORMAL * medianOf(ordered.map((one) => Math.abs(one - center)).sort()), scale ? LEAST_SPREAD : 0);
+    const [least, largest] = [ordered[0], ordered[ordered.length - 1]];
+    const ends = spread ? [center - SPREADS * spread, center + SPREADS * spread] : [least, largest];
+    const [low, high] = ends.map((place) => valueAt(place, scale));
+    return { low: least < placeOf(0, scale) ? low : Math.max(low, 0), high: Math.min(high, most ?? Infinity) };
+  }
 
   const isShown = (value) => value !== null && Math.abs(value) <= LARGEST;
 
-  // baseline.usual_ranges; values without a place are left out
-  rolloutwatch.usualRanges = function (steps, values, most) {
-    const places = Array.from(steps.keys()).filter((at) => isShown(values[at]));
-    const known = Float64Array.from(places, (at) => values[at]);
+  // baseline.usual_ranges; `told` is usual.followed_usual
+  rolloutwatch.usualRanges = function (steps, values, told, begins = [], first = 0) {
+    const known = Array.from(steps.keys()).filter((at) => values[at] !== null);
+    const places = known.map((at) => steps[at]);
+    const placed = Float64Array.from(known, (at) => placeOf(values[at], told.scale));
+    const start = rolloutwatch.placeFrom(places, first);
     let every = 1;
-    while (every * MOST_PLACES < known.length) every *= 2;
-    const found = [];
-    places.forEach((place, at) => {
-      if (at % every && at !== known.length - 1) return;
-      const usual = rolloutwatch.usual(known.subarray(Math.max(0, at - VALUES), at), most);
-      if (usual) found.push([steps[place], usual.low, usual.high]);
-    });
-    return found;
+    while (every * MOST_PLACES < known.length - start) every *= 2;
+    const parts = [];
+    let begin = 0;
+    for (const end of [...begins.map((step) => rolloutwatch.placeFrom(places, step)), known.length]) {
+      const ranges = [];
+      for (let at = Math.max(begin, start); at < end; at++) {
+        if (at % every && at !== end - 1) continue;
+        const usual = usualOfPlaced(placed.subarray(Math.max(begin, at - BEFORE), at), told);
+        if (usual) ranges.push([places[at], usual.low, usual.high]);
+      }
+      if (ranges.length) parts.push(ranges);
+      begin = end;
+    }
+    return parts;
   };
 
   // baseline.band, with `x` telling where on the axis a step is
-  rolloutwatch.band = function (ranges, floor, x) {
-    if (ranges.length < 2) return [];
-    const least = (value) => (floor > 0 ? Math.max(value, floor) : value);
-    const there = ranges.map(([step, , high]) => `${x(step)},${least(high)}`);
-    const back = ranges.map(([step, low]) => `${x(step)},${least(low)}`).reverse();
-    return [`M${[...there, ...back].join("L")}Z`];
+  rolloutwatch.band = function (parts, floor, x) {
+    const most = floor > 0 ? LARGEST : FARTHEST_DRAWN;
+    const lowest = floor > 0 ? floor : -most;
+    const drawn = (value) => Math.min(Math.max(value, lowest), most);
+    const path = (ranges) => {
+      const there = ranges.map(([step, , high]) => `${x(step)},${drawn(high)}`);
+      const back = ranges.map(([step, low]) => `${x(step)},${drawn(low)}`).reverse();
+      return `M${[...there, ...back].join("L")}Z`;
+    };
+    const paths = parts.filter((ranges) => ranges.length > 1).map(path);
+    return paths.length ? [paths.join("")] : [];
   };
 
   // timeseries.floor_of

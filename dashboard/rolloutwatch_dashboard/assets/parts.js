@@ -3,6 +3,8 @@
   "use strict";
   const rolloutwatch = (window.rolloutwatch = window.rolloutwatch || {});
 
+  const BEGINS = ["restart", "rollback", "takeover"]; // usual.BEGINS
+
   // What of a column is between two steps.
   function part({ step, value }, first, last) {
     const [begin, end] = [rolloutwatch.placeFrom(step, first), rolloutwatch.placeFrom(step, last + 1)];
@@ -34,8 +36,14 @@
     return line;
   }
 
-  // The usual range is that of a chart's own figure
-  const usualOf = ([column], most) => rolloutwatch.usualRanges(column.step, column.value, most);
+  // The usual range of a column, by what came before it too: that is known of the whole run, thinned perhaps.
+  function usualOf(column, whole, told, marks) {
+    const begins = new Set(marks.filter(({ kind, found }) => found === true && BEGINS.includes(kind)).map(({ step }) => step));
+    const first = column.step.length ? column.step[0] : 0;
+    const former = part(whole, 0, first - 1);
+    const [steps, values] = [former.step.concat(column.step), former.value.concat(column.value)];
+    return rolloutwatch.usualRanges(steps, values, told, Array.from(begins), first);
+  }
 
   // All steps of columns, each once.
   function stepsOf(columns) {

@@ -169,13 +169,11 @@
   }
 
   function usual(chart, step) {
-    const { ranges } = chart.seen();
-    const at = rolloutwatch.placeFrom(ranges.map(([one]) => one), step);
-    const found = ranges[Math.min(at, ranges.length - 1)];
-    if (!found || step < ranges[0][0]) return [];
-    const [, low, high] = found;
+    const ranges = chart.seen().ranges.find((part) => part[0][0] <= step && step <= part[part.length - 1][0]);
+    if (!ranges) return [];
+    const [, low, high] = ranges[rolloutwatch.placeFrom(ranges.map(([one]) => one), step)];
     const of = `${rolloutwatch.number(low)} to ${rolloutwatch.number(high)}`;
-    return [element("p", { class: "usual" }, `usual ${of}: median ± 4 robust spreads of the 60 values before`)];
+    return [element("p", { class: "usual" }, `usual ${of}: median ± 4 robust spreads, older half of the 399 values before`)];
   }
 
   function nearest(steps, step) {

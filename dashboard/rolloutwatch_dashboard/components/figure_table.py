@@ -8,9 +8,10 @@ from typing import Any
 from dash import html
 
 from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.baselines import LEAST, SAMPLES
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_dashboard.text import number, where
-from rolloutwatch_dashboard.usual import LEAST, SPREADS, VALUES, Compared, Usual
+from rolloutwatch_dashboard.usual import BEFORE, SPREADS, Compared, Usual
 from rolloutwatch_dashboard.words import title
 
 OUTSTANDING = 5.0  # spreads
@@ -101,7 +102,7 @@ def _usual(usual: Usual | None) -> Any:
     if usual.low == usual.high:
         return f"always {number(usual.center)}"
     return [
-        number(usual.center) if usual.spread else f"mostly {number(usual.center)}",
+        number(usual.center) if usual.is_spread else f"mostly {number(usual.center)}",
         html.Span(f" ({number(usual.low)} to {number(usual.high)})", className="quiet"),
     ]
 
@@ -147,8 +148,9 @@ def _limits(limits: Sequence[Limit]) -> Any:
 def explanation() -> str:
     """Return what the columns mean."""
     return (
-        f"Usual is the median of up to {VALUES} values before this step, with the range of "
-        f"{number(SPREADS)} spreads to either side, or with all that came where most are equal; "
-        "off is how many spreads this value is away. "
-        "A spread is 1.4826 times the median distance from the median: a standard deviation that wild values do not move."
+        f"Usual is the median of the older half of up to {BEFORE} values before this step, since the session began, "
+        f"with the range of {number(SPREADS)} spreads to either side, or with all that came where most are equal; "
+        f"off is how many spreads this value is away, which rules call jump(metric, {SAMPLES}). "
+        "A spread is 1.4826 times the median distance from the median: a standard deviation that wild values do not move. "
+        "It is counted on the scale of the figure, on which it is at least an eighth, where it has one."
     )

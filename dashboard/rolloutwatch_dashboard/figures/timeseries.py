@@ -12,14 +12,14 @@ import plotly.graph_objects as go
 from rolloutwatch_contract.limits import Limit
 from rolloutwatch_contract.protocol import MarkView, Series
 from rolloutwatch_dashboard import theme
-from rolloutwatch_dashboard.figures.baseline import band, usual_ranges
+from rolloutwatch_dashboard.figures.baseline import Range, band, usual_ranges
 from rolloutwatch_dashboard.figures.bounds import bounds_of
 from rolloutwatch_dashboard.figures.lost import LARGEST, lost_values
 from rolloutwatch_dashboard.figures.marks import USUAL_WIDTH, Placed, place_marks, shapes
 from rolloutwatch_dashboard.figures.smoothing import smoothed, unit_of
 from rolloutwatch_dashboard.figures.ticks import ticks_of
 from rolloutwatch_dashboard.text import number, plain
-from rolloutwatch_dashboard.usual import most_of
+from rolloutwatch_dashboard.usual import begins_of
 
 AIR_SHARE = 0.08  # above and below what is shown, as a share of it
 BELOW_ZERO_SHARE = (
@@ -108,7 +108,7 @@ def figure_of(
     low, high = value_range(seen, sides_of(shown), chart)
     colors = dict(zip(dict.fromkeys(chart.metrics.values()), theme.SERIES, strict=False))
     labels = chart.metrics.values()
-    usually = band(usual_ranges(*lines[0], most_of(next(iter(chart.metrics)))), chart.floor)
+    usually = band(_usual_ranges(chart, series, marks, ends), chart.floor)
     nothing = {
         "text": "nothing to draw", "x": 0.5, "y": 0.5, "xref": "paper", "yref": "paper", "showarrow": False,
         "visible": not any(value is not None for _, line in lines for value in line),
@@ -150,6 +150,16 @@ def figure_of(
         ],
         "layout": layout,
     }
+
+
+def _usual_ranges(
+    chart: Chart, series: Mapping[str, Series], marks: Sequence[MarkView], ends: tuple[int, int] | None
+) -> list[list[Range]]:
+    metric = next(iter(chart.metrics))
+    if metric not in series:
+        return []
+    step, value = series[metric].step.tolist(), series[metric].value.tolist()
+    return usual_ranges(step, value, metric, begins_of(marks), ends[0] if ends else 0)
 
 
 def _lines(

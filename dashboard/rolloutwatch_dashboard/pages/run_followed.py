@@ -19,7 +19,7 @@ from rolloutwatch_dashboard.figures.timeseries import Chart, sides_of
 from rolloutwatch_dashboard.judgement import is_off
 from rolloutwatch_dashboard.pages.run_alerts import followed_marks
 from rolloutwatch_dashboard.pages.run_charts import MARKS, POINTS, Drawing, first_of, parts_of, read
-from rolloutwatch_dashboard.usual import most_of
+from rolloutwatch_dashboard.usual import followed_usual
 
 STEPS_OF_TREND = 60
 LEAST_OF_TREND = 20  # a figure that has come less often in the last steps is taken from its whole series
@@ -112,7 +112,7 @@ def _followed_chart(chart: Chart, limits: Sequence[Limit]) -> dict[str, Any]:
         "bounds": {axis: bounds_of(own, chart.ideal, log=axis == "log") for axis in ("log", "linear")},
         "ideal": chart.ideal,
         "floor": chart.floor,
-        "most": None if math.isinf(most := most_of(next(iter(chart.metrics)))) else most,
+        "usual": followed_usual(next(iter(chart.metrics))),
         "home": list(chart.home),
     }
 
