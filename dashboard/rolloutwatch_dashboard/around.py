@@ -8,6 +8,7 @@ import numpy as np
 from rolloutwatch_contract.protocol import MarkView, RunDetail, RunState, Series, Source
 from rolloutwatch_contract.record import MAX_STEP
 from rolloutwatch_dashboard.text import LINKED
+from rolloutwatch_dashboard.usual import BEFORE
 from rolloutwatch_dashboard.view import asked, step_of, view_of
 
 STEPS_AROUND = 60  # on either side
@@ -16,11 +17,12 @@ WIDER = 10
 LETTERS_SHOWN = 40
 POINTS = 1500  # of a series in view
 BESIDE = 4  # a part of what is in view is there on either side of it too, for lines go on
+# and of what came before as much as tells what is usual; board.js does the same
 
 
 @dataclass(frozen=True)
 class Around:
-    """What charts show from `first` to `last`, with the figures that came there; around a step, if one was asked for."""
+    """What charts show from `first` to `last`, with the figures there and before; around a step, if one was asked for."""
 
     step: int | None
     first: int
@@ -74,7 +76,7 @@ def _part(ends: tuple[int, int], run: RunDetail, source: Source, metrics: Sequen
     series = source.series(
         run.summary.id,
         metrics,
-        from_step=max(0, first - beside),
+        from_step=max(0, first - max(beside, BEFORE)),
         to_step=min(last + beside, MAX_STEP),
         points=POINTS,
     )
@@ -87,8 +89,8 @@ def _around(
     width = STEPS_AROUND
     while True:
         begin, end = max(first, step - width), step + width
-        series = source.series(run.summary.id, metrics, from_step=begin, to_step=end)
-        seen = {at for one in series.values() for at in one.step.tolist()}
+        series = source.series(run.summary.id, metrics, from_step=max(0, begin - BEFORE), to_step=end)
+        seen = {at for one in series.values() for at in one.step.tolist() if at >= begin}
         if len(seen) >= LEAST_SEEN or (begin == first and end >= last):
             # of a run that goes on the rest is still to come
             is_over = run.summary.state is not RunState.LIVE

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from rolloutwatch_contract import RunEnd, StepRecord
+from rolloutwatch_dashboard.usual import usual
 from tests.browser.site import HEALTHY, Site
 from tests.browser.test_links_to_steps import wait_for_range
 from tests.browser.test_run_page import DRAWN, follow
@@ -179,6 +180,38 @@ def test_what_is_usual_begins_anew_with_another_session(site: Site, page: Page) 
     assert page.evaluate(begins, "chart-ess") == [100, 170]
     page.mouse.move(*place(page, 0.05))
     expect(usual).to_contain_text("usual 0.9981 to 0.9996")
+
+
+def test_what_is_usual_in_a_part_of_a_long_run_is_what_alerts_say(site: Site, page: Page) -> None:
+    """As the address asks for it and as somebody zooms into it, though all of the run is drawn thinned."""
+    recorded(site, 5000)
+    values = [figures(step)["mismatch_ppl_ratio"] for step in range(5000)]
+    ranges = f"""(id) => {GRAPH}.layout.shapes.find((one) => one.name === 'usual range').path
+        .slice(1, -1).split("L").map((place) => place.split(",").map(Number))"""
+
+    def check(first: int, last: int) -> None:
+        in_view = [place for place in page.evaluate(ranges, "chart-ppl") if first <= place[0] <= last]
+        assert len(in_view) > 10
+        for step, end in in_view:
+            before = usual(values[: int(step)], "mismatch_ppl_ratio")
+            assert before is not None
+            assert end == pytest.approx(before.low) or end == pytest.approx(before.high)
+
+    page.goto(f"{site.url}/runs/{RUN}?from=3000&to=3100")
+    wait_for_range(page, 3000, 3100, "chart-ppl")
+    check(3000, 3100)
+    page.goto(f"{site.url}/runs/{RUN}?step=3500")
+    wait_for_range(page, 3440, 3560, "chart-ppl")
+    check(3440, 3560)
+    follow(page, site)
+    wait_for_range(page, 0, 4999)
+    drag(page, 0.62, 0.66)
+    page.wait_for_function("() => location.search.startsWith('?from=3')")
+    match = re.fullmatch(r"from=(\d+)&to=(\d+)", page.url.partition("?")[2])
+    assert match
+    first, last = int(match[1]), int(match[2])
+    wait_for_detail(page, "chart-ppl", first, last)
+    check(first, last)
 
 
 def test_lines_are_smoothed_and_stand_behind_their_means(site: Site, page: Page) -> None:

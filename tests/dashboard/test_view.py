@@ -8,6 +8,7 @@ from rolloutwatch_dashboard.around import Around, around
 from rolloutwatch_dashboard.figures.lost import LARGEST, lost_values
 from rolloutwatch_dashboard.figures.smoothing import smoothed, unit_of
 from rolloutwatch_dashboard.figures.timeseries import figure_of, floor_of, with_axis
+from rolloutwatch_dashboard.usual import BEFORE
 from rolloutwatch_dashboard.view import USUAL, View, view_of
 from tests.dashboard.test_figures import ESS, KL, TOO_HIGH, series
 
@@ -52,11 +53,28 @@ def looked_at(query: str, steps: int = 100) -> Around | str | None:
 
 
 def test_steps_in_view_are_read_with_some_on_either_side() -> None:
-    """For a line goes on where it leaves the chart."""
-    found = looked_at("?from=40&to=59")
+    """For a line goes on where it leaves the chart, and what is usual follows from what came before."""
+    found = looked_at("?from=640&to=659", steps=700)
     assert isinstance(found, Around)
-    assert (found.ends, found.step, found.marks) == ((40, 59), None, [])
-    assert found.series["loss"].step.tolist() == list(range(35, 65))
+    assert (found.ends, found.step, found.marks) == ((640, 659), None, [])
+    assert found.series["loss"].step.tolist() == list(range(640 - BEFORE, 665))
+    around_one = looked_at("?step=600", steps=700)
+    assert isinstance(around_one, Around)
+    assert around_one.ends == (540, 660)
+    assert around_one.series["loss"].step.tolist() == list(range(540 - BEFORE, 661))
+
+
+def test_what_came_before_is_not_seen_around_a_step() -> None:
+    """Where figures come seldom enough of them are in view."""
+    source = MemorySource()
+    source.add_run("math~a")
+    for step in range(0, 3000, 50):
+        source.add_step("math~a", step, {"loss": float(step)})
+    run = source.run("math~a")
+    assert run is not None
+    found = around("?step=1500", run, source, ["loss"])
+    assert isinstance(found, Around)
+    assert found.ends == (900, 2100)
 
 
 def test_a_step_is_marked_also_where_other_steps_are_in_view() -> None:

@@ -5,6 +5,7 @@
 
   const MS_TO_REST = 200; // one may still be zooming, or scrolling past
   const BESIDE = 4; // around.BESIDE
+  const BEFORE = 399; // usual.BEFORE
   const MS_BETWEEN_FAILURES = 5000;
   const element = (...told) => rolloutwatch.element(...told);
 
@@ -119,7 +120,7 @@
       if (!charts.length) return;
       const [first, last] = zoom;
       const beside = Number.isFinite(last) ? Math.floor((last - first) / BESIDE) + 1 : 1;
-      const [from, to] = [Math.max(0, first - beside), Number.isFinite(last) ? last + beside : undefined];
+      const [from, to] = [Math.max(0, first - Math.max(beside, BEFORE)), Number.isFinite(last) ? last + beside : undefined];
       const metrics = Array.from(new Set(charts.flatMap((chart) => chart.told.metrics)));
       const series = await this.read(from, { to, metrics });
       if (!series) return;
