@@ -4,7 +4,7 @@ A table beside a step and a band behind a line say the same; lines.js computes i
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,7 @@ SPREADS = 4.0  # either side of the median are usual
 FIRST_LOOK = SAMPLES  # steps, and each further look so many times as far
 FURTHER = 4
 FARTHEST = FIRST_LOOK * FURTHER**2
+MOST_MARKS = 100  # of each kind that are looked at
 BEGINS = {MarkKind.RESTART.value, MarkKind.ROLLBACK.value, MarkKind.TAKEOVER.value}
 
 
@@ -111,15 +112,20 @@ def followed_usual(metric: str) -> dict[str, Any]:
     }
 
 
-def begins_of(marks: Iterable[MarkView]) -> list[int]:
-    """Return the steps at which what is usual begins anew, ascending: where another session goes on with a run."""
-    return sorted({mark.step for mark in marks if mark.found and mark.kind in BEGINS})
+def begins_of(marks: Collection[MarkView]) -> list[int]:
+    """Return the steps at which what is usual begins anew, ascending.
+
+    That is where another session goes on with a run, and behind where a trainer says that it is configured otherwise.
+    """
+    gone_on = {mark.step for mark in marks if mark.found and mark.kind in BEGINS}
+    said = {mark.step + 1 for mark in marks if not mark.found and mark.kind == MarkKind.CONFIG.value}
+    return sorted(gone_on | said)
 
 
 def before(source: Source, run: str, step: int, metrics: Sequence[str]) -> Mapping[str, Series]:
     """Return what came of each figure before a step, since a session began: BEFORE values, if they are not too far back."""
-    begun = begins_of(source.marks(run, to_step=step, most=1))
-    start = begun[-1] if begun else 0
+    begun = begins_of(source.marks(run, from_step=max(0, step - FARTHEST), to_step=step, most=MOST_MARKS))
+    start = max((one for one in begun if one <= step), default=0)
     found: dict[str, Series] = {}
     wanted, width = list(metrics), FIRST_LOOK
     while wanted and step > start:

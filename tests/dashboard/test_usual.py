@@ -114,8 +114,8 @@ def test_a_figure_that_comes_seldom_is_looked_for_farther_back() -> None:
     assert before(source, RUN, 0, ["often"]) == {}
 
 
-def test_another_session_begins_anew() -> None:
-    """As for rules: what came before a restart that the server found is not compared with; what a trainer says is no restart."""
+def test_another_session_begins_anew_and_another_configuration_does() -> None:
+    """As for rules: what came before a restart that the server found is not compared with; what a trainer calls one is none."""
     source = MemorySource()
     source.add_run(RUN)
     for step in range(300):
@@ -126,7 +126,11 @@ def test_another_session_begins_anew() -> None:
     assert before(source, RUN, 199, ["a"])["a"].step.tolist() == list(range(100, 199))
     assert before(source, RUN, 200, ["a"]) == {}
     assert before(source, RUN, 260, ["a"])["a"].step.tolist() == list(range(200, 260))
-    assert begins_of(source.marks(RUN)) == [100, 200]
+    source.add_mark(RUN, MarkView(249, 3.0, "config"))
+    source.add_mark(RUN, MarkView(200, 3.0, "config", found=True))
+    assert before(source, RUN, 249, ["a"])["a"].step.tolist() == list(range(200, 249))
+    assert before(source, RUN, 260, ["a"])["a"].step.tolist() == list(range(250, 260))
+    assert begins_of(source.marks(RUN)) == [100, 200, 250]
 
 
 def test_what_stands_out_is_told_with_the_worst_first() -> None:

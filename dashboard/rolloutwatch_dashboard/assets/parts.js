@@ -36,9 +36,16 @@
     return line;
   }
 
+  // usual.begins_of
+  function beginsOf(marks) {
+    const goneOn = marks.filter(({ kind, found }) => found === true && BEGINS.includes(kind)).map(({ step }) => step);
+    const said = marks.filter(({ kind, found }) => found !== true && kind === "config").map(({ step }) => step + 1);
+    return new Set([...goneOn, ...said]);
+  }
+
   // The usual range of a column, by what came before it too: that is known of the whole run, thinned perhaps.
   function usualOf(column, whole, told, marks) {
-    const begins = new Set(marks.filter(({ kind, found }) => found === true && BEGINS.includes(kind)).map(({ step }) => step));
+    const begins = beginsOf(marks);
     const first = column.step.length ? column.step[0] : 0;
     const former = part(whole, 0, first - 1);
     const [steps, values] = [former.step.concat(column.step), former.value.concat(column.value)];
