@@ -43,8 +43,8 @@ def test_the_cause_is_named_once_an_alert_fires_and_goes_when_it_ends(site: Site
     follow(page, site)
     expect(page.locator("#health")).to_have_text("healthy")
     page.evaluate(COUNT)
-    site.step(RUN, ONSET, stale(ONSET, ONSET))
-    expect(page.locator("#health")).to_have_text("critical")
+    site.step(RUN, ONSET, stale(ONSET - 1, ONSET))
+    expect(page.locator("#step")).to_have_text(f"step {ONSET}")
     expect(page.locator("#diagnosis")).to_be_hidden()
     assert page.evaluate(DIAGNOSES) == 0
     for step in range(ONSET + 1, ONSET + 6):
