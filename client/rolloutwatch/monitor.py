@@ -257,7 +257,8 @@ class Monitor:
         """Mark something that happened and is no figure, such as `monitor.mark("weight_sync", version=41)`.
 
         Args:
-            kind: "weight_sync", "checkpoint", "config", behind which what is usual is learnt anew, or a name of your own, of the letters of a metric's name.
+            kind: "weight_sync", "checkpoint", "config", behind which what is usual is learnt anew, or a name of your own, of the
+                letters of a metric's name.
             step: When; the last step that this monitor was told of if it is None, and 0 before the first.
             fields: What else is to be known: texts, numbers, flags, None; anything else as text, cut to 1000 letters.
                 A tensor of a GPU is left out: training would wait for it.

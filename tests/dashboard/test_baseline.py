@@ -49,7 +49,11 @@ def test_a_band_says_what_a_table_beside_the_step_says(metric: str) -> None:
 def test_another_session_begins_a_band_anew() -> None:
     """The band ends there, and goes on when the session has brought enough."""
     values = [1.0, 2.0, 3.0] * 60
-    marks = [MarkView(100, 0.0, "restart", found=True), MarkView(150, 0.0, "restart"), MarkView(139, 0.0, "config")]
+    marks = [
+        MarkView(100, 0.0, "restart", found=True),
+        MarkView(150, 0.0, "restart"),
+        MarkView(139, 0.0, "config"),
+    ]
     former, latter = usual_ranges([*range(180)], values, begins=[100])
     assert [former[0][0], former[-1][0]] == [20, 99]
     assert [latter[0][0], latter[-1][0]] == [120, 179]

@@ -1,7 +1,6 @@
 """From the figures of a run to what is probably wrong with it: evidence, facts, hypotheses."""
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -100,9 +99,9 @@ def _diagnosis(evidence: Evidence, earlier: Sequence[Answers]) -> Diagnosis:
         return Diagnosis(evidence.step, evidence.onset)
     counts = min(1.0, AT_ONCE + (1 - AT_ONCE) * (evidence.lasted - 1) / (IN_FULL - 1))
     looks = [*earlier, answers]
-    newer = range(1, len(looks) + 1)  # looks count for more
+    newer = np.arange(1, len(looks) + 1)  # looks count for more
     weights = {
-        one.name: math.exp(counts * statistics.fmean([_points(one, look) for look in looks], newer))
+        one.name: math.exp(counts * float(np.average([_points(one, look) for look in looks], weights=newer)))
         for one in HYPOTHESES
     }
     whole = sum(weights.values()) + math.exp(SOMETHING_ELSE)
