@@ -22,6 +22,7 @@ from rolloutwatch_dashboard.judgement import is_past, verdict
 from rolloutwatch_dashboard.pages.run_followed import followed_limit
 from rolloutwatch_dashboard.shell import HERE
 from rolloutwatch_dashboard.text import age, mark_label, mark_text, number
+from rolloutwatch_dashboard.usual import begins_of
 
 VALUES = [
     0.0, 1.0, -1.0, 0.99991, 0.5, 0.2999, 0.3, 0.3001, 1.05, 1.0500001, 1.5, 2.0, 2.1, 9.9996, 12.3456, 99.99, 100.0,
@@ -233,6 +234,18 @@ def test_marks_are_placed_alike(some: slice, blank: Page) -> None:
         assert found["paths"] == expected.paths
         assert [tuple(label) for label in found["labels"]] == expected.labels
         assert [tuple(words) for words in found["words"]] == expected.words
+
+
+def test_what_is_usual_begins_anew_at_the_same_steps(blank: Page) -> None:
+    """In the order of steps, however marks stand: where a configuration was marked before another session goes on."""
+    blank.add_script_tag(content=(HERE / "assets" / "parts.js").read_text())
+    for marks in (
+        MARKS,
+        MARKS[::-1],
+        [MarkView(3, 0.0, "config", {}), *MARKS, MarkView(5, 9.0, "config", {})],
+    ):
+        sent = [msgspec.structs.asdict(one) for one in marks]
+        assert blank.evaluate("(marks) => rolloutwatch.parts.beginsOf(marks)", sent) == begins_of(marks)
 
 
 def test_runs_are_laid_over_each_other_alike(blank: Page) -> None:

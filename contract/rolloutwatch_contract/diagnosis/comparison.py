@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from rolloutwatch_contract.conditions.nodes import OF_A_NORMAL
+from rolloutwatch_contract.baselines import baseline_of, least_spread
 from rolloutwatch_contract.diagnosis.evidence import (
     METRICS,
     MOVED,
@@ -19,7 +19,7 @@ from rolloutwatch_contract.diagnosis.evidence import (
     Steps,
     Vector,
 )
-from rolloutwatch_contract.scales import LEAST_SPREAD, scale_of
+from rolloutwatch_contract.scales import scale_of
 
 NOW = 5  # values, the last of which is that of the step: their median is how a figure stands now
 LOOK_BACK = {"surprise_gap": 16}  # the same for a figure that is noisy
@@ -30,8 +30,8 @@ REST = 0.25  # of how far a figure is off while something is wrong: nearer it is
 BEGUN = {"logprob_abs_diff_mean": 3.0, "mismatch_k3_kl": 4.0, "mismatch_kl": 4.0, "surprise_gap": 1.0}
 
 
-class Usual:
-    """How a figure was: the middle of its values and how far they spread about it, on its scale.
+class _Former:
+    """How a figure was: the median of its values, the highest, and where they were on its scale.
 
     Args:
         metric: Whose values they are.
@@ -42,10 +42,8 @@ class Usual:
         self.median = float(np.median(values))
         self.highest = float(values.max())
         self._scale = scale_of(metric)
-        usual = self._on_scale(values)
-        self._center = float(np.median(usual))
-        spread = OF_A_NORMAL * float(np.median(np.abs(usual - self._center)))
-        self._spread = max(spread, LEAST_SPREAD if self._scale is not None else 0.0)
+        ordered = np.sort(self._on_scale(values)).tolist()
+        self._center, self._spread, *_ = baseline_of(ordered, least_spread(self._scale))
 
     def distances(self, values: Vector) -> Vector:
         """Return how far values are from what was usual, in spreads; 0 where that never varied and the metric has no scale."""
@@ -67,7 +65,7 @@ class _Parted(NamedTuple):
     metric: str
     before: Series
     since: Series
-    usual: Usual | None
+    usual: _Former | None
 
     def at(self, step: int) -> Figure | None:
         """Return the figure as it stood at a step; None if it has no value between the onset and that."""
@@ -160,7 +158,7 @@ def _finite(steps: Steps, values: Vector) -> Series:
 
 def _part(metric: str, steps: Steps, values: Vector, onset: int) -> _Parted:
     at = int(steps.searchsorted(onset))
-    usual = Usual(metric, values[:at]) if at >= FEW else None
+    usual = _Former(metric, values[:at]) if at >= FEW else None
     return _Parted(metric, (steps[:at], values[:at]), (steps[at:], values[at:]), usual)
 
 
@@ -180,7 +178,7 @@ def _off_since(series: Mapping[str, Series], metric: str, onset: int) -> int | N
     steps, values = _until(onset, steps, values)
     if len(values) < 2 * FEW:
         return None
-    usual = Usual(metric, values[: len(values) * 2 // 3])
+    usual = _Former(metric, values[: len(values) * 2 // 3])
     inside = np.flatnonzero(np.abs(usual.distances(values)) <= BEGUN[metric])
     if not len(inside) or inside[-1] == len(values) - 1:
         return None

@@ -40,16 +40,15 @@
   function beginsOf(marks) {
     const goneOn = marks.filter(({ kind, found }) => found === true && BEGINS.includes(kind)).map(({ step }) => step);
     const said = marks.filter(({ kind, found }) => found !== true && kind === "config").map(({ step }) => step + 1);
-    return new Set([...goneOn, ...said]);
+    return Array.from(new Set([...goneOn, ...said])).sort((one, other) => one - other);
   }
 
   // The usual range of a column, by what came before it too: that is known of the whole run, thinned perhaps.
   function usualOf(column, whole, told, marks) {
-    const begins = beginsOf(marks);
     const first = column.step.length ? column.step[0] : 0;
     const former = part(whole, 0, first - 1);
     const [steps, values] = [former.step.concat(column.step), former.value.concat(column.value)];
-    return rolloutwatch.usualRanges(steps, values, told, Array.from(begins), first);
+    return rolloutwatch.usualRanges(steps, values, told, beginsOf(marks), first);
   }
 
   // All steps of columns, each once.
@@ -80,5 +79,5 @@
     };
   }
 
-  rolloutwatch.parts = { part, endsOf, columnOf, spelt, lineOf, usualOf, stepsOf, dotsOf, meanOf, labelsOf };
+  rolloutwatch.parts = { part, endsOf, columnOf, spelt, lineOf, beginsOf, usualOf, stepsOf, dotsOf, meanOf, labelsOf };
 })();

@@ -41,8 +41,9 @@ def panel(found: Diagnosis, run: str, *, as_of: bool = False) -> list[html.Artic
 
 
 def _unsure(found: Diagnosis) -> str:
-    said = "ot sure; these are the likeliest causes."
-    return f"N{said}" if found.over is None else f"Over since step {found.over}: n{said}"
+    if found.over is None:
+        return "Not sure; these are the likeliest causes."
+    return f"Over since step {found.over}: not sure; these are the likeliest causes."
 
 
 def likelihood(cause: Cause) -> html.Span:

@@ -8,6 +8,7 @@ from dash import dcc, html
 from dash.development.base_component import Component
 
 from rolloutwatch_contract import METRICS
+from rolloutwatch_contract.keys import split_run_id
 from rolloutwatch_contract.protocol import RunDetail
 from rolloutwatch_dashboard import ids
 from rolloutwatch_dashboard.around import Around
@@ -95,7 +96,7 @@ def _compared_with(reference: str) -> list[html.Span]:
     """Return what says that the run is compared with another, nothing if it is not."""
     if not reference:
         return []
-    way = dcc.Link(reference.partition("~")[2], href=f"/runs/{quote(reference)}")
+    way = dcc.Link(split_run_id(reference)[1], href=f"/runs/{quote(reference)}")
     about = "From its first step on, what is usual is what it was in this run, which had the tag reference when this one started."
     return [html.Span(["compared with ", way], className="compared-with", title=about)]
 
