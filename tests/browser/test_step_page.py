@@ -62,7 +62,7 @@ def test_what_one_chooses_stands_in_the_address_and_tokens_are_text(run: Site, p
     expect(page.get_by_role("heading", level=1)).to_have_text("math / grpo / step 40")
     expect(page).to_have_title("critical · step 40 · grpo · Rolloutwatch")
     expect(page.locator(".step-figures").first.locator("tbody tr").first).to_have_text(
-        "ESS0.2always 0.999changedwarning < 0.8critical < 0.3"
+        "ESS0.20.999 (0.9981 to 0.9996)-52warning < 0.8critical < 0.3"
     )
     expect(page.locator(".step-marks")).to_have_text(f"weight sync, {HOSTILE} {LONG[:59]}…")
     expect(page.locator("#step-text > span")).to_have_text(
