@@ -352,8 +352,12 @@ def test_a_run_that_goes_on_is_looked_at_again_with_what_is_set(recorded: Site, 
     page.get_by_role("button", name="Look again").click()
     answered(page, f"{STEPS + 1} steps looked at.")
     expect(page.locator(f"#whatif-{VETO}-")).to_have_value("0.5")
-    assert drawn(page, "chart-whatif-kept", 0)["x"] == list(range(STEPS + 1))
-    assert drawn(page, "chart-whatif-vetoed", 4)["x"] == list(range(STEPS + 1))
+    for chart, trace in (("chart-whatif-kept", 0), ("chart-whatif-vetoed", 4)):  # drawn one after the other
+        page.wait_for_function(
+            "([id, at, steps]) => document.querySelector(`#${id} .js-plotly-plot`).data[at].x.length === steps",
+            arg=[chart, trace, STEPS + 1],
+        )
+        assert drawn(page, chart, trace)["x"] == list(range(STEPS + 1))
 
 
 def test_who_zooms_into_one_chart_sees_those_steps_in_all(recorded: Site, page: Page) -> None:
